@@ -1,0 +1,31 @@
+// Package norm has the normalization layers for neural networks that are built
+// and trained with Gorgonia (gorgonia.org/gorgonia): layer norm, batch norm with
+// running statistics, and weight norm.
+//
+//	bn, err := norm.NewBatchNorm(g, tensor.Float32, 200)
+//	y, err := bn.Fwd(x)
+//	params := append(params, bn.Learnables()...)
+//
+// A layer owns its parameters, as input nodes in one graph, and its statistics.
+// Fwd has the shape of Gorgonia's own functions, from a node to a node and an
+// error. Each forward pass is one fused op; gradients come from gorgonia.Grad
+// and from a LispMachine. Package ops has the same as plain functions, for
+// those who keep their own parameters.
+//
+// # Training and evaluation
+//
+// A Gorgonia graph has its batch size built in, so a program has one graph to
+// train and another to evaluate. In makes the same layer in a second graph,
+// with the same storage: nothing is copied after a step.
+//
+//	bn2, err := bn.In(g2)
+//	vm := gorgonia.NewTapeMachine(g2, gorgonia.EvalMode())
+//
+// The machine sets the mode of the layers in its graph.
+//
+// # Conventions
+//
+// They are PyTorch's: eps is 1e-5 and inside the root, momentum is the update
+// rate 0.1, batch norm normalizes by the biased variance and keeps the unbiased
+// one, weights are (out, in). Parameters start at γ = 1, β = 0 and g = ‖v‖.
+package norm

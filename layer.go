@@ -1,0 +1,172 @@
+package norm
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// The kinds of errors, for errors.Is, or Is if they come out of a machine. The
+// errors themselves say what was given and what is wanted.
+var (
+	ErrShape       = ops.ErrShape       // a shape, a rank or a number of channels does not fit
+	ErrDtype       = ops.ErrDtype       // neither float32 nor float64, or not the same everywhere
+	ErrOption      = ops.ErrOption      // eps, momentum or another option is out of its range
+	ErrGraph       = ops.ErrGraph       // a nil node or graph, or nodes of different graphs
+	ErrName        = ops.ErrName        // the name is taken in the graph
+	ErrBatch       = ops.ErrBatch       // training with one value per channel
+	ErrSecondOrder = ops.ErrSecondOrder // the gradient of a gradient was asked for
+	ErrValue       = ops.ErrValue       // at run time, a value is not what its node promised
+)
+
+// Is is errors.Is for errors that come out of a machine's RunAll, which Gorgonia
+// wraps in a type that errors.Is does not see through.
+func Is(err, kind error) bool { return ops.Is(err, kind) }
+
+// Must returns v, or panics if err is not nil. It is for examples and tests.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// layer is what all layers have: a name, and parameters in a graph.
+type layer struct {
+	kind  string
+	name  string
+	graph *G.ExprGraph
+	dtype tensor.Dtype
+
+	params   G.Nodes // in the order of their names
+	suffixes []string
+}
+
+// newLayer checks the graph and the dtype, and finds the layer's name. suffixes
+// are the names of the parameters that it is going to have, behind the dot.
+func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixes ...string) (layer, error) {
+	l := layer{kind: kind, name: name, graph: g, dtype: dt, suffixes: suffixes}
+	if g == nil {
+		return l, ops.Errorf(ErrGraph, kind, "the graph is nil")
+	}
+	if dt != tensor.Float32 && dt != tensor.Float64 {
+		return l, ops.Errorf(ErrDtype, kind, "dtype is %v, want float32 or float64", dt)
+	}
+	if name != "" {
+		return l, l.checkNames()
+	}
+	for i := 1; ; i++ {
+		l.name = kind
+		if i > 1 {
+			l.name = fmt.Sprintf("%s%d", kind, i)
+		}
+		if l.checkNames() == nil {
+			return l, nil
+		}
+	}
+}
+
+// checkNames checks that the parameters' names are free. Gorgonia would merge
+// two inputs of one name into one without a word.
+func (l *layer) checkNames() error {
+	for _, s := range l.suffixes {
+		if full := l.name + "." + s; len(l.graph.ByName(full)) > 0 {
+			return ops.Errorf(ErrName, l.kind, "the graph has a node %q already, want another name", full)
+		}
+	}
+	return nil
+}
+
+// addParam makes the node of the next parameter, with value as its storage.
+func (l *layer) addParam(value *tensor.Dense) *G.Node {
+	n := G.NewTensor(l.graph, l.dtype, value.Dims(), G.WithShape(value.Shape()...),
+		G.WithName(l.name+"."+l.suffixes[len(l.params)]), G.WithValue(value))
+	l.params = append(l.params, n)
+	return n
+}
+
+// in makes the same layer in another graph, with the same storage.
+func (l *layer) in(g *G.ExprGraph) (layer, error) {
+	values := make([]*tensor.Dense, len(l.params))
+	for i, p := range l.params {
+		v, ok := p.Value().(*tensor.Dense)
+		if !ok {
+			return layer{}, ops.Errorf(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
+		}
+		values[i] = v
+	}
+	other, err := newLayer(l.kind, g, l.dtype, l.name, l.suffixes...)
+	if err != nil {
+		return other, err
+	}
+	for _, v := range values {
+		other.addParam(v)
+	}
+	return other, nil
+}
+
+// param returns the parameter with the given suffix, or nil if the layer has
+// none.
+func (l *layer) param(suffix string) *G.Node {
+	if i := slices.Index(l.suffixes, suffix); i >= 0 {
+		return l.params[i]
+	}
+	return nil
+}
+
+// checkInput checks what the ops cannot know when the layer has no parameters.
+func (l *layer) checkInput(x *G.Node) error {
+	switch {
+	case x == nil:
+		return ops.Errorf(ErrGraph, l.kind, "x is nil")
+	case x.Graph() != l.graph:
+		return ops.Errorf(ErrGraph, l.kind, "x belongs to another graph than the layer")
+	}
+	if t, ok := x.Type().(G.TensorType); ok && t.Of != l.dtype {
+		return ops.Errorf(ErrDtype, l.kind, "x is %v, want %v", t.Of, l.dtype)
+	}
+	return nil
+}
+
+// Name returns the layer's name.
+func (l *layer) Name() string { return l.name }
+
+// Learnables returns the trainable parameters, always in the same order: what
+// to pass to gorgonia.Grad, gorgonia.BindDualValues and, by
+// gorgonia.NodesToValueGrads, to a solver. They are input nodes of rank 1 or
+// more whose names are unique in the graph.
+func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
+
+// filled returns a tensor of equal values.
+func filled(dt tensor.Dtype, value float64, shape ...int) *tensor.Dense {
+	n := tensor.Shape(shape).TotalSize()
+	if dt == tensor.Float32 {
+		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Repeat([]float32{float32(value)}, n)))
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Repeat([]float64{value}, n)))
+}
+
+// affineSuffixes names the parameters of a layer with an optional γ and β.
+func affineSuffixes(c config) (s []string) {
+	if c.gamma {
+		s = append(s, "gamma")
+	}
+	if c.beta {
+		s = append(s, "beta")
+	}
+	return s
+}
+
+// addAffine makes the nodes of γ = 1 and β = 0, where the layer has them.
+func (l *layer) addAffine(shape tensor.Shape) {
+	for _, s := range l.suffixes {
+		start := 0.0
+		if s == "gamma" {
+			start = 1
+		}
+		l.addParam(filled(l.dtype, start, shape...))
+	}
+}

@@ -1,0 +1,71 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// LayerNorm normalizes over the trailing axes of its input, each sample by
+// itself:
+//
+//	y = (x − mean)/√(variance + eps)·γ + β
+//
+// with the mean and the biased variance over those axes. It is the same in
+// training and evaluation and for any batch size; choose it for recurrent
+// networks, for sequences and for small batches. ops.LayerNorm has the details.
+//
+// Parameters: name.gamma, 1 at first, and name.beta, 0 at first, both of the
+// normalized shape.
+//
+// Ba, Kiros, Hinton, "Layer Normalization", 2016, arXiv:1607.06450v1.
+type LayerNorm struct {
+	layer
+	shape tensor.Shape
+	cfg   ops.LayerNormConfig
+}
+
+// NewLayerNorm makes a layer for inputs (..., shape) of a dtype. Options:
+// WithName, WithEps (1e-5), WithoutAffine, WithoutScale, WithoutBias,
+// WithUnbiasedStd.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
+// graph is as it was.
+func NewLayerNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...LayerNormOption) (*LayerNorm, error) {
+	const kind = "layernorm"
+	c := configure(opts)
+	l, err := newLayer(kind, g, dt, c.name, affineSuffixes(c)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := ops.CheckNormalizedShape(kind, shape); err != nil {
+		return nil, err
+	}
+	if err := ops.CheckEps(kind, c.eps); err != nil {
+		return nil, err
+	}
+	l.addAffine(shape)
+	return &LayerNorm{l, shape.Clone(), ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd}}, nil
+}
+
+// Fwd returns the normalized x, which has the shape (..., shape).
+//
+// Errors: ErrGraph, ErrDtype, ErrShape.
+func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
+	if err := l.checkInput(x); err != nil {
+		return nil, err
+	}
+	return ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg)
+}
+
+// In returns the same layer in another graph: γ and β are the same storage, so
+// a solver's step in one graph is seen in the other.
+//
+// Errors: ErrGraph, ErrName.
+func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
+	other, err := l.in(g)
+	if err != nil {
+		return nil, err
+	}
+	return &LayerNorm{other, l.shape, l.cfg}, nil
+}

@@ -1,0 +1,67 @@
+package ops
+
+import (
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+)
+
+// affine says which of the optional scale γ and shift β an op has. They follow
+// x among its inputs, and their gradients follow dx in the packed vector.
+type affine struct{ gamma, beta bool }
+
+// count returns how many there are.
+func (a affine) count() (n int) {
+	for _, b := range []bool{a.gamma, a.beta} {
+		if b {
+			n++
+		}
+	}
+	return n
+}
+
+// wrt returns the inputs that have a gradient: x and what there is of γ and β.
+func (a affine) wrt() []int { return []int{0, 1, 2}[:1+a.count()] }
+
+// from returns those that the gradient op reads: x and γ.
+func (a affine) from() []int {
+	if a.gamma {
+		return []int{0, 1}
+	}
+	return []int{0}
+}
+
+// affineOf tells γ and β apart in the inputs that follow x; what is absent is
+// nil.
+func affineOf[T kernel.Float](a affine, in [][]T) (gamma, beta []T) {
+	if a.gamma {
+		gamma, in = in[0], in[1:]
+	}
+	if a.beta {
+		beta = in[0]
+	}
+	return gamma, beta
+}
+
+// affineParts tells dγ and dβ, of n elements each, apart in what follows dx in
+// a packed vector.
+func affineParts[T kernel.Float](a affine, rest []T, n int) (dgamma, dbeta []T) {
+	if a.gamma {
+		dgamma, rest = rest[:n:n], rest[n:]
+	}
+	if a.beta {
+		dbeta = rest[:n:n]
+	}
+	return dgamma, dbeta
+}
+
+// affineArgs returns x and those of γ and β that are not nil.
+func affineArgs(x, gamma, beta *G.Node) ([]arg, affine) {
+	in := []arg{{"x", x}}
+	if gamma != nil {
+		in = append(in, arg{"gamma", gamma})
+	}
+	if beta != nil {
+		in = append(in, arg{"beta", beta})
+	}
+	return in, affine{gamma != nil, beta != nil}
+}

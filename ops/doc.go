@@ -1,0 +1,22 @@
+// Package ops has the normalization ops as plain functions from nodes to a
+// node. They own no parameters and no names: package norm has layers that do.
+//
+// What every op promises:
+//
+//   - Inputs are never changed and may have any layout: views, transposed and
+//     column-major tensors give the same numbers. The output is a new tensor in
+//     row-major order.
+//   - float32 and float64, the same for all inputs of an op. Sums are float64
+//     for both, and results are rounded once.
+//   - What is wrong with the nodes is said when the graph is built, by an error
+//     that names the op, what was given and what is wanted; errors.Is tells the
+//     kinds apart. At run time errors come out of RunAll. Nothing panics.
+//   - Gradients come from G.Grad (symbolic) and from a LispMachine alike. One
+//     fused op computes all of them in one go and returns them packed into a
+//     vector; small ops hand out its parts.
+//   - Everything travels through the graph: an op keeps nothing of its forward
+//     run, so cloned graphs may run at the same time, a layer may be applied
+//     twice, and any subset of the gradients may be compiled. The one exception
+//     are running statistics, which batch norm updates when it trains.
+//   - No second order yet: a gradient of a gradient is ErrSecondOrder.
+package ops

@@ -1,0 +1,146 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// gradient is the derivative of a forward op as one fused op. It takes some of
+// the forward op's inputs and the gradient of its output, and returns the
+// gradients of its inputs one after the other in one vector:
+//
+//	packed = op(inputs[from[0]], inputs[from[1]], ..., dy)
+//	packed = [d inputs[wrt[0]] | d inputs[wrt[1]] | ...]
+//
+// It is pure, so it is right for any subset of the gradients, in cloned graphs
+// and when the forward op is applied twice; and one pass over the data gives
+// all.
+type gradient struct {
+	op        G.SDOp
+	from, wrt []int
+}
+
+// symDiff returns the nodes of the gradients, nil where an input has none.
+func symDiff[T kernel.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.Nodes, error) {
+	args := make(G.Nodes, 0, len(g.from)+1)
+	for _, i := range g.from {
+		args = append(args, in[i])
+	}
+	packed, err := apply(name, g.op, append(args, dy)...)
+	if err != nil {
+		return nil, err
+	}
+	grads := make(G.Nodes, len(in))
+	at := 0
+	for _, i := range g.wrt {
+		shape := in[i].Shape()
+		if grads[i], err = apply(name, newPart[T](at, shape), packed); err != nil {
+			return nil, err
+		}
+		at += shape.TotalSize()
+	}
+	return grads, nil
+}
+
+// doDiff adds the gradients to those that the inputs hold, as a LispMachine
+// wants it.
+func doDiff[T kernel.Float](g gradient, in G.Nodes, out *G.Node) error {
+	args := make([]G.Value, 0, len(g.from)+1)
+	for _, i := range g.from {
+		args = append(args, in[i].Value())
+	}
+	dy, err := out.Grad()
+	if err != nil {
+		return fmt.Errorf("norm: %v: %w", g.op, err)
+	}
+	v, err := g.op.Do(append(args, dy)...)
+	if err != nil {
+		return err
+	}
+	packed, err := elements[T](g.op.String(), v)
+	if err != nil {
+		return err
+	}
+	for _, i := range g.wrt {
+		d, err := in[i].Grad()
+		if err != nil {
+			return fmt.Errorf("norm: %v: %w", g.op, err)
+		}
+		n := in[i].Shape().TotalSize()
+		if err := addTo(g.op.String(), d, packed[:n]); err != nil {
+			return err
+		}
+		packed = packed[n:]
+	}
+	return nil
+}
+
+// addTo adds row-major data to a tensor of any layout: the gradient of an
+// input has the layout of the input.
+func addTo[T kernel.Float](op string, v G.Value, data []T) error {
+	d, ok := v.(*tensor.Dense)
+	if !ok || d.Dtype() != dtypeOf[T]() || d.Shape().TotalSize() != len(data) {
+		return Errorf(ErrValue, op, "cannot add a gradient of %d %v to %T of shape %v", len(data), dtypeOf[T](), v, v.Shape())
+	}
+	dst := d.Data().([]T)
+	if rowMajor(d.Shape(), d.Strides()) {
+		for i, v := range data {
+			dst[i] += v
+		}
+		return nil
+	}
+	i := 0
+	eachElement(d.Shape(), d.Strides(), func(at int) {
+		dst[at] += data[i]
+		i++
+	})
+	return nil
+}
+
+// partOp takes a tensor out of a packed vector.
+type partOp[T kernel.Float] struct {
+	firstOrder
+	at    int
+	shape tensor.Shape
+}
+
+// copyBelow is the size up to which a part is copied. A larger part is a header
+// on the packed memory: nobody else reads that piece of it.
+const copyBelow = 1 << 12
+
+func newPart[T kernel.Float](at int, shape tensor.Shape) *partOp[T] {
+	return &partOp[T]{firstOrder{base{fmt.Sprintf("norm.Part(at=%d, shape=%v)", at, shape), 1}}, at, shape}
+}
+
+// Type is (packed) -> part.
+func (o *partOp[T]) Type() hm.Type { return fnType[T](1, len(o.shape)) }
+
+// InferShape returns the shape of the part.
+func (o *partOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
+
+// Do returns the part.
+func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, err := inputs[T](o.label, vs, 0)
+	if err != nil {
+		return nil, err
+	}
+	to := o.at + o.shape.TotalSize()
+	if to > len(in[0]) {
+		return nil, Errorf(ErrValue, o.label, "packed vector has %d elements, want at least %d", len(in[0]), to)
+	}
+	data := in[0][o.at:to:to]
+	if len(data) <= copyBelow {
+		data = append([]T(nil), data...)
+	}
+	return newTensor(o.shape, data), nil
+}
+
+var (
+	_ G.SDOp = (*partOp[float32])(nil)
+	_ G.ADOp = (*partOp[float32])(nil)
+)

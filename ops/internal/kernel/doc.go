@@ -1,0 +1,25 @@
+// Package kernel holds the arithmetic of the normalization ops on plain
+// slices. It knows neither Gorgonia nor tensors.
+//
+// Contract. Slices are contiguous and row-major, and as long as the sizes say:
+// the caller has checked. Outputs do not overlap inputs unless a function says
+// that they may. Optional parameters (gamma, beta, their gradients) are nil
+// where absent. Nothing is kept between calls.
+//
+// Numbers. Every sum and every intermediate value is float64, whatever the
+// type of the data, and results are rounded once when they are stored. Means
+// are carried as an unevaluated sum of two float64, hi + lo, so that x − mean
+// keeps its digits when the mean is many times the spread.
+//
+// Order. Work is cut into blocks by the shape alone, and partial results are
+// merged in the order of the blocks, so the bits do not depend on the number
+// of processors.
+//
+// Layout of the package. A view says how the data are cut (view.go), runs.go
+// and columns.go hold the loops over one block, and layernorm.go, batchnorm.go,
+// weightnorm.go and linear.go put them together. The loops are the place for
+// assembly.
+package kernel
+
+// Float is the type of the data.
+type Float interface{ float32 | float64 }

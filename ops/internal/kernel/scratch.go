@@ -1,0 +1,41 @@
+package kernel
+
+import (
+	"reflect"
+	"sync"
+)
+
+// Scratch is pooled memory.
+type Scratch[T any] struct {
+	Data []T // what was asked for
+	all  []T
+}
+
+// Borrow returns scratch with n elements of any content. Give it back with
+// Release.
+func Borrow[T any](n int) *Scratch[T] {
+	s := poolOf[Scratch[T]]().Get().(*Scratch[T])
+	if len(s.all) < n {
+		s.all = make([]T, n)
+	}
+	s.Data = s.all[:n:n]
+	return s
+}
+
+// Release gives the scratch back.
+func (s *Scratch[T]) Release() { poolOf[Scratch[T]]().Put(s) }
+
+// part returns piece i of n elements.
+func (s *Scratch[T]) part(i, n int) []T { return s.Data[i*n : (i+1)*n : (i+1)*n] }
+
+// pools holds a sync.Pool for each type that needs one.
+var pools sync.Map // of reflect.Type to *sync.Pool
+
+func poolOf[P any]() *sync.Pool {
+	key := reflect.TypeFor[P]()
+	if p, ok := pools.Load(key); ok {
+		return p.(*sync.Pool)
+	}
+	p, _ := pools.LoadOrStore(key, &sync.Pool{New: func() any { return new(P) }})
+	return p.(*sync.Pool)
+}

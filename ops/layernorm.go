@@ -1,0 +1,238 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// LayerNormConfig says how layer norm measures the spread of a row.
+type LayerNormConfig struct {
+	// Eps > 0 keeps the division finite where a row is constant.
+	Eps float64
+
+	// UnbiasedStd divides by σ + Eps with the unbiased standard deviation σ,
+	// instead of by √(σ² + Eps) with the biased variance σ².
+	UnbiasedStd bool
+}
+
+// LayerNorm normalizes x over its trailing axes, those of the given shape, and
+// applies an optional scale and shift:
+//
+//	y = (x − mean)/√(variance + eps)·γ + β
+//
+// with the mean and the biased variance of each row, a row being the n elements
+// that share the leading axes. With cfg.UnbiasedStd
+//
+//	y = (x − mean)/(σ + eps)·γ + β,  σ = √(Σ(x − mean)²/(n−1))
+//
+// and then a row of one element gives NaN, since its σ is not defined; at a
+// constant row the derivative of σ is taken to be 0.
+//
+// Shapes: x is (..., shape), γ and β are shape, or nil for none; y has the
+// shape of x. Dtypes: float32 or float64, one for all.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+//
+// Ba, Kiros, Hinton, "Layer Normalization", 2016, arXiv:1607.06450v1, section 3.
+func LayerNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) (*G.Node, error) {
+	const name = "layernorm"
+	in, aff := affineArgs(x, gamma, beta)
+	dt, err := checkNodes(name, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckEps(name, cfg.Eps); err != nil {
+		return nil, err
+	}
+	if err := CheckNormalizedShape(name, shape); err != nil {
+		return nil, err
+	}
+	xs := x.Shape()
+	if tail := len(xs) - len(shape); tail < 0 || !sameShape(xs[tail:], shape) {
+		return nil, Errorf(ErrShape, name, "x is %v, want %v", xs, trailing(shape))
+	}
+	for _, p := range in[1:] {
+		if err := checkShape(name, p, shape); err != nil {
+			return nil, err
+		}
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newLayerNorm[float32](len(xs), shape, aff, cfg), nodes(in)...)
+	}
+	return apply(name, newLayerNorm[float64](len(xs), shape, aff, cfg), nodes(in)...)
+}
+
+// CheckNormalizedShape checks the shape that a row-wise norm runs over.
+func CheckNormalizedShape(op string, shape tensor.Shape) error {
+	if len(shape) == 0 {
+		return Errorf(ErrShape, op, "the normalized shape is empty, want at least one axis")
+	}
+	for _, n := range shape {
+		if n < 1 {
+			return Errorf(ErrShape, op, "the normalized shape is %v, want no empty axis", shape)
+		}
+	}
+	return nil
+}
+
+// trailing prints (..., 3, 4) for the shape (3, 4).
+func trailing(shape tensor.Shape) string {
+	s := "(..."
+	for _, n := range shape {
+		s += fmt.Sprintf(", %d", n)
+	}
+	return s + ")"
+}
+
+// layerNormOp is the forward op, of (x, γ?, β?).
+type layerNormOp[T kernel.Float] struct {
+	base
+	layerNorm
+}
+
+// layerNorm is what the forward op and its gradient have in common.
+type layerNorm struct {
+	affine
+	rank  int          // of x
+	shape tensor.Shape // normalized
+	cfg   LayerNormConfig
+}
+
+func newLayerNorm[T kernel.Float](rank int, shape tensor.Shape, aff affine, cfg LayerNormConfig) *layerNormOp[T] {
+	l := layerNorm{aff, rank, shape.Clone(), cfg}
+	return &layerNormOp[T]{base{l.describe("norm.LayerNorm"), 1 + aff.count()}, l}
+}
+
+func (l *layerNorm) describe(name string) string {
+	return fmt.Sprintf("%s(shape=%v, eps=%v, unbiasedStd=%v, gamma=%v, beta=%v)",
+		name, l.shape, l.cfg.Eps, l.cfg.UnbiasedStd, l.gamma, l.beta)
+}
+
+// rows sees n elements as rows.
+func (l *layerNorm) rows(op string, n int) (kernel.Rows, error) {
+	cols := l.shape.TotalSize()
+	if n == 0 || n%cols != 0 {
+		return kernel.Rows{}, Errorf(ErrValue, op, "x has %d elements, want a multiple of %d", n, cols)
+	}
+	return kernel.Rows{Rows: n / cols, Cols: cols, Eps: l.cfg.Eps, UnbiasedStd: l.cfg.UnbiasedStd}, nil
+}
+
+// Type is (x, γ?, β?) -> y.
+func (o *layerNormOp[T]) Type() hm.Type {
+	ranks := []int{o.rank}
+	for range o.arity - 1 {
+		ranks = append(ranks, len(o.shape))
+	}
+	return fnType[T](append(ranks, o.rank)...)
+}
+
+// InferShape returns the shape of x.
+func (o *layerNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	return shapeOf(o.label, in, 0)
+}
+
+// Do returns y.
+func (o *layerNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	cols := o.shape.TotalSize()
+	in, err := inputs[T](o.label, vs, append([]int{0}, repeat(cols, o.arity-1)...)...)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := o.rows(o.label, len(in[0]))
+	if err != nil {
+		return nil, err
+	}
+	gamma, beta := affineOf(o.affine, in[1:])
+	y := make([]T, len(in[0]))
+	kernel.LayerNormFwd(y, in[0], gamma, beta, rows)
+	return newTensor(vs[0].Shape(), y), nil
+}
+
+// repeat returns n times v.
+func repeat(v, n int) []int {
+	r := make([]int, n)
+	for i := range r {
+		r[i] = v
+	}
+	return r
+}
+
+// DiffWRT is true for every input.
+func (o *layerNormOp[T]) DiffWRT(inputs int) []bool { return all(inputs) }
+
+// SymDiff returns the gradients of x, γ and β.
+func (o *layerNormOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
+	return symDiff[T]("layernorm", o.gradient(), in, dy)
+}
+
+// DoDiff adds to the gradients of x, γ and β.
+func (o *layerNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *layerNormOp[T]) gradient() gradient {
+	return gradient{op: newLayerNormGrad[T](o.layerNorm), from: o.from(), wrt: o.wrt()}
+}
+
+// layerNormGradOp is the gradient, of (x, γ?, dy), packed as [dx | dγ? | dβ?].
+type layerNormGradOp[T kernel.Float] struct {
+	firstOrder
+	layerNorm
+}
+
+func newLayerNormGrad[T kernel.Float](l layerNorm) *layerNormGradOp[T] {
+	return &layerNormGradOp[T]{firstOrder{base{l.describe("norm.LayerNormGrad"), len(l.from()) + 1}}, l}
+}
+
+// Type is (x, γ?, dy) -> packed.
+func (o *layerNormGradOp[T]) Type() hm.Type {
+	if o.gamma {
+		return fnType[T](o.rank, len(o.shape), o.rank, 1)
+	}
+	return fnType[T](o.rank, o.rank, 1)
+}
+
+// InferShape returns the length of the packed gradients.
+func (o *layerNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	x, err := shapeOf(o.label, in, 0)
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Shape{x.TotalSize() + o.count()*o.shape.TotalSize()}, nil
+}
+
+// Do returns the packed gradients.
+func (o *layerNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	cols := o.shape.TotalSize()
+	in, err := inputs[T](o.label, vs, append([]int{0}, append(repeat(cols, o.arity-2), 0)...)...)
+	if err != nil {
+		return nil, err
+	}
+	x, dy := in[0], in[o.arity-1]
+	rows, err := o.rows(o.label, len(x))
+	if err != nil {
+		return nil, err
+	}
+	if len(dy) != len(x) {
+		return nil, Errorf(ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
+	}
+	gamma, _ := affineOf(affine{gamma: o.gamma}, in[1:])
+	packed := make([]T, len(x)+o.count()*cols)
+	dgamma, dbeta := affineParts(o.affine, packed[len(x):], cols)
+	kernel.LayerNormBwd(packed[:len(x)], dgamma, dbeta, x, gamma, dy, rows)
+	return newTensor(tensor.Shape{len(packed)}, packed), nil
+}
+
+var (
+	_ G.SDOp = (*layerNormOp[float32])(nil)
+	_ G.ADOp = (*layerNormOp[float32])(nil)
+	_ G.SDOp = (*layerNormGradOp[float32])(nil)
+	_ G.ADOp = (*layerNormGradOp[float32])(nil)
+)

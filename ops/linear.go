@@ -1,0 +1,272 @@
+package ops
+
+import (
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"gonum.org/v1/gonum/blas"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// WeightNormLinear is a linear map with a normalized weight and an optional
+// bias:
+//
+//	y = x·wᵀ + b,  w = g·v/‖v‖
+//
+// with w as in WeightNorm. The matrix product runs on v itself, by the BLAS that
+// tensor.Use has set; what makes w of v is applied to its result, or for axis 1
+// to x, and w is never formed.
+//
+// Shapes: x is (..., in), v is (out, in), g as in WeightNorm: (out) for axis 0,
+// (in) for axis 1, (1) for WholeTensor; b is (out), or nil for none; y is
+// (..., out). Dtypes: float32 or float64, one for all.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape.
+func WeightNormLinear(x, v, g, b *G.Node, axis int) (*G.Node, error) {
+	const name = "weightnormlinear"
+	in := []arg{{"x", x}, {"v", v}, {"g", g}}
+	if b != nil {
+		in = append(in, arg{"b", b})
+	}
+	dt, err := checkNodes(name, in)
+	if err != nil {
+		return nil, err
+	}
+	vs, xs := v.Shape(), x.Shape()
+	switch {
+	case len(vs) != 2:
+		return nil, Errorf(ErrShape, name, "v is %v, want (out, in)", vs)
+	case xs[len(xs)-1] != vs[1]:
+		return nil, Errorf(ErrShape, name, "x is %v, want (..., %d)", xs, vs[1])
+	}
+	if err := checkWeight(name, in[1], in[2], axis); err != nil {
+		return nil, err
+	}
+	if b != nil {
+		if err := checkShape(name, in[3], tensor.Shape{vs[0]}); err != nil {
+			return nil, err
+		}
+	}
+	l := linear{rank: len(xs), rankG: g.Dims(), axis: axis, bias: b != nil}
+	if dt == tensor.Float32 {
+		return apply(name, newLinear[float32](l), nodes(in)...)
+	}
+	return apply(name, newLinear[float64](l), nodes(in)...)
+}
+
+// linearOp is the forward op, of (x, v, g, b?).
+type linearOp[T kernel.Float] struct {
+	base
+	linear
+}
+
+// linear is what the forward op and its gradient have in common.
+type linear struct {
+	rank, rankG, axis int // rank of x and of g
+	bias              bool
+}
+
+func newLinear[T kernel.Float](l linear) *linearOp[T] {
+	arity := 3
+	if l.bias {
+		arity = 4
+	}
+	return &linearOp[T]{base{l.describe("norm.WeightNormLinear"), arity}, l}
+}
+
+func (l *linear) describe(name string) string {
+	if l.bias {
+		return name + "(" + axisName(l.axis) + ", bias)"
+	}
+	return name + "(" + axisName(l.axis) + ")"
+}
+
+// sizes are those of the product: x is rows × in, y is rows × out.
+type sizes struct{ rows, in, out int }
+
+// operands checks the inputs (x, v, g, ...) of an op.
+func linearInputs[T kernel.Float](op string, l linear, vs []G.Value, arity int) (in [][]T, s sizes, view kernel.View, err error) {
+	if in, view, err = weightInputs[T](op, vs, arity, 1, 2, l.axis); err != nil {
+		return nil, s, view, err
+	}
+	s.out, s.in = vs[1].Shape()[0], vs[1].Shape()[1]
+	if len(in[0])%s.in != 0 {
+		return nil, s, view, Errorf(ErrValue, op, "x has %d elements, want a multiple of %d", len(in[0]), s.in)
+	}
+	s.rows = len(in[0]) / s.in
+	return in, s, view, nil
+}
+
+// Type is (x, v, g, b?) -> y.
+func (o *linearOp[T]) Type() hm.Type {
+	if o.bias {
+		return fnType[T](o.rank, 2, o.rankG, 1, o.rank)
+	}
+	return fnType[T](o.rank, 2, o.rankG, o.rank)
+}
+
+// InferShape returns the shape of x with its last axis replaced by out.
+func (o *linearOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	x, err := shapeOf(o.label, in, 0)
+	if err != nil {
+		return nil, err
+	}
+	v, err := shapeOf(o.label, in, 1)
+	if err != nil {
+		return nil, err
+	}
+	x[len(x)-1] = v[0]
+	return x, nil
+}
+
+// Do returns y.
+func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, s, view, err := linearInputs[T](o.label, o.linear, vs, o.arity)
+	if err != nil {
+		return nil, err
+	}
+	x, v, g := in[0], in[1], in[2]
+	var b []T
+	if o.bias {
+		if b = in[3]; len(b) != s.out {
+			return nil, Errorf(ErrValue, o.label, "b has %d elements, want %d", len(b), s.out)
+		}
+	}
+	y := make([]T, s.rows*s.out)
+	if o.axis == 1 {
+		scale := scales(v, g, view, s.in)
+		defer scale.Release()
+		xs := kernel.Borrow[T](len(x))
+		defer xs.Release()
+		kernel.ScaleColumns(xs.Data, x, s.rows, s.in, scale.Data, nil)
+		gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, xs.Data, v, y)
+		kernel.AddToRows(y, s.rows, s.out, b)
+	} else {
+		scale := scales(v, g, view, s.out)
+		defer scale.Release()
+		gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, v, y)
+		kernel.ScaleColumns(y, y, s.rows, s.out, scale.Data, b)
+	}
+	shape := vs[0].Shape().Clone()
+	shape[len(shape)-1] = s.out
+	return newTensor(shape, y), nil
+}
+
+// scales returns g/‖v‖ for each of n columns; where there is a single norm it is
+// the same for all.
+func scales[T kernel.Float](v, g []T, view kernel.View, n int) *kernel.Scratch[float64] {
+	scale := kernel.Borrow[float64](n)
+	kernel.WeightScales(scale.Data[:view.Channels], v, g, view)
+	for i := view.Channels; i < n; i++ {
+		scale.Data[i] = scale.Data[0]
+	}
+	return scale
+}
+
+// DiffWRT is true for every input.
+func (o *linearOp[T]) DiffWRT(inputs int) []bool { return all(inputs) }
+
+// SymDiff returns the gradients of x, v, g and b.
+func (o *linearOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
+	return symDiff[T]("weightnormlinear", o.gradient(), in, dy)
+}
+
+// DoDiff adds to the gradients of x, v, g and b.
+func (o *linearOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *linearOp[T]) gradient() gradient {
+	return gradient{op: newLinearGrad[T](o.linear), from: []int{0, 1, 2}, wrt: []int{0, 1, 2, 3}[:o.arity]}
+}
+
+// linearGradOp is the gradient, of (x, v, g, dy), packed as
+// [dx | dv | dg | db?]. With w = g·v/‖v‖,
+//
+//	dx = dy·w,  dw = dyᵀ·x,  db = Σ_rows dy
+//
+// and dv and dg follow from dw as in weight norm.
+type linearGradOp[T kernel.Float] struct {
+	firstOrder
+	linear
+}
+
+func newLinearGrad[T kernel.Float](l linear) *linearGradOp[T] {
+	return &linearGradOp[T]{firstOrder{base{l.describe("norm.WeightNormLinearGrad"), 4}}, l}
+}
+
+// Type is (x, v, g, dy) -> packed.
+func (o *linearGradOp[T]) Type() hm.Type { return fnType[T](o.rank, 2, o.rankG, o.rank, 1) }
+
+// InferShape returns the length of the packed gradients.
+func (o *linearGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	n := 0
+	for i := range 3 {
+		s, err := shapeOf(o.label, in, i)
+		if err != nil {
+			return nil, err
+		}
+		n += s.TotalSize()
+		if i == 1 && o.bias {
+			n += s[0]
+		}
+	}
+	return tensor.Shape{n}, nil
+}
+
+// Do returns the packed gradients.
+func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, s, view, err := linearInputs[T](o.label, o.linear, vs, 4)
+	if err != nil {
+		return nil, err
+	}
+	x, v, g, dy := in[0], in[1], in[2], in[3]
+	if len(dy) != s.rows*s.out {
+		return nil, Errorf(ErrValue, o.label, "dy has %d elements, want %d", len(dy), s.rows*s.out)
+	}
+	n := len(x) + len(v) + len(g)
+	if o.bias {
+		n += s.out
+	}
+	packed := make([]T, n)
+	dx, rest := packed[:len(x)], packed[len(x):]
+	dv, rest := rest[:len(v)], rest[len(v):]
+	dg, db := rest[:len(g)], rest[len(g):]
+
+	o.inputGrad(dx, v, g, dy, s, view)
+	dw := dv
+	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
+	kernel.WeightNormBwd(dv, dg, v, g, dw, view)
+	if o.bias {
+		kernel.ColumnSums(db, dy, s.rows, s.out)
+	}
+	return newTensor(tensor.Shape{n}, packed), nil
+}
+
+// inputGrad sets dx = dy·w: the scales of w go to the columns of dy for axis 0,
+// and to the columns of the product otherwise.
+func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, s sizes, view kernel.View) {
+	if o.axis != 0 {
+		scale := scales(v, g, view, s.in)
+		defer scale.Release()
+		gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, v, dx)
+		kernel.ScaleColumns(dx, dx, s.rows, s.in, scale.Data, nil)
+		return
+	}
+	scale := scales(v, g, view, s.out)
+	defer scale.Release()
+	scaled := kernel.Borrow[T](len(dy))
+	defer scaled.Release()
+	kernel.ScaleColumns(scaled.Data, dy, s.rows, s.out, scale.Data, nil)
+	gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, scaled.Data, v, dx)
+}
+
+var (
+	_ G.SDOp = (*linearOp[float32])(nil)
+	_ G.ADOp = (*linearOp[float32])(nil)
+	_ G.SDOp = (*linearGradOp[float32])(nil)
+	_ G.ADOp = (*linearGradOp[float32])(nil)
+)

@@ -1,0 +1,122 @@
+package ops
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// RunningStats are the running mean and variance of the channels of a batch
+// norm, in float64 whatever the dtype of the data. They start at mean 0 and
+// variance 1 and move towards those of each training batch:
+//
+//	running ← (1−m)·running + m·batch
+//
+// with the unbiased variance of the batch, Σ(x − mean)²/(n−1). A batch with a
+// NaN makes them NaN for good, as PyTorch's do; Set and Reset cure it.
+//
+// All methods may be called at any time from any goroutine: reads are whole,
+// and two ops, graphs or machines may share one RunningStats.
+type RunningStats struct {
+	id uint64 // tells apart ops with running statistics of their own
+
+	mu             sync.Mutex
+	mean, variance []float64
+	batches        int64
+}
+
+var lastStats atomic.Uint64
+
+// NewRunningStats returns the statistics of a number of channels. It must be
+// positive.
+func NewRunningStats(channels int) (*RunningStats, error) {
+	if err := CheckChannels("runningstats", channels); err != nil {
+		return nil, err
+	}
+	s := &RunningStats{id: lastStats.Add(1), mean: make([]float64, channels), variance: make([]float64, channels)}
+	s.Reset()
+	return s, nil
+}
+
+// CheckChannels checks a number of channels.
+func CheckChannels(op string, channels int) error {
+	if channels < 1 {
+		return Errorf(ErrShape, op, "%d channels, want at least 1", channels)
+	}
+	return nil
+}
+
+// Channels returns the number of channels.
+func (s *RunningStats) Channels() int { return len(s.mean) }
+
+// Values returns copies of the mean and the variance, and the number of batches
+// that moved them since the start or the last Reset or Set.
+func (s *RunningStats) Values() (mean, variance []float64, batches int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.mean), slices.Clone(s.variance), s.batches
+}
+
+// Set replaces the statistics and the number of batches behind them. Every
+// value must be finite and no variance negative; if not, nothing changes.
+func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
+	const name = "runningstats"
+	if len(mean) != len(s.mean) || len(variance) != len(s.mean) {
+		return Errorf(ErrShape, name, "%d means and %d variances, want %d of each", len(mean), len(variance), len(s.mean))
+	}
+	for c := range mean {
+		if math.IsNaN(mean[c]) || math.IsInf(mean[c], 0) {
+			return Errorf(ErrOption, name, "the mean of channel %d is %v, want a finite number", c, mean[c])
+		}
+		if !(variance[c] >= 0) || math.IsInf(variance[c], 1) {
+			return Errorf(ErrOption, name, "the variance of channel %d is %v, want a finite number of at least 0", c, variance[c])
+		}
+	}
+	if batches < 0 {
+		return Errorf(ErrOption, name, "%d batches, want at least 0", batches)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(s.mean, mean)
+	copy(s.variance, variance)
+	s.batches = batches
+	return nil
+}
+
+// Reset goes back to mean 0, variance 1 and no batches.
+func (s *RunningStats) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.mean {
+		s.mean[c], s.variance[c] = 0, 1
+	}
+	s.batches = 0
+}
+
+// update moves the statistics towards a batch of n values a channel with the
+// mean + residual and m2 = Σ(x − mean)². A nil momentum takes the average of
+// all batches, by 1/k for the k-th.
+func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum *float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches++
+	m := 1 / float64(s.batches)
+	if momentum != nil {
+		m = *momentum
+	}
+	for c := range s.mean {
+		s.mean[c] = (1-m)*s.mean[c] + m*(mean[c]+residual[c])
+		s.variance[c] = (1-m)*s.variance[c] + m*(m2[c]/(n-1))
+	}
+}
+
+// read copies the mean, and 1/√(variance + eps), of each channel.
+func (s *RunningStats) read(mean, rstd []float64, eps float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(mean, s.mean)
+	for c, v := range s.variance {
+		rstd[c] = 1 / math.Sqrt(v+eps)
+	}
+}

@@ -1,0 +1,270 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// WholeTensor as an axis stands for one norm over all elements, PyTorch's
+// dim=None.
+const WholeTensor = -1 << 31
+
+// WeightNorm separates the length of a weight from its direction:
+//
+//	w = g·v/‖v‖
+//
+// with a Euclidean norm and a g for each index along the axis, over all other
+// axes: axis 0 of a weight (out, in) or (out, in, height, width) gives one for
+// each output, PyTorch's default. The axis WholeTensor gives a single norm and
+// g. g may be negative.
+//
+// Where ‖v‖ is 0 there is no direction: w is 0 there, and so are the gradients
+// of v and g (PyTorch gives NaN). Such a row stays as it is until v is changed.
+//
+// Shapes: v has rank 1 to 5; g is (k) with k the size of v's axis, or has the
+// rank of v with k in the axis and 1 elsewhere; for WholeTensor it is (1), or 1
+// in every axis of v. w has the shape of v. Dtypes: float32 or float64, one for
+// both.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape.
+//
+// Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
+// Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3,
+// equations 2 and 3.
+func WeightNorm(v, g *G.Node, axis int) (*G.Node, error) {
+	const name = "weightnorm"
+	in := []arg{{"v", v}, {"g", g}}
+	dt, err := checkNodes(name, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkWeight(name, in[0], in[1], axis); err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newWeightNorm[float32](v.Dims(), g.Dims(), axis), v, g)
+	}
+	return apply(name, newWeightNorm[float64](v.Dims(), g.Dims(), axis), v, g)
+}
+
+// CheckAxis checks the axis of a weight norm.
+func CheckAxis(op string, shape tensor.Shape, axis int) error {
+	if len(shape) < 1 || len(shape) > 5 {
+		return Errorf(ErrShape, op, "v is %v, want rank 1 to 5", shape)
+	}
+	if axis != WholeTensor && (axis < 0 || axis >= len(shape)) {
+		return Errorf(ErrShape, op, "axis %d of v %v, want 0 to %d, or WholeTensor", axis, shape, len(shape)-1)
+	}
+	return nil
+}
+
+func checkWeight(op string, v, g arg, axis int) error {
+	shape := v.node.Shape()
+	if err := CheckAxis(op, shape, axis); err != nil {
+		return err
+	}
+	kept := make(tensor.Shape, len(shape))
+	for i := range kept {
+		kept[i] = 1
+	}
+	n := 1
+	if axis != WholeTensor {
+		n, kept[axis] = shape[axis], shape[axis]
+	}
+	if len(shape) == 1 {
+		return checkShape(op, g, kept)
+	}
+	return checkShape(op, g, tensor.Shape{n}, kept)
+}
+
+// weightView sees a weight as [before the axis, axis, behind it].
+func weightView(shape tensor.Shape, axis int) kernel.View {
+	if axis == WholeTensor {
+		return kernel.View{Outer: 1, Channels: 1, Inner: shape.TotalSize()}
+	}
+	return kernel.View{
+		Outer:    tensor.Shape(shape[:axis]).TotalSize(),
+		Channels: shape[axis],
+		Inner:    tensor.Shape(shape[axis+1:]).TotalSize(),
+	}
+}
+
+// WeightLengths returns ‖v‖ for each index along the axis, or the one norm of
+// the whole tensor: the g for which w = v. The dtype is that of v.
+func WeightLengths(v *tensor.Dense, axis int) (*tensor.Dense, error) {
+	const name = "weightnorm"
+	switch {
+	case v == nil:
+		return nil, Errorf(ErrValue, name, "v is nil")
+	case v.Dtype() == tensor.Float32:
+		return weightLengths[float32](name, v, axis)
+	case v.Dtype() == tensor.Float64:
+		return weightLengths[float64](name, v, axis)
+	default:
+		return nil, Errorf(ErrDtype, name, "v is %v, want float32 or float64", v.Dtype())
+	}
+}
+
+func weightLengths[T kernel.Float](name string, v *tensor.Dense, axis int) (*tensor.Dense, error) {
+	if err := CheckAxis(name, v.Shape(), axis); err != nil {
+		return nil, err
+	}
+	data, err := elements[T](name, v)
+	if err != nil {
+		return nil, err
+	}
+	view := weightView(v.Shape(), axis)
+	norm := make([]float64, view.Channels)
+	kernel.Norms(data, view, norm)
+	g := make([]T, len(norm))
+	for c, n := range norm {
+		g[c] = T(n)
+	}
+	return newTensor(tensor.Shape{len(g)}, g), nil
+}
+
+// CopyDense returns a row-major copy of a float32 or float64 tensor of any
+// layout.
+func CopyDense(v *tensor.Dense) (*tensor.Dense, error) {
+	if v != nil && v.Dtype() == tensor.Float32 {
+		return copyDense[float32](v)
+	}
+	return copyDense[float64](v)
+}
+
+func copyDense[T kernel.Float](v *tensor.Dense) (*tensor.Dense, error) {
+	data, err := elements[T]("copy", v)
+	if err != nil {
+		return nil, err
+	}
+	return newTensor(v.Shape(), slices.Clone(data)), nil
+}
+
+// weightNormOp is the forward op, of (v, g).
+type weightNormOp[T kernel.Float] struct {
+	base
+	weightNorm
+}
+
+// weightNorm is what the forward op and its gradient have in common.
+type weightNorm struct{ rank, rankG, axis int }
+
+func newWeightNorm[T kernel.Float](rank, rankG, axis int) *weightNormOp[T] {
+	w := weightNorm{rank, rankG, axis}
+	return &weightNormOp[T]{base{w.describe("norm.WeightNorm"), 2}, w}
+}
+
+func (w *weightNorm) describe(name string) string { return name + "(" + axisName(w.axis) + ")" }
+
+func axisName(axis int) string {
+	if axis == WholeTensor {
+		return "whole tensor"
+	}
+	return fmt.Sprintf("axis=%d", axis)
+}
+
+// weightInputs checks the inputs of an op of which v is number at and g the
+// next, and returns them with the view of v.
+func weightInputs[T kernel.Float](op string, vs []G.Value, arity, at, rank, axis int) ([][]T, kernel.View, error) {
+	in, err := inputs[T](op, vs, make([]int, arity)...)
+	if err != nil {
+		return nil, kernel.View{}, err
+	}
+	shape := vs[at].Shape()
+	if len(shape) != rank {
+		return nil, kernel.View{}, Errorf(ErrValue, op, "v is %v, want rank %d", shape, rank)
+	}
+	view := weightView(shape, axis)
+	if n := len(in[at+1]); n != view.Channels {
+		return nil, kernel.View{}, Errorf(ErrValue, op, "g has %d elements, want %d", n, view.Channels)
+	}
+	return in, view, nil
+}
+
+// Type is (v, g) -> w.
+func (o *weightNormOp[T]) Type() hm.Type { return fnType[T](o.rank, o.rankG, o.rank) }
+
+// InferShape returns the shape of v.
+func (o *weightNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	return shapeOf(o.label, in, 0)
+}
+
+// Do returns w.
+func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, view, err := weightInputs[T](o.label, vs, 2, 0, o.rank, o.axis)
+	if err != nil {
+		return nil, err
+	}
+	w := make([]T, len(in[0]))
+	kernel.WeightNormFwd(w, in[0], in[1], view)
+	return newTensor(vs[0].Shape(), w), nil
+}
+
+// DiffWRT is true for both inputs.
+func (o *weightNormOp[T]) DiffWRT(inputs int) []bool { return all(inputs) }
+
+// SymDiff returns the gradients of v and g.
+func (o *weightNormOp[T]) SymDiff(in G.Nodes, _, dw *G.Node) (G.Nodes, error) {
+	return symDiff[T]("weightnorm", o.gradient(), in, dw)
+}
+
+// DoDiff adds to the gradients of v and g.
+func (o *weightNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *weightNormOp[T]) gradient() gradient {
+	return gradient{op: newWeightNormGrad[T](o.weightNorm), from: []int{0, 1}, wrt: []int{0, 1}}
+}
+
+// weightNormGradOp is the gradient, of (v, g, dw), packed as [dv | dg].
+type weightNormGradOp[T kernel.Float] struct {
+	firstOrder
+	weightNorm
+}
+
+func newWeightNormGrad[T kernel.Float](w weightNorm) *weightNormGradOp[T] {
+	return &weightNormGradOp[T]{firstOrder{base{w.describe("norm.WeightNormGrad"), 3}}, w}
+}
+
+// Type is (v, g, dw) -> packed.
+func (o *weightNormGradOp[T]) Type() hm.Type { return fnType[T](o.rank, o.rankG, o.rank, 1) }
+
+// InferShape returns the length of the packed gradients.
+func (o *weightNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	v, err := shapeOf(o.label, in, 0)
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Shape{v.TotalSize() + weightView(v, o.axis).Channels}, nil
+}
+
+// Do returns the packed gradients.
+func (o *weightNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, view, err := weightInputs[T](o.label, vs, 3, 0, o.rank, o.axis)
+	if err != nil {
+		return nil, err
+	}
+	v, g, dw := in[0], in[1], in[2]
+	if len(dw) != len(v) {
+		return nil, Errorf(ErrValue, o.label, "dw has %d elements, want %d", len(dw), len(v))
+	}
+	packed := make([]T, len(v)+len(g))
+	kernel.WeightNormBwd(packed[:len(v)], packed[len(v):], v, g, dw, view)
+	return newTensor(tensor.Shape{len(packed)}, packed), nil
+}
+
+var (
+	_ G.SDOp = (*weightNormOp[float32])(nil)
+	_ G.ADOp = (*weightNormOp[float32])(nil)
+	_ G.SDOp = (*weightNormGradOp[float32])(nil)
+	_ G.ADOp = (*weightNormGradOp[float32])(nil)
+)

@@ -1,0 +1,173 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Options are checked by the compiler: each constructor takes the interface of
+// its layer, and what returns an option says which layers have it.
+type (
+	// LayerNormOption is an option of NewLayerNorm.
+	LayerNormOption interface {
+		layerNorm()
+		set(*config)
+	}
+
+	// BatchNormOption is an option of NewBatchNorm.
+	BatchNormOption interface {
+		batchNorm()
+		set(*config)
+	}
+
+	// WeightNormOption is an option of NewWeightNorm.
+	WeightNormOption interface {
+		weightNorm()
+		set(*config)
+	}
+
+	// WeightNormLinearOption is an option of NewWeightNormLinear.
+	WeightNormLinearOption interface {
+		weightNormLinear()
+		set(*config)
+	}
+
+	// AnyOption is an option of every layer.
+	AnyOption interface {
+		LayerNormOption
+		BatchNormOption
+		WeightNormOption
+		WeightNormLinearOption
+	}
+
+	// NormOption is an option of the layers that normalize activations.
+	NormOption interface {
+		LayerNormOption
+		BatchNormOption
+	}
+
+	// WeightOption is an option of the layers that normalize weights.
+	WeightOption interface {
+		WeightNormOption
+		WeightNormLinearOption
+	}
+
+	// ShiftOption is an option of the layers that add a learned constant.
+	ShiftOption interface {
+		NormOption
+		WeightNormLinearOption
+	}
+)
+
+// config has the settings of all layers; each layer reads its own.
+type config struct {
+	name        string
+	eps         float64
+	gamma, beta bool
+	unbiasedStd bool
+
+	momentum   float64
+	cumulative bool
+	untracked  bool
+
+	axis   int
+	init   G.InitWFn
+	weight *tensor.Dense
+	bias   bool
+}
+
+// defaults are PyTorch's.
+func defaults() config {
+	return config{eps: 1e-5, gamma: true, beta: true, momentum: 0.1, init: G.GlorotU(1), bias: true}
+}
+
+// option is every option; the functions below return it as what it is for.
+type option func(*config)
+
+func (o option) set(c *config)     { o(c) }
+func (o option) layerNorm()        {}
+func (o option) batchNorm()        {}
+func (o option) weightNorm()       {}
+func (o option) weightNormLinear() {}
+
+// configure applies options to the defaults.
+func configure[O interface{ set(*config) }](opts []O) config {
+	c := defaults()
+	for _, o := range opts {
+		if any(o) != nil {
+			o.set(&c)
+		}
+	}
+	return c
+}
+
+// WithName names the layer: its parameters are called name.gamma and so on.
+// Without it a layer is called after its kind, with a number where that is
+// taken.
+func WithName(name string) AnyOption { return option(func(c *config) { c.name = name }) }
+
+// WithEps sets the positive constant that is added to the variance, by default
+// 1e-5.
+func WithEps(eps float64) NormOption { return option(func(c *config) { c.eps = eps }) }
+
+// WithoutAffine leaves out γ and β.
+func WithoutAffine() NormOption {
+	return option(func(c *config) { c.gamma, c.beta = false, false })
+}
+
+// WithoutScale leaves out γ.
+func WithoutScale() NormOption { return option(func(c *config) { c.gamma = false }) }
+
+// WithoutBias leaves out β, or the b of a linear layer.
+func WithoutBias() ShiftOption {
+	return option(func(c *config) { c.beta, c.bias = false, false })
+}
+
+// WithUnbiasedStd divides by σ + eps with the unbiased standard deviation
+// σ = √(Σ(x − mean)²/(n−1)), instead of by √(variance + eps).
+func WithUnbiasedStd() LayerNormOption { return option(func(c *config) { c.unbiasedStd = true }) }
+
+// WithMomentum sets how far the running statistics move towards each batch, in
+// [0, 1] and by default 0.1:
+//
+//	running ← (1−m)·running + m·batch
+//
+// This is PyTorch's and Gorgonia's meaning. Keras, Flax and ONNX give the same
+// name to 1−m.
+func WithMomentum(m float64) BatchNormOption {
+	return option(func(c *config) { c.momentum, c.cumulative = m, false })
+}
+
+// WithCumulativeAverage makes the running statistics the average of all batches
+// so far: the k-th batch moves them by 1/k. It is PyTorch's momentum=None.
+func WithCumulativeAverage() BatchNormOption {
+	return option(func(c *config) { c.cumulative = true })
+}
+
+// WithoutRunningStats keeps no running statistics: batches are normalized by
+// their own in evaluation too. It is PyTorch's track_running_stats=False.
+func WithoutRunningStats() BatchNormOption {
+	return option(func(c *config) { c.untracked = true })
+}
+
+// WholeTensor as an axis stands for one norm over all elements, PyTorch's
+// dim=None.
+const WholeTensor = ops.WholeTensor
+
+// WithAxis sets the axis of v along which there is one norm and one g for each
+// index, by default 0: one for each output of a weight (out, in, ...). It may
+// be WholeTensor.
+func WithAxis(axis int) WeightOption { return option(func(c *config) { c.axis = axis }) }
+
+// WithWeightInit sets what v starts from, by default gorgonia.GlorotU(1). g
+// starts as ‖v‖, so that the first w is v.
+func WithWeightInit(init G.InitWFn) WeightOption {
+	return option(func(c *config) { c.init, c.weight = init, nil })
+}
+
+// WithWeight starts from an existing weight: v is a copy of w and g is ‖w‖, so
+// that the layer computes what it did with w.
+func WithWeight(w *tensor.Dense) WeightOption {
+	return option(func(c *config) { c.weight = w })
+}

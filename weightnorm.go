@@ -1,0 +1,168 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// WeightNorm is a weight of any layer, a convolution say, in the form
+//
+//	w = g·v/‖v‖
+//
+// which separates its length g from its direction v, with one norm and one g
+// for each output. It needs no batch and leaves activations as they are.
+// ops.WeightNorm has the details.
+//
+// Parameters: name.v, and name.g, which starts as ‖v‖ so that w = v.
+//
+// Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
+// Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3.
+type WeightNorm struct {
+	layer
+	axis int
+}
+
+// NewWeightNorm makes a weight of rank 1 to 5. Options: WithName, WithAxis (0),
+// WithWeightInit (gorgonia.GlorotU(1)), WithWeight.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrName, and ErrValue for an initial
+// value that does not fit. After an error the graph is as it was.
+func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...WeightNormOption) (*WeightNorm, error) {
+	c := configure(opts)
+	l, err := newLayer("weightnorm", g, dt, c.name, "v", "g")
+	if err != nil {
+		return nil, err
+	}
+	if err := l.addWeight(shape, c); err != nil {
+		return nil, err
+	}
+	return &WeightNorm{l, c.axis}, nil
+}
+
+// Weight returns w, to be used wherever a weight is: in gorgonia.Conv2d for
+// one. Called twice it gives the same node.
+func (w *WeightNorm) Weight() (*G.Node, error) {
+	return ops.WeightNorm(w.param("v"), w.param("g"), w.axis)
+}
+
+// In returns the same weight in another graph: v and g are the same storage.
+//
+// Errors: ErrGraph, ErrName.
+func (w *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
+	other, err := w.in(g)
+	if err != nil {
+		return nil, err
+	}
+	return &WeightNorm{other, w.axis}, nil
+}
+
+// WeightNormLinear is a linear layer whose weight is normalized,
+//
+//	y = x·wᵀ + b,  w = g·v/‖v‖
+//
+// with one norm and one g for each output. ops.WeightNormLinear has the
+// details.
+//
+// Parameters: name.v of shape (out, in), name.g, (out), which starts as ‖v‖ so
+// that w = v, and name.b, (out), 0 at first.
+type WeightNormLinear struct {
+	layer
+	axis int
+}
+
+// NewWeightNormLinear makes a layer for inputs (..., in) and outputs (..., out)
+// of a dtype. Options: WithName, WithAxis (0), WithWeightInit
+// (gorgonia.GlorotU(1)), WithWeight, WithoutBias.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrName, and ErrValue for an initial
+// value that does not fit. After an error the graph is as it was.
+func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...WeightNormLinearOption) (*WeightNormLinear, error) {
+	c := configure(opts)
+	suffixes := []string{"v", "g", "b"}
+	if !c.bias {
+		suffixes = suffixes[:2]
+	}
+	l, err := newLayer("weightnormlinear", g, dt, c.name, suffixes...)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.addWeight(tensor.Shape{out, in}, c); err != nil {
+		return nil, err
+	}
+	if c.bias {
+		l.addParam(filled(dt, 0, out))
+	}
+	return &WeightNormLinear{l, c.axis}, nil
+}
+
+// Fwd returns y, of shape (..., out), for an x of shape (..., in).
+//
+// Errors: ErrGraph, ErrDtype, ErrShape.
+func (w *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
+	if err := w.checkInput(x); err != nil {
+		return nil, err
+	}
+	return ops.WeightNormLinear(x, w.param("v"), w.param("g"), w.param("b"), w.axis)
+}
+
+// In returns the same layer in another graph: v, g and b are the same storage.
+//
+// Errors: ErrGraph, ErrName.
+func (w *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
+	other, err := w.in(g)
+	if err != nil {
+		return nil, err
+	}
+	return &WeightNormLinear{other, w.axis}, nil
+}
+
+// addWeight makes the nodes of v and of g = ‖v‖.
+func (l *layer) addWeight(shape tensor.Shape, c config) error {
+	for _, n := range shape {
+		if n < 1 {
+			return ops.Errorf(ErrShape, l.kind, "v is %v, want no empty axis", shape)
+		}
+	}
+	if err := ops.CheckAxis(l.kind, shape, c.axis); err != nil {
+		return err
+	}
+	v, err := l.startOfWeight(shape, c)
+	if err != nil {
+		return err
+	}
+	g, err := ops.WeightLengths(v, c.axis)
+	if err != nil {
+		return err
+	}
+	l.addParam(v)
+	l.addParam(g)
+	return nil
+}
+
+// startOfWeight returns the first value of v, row-major storage of its own.
+func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, error) {
+	if c.weight != nil {
+		if c.weight.Dtype() != l.dtype || !c.weight.Shape().Eq(shape) {
+			return nil, ops.Errorf(ErrValue, l.kind, "the weight is %v %v, want %v %v",
+				c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
+		}
+		return ops.CopyDense(c.weight)
+	}
+	if c.init == nil {
+		return nil, ops.Errorf(ErrOption, l.kind, "the initializer of the weight is nil")
+	}
+	backing, n := c.init(l.dtype, shape...), 0
+	var dt tensor.Dtype
+	switch b := backing.(type) {
+	case []float32:
+		dt, n = tensor.Float32, len(b)
+	case []float64:
+		dt, n = tensor.Float64, len(b)
+	}
+	if n != shape.TotalSize() || dt != l.dtype {
+		return nil, ops.Errorf(ErrValue, l.kind, "the initializer gave %T of length %d, want %v of length %d",
+			backing, n, l.dtype, shape.TotalSize())
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
+}
