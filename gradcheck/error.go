@@ -1,0 +1,116 @@
+package gradcheck
+
+import (
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+)
+
+// maxLines bounds the elements that the text lists for each gradient.
+const maxLines = 10
+
+// Mismatch is one element of a gradient, or one directional derivative, that is
+// off.
+type Mismatch struct {
+	Machine   Machine // Tape or Lisp
+	Input     string  // the name of the input or leaf
+	Index     []int   // the element; empty for a scalar or a direction
+	Direction int     // counts random directions from 1; 0 for an element
+	Got       float64 // the machine's gradient
+	Want      float64 // the central difference
+	Tol       float64 // how far apart they may be
+}
+
+// off is true for a NaN too.
+func (m Mismatch) off() bool { return !(math.Abs(m.Got-m.Want) <= m.Tol) }
+
+// badness orders mismatches; NaN is the worst of all.
+func (m Mismatch) badness() float64 {
+	b := math.Abs(m.Got-m.Want) / m.Tol
+	if math.IsNaN(b) {
+		return math.Inf(1)
+	}
+	return b
+}
+
+// String is a line of the error text, such as
+//
+//	x[1,2]: gradient 0.31415, central difference 0.27182, off by 0.0423 (tolerance 2.1e-08)
+func (m Mismatch) String() string {
+	where := element(m.Input, m.Index)
+	if m.Direction > 0 {
+		where = fmt.Sprintf("%s along direction %d", m.Input, m.Direction)
+	}
+	return fmt.Sprintf("%s: gradient %.9g, central difference %.9g, off by %.3g (tolerance %.2g)",
+		where, m.Got, m.Want, math.Abs(m.Got-m.Want), m.Tol)
+}
+
+// Error says which gradients are off.
+type Error struct {
+	// Mismatches lists all of them, grouped by input and machine, the worst
+	// first.
+	Mismatches []Mismatch
+
+	groups []group
+}
+
+// group is what was found about one leaf with one machine.
+type group struct {
+	machine    Machine
+	input      string
+	elements   int // checked
+	directions int // checked
+	off        []Mismatch
+}
+
+// newError returns nil if no group has a mismatch.
+func newError(groups []group) error {
+	e := &Error{}
+	for _, g := range groups {
+		if len(g.off) == 0 {
+			continue
+		}
+		sort.SliceStable(g.off, func(i, k int) bool { return g.off[i].badness() > g.off[k].badness() })
+		e.groups = append(e.groups, g)
+		e.Mismatches = append(e.Mismatches, g.off...)
+	}
+	if len(e.groups) == 0 {
+		return nil
+	}
+	return e
+}
+
+// Error lists, for each gradient that is off, how many of its elements are, and
+// the ten worst.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("gradcheck: ")
+	for i, g := range e.groups {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		g.write(&b)
+	}
+	return b.String()
+}
+
+func (g group) write(b *strings.Builder) {
+	directions := 0
+	for _, m := range g.off {
+		if m.Direction > 0 {
+			directions++
+		}
+	}
+	fmt.Fprintf(b, "%v: d cost/d %s: %d of %d elements off", g.machine, g.input, len(g.off)-directions, g.elements)
+	if g.directions > 0 {
+		fmt.Fprintf(b, ", %d of %d directions off", directions, g.directions)
+	}
+	for i, m := range g.off {
+		if i == maxLines {
+			fmt.Fprintf(b, "\n  and %d more", len(g.off)-maxLines)
+			break
+		}
+		fmt.Fprintf(b, "\n  %v", m)
+	}
+}

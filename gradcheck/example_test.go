@@ -1,0 +1,46 @@
+package gradcheck_test
+
+import (
+	"fmt"
+
+	"github.com/gorgonorm/norm/gradcheck"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+func Example() {
+	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
+	swish := func(in G.Nodes) (*G.Node, error) {
+		s, err := G.Sigmoid(in[0])
+		if err != nil {
+			return nil, err
+		}
+		return G.HadamardProd(in[0], s)
+	}
+	fmt.Println(gradcheck.Check(swish, []*tensor.Dense{x}, gradcheck.WithNames("x")))
+	// Output: <nil>
+}
+
+// In Gorgonia v0.9.18 the gradient of Reshape overwrites, under the LispMachine,
+// what other consumers of the same node have added: here the one of x itself.
+func Example_wrong() {
+	x := tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{0.5, -1, 2, -0.25}))
+	f := func(in G.Nodes) (*G.Node, error) {
+		flat, err := G.Reshape(in[0], tensor.Shape{4})
+		if err != nil {
+			return nil, err
+		}
+		total, err := G.Sum(flat)
+		if err != nil {
+			return nil, err
+		}
+		return G.Mul(total, in[0])
+	}
+	fmt.Println(gradcheck.Check(f, []*tensor.Dense{x}, gradcheck.WithNames("x")))
+	// Output:
+	// gradcheck: lisp machine: d cost/d x: 4 of 4 elements off
+	//   x[0,0]: gradient -3.1282889, central difference -1.73074642, off by 1.4 (tolerance 3.1e-07)
+	//   x[1,1]: gradient -3.1282889, central difference -1.91311896, off by 1.22 (tolerance 3.1e-07)
+	//   x[1,0]: gradient -3.1282889, central difference -4.82091636, off by 1.69 (tolerance 4.8e-07)
+	//   x[0,1]: gradient -3.1282889, central difference -2.20820393, off by 0.92 (tolerance 3.1e-07)
+}

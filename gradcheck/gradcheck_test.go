@@ -1,0 +1,339 @@
+package gradcheck_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/gorgonorm/norm/gradcheck"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// values returns a tensor without order, zeros or equal elements, in ±(0.2, 1.7).
+func values(shape ...int) *tensor.Dense {
+	data := make([]float64, tensor.Shape(shape).TotalSize())
+	for i := range data {
+		data[i] = 0.95 + 0.75*math.Sin(float64(7*i+1))
+		if i%3 == 1 {
+			data[i] = -data[i]
+		}
+	}
+	return dense(shape, data)
+}
+
+func lift1(f func(*G.Node) (*G.Node, error)) gradcheck.Func {
+	return func(in G.Nodes) (*G.Node, error) { return f(in[0]) }
+}
+
+func lift2(f func(a, b *G.Node) (*G.Node, error)) gradcheck.Func {
+	return func(in G.Nodes) (*G.Node, error) { return f(in[0], in[1]) }
+}
+
+func compose(first gradcheck.Func, rest ...func(*G.Node) (*G.Node, error)) gradcheck.Func {
+	return func(in G.Nodes) (*G.Node, error) {
+		n, err := first(in)
+		for _, f := range rest {
+			if err == nil {
+				n, err = f(n)
+			}
+		}
+		return n, err
+	}
+}
+
+func sumAll(n *G.Node) (*G.Node, error) { return G.Sum(n) }
+
+// layer has parameters of its own: tanh(x·W + b).
+func layer(in G.Nodes) (*G.Node, error) {
+	x := in[0]
+	w := G.NewMatrix(x.Graph(), G.Float64, G.WithShape(x.Shape()[1], 3), G.WithInit(G.GlorotN(1)), G.WithName("w"))
+	b := G.NewMatrix(x.Graph(), G.Float64, G.WithShape(1, 3), G.WithValue(values(1, 3)), G.WithName("b"))
+	xw, err := G.Mul(x, w)
+	if err != nil {
+		return nil, err
+	}
+	xwb, err := G.BroadcastAdd(xw, b, nil, []byte{0})
+	if err != nil {
+		return nil, err
+	}
+	return G.Tanh(xwb)
+}
+
+// twice gives x two consumers: x³·tanh(x) + x.
+func twice(in G.Nodes) (*G.Node, error) {
+	c, err := newCube().of(in)
+	if err != nil {
+		return nil, err
+	}
+	t, err := G.Tanh(in[0])
+	if err != nil {
+		return nil, err
+	}
+	ct, err := G.HadamardProd(c, t)
+	if err != nil {
+		return nil, err
+	}
+	return G.Add(ct, in[0])
+}
+
+func TestRightGradientsPass(t *testing.T) {
+	conv := func(im, filter *G.Node) (*G.Node, error) {
+		return G.Conv2d(im, filter, tensor.Shape{2, 2}, []int{0, 0}, []int{1, 1}, []int{1, 1})
+	}
+	for _, tc := range []struct {
+		name string
+		f    gradcheck.Func
+		in   []*tensor.Dense
+	}{
+		{"itself", lift1(func(n *G.Node) (*G.Node, error) { return n, nil }), []*tensor.Dense{values(2, 3)}},
+		{"tanh", lift1(G.Tanh), []*tensor.Dense{values(3, 4)}},
+		{"tanh of a vector", lift1(G.Tanh), []*tensor.Dense{values(5)}},
+		{"one element", lift2(G.Add), []*tensor.Dense{values(1, 1), values(1, 1)}},
+		{"exp of a scalar", lift1(G.Exp), []*tensor.Dense{tensor.New(tensor.FromScalar(0.7))}},
+		{"scalar times tensor", lift2(G.Mul), []*tensor.Dense{values(2, 2), tensor.New(tensor.FromScalar(0.7))}},
+		{"mean", compose(lift1(G.Square), func(n *G.Node) (*G.Node, error) { return G.Mean(n) }), []*tensor.Dense{values(3, 4)}},
+		{"sum over an axis", compose(lift1(G.Exp), func(n *G.Node) (*G.Node, error) { return G.Sum(n, 1) }), []*tensor.Dense{values(3, 4)}},
+		{"product", lift2(G.HadamardProd), []*tensor.Dense{values(2, 3, 2), values(2, 3, 2)}},
+		{"matrix product", lift2(G.Mul), []*tensor.Dense{values(3, 4), values(4, 2)}},
+		{"matrix vector product", lift2(G.Mul), []*tensor.Dense{values(3, 4), values(4)}},
+		{"convolution", lift2(conv), []*tensor.Dense{values(1, 2, 4, 3), values(2, 2, 2, 2)}},
+		{"custom op", lift1(func(n *G.Node) (*G.Node, error) { return newCube().of(G.Nodes{n}) }), []*tensor.Dense{values(2, 3)}},
+		{"two consumers", twice, []*tensor.Dense{values(2, 3)}},
+		{"own parameters", layer, []*tensor.Dense{values(4, 2)}},
+		{"own parameters, scalar result", compose(layer, sumAll), []*tensor.Dense{values(4, 2)}},
+		{"large values", lift1(G.Sqrt), []*tensor.Dense{dense([]int{3}, []float64{1e6, 300, 2})}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.NoError(t, gradcheck.Check(tc.f, tc.in))
+		})
+	}
+}
+
+func TestWrongOpIsCaught(t *testing.T) {
+	mean := func(dx, dy []float64) { // right when dy is the same everywhere
+		m := 0.0
+		for _, v := range dy {
+			m += v / float64(len(dy))
+		}
+		for i := range dx {
+			dx[i] *= m / dy[i]
+		}
+	}
+	negate := func(dx, _ []float64) {
+		for i := range dx {
+			dx[i] = -dx[i]
+		}
+	}
+	oneElement := func(dx, _ []float64) { dx[4] += 1e-5 }
+	nan := func(dx, _ []float64) { dx[2] = math.NaN() }
+	for _, tc := range []struct {
+		name    string
+		spoil   func(*cube)
+		machine gradcheck.Machine
+		off     int
+		text    string
+	}{
+		{"sign in SymDiff", func(op *cube) { op.symbolic = negate }, gradcheck.Tape, 6, "6 of 6 elements off"},
+		{"sign in DoDiff", func(op *cube) { op.direct = negate }, gradcheck.Lisp, 6, "6 of 6 elements off"},
+		{"one element in SymDiff", func(op *cube) { op.symbolic = oneElement }, gradcheck.Tape, 1, "  x[1,1]: gradient "},
+		{"one element in DoDiff", func(op *cube) { op.direct = oneElement }, gradcheck.Lisp, 1, "  x[1,1]: gradient "},
+		{"uneven upstream only, SymDiff", func(op *cube) { op.symbolic = mean }, gradcheck.Tape, 6, "d cost/d x"},
+		{"uneven upstream only, DoDiff", func(op *cube) { op.direct = mean }, gradcheck.Lisp, 6, "d cost/d x"},
+		{"NaN", func(op *cube) { op.symbolic = nan }, gradcheck.Tape, 1, "x[0,2]: gradient NaN"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			op := newCube()
+			tc.spoil(op)
+			f := func(in G.Nodes) (*G.Node, error) {
+				y, err := op.of(in)
+				if err != nil {
+					return nil, err
+				}
+				return G.Add(y, in[1]) // whose gradient is right
+			}
+			x := []*tensor.Dense{values(2, 3), values(2, 3)}
+			err := gradcheck.Check(f, x, gradcheck.WithNames("x", "b"))
+			var e *gradcheck.Error
+			require.ErrorAs(t, err, &e)
+			require.Len(t, e.Mismatches, tc.off)
+			for _, m := range e.Mismatches {
+				require.Equal(t, tc.machine, m.Machine)
+				require.Equal(t, "x", m.Input)
+			}
+			require.ErrorContains(t, err, tc.text)
+			require.ErrorContains(t, err, "gradcheck: "+tc.machine.String()+": d cost/d x: ")
+			other := (gradcheck.Tape | gradcheck.Lisp) &^ tc.machine
+			require.NoError(t, gradcheck.Check(f, x, gradcheck.WithMachines(other)))
+		})
+	}
+}
+
+// An op that assigns is right until its input has a second consumer whose
+// gradient arrives first.
+func TestAssignmentInDoDiffIsCaught(t *testing.T) {
+	op := newCube()
+	op.assign = true
+	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{values(2, 3)}))
+
+	op = newCube()
+	op.assign = true
+	f := func(in G.Nodes) (*G.Node, error) {
+		a, err := op.of(in)
+		if err != nil {
+			return nil, err
+		}
+		b, err := G.HadamardProd(a, in[0])
+		if err != nil {
+			return nil, err
+		}
+		return G.Tanh(b)
+	}
+	err := gradcheck.Check(f, []*tensor.Dense{values(2, 3)})
+	require.ErrorContains(t, err, "gradcheck: lisp machine: d cost/d input 0: 6 of 6 elements off\n  input 0[")
+}
+
+// Wrong gradients of leaves that the function creates go by the leaf's name.
+func TestWrongLeafIsNamed(t *testing.T) {
+	op := newCube()
+	op.symbolic = func(dx, _ []float64) { dx[1] *= 2 }
+	f := func(in G.Nodes) (*G.Node, error) {
+		gamma := G.NewVector(in[0].Graph(), G.Float64, G.WithShape(3), G.WithValue(values(3)), G.WithName("gamma"))
+		y, err := G.ApplyOp(op, gamma)
+		if err != nil {
+			return nil, err
+		}
+		return G.HadamardProd(in[0], y)
+	}
+	x := []*tensor.Dense{values(3)}
+	err := gradcheck.Check(f, x, gradcheck.WithNames("gamma"))
+	require.ErrorContains(t, err, "gradcheck: tape machine: d cost/d gamma: 1 of 3 elements off\n  gamma[1]: gradient")
+	require.NoError(t, gradcheck.Check(f, x, gradcheck.WithoutGradOf("gamma")))
+}
+
+func TestOpsForOneMachine(t *testing.T) {
+	x := []*tensor.Dense{values(2, 3)}
+	lispOnly := func(in G.Nodes) (*G.Node, error) {
+		op := newCube()
+		return G.ApplyOp(&adOnly{struct{ G.Op }{op}, op.DoDiff}, in[0])
+	}
+	require.ErrorContains(t, gradcheck.Check(lispOnly, x), "no symbolic derivative")
+	require.NoError(t, gradcheck.Check(lispOnly, x, gradcheck.WithMachines(gradcheck.Lisp)))
+
+	tapeOnly := func(in G.Nodes) (*G.Node, error) {
+		op := newCube()
+		return G.ApplyOp(&sdOnly{struct{ G.Op }{op}, op}, in[0])
+	}
+	require.ErrorContains(t, gradcheck.Check(tapeOnly, x), "lisp machine: d cost/d input 0: 6 of 6 elements off")
+	require.NoError(t, gradcheck.Check(tapeOnly, x, gradcheck.WithMachines(gradcheck.Tape)))
+}
+
+func TestMaxElementsStillFindsOneWrongElement(t *testing.T) {
+	for _, at := range []int{0, 321, 999} {
+		op := newCube()
+		op.symbolic = func(dx, _ []float64) { dx[at] += 1e-4 }
+		op.direct = op.symbolic
+		x := []*tensor.Dense{values(40, 25)}
+		err := gradcheck.Check(op.of, x, gradcheck.WithMaxElements(5), gradcheck.WithNames("x"))
+		var e *gradcheck.Error
+		require.ErrorAs(t, err, &e)
+		require.ErrorContains(t, err, "3 of 3 directions off")
+		for _, machine := range []gradcheck.Machine{gradcheck.Tape, gradcheck.Lisp} {
+			elements, directions := 0, 0
+			for _, m := range e.Mismatches {
+				switch {
+				case m.Machine != machine:
+				case m.Direction > 0:
+					directions++
+				default:
+					elements++
+					require.Equal(t, []int{at / 25, at % 25}, m.Index)
+				}
+			}
+			require.Equal(t, 1, elements)
+			require.Equal(t, 3, directions)
+		}
+	}
+	op := newCube()
+	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{values(40, 25)}, gradcheck.WithMaxElements(1)))
+	require.Less(t, op.calls, 50)
+}
+
+// Checks may run in parallel, also on the same values.
+func TestParallelChecks(t *testing.T) {
+	x := []*tensor.Dense{transposed(t, values(2, 3))}
+	for range 4 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			for range 5 {
+				require.NoError(t, gradcheck.Check(twice, x))
+			}
+		})
+	}
+}
+
+func TestHoldIsReleased(t *testing.T) {
+	boom := errors.New("boom")
+	for _, tc := range []struct {
+		name  string
+		spoil func(*cube)
+		then  func(*G.Node) (*G.Node, error)
+		text  string
+		holds int
+	}{
+		{"pass", func(*cube) {}, G.Tanh, "", 1},
+		{"two nodes", func(*cube) {}, nil, "", 2},
+		{"wrong gradient", func(op *cube) { op.direct = func(dx, _ []float64) { dx[0]++ } }, G.Tanh, "off by", 1},
+		{"op fails at once", func(op *cube) { op.failAfter = 1 }, G.Tanh, "forward pass: ", 1},
+		{"DoDiff fails", func(op *cube) { op.diffErr = boom }, G.Tanh, "lisp machine: ", 1},
+		{"op fails in the tape machine", func(op *cube) { op.failAfter = 4 }, G.Tanh, "tape machine: ", 1},
+		{"op fails in a difference", func(op *cube) { op.failAfter = 6 }, G.Tanh, "central difference at input 0[0,0]", 1},
+		{"bad SymDiff", func(op *cube) { op.grads = 0 }, G.Tanh, "G.Grad panicked", 1},
+		{"shape of the gradient", func(op *cube) { op.total = true }, G.Tanh, "tape machine: gradient of input 0: shape (), want (2, 3)", 1},
+		{"noise", func(op *cube) { op.noise = true }, G.Tanh, "two runs at the same values differ: result[0,0] is", 1},
+		{"function fails", func(*cube) {}, func(*G.Node) (*G.Node, error) { return nil, boom }, "boom", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			op := newCube()
+			tc.spoil(op)
+			then := tc.then
+			if then == nil {
+				then = func(n *G.Node) (*G.Node, error) { return op.of(G.Nodes{n}) }
+			}
+			err := gradcheck.Check(compose(op.of, then), []*tensor.Dense{values(2, 3)})
+			if tc.text == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, tc.text)
+			}
+			require.Equal(t, tc.holds, op.holds)
+			require.Zero(t, op.held)
+			require.Zero(t, op.state)
+		})
+	}
+}
+
+func TestEvalMode(t *testing.T) {
+	op := newCube()
+	op.trainNoise = true
+	x := []*tensor.Dense{values(2, 3)}
+	require.ErrorContains(t, gradcheck.Check(op.of, x), "two runs at the same values differ")
+	require.NoError(t, gradcheck.Check(op.of, x, gradcheck.WithEvalMode()))
+}
+
+// Faults of Gorgonia v0.9.18 that a check meets; if one of these fails, it has
+// been mended there.
+func TestFaultsOfGorgonia(t *testing.T) {
+	dropout := compose(lift1(G.Exp), func(n *G.Node) (*G.Node, error) { return G.Dropout(n, 0.5) })
+	x := []*tensor.Dense{values(4, 5)}
+	require.ErrorContains(t, gradcheck.Check(dropout, x), "two runs at the same values differ")
+	// In evaluation dropout passes values on but still doubles gradients.
+	err := gradcheck.Check(dropout, x, gradcheck.WithEvalMode(), gradcheck.WithMachines(gradcheck.Tape))
+	require.ErrorContains(t, err, "tape machine: d cost/d input 0: 20 of 20 elements off")
+
+	// The LispMachine cannot differentiate tanh of a single element.
+	err = gradcheck.Check(lift1(G.Tanh), []*tensor.Dense{values(1, 1)})
+	require.ErrorContains(t, err, "gradcheck: lisp machine: ")
+	require.NoError(t, gradcheck.Check(lift1(G.Tanh), []*tensor.Dense{values(1, 1)}, gradcheck.WithMachines(gradcheck.Tape)))
+}
