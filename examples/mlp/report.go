@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// progress is a progress bar, or nothing where nobody would see it.
+type progress struct{ bar *progressbar.ProgressBar }
+
+func newProgress(w io.Writer, steps int, label string) progress {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return progress{}
+	}
+	return progress{progressbar.NewOptions(steps,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription(label),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionShowCount(),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+// The errors of the bar are those of writing to the terminal; the training does
+// not depend on it.
+
+func (p progress) add() {
+	if p.bar != nil {
+		_ = p.bar.Add(1)
+	}
+}
+
+func (p progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
+// writeCSV writes the points of the curves. There are no times in the file: the
+// same seed gives the same file.
+func writeCSV(path string, curve []point) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+
+	num := func(v float64) string {
+		if math.IsNaN(v) {
+			return "" // not measured
+		}
+		return strconv.FormatFloat(v, 'g', 8, 64)
+	}
+	w := csv.NewWriter(f)
+	rows := [][]string{{"step", "epoch", "train_loss", "test_accuracy"}}
+	for _, p := range curve {
+		rows = append(rows, []string{strconv.Itoa(p.step), num(p.epoch), num(p.loss), num(p.accuracy)})
+	}
+	return w.WriteAll(rows)
+}
+
+// printSummary prints the table at the end.
+func printSummary(w io.Writer, cfg config, r *result) {
+	rate := 0.0
+	if s := r.trainTime.Seconds(); s > 0 {
+		rate = float64(r.images) / s
+	}
+	epochs := strconv.FormatFloat(r.epochs, 'g', 3, 64)
+	if r.interrupted {
+		epochs += " (interrupted)"
+	}
+	fmt.Fprintln(w)
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tw, "norm\tparameters\tepochs\tfinal loss\ttest accuracy\tbest accuracy\tseconds\timages/s")
+	fmt.Fprintf(tw, "%s\t%d\t%s\t%.4f\t%.2f %%\t%.2f %%\t%.1f\t%.0f\n",
+		cfg.norm, r.params, epochs, r.loss, 100*r.accuracy, 100*r.best, r.elapsed.Seconds(), rate)
+	tw.Flush()
+}

@@ -1,0 +1,246 @@
+package norm_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// any layer, as the tests below see it.
+type layer interface {
+	Name() string
+	Learnables() G.Nodes
+}
+
+// constructors make one layer of each kind, of 4 channels, inputs or columns.
+var constructors = map[string]func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error){
+	"layernorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewLayerNorm(g, dt, tensor.Shape{4}, norm.WithName(name))
+	},
+	"batchnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewBatchNorm(g, dt, 4, norm.WithName(name))
+	},
+	"weightnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewWeightNorm(g, dt, tensor.Shape{4, 2, 3, 3}, norm.WithName(name))
+	},
+	"weightnormlinear": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewWeightNormLinear(g, dt, 4, 3, norm.WithName(name))
+	},
+}
+
+func TestParameterNames(t *testing.T) {
+	want := map[string][]string{
+		"layernorm":        {"a.gamma", "a.beta"},
+		"batchnorm":        {"a.gamma", "a.beta"},
+		"weightnorm":       {"a.v", "a.g"},
+		"weightnormlinear": {"a.v", "a.g", "a.b"},
+	}
+	for kind, make := range constructors {
+		g := G.NewGraph()
+		l := norm.Must(make(g, tensor.Float32, "a"))
+		require.Equal(t, "a", l.Name())
+		var names []string
+		for _, p := range l.Learnables() {
+			names = append(names, p.Name())
+			require.True(t, p.IsVar(), "a solver needs input nodes")
+			require.GreaterOrEqual(t, p.Dims(), 1)
+			require.Equal(t, tensor.Float32, p.Dtype())
+		}
+		require.Equal(t, want[kind], names)
+	}
+}
+
+func TestNamesAreUnique(t *testing.T) {
+	for kind, make := range constructors {
+		g := G.NewGraph()
+		first := norm.Must(make(g, tensor.Float64, ""))
+		second := norm.Must(make(g, tensor.Float64, ""))
+		require.Equal(t, kind, first.Name())
+		require.Equal(t, kind+"2", second.Name())
+
+		nodes := len(g.AllNodes())
+		_, err := make(g, tensor.Float64, kind)
+		require.ErrorIs(t, err, norm.ErrName)
+		require.ErrorContains(t, err, "norm: "+kind+": the graph has a node")
+		require.Len(t, g.AllNodes(), nodes, "the graph is as it was")
+	}
+}
+
+func TestConstructorsRefuse(t *testing.T) {
+	for kind, make := range constructors {
+		_, err := make(nil, tensor.Float64, "")
+		require.ErrorIs(t, err, norm.ErrGraph, kind)
+		for _, dt := range []tensor.Dtype{tensor.Int, tensor.Uint8, tensor.Bool, tensor.Complex64} {
+			g := G.NewGraph()
+			_, err := make(g, dt, "")
+			require.ErrorIs(t, err, norm.ErrDtype, kind)
+			require.Empty(t, g.AllNodes())
+		}
+	}
+	type try func(g *G.ExprGraph) (any, error)
+	f64 := tensor.Float64
+	for name, c := range map[string]struct {
+		make try
+		kind error
+		text string
+	}{
+		"eps 0": {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithEps(0)) }, norm.ErrOption, "norm: batchnorm: eps is 0, want a positive number"},
+		"eps NaN": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewLayerNorm(g, f64, tensor.Shape{3}, norm.WithEps(math.NaN()))
+		}, norm.ErrOption, "norm: layernorm: eps is NaN, want a positive number"},
+		"eps negative":  {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3}, norm.WithEps(-1)) }, norm.ErrOption, "norm: layernorm: eps is -1, want a positive number"},
+		"momentum 1.5":  {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(1.5)) }, norm.ErrOption, "norm: batchnorm: momentum is 1.5, want a number in [0, 1]"},
+		"momentum -0.1": {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(-0.1)) }, norm.ErrOption, "norm: batchnorm: momentum is -0.1, want a number in [0, 1]"},
+		"momentum NaN":  {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(math.NaN())) }, norm.ErrOption, "norm: batchnorm: momentum is NaN, want a number in [0, 1]"},
+		"no channels":   {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 0) }, norm.ErrShape, "norm: batchnorm: 0 channels, want at least 1"},
+		"empty shape":   {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, nil) }, norm.ErrShape, "norm: layernorm: the normalized shape is empty, want at least one axis"},
+		"zero in shape": {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3, 0}) }, norm.ErrShape, "norm: layernorm: the normalized shape is (3, 0), want no empty axis"},
+		"no outputs":    {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 0) }, norm.ErrShape, "norm: weightnormlinear: v is (0, 3), want no empty axis"},
+		"axis 2 of 2":   {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 4, norm.WithAxis(2)) }, norm.ErrShape, "norm: weightnormlinear: axis 2 of v (4, 3), want 0 to 1, or WholeTensor"},
+		"axis -1": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewWeightNorm(g, f64, tensor.Shape{3, 4}, norm.WithAxis(-1))
+		}, norm.ErrShape, "norm: weightnorm: axis -1 of v (3, 4), want 0 to 1, or WholeTensor"},
+		"rank 6": {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNorm(g, f64, tensor.Shape{1, 1, 1, 1, 1, 1}) }, norm.ErrShape, "norm: weightnorm: v is (1, 1, 1, 1, 1, 1), want rank 1 to 5"},
+		"nil initializer": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeightInit(nil))
+		}, norm.ErrOption, "norm: weightnorm: the initializer of the weight is nil"},
+		"short initializer": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeightInit(func(tensor.Dtype, ...int) any { return []float64{1} }))
+		}, norm.ErrValue, "norm: weightnorm: the initializer gave []float64 of length 1, want float64 of length 3"},
+		"weight of another shape": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeight(wave(tensor.Float32, 0, 3)))
+		}, norm.ErrValue, "norm: weightnorm: the weight is float32 (3), want float64 (3)"},
+	} {
+		g := G.NewGraph()
+		_, err := c.make(g)
+		require.ErrorIs(t, err, c.kind, name)
+		require.EqualError(t, err, c.text, name)
+		require.Empty(t, g.AllNodes(), name)
+	}
+}
+
+func TestFwdRefuses(t *testing.T) {
+	g, other := G.NewGraph(), G.NewGraph()
+	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 4, norm.WithoutAffine()))
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{4}, norm.WithoutAffine()))
+	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 4, 3))
+	untracked := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 4, norm.WithoutRunningStats(), norm.WithoutAffine()))
+	node := func(g *G.ExprGraph, dt tensor.Dtype, shape ...int) *G.Node {
+		return G.NewTensor(g, dt, len(shape), G.WithShape(shape...), G.WithName("x"))
+	}
+	for name, c := range map[string]struct {
+		fwd  func(*G.Node) (*G.Node, error)
+		x    *G.Node
+		kind error
+		text string
+	}{
+		"batch norm of nil":             {bn.Fwd, nil, norm.ErrGraph, "norm: batchnorm: x is nil"},
+		"layer norm of nil":             {ln.Fwd, nil, norm.ErrGraph, "norm: layernorm: x is nil"},
+		"linear of nil":                 {fc.Fwd, nil, norm.ErrGraph, "norm: weightnormlinear: x is nil"},
+		"another graph":                 {bn.Fwd, node(other, tensor.Float64, 2, 4), norm.ErrGraph, "norm: batchnorm: x belongs to another graph than the layer"},
+		"another graph, linear":         {fc.Fwd, node(other, tensor.Float64, 2, 4), norm.ErrGraph, "norm: weightnormlinear: x belongs to another graph than the layer"},
+		"float32 in a float64 layer":    {ln.Fwd, node(g, tensor.Float32, 2, 4), norm.ErrDtype, "norm: layernorm: x is float32, want float64"},
+		"channels":                      {bn.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: batchnorm: x is (4, 7), want (N, 4, ...)"},
+		"channels, no statistics":       {untracked.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: batchnorm: x is (4, 7), want (N, 4, ...)"},
+		"rank 1":                        {bn.Fwd, node(g, tensor.Float64, 4), norm.ErrShape, "norm: batchnorm: x is (4), want rank 2 to 5 as (N, C, ...)"},
+		"not the tail":                  {ln.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: layernorm: x is (4, 7), want (..., 4)"},
+		"inputs":                        {fc.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: weightnormlinear: x is (4, 7), want (..., 4)"},
+		"scalar":                        {ln.Fwd, G.NewScalar(g, tensor.Float64, G.WithName("s")), norm.ErrShape, "norm: layernorm: x is a float64, want a tensor"},
+		"batch of one, no statistics":   {untracked.Fwd, node(g, tensor.Float64, 1, 4), norm.ErrBatch, "norm: batchnorm: x is (1, 4) and there are no running statistics: want more than one value per channel"},
+		"frozen without any statistics": {untracked.FwdFrozen, node(g, tensor.Float64, 3, 4), norm.ErrOption, "norm: batchnorm: frozen without running statistics"},
+	} {
+		_, err := c.fwd(c.x)
+		require.ErrorIs(t, err, c.kind, name)
+		require.EqualError(t, err, c.text, name)
+	}
+}
+
+func TestInSharesStorage(t *testing.T) {
+	g, g2 := G.NewGraph(), G.NewGraph()
+	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 4, 3, norm.WithName("fc")))
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithName("ln")))
+	wn := norm.Must(norm.NewWeightNorm(g, tensor.Float64, tensor.Shape{3, 2}, norm.WithName("wn")))
+	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithName("bn")))
+	pairs := [][2]layer{
+		{fc, norm.Must(fc.In(g2))}, {ln, norm.Must(ln.In(g2))}, {wn, norm.Must(wn.In(g2))}, {bn, norm.Must(bn.In(g2))},
+	}
+	for _, p := range pairs {
+		a, b := p[0].Learnables(), p[1].Learnables()
+		require.Len(t, b, len(a))
+		for i := range a {
+			require.Equal(t, a[i].Name(), b[i].Name())
+			require.Same(t, g2, b[i].Graph())
+			require.Same(t, a[i].Value(), b[i].Value())
+		}
+	}
+	for _, in := range []func(*G.ExprGraph) error{
+		func(g *G.ExprGraph) error { _, err := fc.In(g); return err },
+		func(g *G.ExprGraph) error { _, err := ln.In(g); return err },
+		func(g *G.ExprGraph) error { _, err := wn.In(g); return err },
+		func(g *G.ExprGraph) error { _, err := bn.In(g); return err },
+	} {
+		require.ErrorIs(t, in(g2), norm.ErrName, "a second time")
+		require.ErrorIs(t, in(nil), norm.ErrGraph)
+	}
+}
+
+func TestNilOptionsAndNames(t *testing.T) {
+	g := G.NewGraph()
+	_, err := norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, nil)
+	require.NoError(t, err)
+	require.Panics(t, func() { norm.Must(norm.NewLayerNorm(nil, tensor.Float64, tensor.Shape{3})) })
+}
+
+func TestLearnablesIsACopy(t *testing.T) {
+	g := G.NewGraph()
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
+	ln.Learnables()[0] = nil
+	require.NotNil(t, ln.Learnables()[0])
+}
+
+func TestWithoutParameters(t *testing.T) {
+	g := G.NewGraph()
+	x := input(g, wave(tensor.Float64, 2, 5, 3))
+	count := func(opts ...norm.LayerNormOption) int {
+		return len(norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, opts...)).Learnables())
+	}
+	require.Equal(t, 2, count())
+	require.Equal(t, 1, count(norm.WithoutBias()))
+	require.Equal(t, 1, count(norm.WithoutScale()))
+	require.Equal(t, 0, count(norm.WithoutAffine()))
+	require.Len(t, norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2, norm.WithoutBias())).Learnables(), 2)
+
+	full := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
+	none := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithoutAffine()))
+	require.Equal(t, run(t, norm.Must(full.Fwd(x))), run(t, norm.Must(none.Fwd(x))), "gamma is 1 and beta 0 at first")
+}
+
+// Row mean 0 and variance 1, and no change when the row is shifted and scaled.
+func TestLayerNormProperties(t *testing.T) {
+	g := G.NewGraph()
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{50}, norm.WithEps(1e-12)))
+	v := wave(tensor.Float64, 0, 4, 50)
+	x := input(g, v)
+	y := norm.Must(ln.Fwd(x))
+	first := run(t, y)
+	for r := range 4 {
+		var sum, sq float64
+		for _, e := range first[r*50 : (r+1)*50] {
+			sum += e
+			sq += e * e
+		}
+		require.InDelta(t, 0, sum/50, 1e-14)
+		require.InDelta(t, 1, sq/50, 1e-10)
+	}
+	moved := graphtest.Floats(v)
+	for i := range moved {
+		moved[i] = 7 + 3*moved[i]
+	}
+	require.NoError(t, G.Let(x, graphtest.Dense(tensor.Float64, moved, 4, 50)))
+	require.InDeltaSlice(t, first, run(t, y), 1e-10)
+}

@@ -1,0 +1,134 @@
+package norm_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/gradcheck"
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/blas"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// g starts as ‖v‖ along every axis, so the first w is v.
+func TestWeightNormStartsAsItsWeight(t *testing.T) {
+	w := wave(tensor.Float64, 0.3, 4, 2, 3, 3)
+	for axis, k := range map[int]int{0: 4, 1: 2, 2: 3, 3: 3, norm.WholeTensor: 1} {
+		g := G.NewGraph()
+		wn := norm.Must(norm.NewWeightNorm(g, tensor.Float64, w.Shape(), norm.WithWeight(w), norm.WithAxis(axis)))
+		require.Equal(t, tensor.Shape{k}, wn.Learnables()[1].Shape())
+		require.InDeltaSlice(t, graphtest.Floats(w), run(t, norm.Must(wn.Weight())), 1e-15)
+		require.NotSame(t, w, wn.Learnables()[0].Value(), "a copy")
+	}
+}
+
+func TestWeightNormWeightOfAnyLayout(t *testing.T) {
+	w := wave(tensor.Float64, 0.3, 3, 4)
+	require.NoError(t, w.T())
+	g := G.NewGraph()
+	wn := norm.Must(norm.NewWeightNorm(g, tensor.Float64, tensor.Shape{4, 3}, norm.WithWeight(w)))
+	require.InDeltaSlice(t, graphtest.Floats(w), run(t, norm.Must(wn.Weight())), 1e-15)
+}
+
+func TestWeightNormIsOneNode(t *testing.T) {
+	wn := norm.Must(norm.NewWeightNorm(G.NewGraph(), tensor.Float32, tensor.Shape{4, 3}))
+	require.Same(t, norm.Must(wn.Weight()), norm.Must(wn.Weight()))
+}
+
+// A zero row has no direction: w is 0 there, and so are its gradients.
+func TestWeightNormZeroRow(t *testing.T) {
+	w := wave(tensor.Float64, 0.3, 3, 4)
+	clear(w.Data().([]float64)[4:8])
+	for name, machine := range graphtest.Machines {
+		r, err := machine(func(in G.Nodes) (*G.Node, error) {
+			wn, err := norm.NewWeightNorm(in[0].Graph(), tensor.Float64, tensor.Shape{3, 4}, norm.WithWeight(w))
+			if err != nil {
+				return nil, err
+			}
+			return G.Mul(in[0], norm.Must(wn.Weight()))
+		}, []*tensor.Dense{wave(tensor.Float64, 0, 2, 3)}, wave(tensor.Float64, 0, 2, 4))
+		require.NoError(t, err, name)
+		for _, v := range append(graphtest.Floats(r.Y), graphtest.Floats(r.Grads[0])...) {
+			require.False(t, math.IsNaN(v), name)
+		}
+	}
+}
+
+// A convolution with a normalized filter: its gradients, through Gorgonia's
+// own Conv2d, against differences.
+func TestWeightNormOfConvolution(t *testing.T) {
+	f := func(in G.Nodes) (*G.Node, error) {
+		wn, err := norm.NewWeightNorm(in[0].Graph(), tensor.Float64, tensor.Shape{2, 3, 2, 2},
+			norm.WithWeight(wave(tensor.Float64, 0.2, 2, 3, 2, 2)))
+		if err != nil {
+			return nil, err
+		}
+		return G.Conv2d(in[0], norm.Must(wn.Weight()), tensor.Shape{2, 2}, []int{0, 0}, []int{1, 1}, []int{1, 1})
+	}
+	require.NoError(t, gradcheck.Check(f, []*tensor.Dense{wave(tensor.Float64, 0.5, 2, 3, 4, 4)}))
+}
+
+func TestWeightNormLinearIsALinearMap(t *testing.T) {
+	w, x := wave(tensor.Float64, 0.3, 3, 4), wave(tensor.Float64, 1, 5, 4)
+	for _, axis := range []int{0, 1, norm.WholeTensor} {
+		g := G.NewGraph()
+		fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 4, 3, norm.WithWeight(w), norm.WithAxis(axis)))
+		set(t, fc.Learnables()[2], []float64{1, 2, 3})
+		got := run(t, norm.Must(fc.Fwd(input(g, x))))
+		wv, xv := graphtest.Floats(w), graphtest.Floats(x)
+		for r := range 5 {
+			for o := range 3 {
+				want := float64(o + 1)
+				for i := range 4 {
+					want += xv[r*4+i] * wv[o*4+i]
+				}
+				require.InDelta(t, want, got[r*3+o], 1e-14)
+			}
+		}
+	}
+}
+
+func TestWeightNormLinearLayerGradients(t *testing.T) {
+	for _, opts := range [][]norm.WeightNormLinearOption{
+		nil, {norm.WithoutBias()}, {norm.WithAxis(1)}, {norm.WithAxis(norm.WholeTensor)},
+	} {
+		f := func(in G.Nodes) (*G.Node, error) {
+			fc, err := norm.NewWeightNormLinear(in[0].Graph(), tensor.Float64, 4, 3, opts...)
+			if err != nil {
+				return nil, err
+			}
+			return fc.Fwd(in[0])
+		}
+		require.NoError(t, gradcheck.Check(f, []*tensor.Dense{wave(tensor.Float64, 1, 2, 3, 4)}))
+	}
+}
+
+// countingBLAS is the BLAS that tensor.Use has set, with its products counted.
+type countingBLAS struct {
+	tensor.BLAS
+	products *int
+}
+
+func (b countingBLAS) Dgemm(tA, tB blas.Transpose, m, n, k int, alpha float64, a []float64, lda int, bb []float64, ldb int, beta float64, c []float64, ldc int) {
+	*b.products++
+	b.BLAS.Dgemm(tA, tB, m, n, k, alpha, a, lda, bb, ldb, beta, c, ldc)
+}
+
+func TestWeightNormLinearUsesTheGivenBLAS(t *testing.T) {
+	before := tensor.WhichBLAS()
+	defer tensor.Use(before)
+	var products int
+	tensor.Use(countingBLAS{before, &products})
+	g := G.NewGraph()
+	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 4, 3))
+	x := input(g, wave(tensor.Float64, 0, 5, 4))
+	y := norm.Must(fc.Fwd(x))
+	run(t, y)
+	require.Equal(t, 1, products, "forward")
+	norm.Must(G.Grad(norm.Must(G.Sum(y)), append(fc.Learnables(), x)...))
+	run(t, y)
+	require.Equal(t, 4, products, "forward again, and two products backward")
+}
