@@ -89,22 +89,22 @@ func TestConstructorsRefuse(t *testing.T) {
 		kind error
 		text string
 	}{
-		"eps 0": {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithEps(0)) }, norm.ErrOption, "norm: batchnorm: eps is 0, want a positive number"},
+		"eps 0": {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithEps(0)) }, norm.ErrOption, "norm: batchnorm: eps is 0, want a positive finite number"},
 		"eps NaN": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewLayerNorm(g, f64, tensor.Shape{3}, norm.WithEps(math.NaN()))
-		}, norm.ErrOption, "norm: layernorm: eps is NaN, want a positive number"},
-		"eps negative":  {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3}, norm.WithEps(-1)) }, norm.ErrOption, "norm: layernorm: eps is -1, want a positive number"},
+		}, norm.ErrOption, "norm: layernorm: eps is NaN, want a positive finite number"},
+		"eps negative":  {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3}, norm.WithEps(-1)) }, norm.ErrOption, "norm: layernorm: eps is -1, want a positive finite number"},
 		"momentum 1.5":  {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(1.5)) }, norm.ErrOption, "norm: batchnorm: momentum is 1.5, want a number in [0, 1]"},
 		"momentum -0.1": {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(-0.1)) }, norm.ErrOption, "norm: batchnorm: momentum is -0.1, want a number in [0, 1]"},
 		"momentum NaN":  {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(math.NaN())) }, norm.ErrOption, "norm: batchnorm: momentum is NaN, want a number in [0, 1]"},
 		"no channels":   {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 0) }, norm.ErrShape, "norm: batchnorm: 0 channels, want at least 1"},
 		"empty shape":   {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, nil) }, norm.ErrShape, "norm: layernorm: the normalized shape is empty, want at least one axis"},
-		"zero in shape": {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3, 0}) }, norm.ErrShape, "norm: layernorm: the normalized shape is (3, 0), want no empty axis"},
+		"zero in shape": {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3, 0}) }, norm.ErrShape, "norm: layernorm: the normalized shape is (3, 0), want positive sizes"},
 		"no outputs":    {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 0) }, norm.ErrShape, "norm: weightnormlinear: v is (0, 3), want no empty axis"},
-		"axis 2 of 2":   {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 4, norm.WithAxis(2)) }, norm.ErrShape, "norm: weightnormlinear: axis 2 of v (4, 3), want 0 to 1, or WholeTensor"},
+		"axis 2 of 2":   {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 4, norm.WithAxis(2)) }, norm.ErrShape, "norm: weightnormlinear: axis is 2, want 0 to 1 for v (4, 3), or WholeTensor"},
 		"axis -1": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewWeightNorm(g, f64, tensor.Shape{3, 4}, norm.WithAxis(-1))
-		}, norm.ErrShape, "norm: weightnorm: axis -1 of v (3, 4), want 0 to 1, or WholeTensor"},
+		}, norm.ErrShape, "norm: weightnorm: axis is -1, want 0 to 1 for v (3, 4), or WholeTensor"},
 		"rank 6": {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNorm(g, f64, tensor.Shape{1, 1, 1, 1, 1, 1}) }, norm.ErrShape, "norm: weightnorm: v is (1, 1, 1, 1, 1, 1), want rank 1 to 5"},
 		"nil initializer": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeightInit(nil))
@@ -149,10 +149,10 @@ func TestFwdRefuses(t *testing.T) {
 		"channels, no statistics":       {untracked.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: batchnorm: x is (4, 7), want (N, 4, ...)"},
 		"rank 1":                        {bn.Fwd, node(g, tensor.Float64, 4), norm.ErrShape, "norm: batchnorm: x is (4), want rank 2 to 5 as (N, C, ...)"},
 		"not the tail":                  {ln.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: layernorm: x is (4, 7), want (..., 4)"},
-		"inputs":                        {fc.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: weightnormlinear: x is (4, 7), want (..., 4)"},
-		"scalar":                        {ln.Fwd, G.NewScalar(g, tensor.Float64, G.WithName("s")), norm.ErrShape, "norm: layernorm: x is a float64, want a tensor"},
+		"inputs":                        {fc.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: weightnormlinear: x is (4, 7) and v is (3, 4), want (..., in) and (out, in)"},
+		"scalar":                        {ln.Fwd, G.NewScalar(g, tensor.Float64, G.WithName("s")), norm.ErrShape, "norm: layernorm: x is a float64 scalar, want a tensor"},
 		"batch of one, no statistics":   {untracked.Fwd, node(g, tensor.Float64, 1, 4), norm.ErrBatch, "norm: batchnorm: x is (1, 4) and there are no running statistics: want more than one value per channel"},
-		"frozen without any statistics": {untracked.FwdFrozen, node(g, tensor.Float64, 3, 4), norm.ErrOption, "norm: batchnorm: frozen without running statistics"},
+		"frozen without any statistics": {untracked.FwdFrozen, node(g, tensor.Float64, 3, 4), norm.ErrOption, "norm: batchnorm: stats are nil, want running statistics where Frozen is set"},
 	} {
 		_, err := c.fwd(c.x)
 		require.ErrorIs(t, err, c.kind, name)

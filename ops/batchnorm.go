@@ -80,13 +80,13 @@ func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormCon
 		return Errorf(ErrShape, name, "x is %v, want rank 2 to 5 as (N, C, ...)", x)
 	}
 	if stats != nil && x[1] != stats.Channels() {
-		return Errorf(ErrShape, name, "x is %v, want (N, %d, ...)", x, stats.Channels())
+		return Errorf(ErrShape, name, "x is %v, want (N, %d, ...) as the running statistics have", x, stats.Channels())
 	}
 	if stats == nil && x.TotalSize() == x[1] {
 		return Errorf(ErrBatch, name, "x is %v and there are no running statistics: want more than one value per channel", x)
 	}
 	if stats == nil && cfg.Frozen {
-		return Errorf(ErrOption, name, "frozen without running statistics")
+		return Errorf(ErrOption, name, "stats are nil, want running statistics where Frozen is set")
 	}
 	for _, p := range in[1:] {
 		if err := checkShape(name, p, tensor.Shape{x[1]}); err != nil {
@@ -95,6 +95,9 @@ func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormCon
 	}
 	if err := CheckEps(name, cfg.Eps); err != nil {
 		return err
+	}
+	if cfg.Cumulative {
+		return nil
 	}
 	return CheckMomentum(name, cfg.Momentum)
 }
@@ -197,7 +200,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err != nil {
 		return nil, err
 	}
-	view, err := batchView(o.label, vs[0].Shape(), o.channels)
+	view, err := batchView(o.label, vs[0].Shape(), o.rank, o.channels)
 	if err != nil {
 		return nil, err
 	}
@@ -231,9 +234,9 @@ func (o *batchStatsOp[T]) momentum() *float64 {
 }
 
 // batchView sees a value of x as (N, C, the rest).
-func batchView(op string, x tensor.Shape, channels int) (kernel.View, error) {
-	if len(x) < 2 || x[1] != channels || x.TotalSize() == 0 {
-		return kernel.View{}, Errorf(ErrValue, op, "x is %v, want (N, %d, ...)", x, channels)
+func batchView(op string, x tensor.Shape, rank, channels int) (kernel.View, error) {
+	if len(x) != rank || x[1] != channels || x.TotalSize() == 0 {
+		return kernel.View{}, Errorf(ErrValue, op, "x is %v, want (N, %d, ...) of rank %d", x, channels, rank)
 	}
 	return kernel.View{Outer: x[0], Channels: channels, Inner: x[2:].TotalSize()}, nil
 }
@@ -313,9 +316,6 @@ func batchInputs[T kernel.Float](op string, b batchNorm, vs []G.Value, arity, st
 	if len(vs) != arity {
 		return in, Errorf(ErrValue, op, "%d inputs, want %d", len(vs), arity)
 	}
-	if in.view, err = batchView(op, vs[0].Shape(), b.channels); err != nil {
-		return in, err
-	}
 	packed, err := inputs[float64](op, vs[statsAt:statsAt+1], statsLen(b.channels))
 	if err != nil {
 		return in, err
@@ -323,13 +323,22 @@ func batchInputs[T kernel.Float](op string, b batchNorm, vs []G.Value, arity, st
 	in.stats, in.batch = unpackStats(packed[0], b.channels)
 
 	rest := slices.Delete(slices.Clone(vs), statsAt, statsAt+1)
-	sizes := repeat(b.channels, len(rest))
-	sizes[0] = in.view.Len()
-	if statsAt < arity-1 { // dy follows
-		sizes[len(sizes)-1] = in.view.Len()
+	if in.data, err = inputs[T](op, rest, make([]int, len(rest))...); err != nil {
+		return in, err
 	}
-	in.data, err = inputs[T](op, rest, sizes...)
-	return in, err
+	if in.view, err = batchView(op, vs[0].Shape(), b.rank, b.channels); err != nil {
+		return in, err
+	}
+	for i, e := range in.data {
+		want := b.channels
+		if i == 0 || i >= statsAt { // x, or dy, which follows the statistics
+			want = in.view.Len()
+		}
+		if len(e) != want {
+			return in, Errorf(ErrValue, op, "%v has %d elements, want %d", rest[i].Shape(), len(e), want)
+		}
+	}
+	return in, nil
 }
 
 // DiffWRT is true for x, γ and β, and false for the statistics, whose part is

@@ -28,7 +28,7 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 		}
 		of, rank, ok := tensorType(a.node)
 		if !ok {
-			return dt, Errorf(ErrShape, op, "%s is a %v, want a tensor", a.name, a.node.Type())
+			return dt, Errorf(ErrShape, op, "%s is a %v scalar, want a tensor", a.name, a.node.Type())
 		}
 		if i == 0 {
 			dt = of
@@ -40,9 +40,9 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 		case of != tensor.Float32 && of != tensor.Float64:
 			return dt, Errorf(ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case of != dt:
-			return dt, Errorf(ErrDtype, op, "%s is %v but %s is %v", a.name, of, first.name, dt)
+			return dt, Errorf(ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, first.name)
 		case len(shape) != rank:
-			return dt, Errorf(ErrShape, op, "%s has rank %d and shape %v: give the node its shape", a.name, rank, shape)
+			return dt, Errorf(ErrShape, op, "%s has the shape %v, want one of rank %d (gorgonia.WithShape)", a.name, shape, rank)
 		}
 		for _, n := range shape {
 			if n < 1 {
@@ -66,7 +66,7 @@ func tensorType(n *G.Node) (dt tensor.Dtype, rank int, ok bool) {
 // CheckEps checks a constant that is added to a variance or a deviation.
 func CheckEps(op string, eps float64) error {
 	if !(eps > 0) || math.IsInf(eps, 1) {
-		return Errorf(ErrOption, op, "eps is %v, want a positive number", eps)
+		return Errorf(ErrOption, op, "eps is %v, want a positive finite number", eps)
 	}
 	return nil
 }

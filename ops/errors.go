@@ -3,6 +3,9 @@ package ops
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	G "gorgonia.org/gorgonia"
 )
 
 // The kinds of errors of this package and of package norm. The errors
@@ -46,12 +49,21 @@ func (e *opError) Unwrap() error { return e.kind }
 // Errorf returns an error of the given kind that reads
 // "norm: layernorm: x is (4, 7), want (..., 8)" for op "layernorm".
 func Errorf(kind error, op, format string, args ...any) error {
+	op = strings.TrimPrefix(op, "norm.") // the label of an op
 	return &opError{kind, fmt.Sprintf("norm: %s: %s", op, fmt.Sprintf(format, args...))}
 }
 
-// Is is errors.Is for errors that come out of a machine's RunAll: Gorgonia wraps
-// them in a type that errors.Is does not see through.
+// noSecondOrder is the text of every ErrSecondOrder.
+const noSecondOrder = "a second derivative is not implemented"
+
+// Is is errors.Is for errors that come out of a machine's RunAll or of G.Grad:
+// Gorgonia wraps them in types that errors.Is does not see through.
 func Is(err, kind error) bool {
+	// G.Grad shows no more of its cause than the text.
+	var symbolic G.SymDiffError
+	if kind == ErrSecondOrder && errors.As(err, &symbolic) && strings.Contains(symbolic.Error(), noSecondOrder) {
+		return true
+	}
 	for err != nil {
 		if errors.Is(err, kind) {
 			return true

@@ -61,7 +61,7 @@ func doDiff[T kernel.Float](g gradient, in G.Nodes, out *G.Node) error {
 	if err != nil {
 		return err
 	}
-	packed, err := elements[T](g.op.String(), v)
+	packed, err := elements[T](g.op.String(), "the gradient", v)
 	if err != nil {
 		return err
 	}
@@ -83,18 +83,18 @@ func doDiff[T kernel.Float](g gradient, in G.Nodes, out *G.Node) error {
 // input has the layout of the input.
 func addTo[T kernel.Float](op string, v G.Value, data []T) error {
 	d, ok := v.(*tensor.Dense)
-	if !ok || d.Dtype() != dtypeOf[T]() || d.Shape().TotalSize() != len(data) {
-		return Errorf(ErrValue, op, "cannot add a gradient of %d %v to %T of shape %v", len(data), dtypeOf[T](), v, v.Shape())
+	if !ok || d == nil || d.Dtype() != dtypeOf[T]() || d.Shape().TotalSize() != len(data) {
+		return Errorf(ErrValue, op, "cannot add a gradient of %d %v to %T %v", len(data), dtypeOf[T](), v, v)
 	}
-	dst := d.Data().([]T)
-	if rowMajor(d.Shape(), d.Strides()) {
+	dst, strides := d.Data().([]T), stridesOf(d)
+	if rowMajor(d.Shape(), strides) {
 		for i, v := range data {
 			dst[i] += v
 		}
 		return nil
 	}
 	i := 0
-	eachElement(d.Shape(), d.Strides(), func(at int) {
+	eachElement(d.Shape(), strides, func(at int) {
 		dst[at] += data[i]
 		i++
 	})

@@ -73,7 +73,7 @@ func CheckNormalizedShape(op string, shape tensor.Shape) error {
 	}
 	for _, n := range shape {
 		if n < 1 {
-			return Errorf(ErrShape, op, "the normalized shape is %v, want no empty axis", shape)
+			return Errorf(ErrShape, op, "the normalized shape is %v, want positive sizes", shape)
 		}
 	}
 	return nil
@@ -112,13 +112,13 @@ func (l *layerNorm) describe(name string) string {
 		name, l.shape, l.cfg.Eps, l.cfg.UnbiasedStd, l.gamma, l.beta)
 }
 
-// rows sees n elements as rows.
-func (l *layerNorm) rows(op string, n int) (kernel.Rows, error) {
-	cols := l.shape.TotalSize()
-	if n == 0 || n%cols != 0 {
-		return kernel.Rows{}, Errorf(ErrValue, op, "x has %d elements, want a multiple of %d", n, cols)
+// rows sees a value of x as rows.
+func (l *layerNorm) rows(op string, x tensor.Shape) (kernel.Rows, error) {
+	if tail := len(x) - len(l.shape); len(x) != l.rank || !sameShape(x[tail:], l.shape) || x.TotalSize() == 0 {
+		return kernel.Rows{}, Errorf(ErrValue, op, "x is %v, want %v of rank %d", x, trailing(l.shape), l.rank)
 	}
-	return kernel.Rows{Rows: n / cols, Cols: cols, Eps: l.cfg.Eps, UnbiasedStd: l.cfg.UnbiasedStd}, nil
+	cols := l.shape.TotalSize()
+	return kernel.Rows{Rows: x.TotalSize() / cols, Cols: cols, Eps: l.cfg.Eps, UnbiasedStd: l.cfg.UnbiasedStd}, nil
 }
 
 // Type is (x, γ?, β?) -> y.
@@ -143,7 +143,7 @@ func (o *layerNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := o.rows(o.label, len(in[0]))
+	rows, err := o.rows(o.label, vs[0].Shape())
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (o *layerNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	x, dy := in[0], in[o.arity-1]
-	rows, err := o.rows(o.label, len(x))
+	rows, err := o.rows(o.label, vs[0].Shape())
 	if err != nil {
 		return nil, err
 	}

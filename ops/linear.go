@@ -37,7 +37,7 @@ func WeightNormLinear(x, v, g, b *G.Node, axis int) (*G.Node, error) {
 	case len(vs) != 2:
 		return nil, Errorf(ErrShape, name, "v is %v, want (out, in)", vs)
 	case xs[len(xs)-1] != vs[1]:
-		return nil, Errorf(ErrShape, name, "x is %v, want (..., %d)", xs, vs[1])
+		return nil, Errorf(ErrShape, name, "x is %v and v is %v, want (..., in) and (out, in)", xs, vs)
 	}
 	if err := checkWeight(name, in[1], in[2], axis); err != nil {
 		return nil, err
@@ -90,8 +90,8 @@ func linearInputs[T kernel.Float](op string, l linear, vs []G.Value, arity int) 
 		return nil, s, view, err
 	}
 	s.out, s.in = vs[1].Shape()[0], vs[1].Shape()[1]
-	if len(in[0])%s.in != 0 {
-		return nil, s, view, Errorf(ErrValue, op, "x has %d elements, want a multiple of %d", len(in[0]), s.in)
+	if x := vs[0].Shape(); len(x) != l.rank || x[len(x)-1] != s.in {
+		return nil, s, view, Errorf(ErrValue, op, "x is %v, want (..., %d) of rank %d", x, s.in, l.rank)
 	}
 	s.rows = len(in[0]) / s.in
 	return in, s, view, nil
@@ -114,6 +114,9 @@ func (o *linearOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	v, err := shapeOf(o.label, in, 1)
 	if err != nil {
 		return nil, err
+	}
+	if len(x) != o.rank || len(v) != 2 {
+		return nil, Errorf(ErrShape, o.label, "x is %v and v is %v, want rank %d and (out, in)", x, v, o.rank)
 	}
 	x[len(x)-1] = v[0]
 	return x, nil
@@ -209,6 +212,9 @@ func (o *linearGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 			return nil, err
 		}
 		n += s.TotalSize()
+		if i == 1 && len(s) != 2 {
+			return nil, Errorf(ErrShape, o.label, "v is %v, want (out, in)", s)
+		}
 		if i == 1 && o.bias {
 			n += s[0]
 		}

@@ -55,12 +55,12 @@ func (f *firstOrder) DiffWRT(inputs int) []bool { return all(inputs) }
 
 // SymDiff returns ErrSecondOrder.
 func (f *firstOrder) SymDiff(G.Nodes, *G.Node, *G.Node) (G.Nodes, error) {
-	return nil, Errorf(ErrSecondOrder, f.label, "a second derivative is not implemented")
+	return nil, Errorf(ErrSecondOrder, f.label, noSecondOrder)
 }
 
 // DoDiff returns ErrSecondOrder.
 func (f *firstOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
-	return Errorf(ErrSecondOrder, f.label, "a second derivative is not implemented")
+	return Errorf(ErrSecondOrder, f.label, noSecondOrder)
 }
 
 // all returns n trues.
@@ -109,27 +109,32 @@ func shapeOf(op string, in []G.DimSizer, i int) (tensor.Shape, error) {
 
 // elements returns the elements of a value in row-major order: its own memory
 // where that is how they lie, a copy where not. Strides tell the layout; the
-// flags of a tensor do not always.
-func elements[T kernel.Float](op string, v G.Value) ([]T, error) {
+// flags of a tensor do not always. name is for errors.
+func elements[T kernel.Float](op, name string, v G.Value) ([]T, error) {
 	d, ok := v.(*tensor.Dense)
 	switch {
-	case !ok || d == nil:
-		return nil, Errorf(ErrValue, op, "an input holds %T, want a dense tensor", v)
+	case v == nil || ok && d == nil:
+		return nil, Errorf(ErrValue, op, "%s has no value", name)
+	case !ok:
+		return nil, Errorf(ErrValue, op, "%s holds %T, want a dense tensor", name, v)
 	case d.Dtype() != dtypeOf[T]():
-		return nil, Errorf(ErrValue, op, "an input holds %v, want %v", d.Dtype(), dtypeOf[T]())
+		return nil, Errorf(ErrValue, op, "%s holds %v, want %v", name, d.Dtype(), dtypeOf[T]())
 	case d.IsMasked():
-		return nil, Errorf(ErrValue, op, "an input is masked, want a tensor without mask")
+		return nil, Errorf(ErrValue, op, "%s is masked, want a tensor without mask", name)
 	case len(d.Shape()) == 0:
-		return nil, Errorf(ErrValue, op, "an input is a scalar, want a tensor")
+		return nil, Errorf(ErrValue, op, "%s is a scalar, want a tensor", name)
 	}
-	data := d.Data().([]T)
-	if n := d.Shape().TotalSize(); rowMajor(d.Shape(), d.Strides()) {
+	data, strides := d.Data().([]T), stridesOf(d)
+	if n := d.Shape().TotalSize(); rowMajor(d.Shape(), strides) {
 		return data[:n:n], nil
 	}
 	out := make([]T, 0, d.Shape().TotalSize())
-	eachElement(d.Shape(), d.Strides(), func(at int) { out = append(out, data[at]) })
+	eachElement(d.Shape(), strides, func(at int) { out = append(out, data[at]) })
 	return out, nil
 }
+
+// inputNames are for errors. No op has more inputs.
+var inputNames = [...]string{"input 0", "input 1", "input 2", "input 3"}
 
 // inputs returns the elements of each value, whose sizes must be those given;
 // 0 stands for any.
@@ -139,7 +144,7 @@ func inputs[T kernel.Float](op string, vs []G.Value, sizes ...int) ([][]T, error
 	}
 	in := make([][]T, len(vs))
 	for i, v := range vs {
-		e, err := elements[T](op, v)
+		e, err := elements[T](op, inputNames[i], v)
 		if err != nil {
 			return nil, err
 		}
@@ -149,6 +154,20 @@ func inputs[T kernel.Float](op string, vs []G.Value, sizes ...int) ([][]T, error
 		in[i] = e
 	}
 	return in, nil
+}
+
+// stridesOf returns a stride for each axis. Column-major tensors of one element
+// have no strides, and those of shape (n, 1) or (1, n) have one.
+func stridesOf(d *tensor.Dense) []int {
+	shape, strides := d.Shape(), d.Strides()
+	if len(strides) == len(shape) {
+		return strides
+	}
+	step := 1
+	if len(strides) > 0 {
+		step = strides[0]
+	}
+	return repeat(step, len(shape))
 }
 
 // rowMajor says whether strides are those of a row-major tensor of the shape.

@@ -58,7 +58,7 @@ func CheckAxis(op string, shape tensor.Shape, axis int) error {
 		return Errorf(ErrShape, op, "v is %v, want rank 1 to 5", shape)
 	}
 	if axis != WholeTensor && (axis < 0 || axis >= len(shape)) {
-		return Errorf(ErrShape, op, "axis %d of v %v, want 0 to %d, or WholeTensor", axis, shape, len(shape)-1)
+		return Errorf(ErrShape, op, "axis is %d, want 0 to %d for v %v, or WholeTensor", axis, len(shape)-1, shape)
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func weightLengths[T kernel.Float](name string, v *tensor.Dense, axis int) (*ten
 	if err := CheckAxis(name, v.Shape(), axis); err != nil {
 		return nil, err
 	}
-	data, err := elements[T](name, v)
+	data, err := elements[T](name, "v", v)
 	if err != nil {
 		return nil, err
 	}
@@ -131,14 +131,20 @@ func weightLengths[T kernel.Float](name string, v *tensor.Dense, axis int) (*ten
 // CopyDense returns a row-major copy of a float32 or float64 tensor of any
 // layout.
 func CopyDense(v *tensor.Dense) (*tensor.Dense, error) {
-	if v != nil && v.Dtype() == tensor.Float32 {
+	switch {
+	case v == nil:
+		return nil, Errorf(ErrValue, "weightnorm", "the weight is nil")
+	case v.Dtype() == tensor.Float32:
 		return copyDense[float32](v)
+	case v.Dtype() == tensor.Float64:
+		return copyDense[float64](v)
+	default:
+		return nil, Errorf(ErrDtype, "weightnorm", "the weight is %v, want float32 or float64", v.Dtype())
 	}
-	return copyDense[float64](v)
 }
 
 func copyDense[T kernel.Float](v *tensor.Dense) (*tensor.Dense, error) {
-	data, err := elements[T]("copy", v)
+	data, err := elements[T]("weightnorm", "the weight", v)
 	if err != nil {
 		return nil, err
 	}
@@ -242,6 +248,9 @@ func (o *weightNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error)
 	v, err := shapeOf(o.label, in, 0)
 	if err != nil {
 		return nil, err
+	}
+	if len(v) != o.rank {
+		return nil, Errorf(ErrShape, o.label, "v is %v, want rank %d", v, o.rank)
 	}
 	return tensor.Shape{v.TotalSize() + weightView(v, o.axis).Channels}, nil
 }

@@ -1,0 +1,178 @@
+package ops_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A gradient of a gradient is an error, whichever gradient it is of and also
+// where it is a penalty on top of the cost, and the first gradients still run.
+func TestSecondOrderIsAnError(t *testing.T) {
+	eachOp(t, func(t *testing.T, c opCase) {
+		dy := c.dy(t, tensor.Float64)
+		// Squared, so that every gradient depends on every input.
+		squared := func() graphtest.Func {
+			s := c.stats(t)
+			return func(n G.Nodes) (*G.Node, error) { return G.Square(G.Must(c.build(n, s))) }
+		}
+		want, err := graphtest.Tape(squared(), c.values(tensor.Float64, 0.4), dy, c.opts...)
+		require.NoError(t, err)
+		for i, of := range c.names {
+			for k, wrt := range c.names {
+				for _, penalty := range []bool{false, true} {
+					p := newProgram(t, squared(), c.names, c.values(tensor.Float64, 0.4), dy, true)
+					cost := G.Must(G.Sum(G.Must(G.Square(p.grads[i]))))
+					if penalty {
+						cost = G.Must(G.Add(p.cost, cost))
+					}
+					_, err := G.Grad(cost, p.in[k])
+					require.True(t, ops.Is(err, ops.ErrSecondOrder), "d²/d%s d%s: %v", of, wrt, err)
+					require.False(t, ops.Is(err, ops.ErrShape))
+					_, err = G.Grad(cost, p.in[k])
+					require.Error(t, err, "d²/d%s d%s, tried again", of, wrt)
+					p.run(t, c.opts...)
+					requireSame(t, append([]*tensor.Dense{want.Y}, want.Grads...), p.values(), 0, "first order, after d²/d"+of)
+				}
+			}
+		}
+	})
+}
+
+// A first gradient of another part of the graph can be taken after the error.
+func TestFirstOrderAfterSecondOrder(t *testing.T) {
+	eachOp(t, func(t *testing.T, c opCase) {
+		dy := c.dy(t, tensor.Float64)
+		p := newProgram(t, c.with(c.stats(t)), c.names, c.values(tensor.Float64, 0.4), dy, true)
+		_, err := G.Grad(G.Must(G.Sum(p.grads[0])), p.in[0])
+		require.True(t, ops.Is(err, ops.ErrSecondOrder), "%v", err)
+
+		other := leaves(p.g, []string{"p", "q", "r", "s"}[:len(c.names)], c.values(tensor.Float64, 2))
+		y, err := c.build(other, c.stats(t))
+		require.NoError(t, err)
+		grads, err := G.Grad(G.Must(G.Sum(G.Must(G.HadamardProd(p.dy, y)))), other...)
+		require.NoError(t, err)
+		p.run(t, c.opts...)
+		want, err := graphtest.Tape(c.with(c.stats(t)), c.values(tensor.Float64, 2), dy, c.opts...)
+		require.NoError(t, err)
+		for i, d := range grads {
+			require.Equal(t, bits(want.Grads[i]), bits(d.Value()), c.names[i])
+		}
+	})
+}
+
+// Forms of ops on one input that differ in what the name says.
+func TestOpsThatDifferAreDifferentNodes(t *testing.T) {
+	g := G.NewGraph()
+	x := leaf(g, "x", wave(0, 4, 6, 6))
+	same := leaf(g, "p", wave(1, 6))
+	weight := leaf(g, "v", wave(1, 6, 6))
+	one, another := statsOf(t, 6), statsOf(t, 6)
+	layer := func(gamma, beta *G.Node, shape tensor.Shape, eps float64, unbiased bool) *G.Node {
+		return G.Must(ops.LayerNorm(x, gamma, beta, shape, ops.LayerNormConfig{Eps: eps, UnbiasedStd: unbiased}))
+	}
+	batch := func(gamma, beta *G.Node, s *ops.RunningStats, cfg ops.BatchNormConfig) *G.Node {
+		return G.Must(ops.BatchNorm(x, gamma, beta, s, cfg))
+	}
+	build := func() map[string]*G.Node {
+		return map[string]*G.Node{
+			"layer":                     layer(nil, nil, tensor.Shape{6}, 1e-5, false),
+			"layer, other eps":          layer(nil, nil, tensor.Shape{6}, 1.0000001e-5, false),
+			"layer, next eps":           layer(nil, nil, tensor.Shape{6}, math.Nextafter(1e-5, 1), false),
+			"layer, unbiased":           layer(nil, nil, tensor.Shape{6}, 1e-5, true),
+			"layer, two axes":           layer(nil, nil, tensor.Shape{6, 6}, 1e-5, false),
+			"layer, gamma":              layer(same, nil, tensor.Shape{6}, 1e-5, false),
+			"layer, beta":               layer(nil, same, tensor.Shape{6}, 1e-5, false),
+			"layer, both":               layer(same, same, tensor.Shape{6}, 1e-5, false),
+			"batch":                     batch(nil, nil, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}),
+			"batch, other statistics":   batch(nil, nil, another, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}),
+			"batch, no statistics":      batch(nil, nil, nil, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}),
+			"batch, other eps":          batch(nil, nil, one, ops.BatchNormConfig{Eps: 1.0000001e-5, Momentum: 0.1}),
+			"batch, other eps, none":    batch(nil, nil, nil, ops.BatchNormConfig{Eps: 1.0000001e-5}),
+			"batch, other momentum":     batch(nil, nil, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.12}),
+			"batch, cumulative":         batch(nil, nil, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1, Cumulative: true}),
+			"batch, frozen":             batch(nil, nil, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1, Frozen: true}),
+			"batch, gamma":              batch(same, nil, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}),
+			"batch, beta":               batch(nil, same, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}),
+			"weight, axis 0":            G.Must(ops.WeightNorm(weight, same, 0)),
+			"weight, axis 1":            G.Must(ops.WeightNorm(weight, same, 1)),
+			"linear, axis 0":            G.Must(ops.WeightNormLinear(x, weight, same, nil, 0)),
+			"linear, axis 1":            G.Must(ops.WeightNormLinear(x, weight, same, nil, 1)),
+			"linear, axis 0, with bias": G.Must(ops.WeightNormLinear(x, weight, same, same, 0)),
+		}
+	}
+	nodes := build()
+	names, hashes := map[*G.Node]string{}, map[uint32]string{}
+	for name, n := range nodes {
+		require.Empty(t, names[n], "%s is one node with", name)
+		require.Empty(t, hashes[n.Hashcode()], "%s has the hash of", name)
+		names[n], hashes[n.Hashcode()] = name, name
+	}
+	before := len(g.AllNodes())
+	for name, n := range build() {
+		require.Same(t, nodes[name], n, "%s: the same op again is another node", name)
+	}
+	require.Len(t, g.AllNodes(), before)
+}
+
+// An op that nobody shares its statistics with moves them by itself.
+func TestStatisticsOfTwoOpsOnOneInput(t *testing.T) {
+	g := G.NewGraph()
+	batch := wave(0.4, 5, 3)
+	x := leaf(g, "x", batch)
+	one, another := statsOf(t, 3), statsOf(t, 3)
+	start := snapshot(one)
+	for _, s := range []*ops.RunningStats{one, another, one} {
+		_, err := ops.BatchNorm(x, nil, nil, s, ops.BatchNormConfig{Eps: 1e-3, Momentum: 0.1})
+		require.NoError(t, err)
+	}
+	vm := G.NewTapeMachine(g)
+	defer vm.Close()
+	require.NoError(t, vm.RunAll())
+	requireNear(t, moved(start, 0.1, batch), snapshot(one), 1e-14, "applied twice to one input, it is one op")
+	requireNear(t, moved(start, 0.1, batch), snapshot(another), 1e-14, "the other statistics")
+}
+
+// Dtypes do not merge either.
+func TestDtypesInOneGraph(t *testing.T) {
+	g := G.NewGraph()
+	var ys G.Nodes
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		x := leaf(g, "x", graphtest.Dense(dt, floats(wave(0.4, 5, 3)), 5, 3))
+		ys = append(ys, G.Must(ops.LayerNorm(x, nil, nil, tensor.Shape{3}, ops.LayerNormConfig{Eps: 1e-3})))
+		ys = append(ys, G.Must(ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3})))
+	}
+	vm := G.NewTapeMachine(g)
+	defer vm.Close()
+	require.NoError(t, vm.RunAll())
+	for i := range 2 {
+		requireNear(t, floats(ys[i+2].Value()), floats(ys[i].Value()), 1e-6, "float32")
+	}
+}
+
+// Drawings and prints of graphs: a '|' would break the labels of the drawing.
+func TestGraphsCanBePrinted(t *testing.T) {
+	eachOp(t, func(t *testing.T, c opCase) {
+		p := newProgram(t, c.with(c.stats(t)), c.names, c.values(tensor.Float64, 0.4), c.dy(t, tensor.Float64), true)
+		dot := p.g.ToDot()
+		found := 0
+		for _, n := range p.g.AllNodes() {
+			require.NotEmpty(t, fmt.Sprintf("%v %+v %s", n, n, n.ToDot()))
+			if n.Op() == nil || !strings.HasPrefix(n.Op().String(), "norm.") {
+				continue
+			}
+			found++
+			require.NotContains(t, n.Op().String(), "|")
+			require.Contains(t, dot, strings.SplitN(n.Op().String(), "(", 2)[0])
+		}
+		require.GreaterOrEqual(t, found, 2+len(c.names)) // forward, gradient, and a part for each input
+		require.NotEmpty(t, fmt.Sprintf("%v %s %+v", p.g, p.g, p.g))
+	})
+}

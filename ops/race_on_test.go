@@ -1,0 +1,7 @@
+//go:build race
+
+package ops_test
+
+// raceDetector says that the race detector is on. Gorgonia's lisp machine has a
+// race of its own when its run fails.
+const raceDetector = true
