@@ -3,7 +3,7 @@
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.6.1
 MODULES     = . ./examples
 
-.PHONY: test race lint vet fmt staticcheck portable example bench ci
+.PHONY: test race lint vet fmt staticcheck paths portable example generate bench ci
 
 test: ## what the README says
 	go test ./...
@@ -22,6 +22,11 @@ vet:
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && $(STATICCHECK) ./...) || exit 1; done
 
+paths: ## the kernels on every path that this processor has
+	NORM_ISA=avx2 go test -count=1 ./ops/internal/kernel/
+	NORM_ISA=generic go test -count=1 -short ./ops/...
+	go test -count=1 -tags purego ./ops/internal/kernel/
+
 portable: ## the root module by itself, and on other processors
 	GOWORK=off go test -short ./...
 	GOARCH=arm64 GOWORK=off go vet ./...
@@ -29,6 +34,9 @@ portable: ## the root module by itself, and on other processors
 
 example: ## trains an MLP on MNIST and writes learning curves to out/
 	go run ./examples/mlp
+
+generate: ## the assembly and what chooses it
+	go generate ./...
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./ops/internal/kernel/

@@ -2,7 +2,10 @@ module github.com/gorgonorm/norm
 
 go 1.24
 
-require gorgonia.org/gorgonia v0.9.18
+require (
+	golang.org/x/sys v0.30.0
+	gorgonia.org/gorgonia v0.9.18
+)
 
 require (
 	github.com/davecgh/go-spew v1.1.1 // indirect

@@ -22,8 +22,8 @@ var (
 	ErrValue       = ops.ErrValue       // at run time, a value is not what its node promised
 )
 
-// Is is errors.Is for errors that come out of a machine's RunAll, which Gorgonia
-// wraps in a type that errors.Is does not see through.
+// Is is errors.Is for errors that come out of a machine's RunAll or of
+// gorgonia.Grad, which wrap them in types that errors.Is does not see through.
 func Is(err, kind error) bool { return ops.Is(err, kind) }
 
 // Must returns v, or panics if err is not nil. It is for examples and tests.

@@ -4,6 +4,7 @@ package graphtest
 
 import (
 	"fmt"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -109,7 +110,12 @@ func result(values []G.Value) (r Result, err error) {
 // float64.
 func Floats(d *tensor.Dense) []float64 {
 	var out []float64
-	for _, at := range offsets(d.Shape(), d.Strides()) {
+	strides := d.Strides()
+	if len(strides) != d.Dims() {
+		// Column-major vectors have one stride, or none if they have one element.
+		strides = slices.Repeat([]int{1}, d.Dims())
+	}
+	for _, at := range offsets(d.Shape(), strides) {
 		switch data := d.Data().(type) {
 		case []float32:
 			out = append(out, float64(data[at]))

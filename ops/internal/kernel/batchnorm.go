@@ -14,7 +14,7 @@ func BatchNormFwd[T Float](y, x, gamma, beta []T, v View, s Stats) {
 	for c := range v.Channels {
 		scale[c], shift[c] = s.Rstd[c]*float64(gamma[c]), float64(beta[c])
 	}
-	split(v.mapTasks(), v.Len(), batchNormFwd[T]{y, x, v, s, scale, shift}, batchNormFwdTasks[T])
+	split(v.lineup().tasks(), v.Len(), batchNormFwd[T]{y, x, v, s, scale, shift})
 }
 
 type batchNormFwd[T Float] struct {
@@ -24,9 +24,11 @@ type batchNormFwd[T Float] struct {
 	scale, shift []float64
 }
 
-func batchNormFwdTasks[T Float](a batchNormFwd[T], first, last int) {
-	for run := range a.v.runs(first, last) {
-		x, y, c := a.x[run.from:run.to], a.y[run.from:run.to], run.channel
+func (a *batchNormFwd[T]) run(first, last int) {
+	l := a.v.lineup()
+	for i, end := l.span(first, last); i < end; i++ {
+		from, to, c := l.at(i)
+		x, y := a.x[from:to], a.y[from:to]
 		if a.v.columns() {
 			normalizeRow(y, x, a.s.Mean, a.s.Residual, a.scale, a.shift)
 		} else {
@@ -47,7 +49,7 @@ func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats,
 	segs := v.segments()
 	part := Borrow[float64](2 * segs * v.Channels)
 	defer part.Release()
-	split(v.units()*segs, v.Len(), batchNormSums[T]{x, dy, v, s, segs, part}, batchNormSumsTasks[T])
+	split(v.units()*segs, v.Len(), batchNormSums[T]{x, dy, v, s, segs, part})
 	for t := 1; t < segs; t++ {
 		accumulate(part.part(0, 2*v.Channels), part.part(t, 2*v.Channels))
 	}
@@ -61,14 +63,15 @@ func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats,
 	for c := range v.Channels {
 		dg[c] *= s.Rstd[c]
 		scale[c] = s.Rstd[c] * float64(gamma[c])
-		a[c], b[c] = 0, 0
-		if batch {
-			a[c], b[c] = db[c]/n, dg[c]/n*s.Rstd[c]
-		}
+		a[c], b[c] = db[c]/n, dg[c]/n*s.Rstd[c]
 	}
 	store(dgamma, dg)
 	store(dbeta, db)
-	split(v.mapTasks(), v.Len(), batchNormGrad[T]{dx, x, dy, v, s, scale, a, b}, batchNormGradTasks[T])
+	if !batch {
+		scaleChannels(dx, dy, v, scale)
+		return
+	}
+	split(v.lineup().tasks(), v.Len(), batchNormGrad[T]{dx, x, dy, v, s, scale, a, b})
 }
 
 type batchNormSums[T Float] struct {
@@ -79,7 +82,7 @@ type batchNormSums[T Float] struct {
 	part  *Scratch[float64] // of [segs, 2, Channels]: Σ dy and Σ dy·(x − mean)
 }
 
-func batchNormSumsTasks[T Float](a batchNormSums[T], first, last int) {
+func (a *batchNormSums[T]) run(first, last int) {
 	for task := first; task < last; task++ {
 		u, seg := task/a.segs, task%a.segs
 		s, p := a.part.part(2*seg, a.v.Channels), a.part.part(2*seg+1, a.v.Channels)
@@ -113,9 +116,11 @@ type batchNormGrad[T Float] struct {
 	scale, a, b []float64
 }
 
-func batchNormGradTasks[T Float](g batchNormGrad[T], first, last int) {
-	for run := range g.v.runs(first, last) {
-		dx, x, dy, c := g.dx[run.from:run.to], g.x[run.from:run.to], g.dy[run.from:run.to], run.channel
+func (g *batchNormGrad[T]) run(first, last int) {
+	l := g.v.lineup()
+	for i, end := l.span(first, last); i < end; i++ {
+		from, to, c := l.at(i)
+		dx, x, dy := g.dx[from:to], g.x[from:to], g.dy[from:to]
 		if g.v.columns() {
 			normGradRow(dx, x, dy, g.s.Mean, g.s.Residual, g.scale, g.a, g.b)
 		} else {

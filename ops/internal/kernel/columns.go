@@ -2,10 +2,10 @@ package kernel
 
 // The loops over columns: reductions over a block of rows with one
 // accumulator for each column, and maps over one row with one constant for
-// each column.
+// each column. As in runs.go these are the definitions.
 
-// columnSums adds to s[j] the elements of column j.
-func columnSums[T Float](s []float64, x []T, b block) {
+// columnSumsGo adds to s[j] the elements of column j.
+func columnSumsGo[T Float](s []float64, x []T, b block) {
 	for i, at := 0, b.off; i < b.count; i, at = i+1, at+b.stride {
 		row := x[at:][:len(s)]
 		for j, v := range row {
@@ -14,8 +14,8 @@ func columnSums[T Float](s []float64, x []T, b block) {
 	}
 }
 
-// columnCentred adds to d[j] and q[j] the sums of x − m[j] and (x − m[j])².
-func columnCentred[T Float](d, q []float64, x []T, b block, m []float64) {
+// columnCentredGo adds to d[j] and q[j] the sums of x − m[j] and (x − m[j])².
+func columnCentredGo[T Float](d, q []float64, x []T, b block, m []float64) {
 	q, m = q[:len(d)], m[:len(d)]
 	for i, at := 0, b.off; i < b.count; i, at = i+1, at+b.stride {
 		row := x[at:][:len(d)]
@@ -27,8 +27,8 @@ func columnCentred[T Float](d, q []float64, x []T, b block, m []float64) {
 	}
 }
 
-// columnDots adds to s[j] the products of column j of a and of c.
-func columnDots[T Float](s []float64, a, c []T, b block) {
+// columnDotsGo adds to s[j] the products of column j of a and of c.
+func columnDotsGo[T Float](s []float64, a, c []T, b block) {
 	for i, at := 0, b.off; i < b.count; i, at = i+1, at+b.stride {
 		ra, rc := a[at:][:len(s)], c[at:][:len(s)]
 		for j, v := range ra {
@@ -37,9 +37,9 @@ func columnDots[T Float](s []float64, a, c []T, b block) {
 	}
 }
 
-// columnNormGradSums adds to s[j] the sum of dy and to p[j] that of
+// columnNormGradSumsGo adds to s[j] the sum of dy and to p[j] that of
 // dy·(x − mean) over column j.
-func columnNormGradSums[T Float](s, p []float64, x, dy []T, b block, hi, lo []float64) {
+func columnNormGradSumsGo[T Float](s, p []float64, x, dy []T, b block, hi, lo []float64) {
 	p, hi, lo = p[:len(s)], hi[:len(s)], lo[:len(s)]
 	for i, at := 0, b.off; i < b.count; i, at = i+1, at+b.stride {
 		rx, rd := x[at:][:len(s)], dy[at:][:len(s)]
@@ -51,9 +51,9 @@ func columnNormGradSums[T Float](s, p []float64, x, dy []T, b block, hi, lo []fl
 	}
 }
 
-// normalizeRow sets y = (x − mean)·scale + shift with a mean, a scale and a
+// normalizeRowGo sets y = (x − mean)·scale + shift with a mean, a scale and a
 // shift for each element.
-func normalizeRow[T Float](y, x []T, hi, lo, scale, shift []float64) {
+func normalizeRowGo[T Float](y, x []T, hi, lo, scale, shift []float64) {
 	n := len(x)
 	y, hi, lo, scale, shift = y[:n], hi[:n], lo[:n], scale[:n], shift[:n]
 	for j, v := range x {
@@ -61,9 +61,9 @@ func normalizeRow[T Float](y, x []T, hi, lo, scale, shift []float64) {
 	}
 }
 
-// normGradRow sets dx = scale·(dy − a − (x − mean)·b) with constants for each
+// normGradRowGo sets dx = scale·(dy − a − (x − mean)·b) with constants for each
 // element.
-func normGradRow[T Float](dx, x, dy []T, hi, lo, scale, a, b []float64) {
+func normGradRowGo[T Float](dx, x, dy []T, hi, lo, scale, a, b []float64) {
 	n := len(x)
 	dx, dy, hi, lo, scale, a, b = dx[:n], dy[:n], hi[:n], lo[:n], scale[:n], a[:n], b[:n]
 	for j, v := range x {
@@ -71,8 +71,8 @@ func normGradRow[T Float](dx, x, dy []T, hi, lo, scale, a, b []float64) {
 	}
 }
 
-// scaleRow sets w = v·a + c with an a and a c for each element.
-func scaleRow[T Float](w, v []T, a, c []float64) {
+// scaleRowGo sets w = v·a + c with an a and a c for each element.
+func scaleRowGo[T Float](w, v []T, a, c []float64) {
 	n := len(v)
 	w, a, c = w[:n], a[:n], c[:n]
 	for j, x := range v {
@@ -80,9 +80,9 @@ func scaleRow[T Float](w, v []T, a, c []float64) {
 	}
 }
 
-// scaleGradRow sets dv = a·(dw − v·b) with an a and a b for each element. dv
+// scaleGradRowGo sets dv = a·(dw − v·b) with an a and a b for each element. dv
 // may be dw.
-func scaleGradRow[T Float](dv, v, dw []T, a, b []float64) {
+func scaleGradRowGo[T Float](dv, v, dw []T, a, b []float64) {
 	n := len(v)
 	dv, dw, a, b = dv[:n], dw[:n], a[:n], b[:n]
 	for j, x := range v {

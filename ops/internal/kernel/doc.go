@@ -17,9 +17,14 @@
 //
 // Layout of the package. A view says how the data are cut (view.go), runs.go
 // and columns.go hold the loops over one block, and layernorm.go, batchnorm.go,
-// weightnorm.go and linear.go put them together. The loops are the place for
-// assembly.
+// weightnorm.go and linear.go put them together. On amd64 the loops have
+// assembly, for AVX2 and AVX-512, which _asm generates (*_amd64.s); it does whole
+// vectors, and the Go definition does what is left over. The build tags purego
+// and noasm leave the assembly out, and the environment variable NORM_ISA
+// (generic, avx2 or avx512) lowers the instruction set.
 package kernel
+
+//go:generate env GOWORK=off go run -C _asm . -dir ..
 
 // Float is the type of the data.
 type Float interface{ float32 | float64 }

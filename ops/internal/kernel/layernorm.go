@@ -52,8 +52,7 @@ func (p Rows) row(i int) (from, to int) { return i * p.Cols, (i + 1) * p.Cols }
 // LayerNormFwd sets y = (x − mean)·r·gamma + beta for each row of x, with the
 // row's mean and spread factor r.
 func LayerNormFwd[T Float](y, x, gamma, beta []T, p Rows) {
-	a := layerNormFwd[T]{y, x, ones(gamma, p.Cols), zeros(beta, p.Cols), p}
-	split(p.tasks(), len(x), a, layerNormFwdTasks[T])
+	split(p.tasks(), len(x), layerNormFwd[T]{y, x, ones(gamma, p.Cols), zeros(beta, p.Cols), p})
 }
 
 type layerNormFwd[T Float] struct {
@@ -61,7 +60,7 @@ type layerNormFwd[T Float] struct {
 	p                 Rows
 }
 
-func layerNormFwdTasks[T Float](a layerNormFwd[T], first, last int) {
+func (a *layerNormFwd[T]) run(first, last int) {
 	r0, _ := a.p.task(first)
 	_, r1 := a.p.task(last - 1)
 	for r := r0; r < r1; r++ {
@@ -84,8 +83,7 @@ func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	part := Borrow[float64](2 * tasks * p.Cols)
 	defer part.Release()
 	clear(part.Data)
-	a := layerNormBwd[T]{dx, x, ones(gamma, p.Cols), dy, part, p}
-	split(tasks, len(x), a, layerNormBwdTasks[T])
+	split(tasks, len(x), layerNormBwd[T]{dx, x, ones(gamma, p.Cols), dy, part, p})
 	for t := 1; t < tasks; t++ {
 		accumulate(part.part(0, 2*p.Cols), part.part(t, 2*p.Cols))
 	}
@@ -99,7 +97,7 @@ type layerNormBwd[T Float] struct {
 	p                Rows
 }
 
-func layerNormBwdTasks[T Float](a layerNormBwd[T], first, last int) {
+func (a *layerNormBwd[T]) run(first, last int) {
 	for t := first; t < last; t++ {
 		dgamma, dbeta := a.part.part(2*t, a.p.Cols), a.part.part(2*t+1, a.p.Cols)
 		r0, r1 := a.p.task(t)

@@ -9,7 +9,7 @@ func ScaleColumns[T Float](y, x []T, rows, cols int, scale []float64, shift []T)
 		k.Data[j] = float64(b)
 	}
 	v := View{rows, cols, 1}
-	split(v.mapTasks(), v.Len(), scaleArgs[T]{y, x, v, scale, k.Data}, scaleTasks[T])
+	split(v.lineup().tasks(), v.Len(), scaled[T]{y, x, v, scale, k.Data})
 }
 
 // AddToRows adds b to each row of a matrix, or nothing if it is nil.

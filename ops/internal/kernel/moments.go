@@ -119,7 +119,7 @@ func Moments[T Float](x []T, v View, mean, residual, m2 []float64) {
 	segs := v.segments()
 	part := Borrow[moments](segs * v.Channels)
 	defer part.Release()
-	split(v.units()*segs, v.Len(), momentsArgs[T]{x, v, segs, part.Data}, momentsTasks[T])
+	split(v.units()*segs, v.Len(), momentsOfView[T]{x, v, segs, part.Data})
 	for c := range v.Channels {
 		var m moments
 		for s := range segs {
@@ -129,14 +129,14 @@ func Moments[T Float](x []T, v View, mean, residual, m2 []float64) {
 	}
 }
 
-type momentsArgs[T Float] struct {
+type momentsOfView[T Float] struct {
 	x    []T
 	v    View
 	segs int
 	part []moments // of [segs, Channels]
 }
 
-func momentsTasks[T Float](a momentsArgs[T], first, last int) {
+func (a *momentsOfView[T]) run(first, last int) {
 	for task := first; task < last; task++ {
 		u, s := task/a.segs, task%a.segs
 		b0, b1 := a.v.segment(s, a.segs)

@@ -10,22 +10,43 @@ import (
 // its start.
 const parallelLen = 1 << 15
 
-// split calls body for the tasks 0 to tasks−1, in ranges [first, last). elems
-// says how many elements they touch together: above parallelLen they are
-// spread over GOMAXPROCS goroutines. Tasks must write to memory of their own,
-// which makes the result independent of who runs them.
-//
-// The arguments of body travel in args and not in a closure, so that nothing
-// is allocated.
-func split[A any](tasks, elems int, args A, body func(args A, first, last int)) {
-	helpers := min(runtime.GOMAXPROCS(0), tasks) - 1
-	if helpers < 1 || elems < parallelLen {
-		body(args, 0, tasks)
-		return
+// tasks are the arguments of a kernel together with what it does: run does the
+// tasks [first, last). Arguments travel in a struct and not in a closure, so
+// that nothing is allocated.
+type tasks[A any] interface {
+	*A
+	run(first, last int)
+}
+
+// split runs the tasks 0 to n−1. elems says how many elements they touch
+// together: above parallelLen they are spread over GOMAXPROCS goroutines. Tasks
+// must write to memory of their own, which makes the result independent of who
+// runs them.
+func split[A any, P tasks[A]](n, elems int, args A) {
+	pool := poolOf[job[A, P]]()
+	j := pool.Get().(*job[A, P])
+	j.args, j.tasks = args, int64(n)
+	if helpers := min(runtime.GOMAXPROCS(0), n) - 1; helpers < 1 || elems < parallelLen {
+		P(&j.args).run(0, n)
+	} else {
+		j.share(helpers)
 	}
-	pool := poolOf[job[A]]()
-	j := pool.Get().(*job[A])
-	j.args, j.body, j.tasks = args, body, int64(tasks)
+	var none A
+	j.args = none
+	pool.Put(j)
+}
+
+// job is a set of tasks that several goroutines take one by one.
+type job[A any, P tasks[A]] struct {
+	args    A
+	tasks   int64
+	next    atomic.Int64
+	helpers sync.WaitGroup
+	fault   atomic.Pointer[any]
+}
+
+// share works on the tasks together with helpers.
+func (j *job[A, P]) share(helpers int) {
 	j.next.Store(0)
 	for range helpers {
 		j.helpers.Add(1)
@@ -36,31 +57,18 @@ func split[A any](tasks, elems int, args A, body func(args A, first, last int)) 
 	}
 	j.work()
 	j.helpers.Wait()
-	fault := j.fault.Swap(nil)
-	var none A
-	j.args, j.body = none, nil
-	pool.Put(j)
-	if fault != nil {
+	if fault := j.fault.Swap(nil); fault != nil {
 		panic(*fault)
 	}
 }
 
-// job is a set of tasks that several goroutines take one by one.
-type job[A any] struct {
-	args    A
-	body    func(args A, first, last int)
-	tasks   int64
-	next    atomic.Int64
-	helpers sync.WaitGroup
-	fault   atomic.Pointer[any]
-}
-
-func (j *job[A]) work() {
+func (j *job[A, P]) work() {
 	// A panic in a goroutine of ours would end the process; it is handed to
 	// the caller of split instead, which has a chance to recover.
 	defer func() {
 		if r := recover(); r != nil {
-			j.fault.CompareAndSwap(nil, &r)
+			fault := r // allocated here and not on every way out
+			j.fault.CompareAndSwap(nil, &fault)
 		}
 	}()
 	for {
@@ -68,11 +76,11 @@ func (j *job[A]) work() {
 		if t >= j.tasks {
 			return
 		}
-		j.body(j.args, int(t), int(t)+1)
+		P(&j.args).run(int(t), int(t)+1)
 	}
 }
 
-func (j *job[A]) help() {
+func (j *job[A, P]) help() {
 	j.work()
 	j.helpers.Done()
 }
@@ -98,11 +106,13 @@ func (c *crew) offer(j interface{ help() }) bool {
 		c.started.Add(-1)
 		return false
 	}
-	go func() {
-		for {
-			j.help()
-			j = <-c.jobs
-		}
-	}()
+	go c.serve(j)
 	return true
+}
+
+func (c *crew) serve(j interface{ help() }) {
+	for {
+		j.help()
+		j = <-c.jobs
+	}
 }

@@ -7,10 +7,7 @@ func ones[T Float](p []T, n int) []T {
 	if p != nil {
 		return p
 	}
-	if any(T(0)) == any(float32(0)) {
-		return any(ones32.first(n)).([]T)
-	}
-	return any(ones64.first(n)).([]T)
+	return pick[T](&ones32, &ones64).first(n)
 }
 
 // zeros returns p, or n zeros where p is nil. They are shared: read only.
@@ -18,16 +15,21 @@ func zeros[T Float](p []T, n int) []T {
 	if p != nil {
 		return p
 	}
-	if any(T(0)) == any(float32(0)) {
-		return any(zeros32.first(n)).([]T)
-	}
-	return any(zeros64.first(n)).([]T)
+	return pick[T](&zeros32, &zeros64).first(n)
 }
 
 var (
 	ones32, zeros32 = constant[float32]{value: 1}, constant[float32]{}
 	ones64, zeros64 = constant[float64]{value: 1}, constant[float64]{}
 )
+
+// pick returns the one that is of T.
+func pick[T Float](c32 *constant[float32], c64 *constant[float64]) *constant[T] {
+	if c, ok := any(c32).(*constant[T]); ok {
+		return c
+	}
+	return any(c64).(*constant[T])
+}
 
 // constant is a slice of equal values that grows when a longer one is needed.
 type constant[T Float] struct {

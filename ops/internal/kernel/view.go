@@ -1,7 +1,5 @@
 package kernel
 
-import "iter"
-
 const (
 	// blockLen is how many elements of one run are summed before the result
 	// is merged: 16 KiB of float32 or 32 KiB of float64, which the first-level
@@ -106,46 +104,44 @@ func (v View) segment(s, n int) (first, last int) {
 	return s * b / n, (s + 1) * b / n
 }
 
-// A run is a piece of contiguous elements in a map over all elements: a whole
-// row where channels lie in columns, else one channel's or a part of it.
-type run struct{ from, to, channel int }
+// A lineup is the order of a map over all elements: lines of contiguous
+// elements one after the other in memory. A line is a whole row where channels
+// lie in columns, else the elements of one channel, or a part of them.
+type lineup struct {
+	lines, line  int // how many, and the length of one
+	parts, whole int // how many lines make up the whole of one channel's run
+	channels     int
+	perTask      int // lines
+}
 
-// lines is the number of runs, in the order of memory, and line their length,
-// but for the last of a channel that is cut into several.
-func (v View) lines() (lines, line int) {
+func (v View) lineup() lineup {
+	l := lineup{lines: v.Outer * v.Channels, line: v.Inner, parts: 1, whole: v.Inner, channels: v.Channels}
 	switch {
 	case v.columns():
-		return v.Outer, v.Channels
+		l.lines, l.line, l.whole = v.Outer, v.Channels, v.Channels
 	case v.Inner > taskLen:
-		return v.Outer * v.Channels * ceilDiv(v.Inner, taskLen), taskLen
-	default:
-		return v.Outer * v.Channels, v.Inner
+		l.line, l.parts = taskLen, ceilDiv(v.Inner, taskLen)
+		l.lines *= l.parts
 	}
+	l.perTask = max(1, taskLen/l.line)
+	return l
 }
 
-// mapTasks is the number of tasks of a map over all elements.
-func (v View) mapTasks() int {
-	lines, line := v.lines()
-	return ceilDiv(lines, max(1, taskLen/line))
+func (l lineup) tasks() int { return ceilDiv(l.lines, l.perTask) }
+
+// span returns the lines [from, to) of the tasks [first, last).
+func (l lineup) span(first, last int) (from, to int) {
+	return first * l.perTask, min(last*l.perTask, l.lines)
 }
 
-// runs yields the runs of the tasks [first, last) of a map.
-func (v View) runs(first, last int) iter.Seq[run] {
-	lines, line := v.lines()
-	each := max(1, taskLen/line)
-	parts, whole := 1, line
-	if v.Inner > taskLen {
-		parts, whole = ceilDiv(v.Inner, taskLen), v.Inner
+// at returns the elements [from, to) of line i, and their channel.
+func (l lineup) at(i int) (from, to, channel int) {
+	run, part := i, 0
+	if l.parts > 1 {
+		run, part = i/l.parts, i%l.parts
 	}
-	return func(yield func(run) bool) {
-		for i := first * each; i < min(last*each, lines); i++ {
-			at := i / parts * whole
-			from := at + i%parts*line
-			if !yield(run{from, min(from+line, at+whole), i / parts % v.Channels}) {
-				return
-			}
-		}
-	}
+	from = run*l.whole + part*l.line
+	return from, min(from+l.line, (run+1)*l.whole), run % l.channels
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -51,21 +51,21 @@ func channelDots[T Float](s []float64, a, b []T, v View) {
 	segs := v.segments()
 	part := Borrow[float64](segs * v.Channels)
 	defer part.Release()
-	split(v.units()*segs, v.Len(), dotArgs[T]{a, b, v, segs, part}, dotTasks[T])
+	split(v.units()*segs, v.Len(), dotsOfView[T]{a, b, v, segs, part})
 	copy(s, part.part(0, v.Channels))
 	for t := 1; t < segs; t++ {
 		accumulate(s, part.part(t, v.Channels))
 	}
 }
 
-type dotArgs[T Float] struct {
+type dotsOfView[T Float] struct {
 	a, b []T
 	v    View
 	segs int
 	part *Scratch[float64] // of [segs, Channels]
 }
 
-func dotTasks[T Float](d dotArgs[T], first, last int) {
+func (d *dotsOfView[T]) run(first, last int) {
 	for task := first; task < last; task++ {
 		u, seg := task/d.segs, task%d.segs
 		c0, c1 := d.v.unit(u)
@@ -110,22 +110,24 @@ func WeightScales[T Float](scale []float64, v, g []T, view View) {
 // scaleChannels sets w = v·scale with one scale for each channel. w may be v.
 func scaleChannels[T Float](w, v []T, view View, scale []float64) {
 	shift := zeros[float64](nil, view.Channels)
-	split(view.mapTasks(), view.Len(), scaleArgs[T]{w, v, view, scale, shift}, scaleTasks[T])
+	split(view.lineup().tasks(), view.Len(), scaled[T]{w, v, view, scale, shift})
 }
 
-type scaleArgs[T Float] struct {
+type scaled[T Float] struct {
 	w, v         []T
 	view         View
 	scale, shift []float64
 }
 
-func scaleTasks[T Float](a scaleArgs[T], first, last int) {
-	for run := range a.view.runs(first, last) {
-		w, v := a.w[run.from:run.to], a.v[run.from:run.to]
+func (a *scaled[T]) run(first, last int) {
+	l := a.view.lineup()
+	for i, end := l.span(first, last); i < end; i++ {
+		from, to, c := l.at(i)
+		w, v := a.w[from:to], a.v[from:to]
 		if a.view.columns() {
 			scaleRow(w, v, a.scale, a.shift)
 		} else {
-			scaleRun(w, v, a.scale[run.channel])
+			scaleRun(w, v, a.scale[c])
 		}
 	}
 }
@@ -150,22 +152,24 @@ func WeightNormBwd[T Float](dv, dg, v, g, dw []T, view View) {
 		along := b[c] / n
 		a[c], b[c], dg[c] = float64(g[c])/n, along/n, T(along)
 	}
-	split(view.mapTasks(), view.Len(), scaleGradArgs[T]{dv, v, dw, view, a, b}, scaleGradTasks[T])
+	split(view.lineup().tasks(), view.Len(), scaledGrad[T]{dv, v, dw, view, a, b})
 }
 
-type scaleGradArgs[T Float] struct {
+type scaledGrad[T Float] struct {
 	dv, v, dw []T
 	view      View
 	a, b      []float64
 }
 
-func scaleGradTasks[T Float](g scaleGradArgs[T], first, last int) {
-	for run := range g.view.runs(first, last) {
-		dv, v, dw := g.dv[run.from:run.to], g.v[run.from:run.to], g.dw[run.from:run.to]
+func (g *scaledGrad[T]) run(first, last int) {
+	l := g.view.lineup()
+	for i, end := l.span(first, last); i < end; i++ {
+		from, to, c := l.at(i)
+		dv, v, dw := g.dv[from:to], g.v[from:to], g.dw[from:to]
 		if g.view.columns() {
 			scaleGradRow(dv, v, dw, g.a, g.b)
 		} else {
-			scaleGrad(dv, v, dw, g.a[run.channel], g.b[run.channel])
+			scaleGrad(dv, v, dw, g.a[c], g.b[c])
 		}
 	}
 }

@@ -1,0 +1,49 @@
+// Command asm generates the assembly of package kernel, the Go declarations of
+// it, and the functions that choose between it and the Go definitions:
+//
+//	go run . -dir ..
+//
+// Every loop of runs.go and columns.go has one body here, written once for both
+// types of data and both instruction sets (see variant). It runs over whole
+// vectors; what is left over is done by the Go definition.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+func main() {
+	dir := flag.String("dir", "..", "folder of package kernel")
+	emit := flag.String("emit", "", "write the assembly of one file to standard output (used by the command itself)")
+	flag.Parse()
+	if *emit != "" {
+		generate(*emit)
+		return
+	}
+	if err := run(*dir); err != nil {
+		fmt.Fprintln(os.Stderr, "asm:", err)
+		os.Exit(1)
+	}
+}
+
+// run writes all generated files. avo keeps one file in global state, so each
+// is made by a process of its own.
+func run(dir string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		base := filepath.Join(dir, f+"_amd64")
+		cmd := exec.Command(self, "-emit", f, "-out", base+".s", "-stubs", base+".go", "-pkg", "kernel")
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+	}
+	return writeDispatch(dir)
+}

@@ -1,0 +1,211 @@
+package kernel
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// weightNormCase is the input of one weight norm.
+type weightNormCase[T Float] struct {
+	view     View
+	v, g, dw []T
+}
+
+// newWeightNormCase has a g of either sign.
+func newWeightNormCase[T Float](view View, c condition) weightNormCase[T] {
+	d := newData[T]()
+	return weightNormCase[T]{
+		view: view,
+		v:    d.view(view, c),
+		g:    d.normal(view.Channels, 0, 1),
+		dw:   d.normal(view.Len(), 0, 1),
+	}
+}
+
+// weightNormResult is what the kernels give for a case.
+type weightNormResult[T Float] struct {
+	norm, scale []float64
+	w, dv, dg   []T
+}
+
+func (c weightNormCase[T]) run() weightNormResult[T] {
+	n := c.view.Channels
+	r := weightNormResult[T]{
+		norm: make([]float64, n), scale: make([]float64, n),
+		w: make([]T, len(c.v)), dv: make([]T, len(c.v)), dg: make([]T, n),
+	}
+	Norms(c.v, c.view, r.norm)
+	WeightScales(r.scale, c.v, c.g, c.view)
+	WeightNormFwd(r.w, c.v, c.g, c.view)
+	WeightNormBwd(r.dv, r.dg, c.v, c.g, c.dw, c.view)
+	return r
+}
+
+// check compares the kernels with the oracle.
+func (c weightNormCase[T]) check(t *testing.T, what string) {
+	t.Helper()
+	c.compare(t, what, c.run())
+}
+
+// compare compares r with the oracle, channel by channel.
+func (c weightNormCase[T]) compare(t *testing.T, what string, r weightNormResult[T]) {
+	t.Helper()
+	n := c.view.Count()
+	for ch := range c.view.Channels {
+		at := indices(c.view, ch)
+		v, dw, g := wide(c.v, at), wide(c.dw, at), num(float64(c.g[ch]))
+		norm := normOf(v)
+		scale := g.div(norm)
+		compare(t, what+" norm", r.norm[ch:ch+1], []value{{norm, norm.hi}}, n)
+		compare(t, what+" scale", r.scale[ch:ch+1], []value{{scale, scale.abs()}}, n)
+		compare(t, what+" w", gather(r.w, at), directionFwd(v, g), n)
+		dv, dg := directionBwd(v, dw, g)
+		compare(t, what+" dv", gather(r.dv, at), dv, n)
+		compare(t, what+" dg", r.dg[ch:ch+1], []value{dg}, n)
+	}
+}
+
+func TestWeightNormSizes(t *testing.T) { both(t, weightNormSizes[float32], weightNormSizes[float64]) }
+
+func weightNormSizes[T Float](t *testing.T) {
+	skipUnderRace(t)
+	for _, v := range views() {
+		newWeightNormCase[T](v, condition{scale: 1}).check(t, label("", v))
+	}
+}
+
+func TestWeightNormConditions(t *testing.T) {
+	both(t, weightNormConditions[float32], weightNormConditions[float64])
+}
+
+func weightNormConditions[T Float](t *testing.T) {
+	skipUnderRace(t)
+	for _, c := range conditions {
+		for _, v := range short {
+			newWeightNormCase[T](v, c).check(t, label("", c, v))
+		}
+	}
+}
+
+// weightViews reach each loop, and each way to cut.
+var weightViews = []View{{7, 5, 1}, {1, 5, 7}, {300, 70, 1}, {3, 5, 4}, {2, 3, 20000}, {1, 70, 1000}}
+
+// Weight norm does not depend on the size of v: from 2ᵏ·v follow the same w and
+// dg, and dv/2ᵏ. At k = ±665 (about 10^±200) the squares of v leave the range
+// of float64, and from −530 to −480 they lose digits below its normal range;
+// what the kernels give there is scaled back, which is exact, and compared with
+// the oracle for v itself.
+func TestWeightNormExtremes(t *testing.T) {
+	for _, view := range weightViews {
+		for _, k := range []int{-665, -530, -500, -480, -330, 330, 510, 665} {
+			c := newWeightNormCase[float64](view, condition{scale: 1})
+			scaled := c
+			scaled.v = make([]float64, len(c.v))
+			for i, x := range c.v {
+				scaled.v[i] = math.Ldexp(x, k)
+			}
+			r := scaled.run()
+			for i := range r.dv {
+				r.dv[i] = math.Ldexp(r.dv[i], k)
+			}
+			for ch := range r.norm {
+				r.norm[ch], r.scale[ch] = math.Ldexp(r.norm[ch], -k), math.Ldexp(r.scale[ch], k)
+			}
+			c.compare(t, label("", view, k), r)
+		}
+	}
+}
+
+func TestWeightNormZero(t *testing.T) { both(t, weightNormZero[float32], weightNormZero[float64]) }
+
+// A channel of zeros gives zeros, and the others what they give without it.
+func weightNormZero[T Float](t *testing.T) {
+	for _, view := range weightViews {
+		c := newWeightNormCase[T](view, condition{scale: 1})
+		clean := c.run()
+		zero := indices(view, 1)
+		for _, i := range zero {
+			c.v[i] = 0
+		}
+		got := c.run()
+		for ch := range view.Channels {
+			if ch != 1 {
+				require.True(t, c.sameChannel(clean, got, ch), label("", view, ch))
+			}
+		}
+		require.Zero(t, got.norm[1])
+		require.Zero(t, got.scale[1])
+		require.Zero(t, got.dg[1])
+		for _, i := range zero {
+			require.Zero(t, got.w[i])
+			require.Zero(t, got.dv[i])
+		}
+	}
+}
+
+// A zero g: w = 0 and dv = 0, but dg is there, so that g can leave 0.
+func TestWeightNormZeroG(t *testing.T) {
+	for _, view := range weightViews {
+		c := newWeightNormCase[float32](view, condition{scale: 1})
+		c.g[2] = 0
+		c.check(t, label("", view))
+		require.NotZero(t, c.run().dg[2])
+	}
+}
+
+// sameChannel says whether two results have the same bits in channel ch.
+func (c weightNormCase[T]) sameChannel(a, b weightNormResult[T], ch int) bool {
+	at := indices(c.view, ch)
+	return sameBits(a.norm[ch:ch+1], b.norm[ch:ch+1]) &&
+		sameBits(a.scale[ch:ch+1], b.scale[ch:ch+1]) &&
+		sameBits(gather(a.w, at), gather(b.w, at)) &&
+		sameBits(gather(a.dv, at), gather(b.dv, at)) &&
+		sameBits(a.dg[ch:ch+1], b.dg[ch:ch+1])
+}
+
+func TestWeightNormIsolation(t *testing.T) {
+	both(t, weightNormIsolation[float32], weightNormIsolation[float64])
+}
+
+// A NaN or an infinity spoils its own channel, and no bit of any other.
+func weightNormIsolation[T Float](t *testing.T) {
+	for _, view := range weightViews {
+		c := newWeightNormCase[T](view, condition{scale: 1})
+		clean := c.run()
+		for _, poison := range poisons {
+			at := indices(view, 1)
+			i := at[len(at)/2]
+			kept := c.v[i]
+			c.v[i] = T(poison)
+			got := c.run()
+			c.v[i] = kept
+			for ch := range view.Channels {
+				require.Equal(t, ch != 1, c.sameChannel(clean, got, ch), label("", view, poison, ch))
+			}
+			require.True(t, allNaN(got.w[i:i+1]) && allNaN(got.dg[1:2]))
+			if poison != poison {
+				require.True(t, allNaN(gather(got.w, at)) && allNaN(gather(got.dv, at)))
+			} else {
+				require.True(t, math.IsInf(got.norm[1], 1))
+			}
+		}
+	}
+}
+
+func TestWeightNormBwdInPlace(t *testing.T) {
+	both(t, weightNormInPlace[float32], weightNormInPlace[float64])
+}
+
+// dv may be dw.
+func weightNormInPlace[T Float](t *testing.T) {
+	for _, view := range append(weightViews, View{600, 200, 1}, View{4, 3, 9000}) {
+		c := newWeightNormCase[T](view, easy)
+		want := c.run()
+		dg := make([]T, view.Channels)
+		WeightNormBwd(c.dw, dg, c.v, c.g, c.dw, view)
+		require.True(t, sameBits(want.dv, c.dw))
+		require.True(t, sameBits(want.dg, dg))
+	}
+}
