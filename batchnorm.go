@@ -41,7 +41,7 @@ type BatchNorm struct {
 // NewBatchNorm makes a layer for inputs (N, channels), (N, channels, L),
 // (N, channels, H, W) or (N, channels, D, H, W) of a dtype. Options: WithName,
 // WithEps (1e-5), WithMomentum (0.1), WithCumulativeAverage, WithoutAffine,
-// WithoutScale, WithoutBias, WithoutRunningStats.
+// WithoutScale, WithoutBias, WithoutRunningStats, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
 // graph is as it was.
@@ -62,7 +62,7 @@ func NewBatchNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...BatchNo
 		return nil, err
 	}
 	b := &BatchNorm{layer: l, channels: channels,
-		cfg: ops.BatchNormConfig{Eps: c.eps, Momentum: c.momentum, Cumulative: c.cumulative}}
+		cfg: ops.BatchNormConfig{Eps: c.eps, Momentum: c.momentum, Cumulative: c.cumulative, Reuse: c.reuse}}
 	if !c.untracked {
 		if b.stats, err = ops.NewRunningStats(channels); err != nil {
 			return nil, err

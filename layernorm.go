@@ -27,7 +27,7 @@ type LayerNorm struct {
 
 // NewLayerNorm makes a layer for inputs (..., shape) of a dtype. Options:
 // WithName, WithEps (1e-5), WithoutAffine, WithoutScale, WithoutBias,
-// WithUnbiasedStd.
+// WithUnbiasedStd, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
 // graph is as it was.
@@ -45,7 +45,7 @@ func NewLayerNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...L
 		return nil, err
 	}
 	l.addAffine(shape)
-	return &LayerNorm{l, shape.Clone(), ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd}}, nil
+	return &LayerNorm{l, shape.Clone(), ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd, Reuse: c.reuse}}, nil
 }
 
 // Fwd returns the normalized x, which has the shape (..., shape).

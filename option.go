@@ -75,6 +75,12 @@ type config struct {
 	init   G.InitWFn
 	weight *tensor.Dense
 	bias   bool
+
+	reuse bool
+}
+
+func (c *config) weightNorm() ops.WeightNormConfig {
+	return ops.WeightNormConfig{Axis: c.axis, Reuse: c.reuse}
 }
 
 // defaults are PyTorch's.
@@ -106,6 +112,14 @@ func configure[O interface{ set(*config) }](opts []O) config {
 // Without it a layer is called after its kind, with a number where that is
 // taken.
 func WithName(name string) AnyOption { return option(func(c *config) { c.name = name }) }
+
+// WithReuse keeps the memory of the layer's results, and of their gradients, and
+// writes into it again on the next run. New memory, which is the default, costs
+// more time than the arithmetic of many layers. Reuse asks for three things: one
+// machine at a time runs the layer's graph, clones of the graph included; a
+// value is dead when the next run begins, so what is wanted longer is copied;
+// and nobody else writes into the values.
+func WithReuse() AnyOption { return option(func(c *config) { c.reuse = true }) }
 
 // WithEps sets the positive constant that is added to the variance, by default
 // 1e-5.

@@ -20,11 +20,11 @@ import (
 // Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3.
 type WeightNorm struct {
 	layer
-	axis int
+	cfg ops.WeightNormConfig
 }
 
 // NewWeightNorm makes a weight of rank 1 to 5. Options: WithName, WithAxis (0),
-// WithWeightInit (gorgonia.GlorotU(1)), WithWeight.
+// WithWeightInit (gorgonia.GlorotU(1)), WithWeight, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrName, and ErrValue for an initial
 // value that does not fit. After an error the graph is as it was.
@@ -37,13 +37,13 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 	if err := l.addWeight(shape, c); err != nil {
 		return nil, err
 	}
-	return &WeightNorm{l, c.axis}, nil
+	return &WeightNorm{l, c.weightNorm()}, nil
 }
 
 // Weight returns w, to be used wherever a weight is: in gorgonia.Conv2d for
 // one. Called twice it gives the same node.
 func (w *WeightNorm) Weight() (*G.Node, error) {
-	return ops.WeightNorm(w.param("v"), w.param("g"), w.axis)
+	return ops.WeightNorm(w.param("v"), w.param("g"), w.cfg)
 }
 
 // In returns the same weight in another graph: v and g are the same storage.
@@ -54,7 +54,7 @@ func (w *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &WeightNorm{other, w.axis}, nil
+	return &WeightNorm{other, w.cfg}, nil
 }
 
 // WeightNormLinear is a linear layer whose weight is normalized,
@@ -68,12 +68,12 @@ func (w *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
 // that w = v, and name.b, (out), 0 at first.
 type WeightNormLinear struct {
 	layer
-	axis int
+	cfg ops.WeightNormConfig
 }
 
 // NewWeightNormLinear makes a layer for inputs (..., in) and outputs (..., out)
 // of a dtype. Options: WithName, WithAxis (0), WithWeightInit
-// (gorgonia.GlorotU(1)), WithWeight, WithoutBias.
+// (gorgonia.GlorotU(1)), WithWeight, WithoutBias, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrName, and ErrValue for an initial
 // value that does not fit. After an error the graph is as it was.
@@ -93,7 +93,7 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 	if c.bias {
 		l.addParam(filled(dt, 0, out))
 	}
-	return &WeightNormLinear{l, c.axis}, nil
+	return &WeightNormLinear{l, c.weightNorm()}, nil
 }
 
 // Fwd returns y, of shape (..., out), for an x of shape (..., in).
@@ -103,7 +103,7 @@ func (w *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
 	if err := w.checkInput(x); err != nil {
 		return nil, err
 	}
-	return ops.WeightNormLinear(x, w.param("v"), w.param("g"), w.param("b"), w.axis)
+	return ops.WeightNormLinear(x, w.param("v"), w.param("g"), w.param("b"), w.cfg)
 }
 
 // In returns the same layer in another graph: v, g and b are the same storage.
@@ -114,7 +114,7 @@ func (w *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &WeightNormLinear{other, w.axis}, nil
+	return &WeightNormLinear{other, w.cfg}, nil
 }
 
 // addWeight makes the nodes of v and of g = ‖v‖.

@@ -61,12 +61,12 @@ func bn(x, gamma, beta *G.Node, s *ops.RunningStats, cfg ops.BatchNormConfig) er
 }
 
 func wn(v, g *G.Node, axis int) error {
-	_, err := ops.WeightNorm(v, g, axis)
+	_, err := ops.WeightNorm(v, g, ops.WeightNormConfig{Axis: axis})
 	return err
 }
 
 func wnl(x, v, g, b *G.Node, axis int) error {
-	_, err := ops.WeightNormLinear(x, v, g, b, axis)
+	_, err := ops.WeightNormLinear(x, v, g, b, ops.WeightNormConfig{Axis: axis})
 	return err
 }
 

@@ -28,6 +28,10 @@ type BatchNormConfig struct {
 	// Frozen always normalizes by the running statistics and never moves them,
 	// whatever the mode of the machine.
 	Frozen bool
+
+	// Reuse keeps the memory of results from run to run; see the package
+	// documentation.
+	Reuse bool
 }
 
 // BatchNorm normalizes each channel of x over the batch and the spatial axes,
@@ -117,7 +121,7 @@ func applyBatchNorm[T kernel.Float](name string, in []arg, aff affine, stats *Ru
 	if err != nil {
 		return nil, err
 	}
-	return apply(name, newBatchNorm[T](rank, channels, aff), append(nodes(in), s)...)
+	return apply(name, newBatchNorm[T](rank, channels, aff, cfg.Reuse), append(nodes(in), s)...)
 }
 
 // The statistics travel through the graph as a float64 vector for both dtypes:
@@ -125,12 +129,6 @@ func applyBatchNorm[T kernel.Float](name string, in []arg, aff affine, stats *Ru
 // eps), and at the end 1 if they are the batch's own, 0 if they are constants.
 
 func statsLen(channels int) int { return 3*channels + 1 }
-
-func packStats(channels int) (packed []float64, s kernel.Stats) {
-	packed = make([]float64, statsLen(channels))
-	s, _ = unpackStats(packed, channels)
-	return packed, s
-}
 
 func unpackStats(packed []float64, c int) (s kernel.Stats, batch bool) {
 	return kernel.Stats{Mean: packed[:c], Residual: packed[c : 2*c], Rstd: packed[2*c : 3*c]}, packed[3*c] != 0
@@ -143,22 +141,27 @@ type batchStatsOp[T kernel.Float] struct {
 	rank, channels int
 	stats          *RunningStats // nil: none
 	cfg            BatchNormConfig
+	mem            memory[float64]
 
 	evaluating atomic.Bool
 	holds      atomic.Int64
 }
 
 func newBatchStats[T kernel.Float](rank, channels int, stats *RunningStats, cfg BatchNormConfig) *batchStatsOp[T] {
-	label := fmt.Sprintf("norm.BatchStats(eps=%v)", cfg.Eps)
+	label := fmt.Sprintf("norm.BatchStats(eps=%v", cfg.Eps)
 	switch {
 	case stats != nil && cfg.Frozen:
-		label = fmt.Sprintf("norm.BatchStats(eps=%v, frozen, running=#%d)", cfg.Eps, stats.id)
+		label = fmt.Sprintf("norm.BatchStats(eps=%v, frozen, running=#%d", cfg.Eps, stats.id)
 	case stats != nil && cfg.Cumulative:
-		label = fmt.Sprintf("norm.BatchStats(eps=%v, cumulative, running=#%d)", cfg.Eps, stats.id)
+		label = fmt.Sprintf("norm.BatchStats(eps=%v, cumulative, running=#%d", cfg.Eps, stats.id)
 	case stats != nil:
-		label = fmt.Sprintf("norm.BatchStats(eps=%v, momentum=%v, running=#%d)", cfg.Eps, cfg.Momentum, stats.id)
+		label = fmt.Sprintf("norm.BatchStats(eps=%v, momentum=%v, running=#%d", cfg.Eps, cfg.Momentum, stats.id)
 	}
-	return &batchStatsOp[T]{base: base{label, 1}, rank: rank, channels: channels, stats: stats, cfg: cfg}
+	if cfg.Reuse {
+		label += ", reuse"
+	}
+	return &batchStatsOp[T]{base: base{label + ")", 1}, rank: rank, channels: channels, stats: stats, cfg: cfg,
+		mem: memory[float64]{reuse: cfg.Reuse}}
 }
 
 // Running returns the running statistics that the op moves, or nil.
@@ -204,10 +207,13 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err != nil {
 		return nil, err
 	}
-	packed, s := packStats(o.channels)
+	out, packed := o.mem.tensor(statsLen(o.channels))
+	s, _ := unpackStats(packed, o.channels)
 	if o.stats != nil && (o.cfg.Frozen || o.evaluating.Load()) {
 		o.stats.read(s.Mean, s.Rstd, o.cfg.Eps)
-		return newTensor(tensor.Shape{len(packed)}, packed), nil
+		clear(s.Residual)
+		packed[len(packed)-1] = 0
+		return out, nil
 	}
 	if view.Count() == 1 {
 		return nil, Errorf(ErrBatch, "batchnorm", "x is %v, want more than one value per channel in training", vs[0].Shape())
@@ -222,7 +228,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		s.Rstd[c] = 1 / math.Sqrt(q/n+o.cfg.Eps)
 	}
 	packed[len(packed)-1] = 1
-	return newTensor(tensor.Shape{len(packed)}, packed), nil
+	return out, nil
 }
 
 // momentum is nil for the cumulative average.
@@ -257,21 +263,23 @@ func (o *batchStatsOp[T]) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { r
 type batchNorm struct {
 	affine
 	rank, channels int
+	reuse          bool
 }
 
 func (b *batchNorm) describe(name string) string {
-	return fmt.Sprintf("%s(gamma=%v, beta=%v)", name, b.gamma, b.beta)
+	return fmt.Sprintf("%s(gamma=%v, beta=%v, reuse=%v)", name, b.gamma, b.beta, b.reuse)
 }
 
 // batchNormOp is the forward op, of (x, γ?, β?, statistics).
 type batchNormOp[T kernel.Float] struct {
 	base
 	batchNorm
+	mem memory[T]
 }
 
-func newBatchNorm[T kernel.Float](rank, channels int, aff affine) *batchNormOp[T] {
-	b := batchNorm{aff, rank, channels}
-	return &batchNormOp[T]{base{b.describe("norm.BatchNorm"), 2 + aff.count()}, b}
+func newBatchNorm[T kernel.Float](rank, channels int, aff affine, reuse bool) *batchNormOp[T] {
+	b := batchNorm{aff, rank, channels, reuse}
+	return &batchNormOp[T]{base{b.describe("norm.BatchNorm"), 2 + aff.count()}, b, memory[T]{reuse: reuse}}
 }
 
 // Type is (x, γ?, β?, statistics) -> y.
@@ -296,9 +304,9 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	gamma, beta := affineOf(o.affine, in.data[1:])
-	y := make([]T, len(in.data[0]))
+	out, y := o.mem.tensor(vs[0].Shape()...)
 	kernel.BatchNormFwd(y, in.data[0], gamma, beta, in.view, in.stats)
-	return newTensor(vs[0].Shape(), y), nil
+	return out, nil
 }
 
 // batchIn are the inputs of an op: x and others of the data's type, and the
@@ -361,7 +369,7 @@ func (o *batchNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (
 }
 
 func (o *batchNormOp[T]) gradient() gradient {
-	return gradient{op: newBatchNormGrad[T](o.batchNorm), from: append(o.from(), o.arity-1), wrt: o.wrt()}
+	return gradient{op: newBatchNormGrad[T](o.batchNorm), from: append(o.from(), o.arity-1), wrt: o.wrt(), reuse: o.reuse}
 }
 
 // batchNormGradOp is the gradient, of (x, γ?, statistics, dy), packed as
@@ -370,10 +378,11 @@ func (o *batchNormOp[T]) gradient() gradient {
 type batchNormGradOp[T kernel.Float] struct {
 	firstOrder
 	batchNorm
+	mem memory[T]
 }
 
 func newBatchNormGrad[T kernel.Float](b batchNorm) *batchNormGradOp[T] {
-	return &batchNormGradOp[T]{firstOrder{base{b.describe("norm.BatchNormGrad"), len(b.from()) + 2}}, b}
+	return &batchNormGradOp[T]{firstOrder{base{b.describe("norm.BatchNormGrad"), len(b.from()) + 2}}, b, memory[T]{reuse: b.reuse}}
 }
 
 // Type is (x, γ?, statistics, dy) -> packed.
@@ -403,10 +412,10 @@ func (o *batchNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	x, dy := in.data[0], in.data[len(in.data)-1]
 	gamma, _ := affineOf(affine{gamma: o.gamma}, in.data[1:])
-	packed := make([]T, len(x)+o.count()*o.channels)
+	out, packed := o.mem.tensor(len(x) + o.count()*o.channels)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.channels)
 	kernel.BatchNormBwd(packed[:len(x)], dgamma, dbeta, x, gamma, dy, in.view, in.stats, in.batch)
-	return newTensor(tensor.Shape{len(packed)}, packed), nil
+	return out, nil
 }
 
 var (

@@ -91,14 +91,14 @@ func batchNormCase(name string, channels int, cfg ops.BatchNormConfig, x tensor.
 
 func weightNormCase(name string, axis int, v, g tensor.Shape) opCase {
 	return opCase{name: "weightnorm " + name, names: []string{"v", "g"}, shapes: []tensor.Shape{v, g},
-		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], axis) }}
+		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis}) }}
 }
 
 func linearCase(name string, axis int, g tensor.Shape, x ...int) opCase {
 	return opCase{name: "weightnormlinear " + name, names: []string{"x", "v", "g", "b"},
 		shapes: []tensor.Shape{x, {4, x[len(x)-1]}, g, {4}},
 		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
-			return ops.WeightNormLinear(n[0], n[1], n[2], n[3], axis)
+			return ops.WeightNormLinear(n[0], n[1], n[2], n[3], ops.WeightNormConfig{Axis: axis})
 		}}
 }
 

@@ -127,7 +127,7 @@ var unfit = []struct {
 // anySize says whether an input may have any size: the vector that an op takes
 // its part of, and a weight with one norm over all.
 func anySize(op string, input int) bool {
-	return strings.HasPrefix(op, "norm.Part") || op == "norm.WeightNorm(whole tensor)" && input == 0
+	return strings.HasPrefix(op, "norm.Part") || strings.HasPrefix(op, "norm.WeightNorm(whole tensor") && input == 0
 }
 
 func TestDoRefusesUnfitValues(t *testing.T) {

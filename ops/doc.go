@@ -18,5 +18,11 @@
 //     run, so cloned graphs may run at the same time, a layer may be applied
 //     twice, and any subset of the gradients may be compiled. The one exception
 //     are running statistics, which batch norm updates when it trains.
+//   - Results are new tensors. With Reuse in its settings an op and its gradient
+//     keep the memory of their results and write into it again on the next run,
+//     which saves more time than many kernels take. It asks for three things: one
+//     machine at a time runs the graph, clones included; a value is dead when
+//     the next run begins, so what is wanted longer is copied; and values are not
+//     changed in place by the user.
 //   - No second order yet: a gradient of a gradient is ErrSecondOrder.
 package ops

@@ -168,7 +168,7 @@ func axis(c *golden.Case) int {
 
 func TestWeightNormMatchesGolden(t *testing.T) {
 	eachCase(t, "WeightNorm", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
-		r, err := m(func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], axis(c)) },
+		r, err := m(func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis(c)}) },
 			[]*tensor.Dense{in(c, "v"), in(c, "g")}, in(c, "dw"))
 		require.NoError(t, err)
 		checkResult(t, c, "w", r, []string{"v", "g"}, "")
@@ -179,12 +179,12 @@ func TestWeightNormLinearMatchesGolden(t *testing.T) {
 	eachCase(t, "WeightNormLinear", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
 		vs, names := present(c, "x", "v", "g", "b")
 		r, err := m(func(n G.Nodes) (*G.Node, error) {
-			return ops.WeightNormLinear(n[0], n[1], n[2], pick(n, names, "b"), axis(c))
+			return ops.WeightNormLinear(n[0], n[1], n[2], pick(n, names, "b"), ops.WeightNormConfig{Axis: axis(c)})
 		}, vs, in(c, "dy"))
 		require.NoError(t, err)
 		checkResult(t, c, "y", r, names, "")
 
-		r, err = m(func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], axis(c)) },
+		r, err = m(func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis(c)}) },
 			vs[1:3], vs[1])
 		require.NoError(t, err)
 		check(t, c, "w", graphtest.Floats(r.Y))

@@ -159,7 +159,7 @@ func TestWeightNormGradients(t *testing.T) {
 				g = []int{v[axis]}
 			}
 			t.Run(fmt.Sprintf("axis=%d", axis), func(t *testing.T) {
-				gradients(t, func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], axis) },
+				gradients(t, func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis}) },
 					[]*tensor.Dense{wave(0.2, v...), wave(-0.4, g...)})
 			})
 		}
@@ -189,7 +189,7 @@ func TestWeightNormLinearGradients(t *testing.T) {
 						if bias {
 							b = n[3]
 						}
-						return ops.WeightNormLinear(n[0], n[1], n[2], b, axis)
+						return ops.WeightNormLinear(n[0], n[1], n[2], b, ops.WeightNormConfig{Axis: axis})
 					}, vs)
 				})
 			}

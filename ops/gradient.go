@@ -22,6 +22,7 @@ import (
 type gradient struct {
 	op        G.SDOp
 	from, wrt []int
+	reuse     bool // of the parts
 }
 
 // symDiff returns the nodes of the gradients, nil where an input has none.
@@ -38,7 +39,7 @@ func symDiff[T kernel.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G
 	at := 0
 	for _, i := range g.wrt {
 		shape := in[i].Shape()
-		if grads[i], err = apply(name, newPart[T](at, shape), packed); err != nil {
+		if grads[i], err = apply(name, newPart[T](at, shape, g.reuse), packed); err != nil {
 			return nil, err
 		}
 		at += shape.TotalSize()
@@ -106,14 +107,16 @@ type partOp[T kernel.Float] struct {
 	firstOrder
 	at    int
 	shape tensor.Shape
+	mem   memory[T]
 }
 
 // copyBelow is the size up to which a part is copied. A larger part is a header
 // on the packed memory: nobody else reads that piece of it.
 const copyBelow = 1 << 12
 
-func newPart[T kernel.Float](at int, shape tensor.Shape) *partOp[T] {
-	return &partOp[T]{firstOrder{base{fmt.Sprintf("norm.Part(at=%d, shape=%v)", at, shape), 1}}, at, shape}
+func newPart[T kernel.Float](at int, shape tensor.Shape, reuse bool) *partOp[T] {
+	label := fmt.Sprintf("norm.Part(at=%d, shape=%v, reuse=%v)", at, shape, reuse)
+	return &partOp[T]{firstOrder{base{label, 1}}, at, shape, memory[T]{reuse: reuse}}
 }
 
 // Type is (packed) -> part.
@@ -133,11 +136,13 @@ func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if to > len(in[0]) {
 		return nil, Errorf(ErrValue, o.label, "packed vector has %d elements, want at least %d", len(in[0]), to)
 	}
-	data := in[0][o.at:to:to]
-	if len(data) <= copyBelow {
-		data = append([]T(nil), data...)
+	part := in[0][o.at:to:to]
+	if len(part) > copyBelow {
+		return newTensor(o.shape, part), nil
 	}
-	return newTensor(o.shape, data), nil
+	out, data := o.mem.tensor(o.shape...)
+	copy(data, part)
+	return out, nil
 }
 
 var (

@@ -17,6 +17,10 @@ type LayerNormConfig struct {
 	// UnbiasedStd divides by σ + Eps with the unbiased standard deviation σ,
 	// instead of by √(σ² + Eps) with the biased variance σ².
 	UnbiasedStd bool
+
+	// Reuse keeps the memory of results from run to run; see the package
+	// documentation.
+	Reuse bool
 }
 
 // LayerNorm normalizes x over its trailing axes, those of the given shape, and
@@ -92,6 +96,7 @@ func trailing(shape tensor.Shape) string {
 type layerNormOp[T kernel.Float] struct {
 	base
 	layerNorm
+	mem memory[T]
 }
 
 // layerNorm is what the forward op and its gradient have in common.
@@ -104,12 +109,12 @@ type layerNorm struct {
 
 func newLayerNorm[T kernel.Float](rank int, shape tensor.Shape, aff affine, cfg LayerNormConfig) *layerNormOp[T] {
 	l := layerNorm{aff, rank, shape.Clone(), cfg}
-	return &layerNormOp[T]{base{l.describe("norm.LayerNorm"), 1 + aff.count()}, l}
+	return &layerNormOp[T]{base{l.describe("norm.LayerNorm"), 1 + aff.count()}, l, memory[T]{reuse: cfg.Reuse}}
 }
 
 func (l *layerNorm) describe(name string) string {
-	return fmt.Sprintf("%s(shape=%v, eps=%v, unbiasedStd=%v, gamma=%v, beta=%v)",
-		name, l.shape, l.cfg.Eps, l.cfg.UnbiasedStd, l.gamma, l.beta)
+	return fmt.Sprintf("%s(shape=%v, eps=%v, unbiasedStd=%v, gamma=%v, beta=%v, reuse=%v)",
+		name, l.shape, l.cfg.Eps, l.cfg.UnbiasedStd, l.gamma, l.beta, l.cfg.Reuse)
 }
 
 // rows sees a value of x as rows.
@@ -148,9 +153,9 @@ func (o *layerNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	gamma, beta := affineOf(o.affine, in[1:])
-	y := make([]T, len(in[0]))
+	out, y := o.mem.tensor(vs[0].Shape()...)
 	kernel.LayerNormFwd(y, in[0], gamma, beta, rows)
-	return newTensor(vs[0].Shape(), y), nil
+	return out, nil
 }
 
 // repeat returns n times v.
@@ -177,17 +182,18 @@ func (o *layerNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (
 }
 
 func (o *layerNormOp[T]) gradient() gradient {
-	return gradient{op: newLayerNormGrad[T](o.layerNorm), from: o.from(), wrt: o.wrt()}
+	return gradient{op: newLayerNormGrad[T](o.layerNorm), from: o.from(), wrt: o.wrt(), reuse: o.cfg.Reuse}
 }
 
 // layerNormGradOp is the gradient, of (x, γ?, dy), packed as [dx | dγ? | dβ?].
 type layerNormGradOp[T kernel.Float] struct {
 	firstOrder
 	layerNorm
+	mem memory[T]
 }
 
 func newLayerNormGrad[T kernel.Float](l layerNorm) *layerNormGradOp[T] {
-	return &layerNormGradOp[T]{firstOrder{base{l.describe("norm.LayerNormGrad"), len(l.from()) + 1}}, l}
+	return &layerNormGradOp[T]{firstOrder{base{l.describe("norm.LayerNormGrad"), len(l.from()) + 1}}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
 // Type is (x, γ?, dy) -> packed.
@@ -224,10 +230,10 @@ func (o *layerNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, Errorf(ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
 	}
 	gamma, _ := affineOf(affine{gamma: o.gamma}, in[1:])
-	packed := make([]T, len(x)+o.count()*cols)
+	out, packed := o.mem.tensor(len(x) + o.count()*cols)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], cols)
 	kernel.LayerNormBwd(packed[:len(x)], dgamma, dbeta, x, gamma, dy, rows)
-	return newTensor(tensor.Shape{len(packed)}, packed), nil
+	return out, nil
 }
 
 var (

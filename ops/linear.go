@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"fmt"
+
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	"gonum.org/v1/gonum/blas"
@@ -22,7 +24,7 @@ import (
 // (..., out). Dtypes: float32 or float64, one for all.
 //
 // Errors at graph building: ErrGraph, ErrDtype, ErrShape.
-func WeightNormLinear(x, v, g, b *G.Node, axis int) (*G.Node, error) {
+func WeightNormLinear(x, v, g, b *G.Node, cfg WeightNormConfig) (*G.Node, error) {
 	const name = "weightnormlinear"
 	in := []arg{{"x", x}, {"v", v}, {"g", g}}
 	if b != nil {
@@ -39,7 +41,7 @@ func WeightNormLinear(x, v, g, b *G.Node, axis int) (*G.Node, error) {
 	case xs[len(xs)-1] != vs[1]:
 		return nil, Errorf(ErrShape, name, "x is %v and v is %v, want (..., in) and (out, in)", xs, vs)
 	}
-	if err := checkWeight(name, in[1], in[2], axis); err != nil {
+	if err := checkWeight(name, in[1], in[2], cfg.Axis); err != nil {
 		return nil, err
 	}
 	if b != nil {
@@ -47,7 +49,7 @@ func WeightNormLinear(x, v, g, b *G.Node, axis int) (*G.Node, error) {
 			return nil, err
 		}
 	}
-	l := linear{rank: len(xs), rankG: g.Dims(), axis: axis, bias: b != nil}
+	l := linear{rank: len(xs), rankG: g.Dims(), cfg: cfg, bias: b != nil}
 	if dt == tensor.Float32 {
 		return apply(name, newLinear[float32](l), nodes(in)...)
 	}
@@ -58,12 +60,14 @@ func WeightNormLinear(x, v, g, b *G.Node, axis int) (*G.Node, error) {
 type linearOp[T kernel.Float] struct {
 	base
 	linear
+	mem memory[T]
 }
 
 // linear is what the forward op and its gradient have in common.
 type linear struct {
-	rank, rankG, axis int // rank of x and of g
-	bias              bool
+	rank, rankG int // of x and g
+	cfg         WeightNormConfig
+	bias        bool
 }
 
 func newLinear[T kernel.Float](l linear) *linearOp[T] {
@@ -71,14 +75,11 @@ func newLinear[T kernel.Float](l linear) *linearOp[T] {
 	if l.bias {
 		arity = 4
 	}
-	return &linearOp[T]{base{l.describe("norm.WeightNormLinear"), arity}, l}
+	return &linearOp[T]{base{l.describe("norm.WeightNormLinear"), arity}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
 func (l *linear) describe(name string) string {
-	if l.bias {
-		return name + "(" + axisName(l.axis) + ", bias)"
-	}
-	return name + "(" + axisName(l.axis) + ")"
+	return fmt.Sprintf("%s(%v, bias=%v)", name, l.cfg, l.bias)
 }
 
 // sizes are those of the product: x is rows × in, y is rows × out.
@@ -86,7 +87,7 @@ type sizes struct{ rows, in, out int }
 
 // operands checks the inputs (x, v, g, ...) of an op.
 func linearInputs[T kernel.Float](op string, l linear, vs []G.Value, arity int) (in [][]T, s sizes, view kernel.View, err error) {
-	if in, view, err = weightInputs[T](op, vs, arity, 1, 2, l.axis); err != nil {
+	if in, view, err = weightInputs[T](op, vs, arity, 1, 2, l.cfg.Axis); err != nil {
 		return nil, s, view, err
 	}
 	s.out, s.in = vs[1].Shape()[0], vs[1].Shape()[1]
@@ -136,8 +137,10 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 			return nil, Errorf(ErrValue, o.label, "b has %d elements, want %d", len(b), s.out)
 		}
 	}
-	y := make([]T, s.rows*s.out)
-	if o.axis == 1 {
+	shape := vs[0].Shape().Clone()
+	shape[len(shape)-1] = s.out
+	out, y := o.mem.tensor(shape...)
+	if o.cfg.Axis == 1 {
 		scale := scales(v, g, view, s.in)
 		defer scale.Release()
 		xs := kernel.Borrow[T](len(x))
@@ -151,9 +154,7 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, v, y)
 		kernel.ScaleColumns(y, y, s.rows, s.out, scale.Data, b)
 	}
-	shape := vs[0].Shape().Clone()
-	shape[len(shape)-1] = s.out
-	return newTensor(shape, y), nil
+	return out, nil
 }
 
 // scales returns g/‖v‖ for each of n columns; where there is a single norm it is
@@ -182,7 +183,7 @@ func (o *linearOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err
 }
 
 func (o *linearOp[T]) gradient() gradient {
-	return gradient{op: newLinearGrad[T](o.linear), from: []int{0, 1, 2}, wrt: []int{0, 1, 2, 3}[:o.arity]}
+	return gradient{op: newLinearGrad[T](o.linear), from: []int{0, 1, 2}, wrt: []int{0, 1, 2, 3}[:o.arity], reuse: o.cfg.Reuse}
 }
 
 // linearGradOp is the gradient, of (x, v, g, dy), packed as
@@ -194,10 +195,11 @@ func (o *linearOp[T]) gradient() gradient {
 type linearGradOp[T kernel.Float] struct {
 	firstOrder
 	linear
+	mem memory[T]
 }
 
 func newLinearGrad[T kernel.Float](l linear) *linearGradOp[T] {
-	return &linearGradOp[T]{firstOrder{base{l.describe("norm.WeightNormLinearGrad"), 4}}, l}
+	return &linearGradOp[T]{firstOrder{base{l.describe("norm.WeightNormLinearGrad"), 4}}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
 // Type is (x, v, g, dy) -> packed.
@@ -237,7 +239,7 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if o.bias {
 		n += s.out
 	}
-	packed := make([]T, n)
+	out, packed := o.mem.tensor(n)
 	dx, rest := packed[:len(x)], packed[len(x):]
 	dv, rest := rest[:len(v)], rest[len(v):]
 	dg, db := rest[:len(g)], rest[len(g):]
@@ -249,13 +251,13 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if o.bias {
 		kernel.ColumnSums(db, dy, s.rows, s.out)
 	}
-	return newTensor(tensor.Shape{n}, packed), nil
+	return out, nil
 }
 
 // inputGrad sets dx = dy·w: the scales of w go to the columns of dy for axis 0,
 // and to the columns of the product otherwise.
 func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, s sizes, view kernel.View) {
-	if o.axis != 0 {
+	if o.cfg.Axis != 0 {
 		scale := scales(v, g, view, s.in)
 		defer scale.Release()
 		gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, v, dx)

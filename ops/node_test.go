@@ -101,11 +101,11 @@ func TestOpsThatDifferAreDifferentNodes(t *testing.T) {
 			"batch, frozen":             batch(nil, nil, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1, Frozen: true}),
 			"batch, gamma":              batch(same, nil, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}),
 			"batch, beta":               batch(nil, same, one, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}),
-			"weight, axis 0":            G.Must(ops.WeightNorm(weight, same, 0)),
-			"weight, axis 1":            G.Must(ops.WeightNorm(weight, same, 1)),
-			"linear, axis 0":            G.Must(ops.WeightNormLinear(x, weight, same, nil, 0)),
-			"linear, axis 1":            G.Must(ops.WeightNormLinear(x, weight, same, nil, 1)),
-			"linear, axis 0, with bias": G.Must(ops.WeightNormLinear(x, weight, same, same, 0)),
+			"weight, axis 0":            G.Must(ops.WeightNorm(weight, same, ops.WeightNormConfig{Axis: 0})),
+			"weight, axis 1":            G.Must(ops.WeightNorm(weight, same, ops.WeightNormConfig{Axis: 1})),
+			"linear, axis 0":            G.Must(ops.WeightNormLinear(x, weight, same, nil, ops.WeightNormConfig{Axis: 0})),
+			"linear, axis 1":            G.Must(ops.WeightNormLinear(x, weight, same, nil, ops.WeightNormConfig{Axis: 1})),
+			"linear, axis 0, with bias": G.Must(ops.WeightNormLinear(x, weight, same, same, ops.WeightNormConfig{Axis: 0})),
 		}
 	}
 	nodes := build()

@@ -52,13 +52,13 @@ var models = map[string]struct {
 	"weightnorm": {
 		[]tensor.Shape{{3, 4}, {3}},
 		func(x *G.Node, p G.Nodes) (*G.Node, error) {
-			return G.Mul(x, G.Must(ops.WeightNorm(p[0], p[1], 0)))
+			return G.Mul(x, G.Must(ops.WeightNorm(p[0], p[1], ops.WeightNormConfig{Axis: 0})))
 		},
 		func(x *G.Node, p G.Nodes) (*G.Node, error) { return G.Mul(x, primitiveWeight(p[0], p[1])) },
 	},
 	"weightnormlinear": {
 		[]tensor.Shape{{4, 3}, {4}, {4}},
-		func(x *G.Node, p G.Nodes) (*G.Node, error) { return ops.WeightNormLinear(x, p[0], p[1], p[2], 0) },
+		func(x *G.Node, p G.Nodes) (*G.Node, error) { return ops.WeightNormLinear(x, p[0], p[1], p[2], ops.WeightNormConfig{Axis: 0}) },
 		func(x *G.Node, p G.Nodes) (*G.Node, error) {
 			y := G.Must(G.Mul(x, G.Must(G.Transpose(primitiveWeight(p[0], p[1])))))
 			return G.Add(y, spread(p[2], y))

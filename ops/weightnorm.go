@@ -14,6 +14,17 @@ import (
 // dim=None.
 const WholeTensor = -1 << 31
 
+// WeightNormConfig says along which axis a weight is normalized.
+type WeightNormConfig struct {
+	// Axis has one norm and one g for each index; WholeTensor stands for a
+	// single norm over all elements.
+	Axis int
+
+	// Reuse keeps the memory of results from run to run; see the package
+	// documentation.
+	Reuse bool
+}
+
 // WeightNorm separates the length of a weight from its direction:
 //
 //	w = g·v/‖v‖
@@ -36,20 +47,20 @@ const WholeTensor = -1 << 31
 // Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
 // Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3,
 // equations 2 and 3.
-func WeightNorm(v, g *G.Node, axis int) (*G.Node, error) {
+func WeightNorm(v, g *G.Node, cfg WeightNormConfig) (*G.Node, error) {
 	const name = "weightnorm"
 	in := []arg{{"v", v}, {"g", g}}
 	dt, err := checkNodes(name, in)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWeight(name, in[0], in[1], axis); err != nil {
+	if err := checkWeight(name, in[0], in[1], cfg.Axis); err != nil {
 		return nil, err
 	}
 	if dt == tensor.Float32 {
-		return apply(name, newWeightNorm[float32](v.Dims(), g.Dims(), axis), v, g)
+		return apply(name, newWeightNorm[float32](v.Dims(), g.Dims(), cfg), v, g)
 	}
-	return apply(name, newWeightNorm[float64](v.Dims(), g.Dims(), axis), v, g)
+	return apply(name, newWeightNorm[float64](v.Dims(), g.Dims(), cfg), v, g)
 }
 
 // CheckAxis checks the axis of a weight norm.
@@ -155,23 +166,29 @@ func copyDense[T kernel.Float](v *tensor.Dense) (*tensor.Dense, error) {
 type weightNormOp[T kernel.Float] struct {
 	base
 	weightNorm
+	mem memory[T]
 }
 
 // weightNorm is what the forward op and its gradient have in common.
-type weightNorm struct{ rank, rankG, axis int }
-
-func newWeightNorm[T kernel.Float](rank, rankG, axis int) *weightNormOp[T] {
-	w := weightNorm{rank, rankG, axis}
-	return &weightNormOp[T]{base{w.describe("norm.WeightNorm"), 2}, w}
+type weightNorm struct {
+	rank, rankG int // of v and g
+	cfg         WeightNormConfig
 }
 
-func (w *weightNorm) describe(name string) string { return name + "(" + axisName(w.axis) + ")" }
+func newWeightNorm[T kernel.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
+	w := weightNorm{rank, rankG, cfg}
+	return &weightNormOp[T]{base{w.describe("norm.WeightNorm"), 2}, w, memory[T]{reuse: cfg.Reuse}}
+}
 
-func axisName(axis int) string {
-	if axis == WholeTensor {
-		return "whole tensor"
+func (w *weightNorm) describe(name string) string { return fmt.Sprintf("%s(%v)", name, w.cfg) }
+
+// String prints the settings in full.
+func (c WeightNormConfig) String() string {
+	axis := fmt.Sprintf("axis=%d", c.Axis)
+	if c.Axis == WholeTensor {
+		axis = "whole tensor"
 	}
-	return fmt.Sprintf("axis=%d", axis)
+	return fmt.Sprintf("%s, reuse=%v", axis, c.Reuse)
 }
 
 // weightInputs checks the inputs of an op of which v is number at and g the
@@ -203,13 +220,13 @@ func (o *weightNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns w.
 func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, view, err := weightInputs[T](o.label, vs, 2, 0, o.rank, o.axis)
+	in, view, err := weightInputs[T](o.label, vs, 2, 0, o.rank, o.cfg.Axis)
 	if err != nil {
 		return nil, err
 	}
-	w := make([]T, len(in[0]))
+	out, w := o.mem.tensor(vs[0].Shape()...)
 	kernel.WeightNormFwd(w, in[0], in[1], view)
-	return newTensor(vs[0].Shape(), w), nil
+	return out, nil
 }
 
 // DiffWRT is true for both inputs.
@@ -227,17 +244,18 @@ func (o *weightNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) 
 }
 
 func (o *weightNormOp[T]) gradient() gradient {
-	return gradient{op: newWeightNormGrad[T](o.weightNorm), from: []int{0, 1}, wrt: []int{0, 1}}
+	return gradient{op: newWeightNormGrad[T](o.weightNorm), from: []int{0, 1}, wrt: []int{0, 1}, reuse: o.cfg.Reuse}
 }
 
 // weightNormGradOp is the gradient, of (v, g, dw), packed as [dv | dg].
 type weightNormGradOp[T kernel.Float] struct {
 	firstOrder
 	weightNorm
+	mem memory[T]
 }
 
 func newWeightNormGrad[T kernel.Float](w weightNorm) *weightNormGradOp[T] {
-	return &weightNormGradOp[T]{firstOrder{base{w.describe("norm.WeightNormGrad"), 3}}, w}
+	return &weightNormGradOp[T]{firstOrder{base{w.describe("norm.WeightNormGrad"), 3}}, w, memory[T]{reuse: w.cfg.Reuse}}
 }
 
 // Type is (v, g, dw) -> packed.
@@ -252,13 +270,13 @@ func (o *weightNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error)
 	if len(v) != o.rank {
 		return nil, Errorf(ErrShape, o.label, "v is %v, want rank %d", v, o.rank)
 	}
-	return tensor.Shape{v.TotalSize() + weightView(v, o.axis).Channels}, nil
+	return tensor.Shape{v.TotalSize() + weightView(v, o.cfg.Axis).Channels}, nil
 }
 
 // Do returns the packed gradients.
 func (o *weightNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, view, err := weightInputs[T](o.label, vs, 3, 0, o.rank, o.axis)
+	in, view, err := weightInputs[T](o.label, vs, 3, 0, o.rank, o.cfg.Axis)
 	if err != nil {
 		return nil, err
 	}
@@ -266,9 +284,9 @@ func (o *weightNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if len(dw) != len(v) {
 		return nil, Errorf(ErrValue, o.label, "dw has %d elements, want %d", len(dw), len(v))
 	}
-	packed := make([]T, len(v)+len(g))
+	out, packed := o.mem.tensor(len(v) + len(g))
 	kernel.WeightNormBwd(packed[:len(v)], packed[len(v):], v, g, dw, view)
-	return newTensor(tensor.Shape{len(packed)}, packed), nil
+	return out, nil
 }
 
 var (

@@ -1,0 +1,29 @@
+package ops
+
+import (
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"gorgonia.org/tensor"
+)
+
+// memory is where an op puts its results: into new memory on each run or, on
+// request, into the same again. New memory costs more than many kernels, to be
+// cleared and to be collected; the same memory is overwritten by the next run.
+type memory[T kernel.Float] struct {
+	reuse bool
+	kept  []T
+}
+
+// tensor returns a tensor of the shape, and its memory, whose content is not
+// defined. The header is new each time, since Gorgonia may pool and wipe it.
+func (m *memory[T]) tensor(shape ...int) (*tensor.Dense, []T) {
+	n := tensor.Shape(shape).TotalSize()
+	data := m.kept
+	if len(data) < n {
+		data = make([]T, n)
+		if m.reuse {
+			m.kept = data
+		}
+	}
+	data = data[:n:n]
+	return newTensor(shape, data), data
+}

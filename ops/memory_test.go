@@ -1,0 +1,110 @@
+package ops_test
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// reusing are the ops with their memory kept; fresh, the same without.
+func reusing(reuse bool) map[string]func(n G.Nodes, s *ops.RunningStats) (*G.Node, error) {
+	return map[string]func(n G.Nodes, s *ops.RunningStats) (*G.Node, error){
+		"layernorm": func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			return ops.LayerNorm(n[0], n[2], n[3], tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-5, Reuse: reuse})
+		},
+		"batchnorm": func(n G.Nodes, s *ops.RunningStats) (*G.Node, error) {
+			return ops.BatchNorm(n[0], n[2], n[3], s, ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1, Reuse: reuse})
+		},
+		"weightnorm": func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			w, err := ops.WeightNorm(n[1], n[2], ops.WeightNormConfig{Reuse: reuse})
+			if err != nil {
+				return nil, err
+			}
+			return G.Mul(n[0], w)
+		},
+		"weightnormlinear": func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			return ops.WeightNormLinear(n[0], n[1], n[2], n[3], ops.WeightNormConfig{Reuse: reuse})
+		},
+	}
+}
+
+// trace trains for some steps, with the op applied twice and its input used
+// twice, and returns what every step gave.
+func trace(t *testing.T, build func(n G.Nodes, s *ops.RunningStats) (*G.Node, error)) (all [][]float64) {
+	g := G.NewGraph()
+	node := func(name string, shape ...int) *G.Node {
+		return G.NewTensor(g, tensor.Float64, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(wave(0.4, shape...)))
+	}
+	n := G.Nodes{node("x", 5, 6), node("v", 6, 6), node("g", 6), node("b", 6)}
+	stats := statsOf(t, 6)
+	h := G.Must(build(n, stats))
+	again := append(G.Nodes{G.Must(G.Tanh(h))}, n[1:]...)
+	y := G.Must(G.Add(G.Must(build(again, stats)), h))
+	cost := G.Must(G.Sum(G.Must(G.Cube(y))))
+	var yv, cv G.Value
+	G.Read(y, &yv)
+	G.Read(cost, &cv)
+	grads := G.Nodes{}
+	wrt := G.Nodes{n[0], n[2]}
+	for _, d := range must(G.Grad(cost, wrt...)) {
+		grads = append(grads, d)
+	}
+	values := make([]G.Value, len(grads))
+	for i := range grads {
+		G.Read(grads[i], &values[i])
+	}
+	vm := G.NewTapeMachine(g)
+	defer vm.Close()
+	for step := range 3 {
+		require.NoError(t, G.Let(n[0], wave(float64(step), 5, 6)))
+		require.NoError(t, vm.RunAll())
+		for _, v := range append([]G.Value{yv}, values...) {
+			all = append(all, append([]float64(nil), v.Data().([]float64)...))
+		}
+		vm.Reset()
+	}
+	return all
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Within its rules, reuse changes no number.
+func TestReuseGivesTheSameNumbers(t *testing.T) {
+	fresh := reusing(false)
+	for name, build := range reusing(true) {
+		require.Equal(t, trace(t, fresh[name]), trace(t, build), name)
+	}
+}
+
+// With reuse a run writes into the memory of the run before; by default it does
+// not touch it.
+func TestReuseKeepsMemory(t *testing.T) {
+	for _, reuse := range []bool{false, true} {
+		for name, build := range reusing(reuse) {
+			if name == "weightnorm" {
+				continue // its product is Gorgonia's
+			}
+			g := G.NewGraph()
+			var n G.Nodes
+			for _, s := range [][]int{{5, 6}, {6, 6}, {6}, {6}} {
+				n = append(n, G.NewTensor(g, tensor.Float64, len(s), G.WithShape(s...), G.WithName(string(rune('a'+len(n)))), G.WithValue(wave(0, s...))))
+			}
+			y := G.Must(build(n, statsOf(t, 6)))
+			vm := G.NewTapeMachine(g)
+			require.NoError(t, vm.RunAll())
+			first := &y.Value().Data().([]float64)[0]
+			vm.Reset()
+			require.NoError(t, vm.RunAll())
+			require.Equal(t, reuse, first == &y.Value().Data().([]float64)[0], name)
+			vm.Close()
+		}
+	}
+}
