@@ -47,11 +47,7 @@ func trace(t *testing.T, build func(n G.Nodes, s *ops.RunningStats) (*G.Node, er
 	var yv, cv G.Value
 	G.Read(y, &yv)
 	G.Read(cost, &cv)
-	grads := G.Nodes{}
-	wrt := G.Nodes{n[0], n[2]}
-	for _, d := range must(G.Grad(cost, wrt...)) {
-		grads = append(grads, d)
-	}
+	grads := must(G.Grad(cost, n[0], n[2]))
 	values := make([]G.Value, len(grads))
 	for i := range grads {
 		G.Read(grads[i], &values[i])
