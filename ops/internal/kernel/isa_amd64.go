@@ -9,23 +9,13 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// The instruction sets that there is assembly for. Every one has what the ones
-// before it have.
-const (
-	generic = iota // the Go definitions
-	avx2           // AVX2 and FMA: 4 float64 in a register
-	avx512         // AVX-512 F and VL: 8
-)
-
-var isaNames = [...]string{"generic", "avx2", "avx512"}
-
 // isa is the instruction set in use. The environment variable NORM_ISA lowers
 // it, to one of the names above, to tell whether a fault is in the assembly.
 var isa = lower(detect(), os.Getenv("NORM_ISA"))
 
 func detect() int {
 	switch {
-	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL && cpu.X86.HasFMA:
+	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasFMA:
 		return avx512
 	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
 		return avx2

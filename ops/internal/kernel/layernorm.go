@@ -63,13 +63,20 @@ type layerNormFwd[T Float] struct {
 func (a *layerNormFwd[T]) run(first, last int) {
 	r0, _ := a.p.task(first)
 	_, r1 := a.p.task(last - 1)
+	from, to := r0*a.p.Cols, r1*a.p.Cols
+	if layerNormRows(a.y[from:to], a.x[from:to], a.gamma, a.beta, a.p) {
+		return
+	}
 	for r := r0; r < r1; r++ {
 		from, to := a.p.row(r)
-		x := a.x[from:to]
-		m := runMoments(x)
-		rstd, _ := a.p.spread(m)
-		normalizeAffine(a.y[from:to], x, a.gamma, a.beta, m.hi, m.lo, rstd)
+		layerNormRow(a.y[from:to], a.x[from:to], a.gamma, a.beta, a.p)
 	}
+}
+
+func layerNormRow[T Float](y, x, gamma, beta []T, p Rows) {
+	m := runMoments(x)
+	rstd, _ := p.spread(m)
+	normalizeAffine(y, x, gamma, beta, m.hi, m.lo, rstd)
 }
 
 // LayerNormBwd gives the gradients of LayerNormFwd from dy, that of its

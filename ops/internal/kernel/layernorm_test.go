@@ -24,6 +24,22 @@ func newLayerNormCase[T Float](p Rows, c condition) layerNormCase[T] {
 	}
 }
 
+// compareY allows the assembly the three roundings of float32 arithmetic that it
+// takes over many float32 rows, in units of the largest value of the row: less
+// than the four of the golden cases' goal.
+func compareY[T Float](t *testing.T, what string, got []T, want []value, n int) {
+	if isa != generic && any(T(0)) == any(float32(0)) {
+		var top float64
+		for _, w := range want {
+			top = max(top, w.size)
+		}
+		for i := range want {
+			want[i].size += 3.5 * 0x1p-24 / growth(n) * top
+		}
+	}
+	compare(t, what, got, want, n)
+}
+
 // check compares the kernels with the oracle, row by row.
 func (c layerNormCase[T]) check(t *testing.T, what string) {
 	t.Helper()
@@ -39,7 +55,7 @@ func (c layerNormCase[T]) check(t *testing.T, what string) {
 		from, to := r*p.Cols, (r+1)*p.Cols
 		at := indices(View{1, p.Rows, p.Cols}, r)
 		x, dy := wide(c.x, at), wide(c.dy, at)
-		compare(t, what+" y", y[from:to], rowFwd(x, gamma, beta, p), p.Cols)
+		compareY(t, what+" y", y[from:to], rowFwd(x, gamma, beta, p), p.Cols)
 		wx, wg, wb := rowBwd(x, gamma, dy, p)
 		compare(t, what+" dx", dx[from:to], wx, p.Cols)
 		for j := range p.Cols {

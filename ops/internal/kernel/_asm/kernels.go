@@ -35,7 +35,7 @@ func ps(s string) (list []param) {
 	return list
 }
 
-var files = []string{"runs", "columns"}
+var files = []string{"runs", "columns", "rows"}
 
 var functions = []function{
 	{"sum", "runs", "s = Σ x", ps("T:x"), []string{"s"}, sum},
@@ -76,6 +76,14 @@ func (f function) block() bool {
 // generate emits the assembly of one file for all variants.
 func generate(file string) {
 	ConstraintExpr("amd64,!purego,!noasm")
+	if file == "rows" {
+		for _, v := range variants {
+			layerNormRows(v)
+			if v.bytes == 4 {
+				layerNormRowsSingle(single{v})
+			}
+		}
+	}
 	for _, f := range functions {
 		if f.file != file {
 			continue

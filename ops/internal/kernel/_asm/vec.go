@@ -59,14 +59,12 @@ func (v variant) vecs(n int) []VecVirtual {
 func (v variant) zeros(n int) []VecVirtual {
 	r := v.vecs(n)
 	for _, x := range r {
-		if v.isa == "AVX512" {
-			VPXORQ(x, x, x)
-		} else {
-			VXORPD(x, x, x)
-		}
+		v.clear(x)
 	}
 	return r
 }
+
+func (v variant) clear(x VecVirtual) { VXORPD(x, x, x) }
 
 // at addresses vector number i behind the pointer p + index·size, where size is
 // that of an element: the data's, or 8 for constants and sums.
@@ -126,27 +124,5 @@ func (v variant) constant(name string) VecVirtual {
 // total adds up registers, and the lanes of their sum, and returns it as
 // result number i.
 func (v variant) total(acc []VecVirtual, result int) {
-	for len(acc) > 1 {
-		half := len(acc) / 2
-		for i := range half {
-			VADDPD(acc[i+half], acc[i], acc[i])
-		}
-		acc = acc[:half]
-	}
-	var y VecVirtual
-	if v.isa == "AVX512" {
-		z, h := acc[0], YMM()
-		VEXTRACTF64X4(Imm(1), z, h)
-		y = YMM()
-		VADDPD(h, z.AsY(), y)
-	} else {
-		y = acc[0]
-	}
-	x, low := XMM(), y.AsX()
-	VEXTRACTF128(Imm(1), y, x)
-	VADDPD(x, low, x)
-	t := XMM()
-	VUNPCKHPD(x, x, t)
-	VADDSD(x, t, x)
-	Store(x, ReturnIndex(result))
+	Store(v.add(acc), ReturnIndex(result))
 }

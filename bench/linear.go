@@ -1,0 +1,81 @@
+package main
+
+import (
+	"gonum.org/v1/gonum/blas"
+	"gorgonia.org/tensor"
+)
+
+// newRawLinear is a plain linear map, y = x·wᵀ + b, by direct calls of the BLAS
+// that is in use: what weight norm is to be compared with.
+func newRawLinear(c benchCase, pass string, d *data) *program {
+	if c.dtype == tensor.Float32 {
+		return rawLinear[float32](c, pass, d)
+	}
+	return rawLinear[float64](c, pass, d)
+}
+
+func rawLinear[T float32 | float64](c benchCase, pass string, d *data) *program {
+	batch, in, out := c.shape[0], c.shape[1], c.shape[2]
+	x, w, b := d.args[0].Data().([]T), d.args[1].Data().([]T), d.args[2].Data().([]T)
+	dy := d.dy.Data().([]T)
+	y := make([]T, batch*out)
+	dx, dw, db := make([]T, len(x)), make([]T, len(w)), make([]T, len(b))
+	forward := func() error {
+		gemm(blas.NoTrans, blas.Trans, batch, out, in, x, w, y)
+		for r := range batch {
+			row := y[r*out : (r+1)*out]
+			for i, v := range b {
+				row[i] += v
+			}
+		}
+		return nil
+	}
+	gradient := func() error {
+		gemm(blas.NoTrans, blas.NoTrans, batch, in, out, dy, w, dx)
+		gemm(blas.Trans, blas.NoTrans, out, in, batch, dy, x, dw)
+		clear(db)
+		for r := range batch {
+			row := dy[r*out : (r+1)*out]
+			for i := range db {
+				db[i] += row[i]
+			}
+		}
+		return nil
+	}
+	p := &program{run: forward, close: func() {}}
+	o := outcome{}
+	switch pass {
+	case bwd:
+		p.run = gradient
+	case fwdbwd:
+		p.run = func() error { forward(); return gradient() }
+	}
+	p.check = func() error {
+		if pass != bwd {
+			o.y = vectorOver(y)
+		}
+		if pass != fwd {
+			o.grads = []vector{vectorOver(dx), vectorOver(dw), vectorOver(db)}
+		}
+		return verify(c, d, o)
+	}
+	return p
+}
+
+// gemm sets c = op(a)·op(b), m×n with k terms, for row-major matrices.
+func gemm[T float32 | float64](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
+	lda, ldb := k, n
+	if transA == blas.Trans {
+		lda = m
+	}
+	if transB == blas.Trans {
+		ldb = k
+	}
+	lib := tensor.WhichBLAS()
+	switch c := any(c).(type) {
+	case []float32:
+		lib.Sgemm(transA, transB, m, n, k, 1, any(a).([]float32), lda, any(b).([]float32), ldb, 0, c, n)
+	case []float64:
+		lib.Dgemm(transA, transB, m, n, k, 1, any(a).([]float64), lda, any(b).([]float64), ldb, 0, c, n)
+	}
+}
