@@ -1,6 +1,7 @@
 package norm
 
 import (
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -32,10 +33,9 @@ import (
 // Reducing Internal Covariate Shift", 2015, arXiv:1502.03167v3.
 type BatchNorm struct {
 	layer
-	channels   int
-	stats      *ops.RunningStats // nil: none
-	cfg        ops.BatchNormConfig
-	evaluating bool
+	channels int
+	stats    *ops.RunningStats // nil: none
+	cfg      ops.BatchNormConfig
 }
 
 // NewBatchNorm makes a layer for inputs (N, channels), (N, channels, L),
@@ -52,13 +52,13 @@ func NewBatchNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...BatchNo
 	if err != nil {
 		return nil, err
 	}
-	if err := ops.CheckChannels(kind, channels); err != nil {
+	if err := fault.Channels(kind, channels); err != nil {
 		return nil, err
 	}
-	if err := ops.CheckEps(kind, c.eps); err != nil {
+	if err := fault.Eps(kind, c.eps); err != nil {
 		return nil, err
 	}
-	if err := ops.CheckMomentum(kind, c.momentum); err != nil {
+	if err := fault.Momentum(kind, c.momentum); err != nil && !c.cumulative {
 		return nil, err
 	}
 	b := &BatchNorm{layer: l, channels: channels,
@@ -69,6 +69,7 @@ func NewBatchNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...BatchNo
 		}
 	}
 	b.addAffine(tensor.Shape{channels})
+	b.done()
 	return b, nil
 }
 
@@ -85,6 +86,9 @@ func (b *BatchNorm) Fwd(x *G.Node) (*G.Node, error) { return b.fwd(x, b.cfg) }
 //
 // Errors: as Fwd, and ErrOption for a layer without running statistics.
 func (b *BatchNorm) FwdFrozen(x *G.Node) (*G.Node, error) {
+	if b.stats == nil {
+		return nil, b.untracked()
+	}
 	cfg := b.cfg
 	cfg.Frozen = true
 	return b.fwd(x, cfg)
@@ -95,20 +99,16 @@ func (b *BatchNorm) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) {
 		return nil, err
 	}
 	if s := x.Shape(); len(s) >= 2 && s[1] != b.channels {
-		return nil, ops.Errorf(ErrShape, b.kind, "x is %v, want (N, %d, ...)", s, b.channels)
+		return nil, fault.New(ErrShape, b.kind, "x is %v, want (N, %d, ...)", s, b.channels)
 	}
-	y, err := ops.BatchNorm(x, b.param("gamma"), b.param("beta"), b.stats, cfg)
-	if err == nil && b.evaluating {
-		b.SetTraining(false)
-	}
-	return y, err
+	return ops.BatchNorm(x, b.param("gamma"), b.param("beta"), b.stats, cfg)
 }
 
 // In returns the same layer in another graph: γ, β and the running statistics
 // are the same storage, so that one graph can train with one batch size while
 // the other evaluates with another. Each graph has a mode of its own.
 //
-// Errors: ErrGraph, ErrName.
+// Errors: ErrGraph, ErrName, ErrValue.
 func (b *BatchNorm) In(g *G.ExprGraph) (*BatchNorm, error) {
 	other, err := b.in(g)
 	if err != nil {
@@ -117,23 +117,19 @@ func (b *BatchNorm) In(g *G.ExprGraph) (*BatchNorm, error) {
 	return &BatchNorm{layer: other, channels: b.channels, stats: b.stats, cfg: b.cfg}, nil
 }
 
-// SetTraining sets the mode of the layer in its graph, as building a machine
-// does for all layers: the last call wins. A machine built later sets it anew.
+// SetTraining sets the mode of the layer, where it has been applied in its
+// graph, as building a machine does for all layers: the last one wins. Without
+// running statistics there is only one mode.
 func (b *BatchNorm) SetTraining(training bool) {
-	b.evaluating = !training
-	if b.stats == nil {
-		return
-	}
-	for _, n := range b.graph.AllNodes() {
-		op, ok := n.Op().(interface {
-			Running() *ops.RunningStats
-			G.TrainModeOp
-		})
-		if ok && op.Running() == b.stats {
-			op.SetTraining(training) // never fails
-		}
+	if b.stats != nil {
+		b.stats.SetTraining(b.graph, training)
 	}
 }
+
+// Running returns the running statistics themselves, which the same layer in
+// other graphs shares, or nil for a layer without. It has the number of batches
+// that a cumulative average needs to go on after its statistics were set.
+func (b *BatchNorm) Running() *ops.RunningStats { return b.stats }
 
 // Stats returns copies of the running mean and variance, one value for each
 // channel, or nil for a layer without running statistics.
@@ -145,17 +141,20 @@ func (b *BatchNorm) Stats() (mean, variance []float64) {
 	return mean, variance
 }
 
-// SetStats replaces the running statistics, in all graphs that share them. The
-// values must be finite and no variance negative; after an error nothing has
-// changed.
+// SetStats replaces the running statistics, in all graphs that share them, but
+// not the number of batches behind them (see Running). The values must be
+// finite and no variance negative; after an error nothing has changed.
 //
 // Errors: ErrShape for another number of channels, ErrOption.
 func (b *BatchNorm) SetStats(mean, variance []float64) error {
 	if b.stats == nil {
-		return ops.Errorf(ErrOption, b.kind, "the layer has no running statistics")
+		return b.untracked()
 	}
-	_, _, batches := b.stats.Values()
-	return b.stats.Set(mean, variance, batches)
+	return b.stats.Set(mean, variance, ops.KeepBatches)
+}
+
+func (b *BatchNorm) untracked() error {
+	return fault.New(ErrOption, b.kind, "the layer has no running statistics (WithoutRunningStats)")
 }
 
 // ResetStats sets the running statistics to mean 0, variance 1 and no batches.

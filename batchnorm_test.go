@@ -156,16 +156,36 @@ func TestBatchNormSetTraining(t *testing.T) {
 	require.NotEqual(t, []float64{0, 0, 0}, mean)
 }
 
-// What Fwd adds after SetTraining(false) is in evaluation as well, in a machine
-// that sets no mode.
-func TestBatchNormSetTrainingBeforeFwd(t *testing.T) {
-	_, x, bn := batchNorm(t, tensor.Float64, []int{6, 3})
+// Applying the layer again changes the mode of nothing.
+func TestBatchNormFwdLeavesTheMode(t *testing.T) {
+	g, x, bn := batchNorm(t, tensor.Float64, []int{6, 3})
+	norm.Must(bn.Fwd(x))
 	bn.SetTraining(false)
-	y := norm.Must(bn.Fwd(x))
-	eval := run(t, y, G.EvalMode())
+	vm := G.NewTapeMachine(g) // built last, so it trains
+	defer vm.Close()
+	norm.Must(bn.Fwd(norm.Must(G.Cube(x))))
+	require.NoError(t, vm.RunAll())
 	mean, _ := bn.Stats()
-	require.Equal(t, []float64{0, 0, 0}, mean)
-	require.NotEqual(t, eval, run(t, y), "a machine built for training sets it anew")
+	require.NotEqual(t, []float64{0, 0, 0}, mean)
+}
+
+// A cumulative average goes on where it was, if the number of batches is set
+// along with the statistics.
+func TestBatchNormCumulativeAverageGoesOn(t *testing.T) {
+	_, x, bn := batchNorm(t, tensor.Float64, []int{6, 3}, norm.WithCumulativeAverage())
+	y := norm.Must(bn.Fwd(x))
+	require.NoError(t, bn.Running().Set([]float64{9, 9, 9}, []float64{1, 1, 1}, 3))
+	b := wave(tensor.Float64, 1, 6, 3)
+	train(t, x, y, b)
+	bm, _ := moments(b)
+	mean, _, batches := bn.Running().Values()
+	require.EqualValues(t, 4, batches)
+	for c := range mean {
+		require.InDelta(t, (3*9+bm[c])/4, mean[c], 1e-14)
+	}
+	require.NoError(t, bn.SetStats([]float64{0, 0, 0}, []float64{1, 1, 1}))
+	_, _, batches = bn.Running().Values()
+	require.EqualValues(t, 4, batches, "SetStats leaves it")
 }
 
 func TestBatchNormNaNBatch(t *testing.T) {

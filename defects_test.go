@@ -162,7 +162,7 @@ func TestDefectLispMachineKillsTheProcess(t *testing.T) {
 
 func TestDefectEvaluationGradientOfRank4(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
-		g, x, bn := batchNorm(t, dt, []int{4, 2, 1, 3}, norm.WithoutAffine())
+		_, x, bn := batchNorm(t, dt, []int{4, 2, 1, 3}, norm.WithoutAffine())
 		require.NoError(t, bn.SetStats([]float64{0, 0}, []float64{4, 4}))
 		cost := norm.Must(G.Sum(norm.Must(bn.Fwd(x))))
 		dx := norm.Must(G.Grad(cost, x))[0]
@@ -170,7 +170,6 @@ func TestDefectEvaluationGradientOfRank4(t *testing.T) {
 		for _, d := range run(t, dx, G.EvalMode()) {
 			require.InDelta(t, want, d, 1e-7)
 		}
-		_ = g
 	}
 }
 

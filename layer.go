@@ -4,27 +4,27 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gorgonorm/norm/ops"
+	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// The kinds of errors, for errors.Is, or Is if they come out of a machine. The
-// errors themselves say what was given and what is wanted.
+// The kinds of errors, for errors.Is, or Is if they come out of a machine or of
+// gorgonia.Grad. The errors themselves say what was given and what is wanted.
 var (
-	ErrShape       = ops.ErrShape       // a shape, a rank or a number of channels does not fit
-	ErrDtype       = ops.ErrDtype       // neither float32 nor float64, or not the same everywhere
-	ErrOption      = ops.ErrOption      // eps, momentum or another option is out of its range
-	ErrGraph       = ops.ErrGraph       // a nil node or graph, or nodes of different graphs
-	ErrName        = ops.ErrName        // the name is taken in the graph
-	ErrBatch       = ops.ErrBatch       // training with one value per channel
-	ErrSecondOrder = ops.ErrSecondOrder // the gradient of a gradient was asked for
-	ErrValue       = ops.ErrValue       // at run time, a value is not what its node promised
+	ErrShape       = fault.ErrShape       // a shape, a rank or a number of channels does not fit
+	ErrDtype       = fault.ErrDtype       // neither float32 nor float64, or not the same everywhere
+	ErrOption      = fault.ErrOption      // eps, momentum or another option is out of its range
+	ErrGraph       = fault.ErrGraph       // a nil node or graph, or nodes of different graphs
+	ErrName        = fault.ErrName        // the name is taken in the graph
+	ErrBatch       = fault.ErrBatch       // training with one value per channel
+	ErrSecondOrder = fault.ErrSecondOrder // the gradient of a gradient was asked for
+	ErrValue       = fault.ErrValue       // a value is not what its node promised, or what an initial value has to be
 )
 
 // Is is errors.Is for errors that come out of a machine's RunAll or of
 // gorgonia.Grad, which wrap them in types that errors.Is does not see through.
-func Is(err, kind error) bool { return ops.Is(err, kind) }
+func Is(err, kind error) bool { return fault.Is(err, kind) }
 
 // Must returns v, or panics if err is not nil. It is for examples and tests.
 func Must[T any](v T, err error) T {
@@ -46,39 +46,47 @@ type layer struct {
 }
 
 // newLayer checks the graph and the dtype, and finds the layer's name. suffixes
-// are the names of the parameters that it is going to have, behind the dot.
+// are the names of the parameters that it is going to have, behind the dot. The
+// name is not taken yet: see done.
 func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixes ...string) (layer, error) {
 	l := layer{kind: kind, name: name, graph: g, dtype: dt, suffixes: suffixes}
 	if g == nil {
-		return l, ops.Errorf(ErrGraph, kind, "the graph is nil")
+		return l, fault.New(ErrGraph, kind, "the graph is nil")
 	}
 	if dt != tensor.Float32 && dt != tensor.Float64 {
-		return l, ops.Errorf(ErrDtype, kind, "dtype is %v, want float32 or float64", dt)
+		return l, fault.New(ErrDtype, kind, "dtype is %v, want float32 or float64", dt)
 	}
 	if name != "" {
-		return l, l.checkNames()
+		return l, l.checkName()
 	}
 	for i := 1; ; i++ {
 		l.name = kind
 		if i > 1 {
 			l.name = fmt.Sprintf("%s%d", kind, i)
 		}
-		if l.checkNames() == nil {
+		if l.checkName() == nil {
 			return l, nil
 		}
 	}
 }
 
-// checkNames checks that the parameters' names are free. Gorgonia would merge
-// two inputs of one name into one without a word.
-func (l *layer) checkNames() error {
+// checkName checks that no layer of the graph has the name, and that the names
+// of the parameters are free: Gorgonia would merge two inputs of one name
+// without a word.
+func (l *layer) checkName() error {
+	if names.taken(l.graph, l.name) {
+		return fault.New(ErrName, l.kind, "the graph has a layer %q already, want another name", l.name)
+	}
 	for _, s := range l.suffixes {
 		if full := l.name + "." + s; len(l.graph.ByName(full)) > 0 {
-			return ops.Errorf(ErrName, l.kind, "the graph has a node %q already, want another name", full)
+			return fault.New(ErrName, l.kind, "the graph has a node %q already, want another name", full)
 		}
 	}
 	return nil
 }
+
+// done takes the name, when the layer is complete.
+func (l *layer) done() { names.take(l.graph, l.name) }
 
 // addParam makes the node of the next parameter, with value as its storage.
 func (l *layer) addParam(value *tensor.Dense) *G.Node {
@@ -94,7 +102,7 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	for i, p := range l.params {
 		v, ok := p.Value().(*tensor.Dense)
 		if !ok {
-			return layer{}, ops.Errorf(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
+			return layer{}, fault.New(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
 		}
 		values[i] = v
 	}
@@ -105,6 +113,7 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	for _, v := range values {
 		other.addParam(v)
 	}
+	other.done()
 	return other, nil
 }
 
@@ -121,12 +130,12 @@ func (l *layer) param(suffix string) *G.Node {
 func (l *layer) checkInput(x *G.Node) error {
 	switch {
 	case x == nil:
-		return ops.Errorf(ErrGraph, l.kind, "x is nil")
+		return fault.New(ErrGraph, l.kind, "x is nil")
 	case x.Graph() != l.graph:
-		return ops.Errorf(ErrGraph, l.kind, "x belongs to another graph than the layer")
+		return fault.New(ErrGraph, l.kind, "x belongs to another graph than the layer")
 	}
 	if t, ok := x.Type().(G.TensorType); ok && t.Of != l.dtype {
-		return ops.Errorf(ErrDtype, l.kind, "x is %v, want %v", t.Of, l.dtype)
+		return fault.New(ErrDtype, l.kind, "x is %v, want %v", t.Of, l.dtype)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func TestNamesAreUnique(t *testing.T) {
 		nodes := len(g.AllNodes())
 		_, err := make(g, tensor.Float64, kind)
 		require.ErrorIs(t, err, norm.ErrName)
-		require.ErrorContains(t, err, "norm: "+kind+": the graph has a node")
+		require.ErrorContains(t, err, "norm: "+kind+": the graph has a layer")
 		require.Len(t, g.AllNodes(), nodes, "the graph is as it was")
 	}
 }
@@ -97,10 +97,10 @@ func TestConstructorsRefuse(t *testing.T) {
 		"momentum 1.5":  {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(1.5)) }, norm.ErrOption, "norm: batchnorm: momentum is 1.5, want a number in [0, 1]"},
 		"momentum -0.1": {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(-0.1)) }, norm.ErrOption, "norm: batchnorm: momentum is -0.1, want a number in [0, 1]"},
 		"momentum NaN":  {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 3, norm.WithMomentum(math.NaN())) }, norm.ErrOption, "norm: batchnorm: momentum is NaN, want a number in [0, 1]"},
-		"no channels":   {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 0) }, norm.ErrShape, "norm: batchnorm: 0 channels, want at least 1"},
+		"no channels":   {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 0) }, norm.ErrShape, "norm: batchnorm: 0 channels, want 1 to 2147483648"},
 		"empty shape":   {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, nil) }, norm.ErrShape, "norm: layernorm: the normalized shape is empty, want at least one axis"},
 		"zero in shape": {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3, 0}) }, norm.ErrShape, "norm: layernorm: the normalized shape is (3, 0), want positive sizes"},
-		"no outputs":    {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 0) }, norm.ErrShape, "norm: weightnormlinear: v is (0, 3), want no empty axis"},
+		"no outputs":    {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 0) }, norm.ErrShape, "norm: weightnormlinear: v is (0, 3), want positive sizes"},
 		"axis 2 of 2":   {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 4, norm.WithAxis(2)) }, norm.ErrShape, "norm: weightnormlinear: axis is 2, want 0 to 1 for v (4, 3), or WholeTensor"},
 		"axis -1": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewWeightNorm(g, f64, tensor.Shape{3, 4}, norm.WithAxis(-1))
@@ -112,6 +112,19 @@ func TestConstructorsRefuse(t *testing.T) {
 		"short initializer": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeightInit(func(tensor.Dtype, ...int) any { return []float64{1} }))
 		}, norm.ErrValue, "norm: weightnorm: the initializer gave []float64 of length 1, want float64 of length 3"},
+		"no weight": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeight(nil))
+		}, norm.ErrValue, "norm: weightnorm: the weight is nil"},
+		"weight of another rank": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewWeightNorm(g, f64, tensor.Shape{3, 1}, norm.WithWeight(wave(f64, 0, 3)))
+		}, norm.ErrValue, "norm: weightnorm: the weight is float64 (3), want float64 (3, 1)"},
+		"panicking initializer": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeightInit(func(tensor.Dtype, ...int) any { panic("no") }))
+		}, norm.ErrValue, "norm: weightnorm: the initializer of the weight panicked: no"},
+		"too many channels": {func(g *G.ExprGraph) (any, error) { return norm.NewBatchNorm(g, f64, 1<<40) }, norm.ErrShape, "norm: batchnorm: 1099511627776 channels, want 1 to 2147483648"},
+		"overflowing shape": {func(g *G.ExprGraph) (any, error) {
+			return norm.NewLayerNorm(g, f64, tensor.Shape{1 << 40, 1 << 40})
+		}, norm.ErrShape, "norm: layernorm: the normalized shape is (1099511627776, 1099511627776), want at most 2147483648 elements"},
 		"weight of another shape": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeight(wave(tensor.Float32, 0, 3)))
 		}, norm.ErrValue, "norm: weightnorm: the weight is float32 (3), want float64 (3)"},
@@ -152,12 +165,28 @@ func TestFwdRefuses(t *testing.T) {
 		"inputs":                        {fc.Fwd, node(g, tensor.Float64, 4, 7), norm.ErrShape, "norm: weightnormlinear: x is (4, 7) and v is (3, 4), want (..., in) and (out, in)"},
 		"scalar":                        {ln.Fwd, G.NewScalar(g, tensor.Float64, G.WithName("s")), norm.ErrShape, "norm: layernorm: x is a float64 scalar, want a tensor"},
 		"batch of one, no statistics":   {untracked.Fwd, node(g, tensor.Float64, 1, 4), norm.ErrBatch, "norm: batchnorm: x is (1, 4) and there are no running statistics: want more than one value per channel"},
-		"frozen without any statistics": {untracked.FwdFrozen, node(g, tensor.Float64, 3, 4), norm.ErrOption, "norm: batchnorm: stats are nil, want running statistics where Frozen is set"},
+		"frozen without any statistics": {untracked.FwdFrozen, node(g, tensor.Float64, 3, 4), norm.ErrOption, "norm: batchnorm: the layer has no running statistics (WithoutRunningStats)"},
 	} {
 		_, err := c.fwd(c.x)
 		require.ErrorIs(t, err, c.kind, name)
 		require.EqualError(t, err, c.text, name)
 	}
+}
+
+// Layers without parameters have names too.
+func TestNamesWithoutParameters(t *testing.T) {
+	g := G.NewGraph()
+	first := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithoutAffine()))
+	second := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithoutAffine()))
+	require.Equal(t, []string{"batchnorm", "batchnorm2"}, []string{first.Name(), second.Name()})
+	_, err := norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithoutAffine(), norm.WithName("batchnorm"))
+	require.ErrorIs(t, err, norm.ErrName)
+	_, err = norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, norm.WithName("batchnorm"))
+	require.NoError(t, err, "another graph")
+	_, err = norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithEps(-1), norm.WithName("free"))
+	require.ErrorIs(t, err, norm.ErrOption)
+	_, err = norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithName("free"))
+	require.NoError(t, err, "a failed constructor takes no name")
 }
 
 func TestInSharesStorage(t *testing.T) {

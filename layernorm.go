@@ -1,6 +1,7 @@
 package norm
 
 import (
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -38,13 +39,14 @@ func NewLayerNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...L
 	if err != nil {
 		return nil, err
 	}
-	if err := ops.CheckNormalizedShape(kind, shape); err != nil {
+	if err := fault.NormalizedShape(kind, shape); err != nil {
 		return nil, err
 	}
-	if err := ops.CheckEps(kind, c.eps); err != nil {
+	if err := fault.Eps(kind, c.eps); err != nil {
 		return nil, err
 	}
 	l.addAffine(shape)
+	l.done()
 	return &LayerNorm{l, shape.Clone(), ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd, Reuse: c.reuse}}, nil
 }
 
@@ -61,7 +63,7 @@ func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
 // In returns the same layer in another graph: γ and β are the same storage, so
 // a solver's step in one graph is seen in the other.
 //
-// Errors: ErrGraph, ErrName.
+// Errors: ErrGraph, ErrName, ErrValue.
 func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
 	other, err := l.in(g)
 	if err != nil {

@@ -71,10 +71,11 @@ type config struct {
 	cumulative bool
 	untracked  bool
 
-	axis   int
-	init   G.InitWFn
-	weight *tensor.Dense
-	bias   bool
+	axis      int
+	init      G.InitWFn
+	weight    *tensor.Dense
+	hasWeight bool
+	bias      bool
 
 	reuse bool
 }
@@ -174,14 +175,15 @@ const WholeTensor = ops.WholeTensor
 // be WholeTensor.
 func WithAxis(axis int) WeightOption { return option(func(c *config) { c.axis = axis }) }
 
-// WithWeightInit sets what v starts from, by default gorgonia.GlorotU(1). g
-// starts as ‖v‖, so that the first w is v.
+// WithWeightInit sets what v starts from. init is called with the shape of v,
+// (out, in) for a linear layer. The default is gorgonia.GlorotU(1), which takes
+// its seed from the clock. g starts as ‖v‖, so that the first w is v.
 func WithWeightInit(init G.InitWFn) WeightOption {
-	return option(func(c *config) { c.init, c.weight = init, nil })
+	return option(func(c *config) { c.init, c.hasWeight = init, false })
 }
 
 // WithWeight starts from an existing weight: v is a copy of w and g is ‖w‖, so
 // that the layer computes what it did with w.
 func WithWeight(w *tensor.Dense) WeightOption {
-	return option(func(c *config) { c.weight = w })
+	return option(func(c *config) { c.weight, c.hasWeight = w, true })
 }

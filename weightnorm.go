@@ -1,6 +1,10 @@
 package norm
 
 import (
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -26,8 +30,8 @@ type WeightNorm struct {
 // NewWeightNorm makes a weight of rank 1 to 5. Options: WithName, WithAxis (0),
 // WithWeightInit (gorgonia.GlorotU(1)), WithWeight, WithReuse.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, ErrName, and ErrValue for an initial
-// value that does not fit. After an error the graph is as it was.
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
+// initial value that does not fit. After an error the graph is as it was.
 func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...WeightNormOption) (*WeightNorm, error) {
 	c := configure(opts)
 	l, err := newLayer("weightnorm", g, dt, c.name, "v", "g")
@@ -37,6 +41,7 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 	if err := l.addWeight(shape, c); err != nil {
 		return nil, err
 	}
+	l.done()
 	return &WeightNorm{l, c.weightNorm()}, nil
 }
 
@@ -48,7 +53,7 @@ func (w *WeightNorm) Weight() (*G.Node, error) {
 
 // In returns the same weight in another graph: v and g are the same storage.
 //
-// Errors: ErrGraph, ErrName.
+// Errors: ErrGraph, ErrName, ErrValue.
 func (w *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
 	other, err := w.in(g)
 	if err != nil {
@@ -75,8 +80,8 @@ type WeightNormLinear struct {
 // of a dtype. Options: WithName, WithAxis (0), WithWeightInit
 // (gorgonia.GlorotU(1)), WithWeight, WithoutBias, WithReuse.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, ErrName, and ErrValue for an initial
-// value that does not fit. After an error the graph is as it was.
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
+// initial value that does not fit. After an error the graph is as it was.
 func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...WeightNormLinearOption) (*WeightNormLinear, error) {
 	c := configure(opts)
 	suffixes := []string{"v", "g", "b"}
@@ -93,6 +98,7 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 	if c.bias {
 		l.addParam(filled(dt, 0, out))
 	}
+	l.done()
 	return &WeightNormLinear{l, c.weightNorm()}, nil
 }
 
@@ -108,7 +114,7 @@ func (w *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
 
 // In returns the same layer in another graph: v, g and b are the same storage.
 //
-// Errors: ErrGraph, ErrName.
+// Errors: ErrGraph, ErrName, ErrValue.
 func (w *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
 	other, err := w.in(g)
 	if err != nil {
@@ -119,12 +125,10 @@ func (w *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
 
 // addWeight makes the nodes of v and of g = ‖v‖.
 func (l *layer) addWeight(shape tensor.Shape, c config) error {
-	for _, n := range shape {
-		if n < 1 {
-			return ops.Errorf(ErrShape, l.kind, "v is %v, want no empty axis", shape)
-		}
+	if err := fault.Sizes(l.kind, "v", shape); err != nil {
+		return err
 	}
-	if err := ops.CheckAxis(l.kind, shape, c.axis); err != nil {
+	if err := fault.Axis(l.kind, shape, c.axis); err != nil {
 		return err
 	}
 	v, err := l.startOfWeight(shape, c)
@@ -142,17 +146,33 @@ func (l *layer) addWeight(shape tensor.Shape, c config) error {
 
 // startOfWeight returns the first value of v, row-major storage of its own.
 func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, error) {
-	if c.weight != nil {
-		if c.weight.Dtype() != l.dtype || !c.weight.Shape().Eq(shape) {
-			return nil, ops.Errorf(ErrValue, l.kind, "the weight is %v %v, want %v %v",
-				c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
+	switch {
+	case !c.hasWeight:
+		return l.initialize(shape, c.init)
+	case c.weight == nil:
+		return nil, fault.New(ErrValue, l.kind, "the weight is nil")
+	case c.weight.Dtype() != l.dtype || !slices.Equal(c.weight.Shape(), shape):
+		return nil, fault.New(ErrValue, l.kind, "the weight is %v %v, want %v %v",
+			c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
+	case l.dtype == tensor.Float32:
+		return dense.Copy[float32](l.kind, "the weight", c.weight)
+	default:
+		return dense.Copy[float64](l.kind, "the weight", c.weight)
+	}
+}
+
+// initialize returns a tensor with what an initializer gives. Some of
+// Gorgonia's initializers panic for float32.
+func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
+	if init == nil {
+		return nil, fault.New(ErrOption, l.kind, "the initializer of the weight is nil")
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(ErrValue, l.kind, "the initializer of the weight panicked: %v", r)
 		}
-		return ops.CopyDense(c.weight)
-	}
-	if c.init == nil {
-		return nil, ops.Errorf(ErrOption, l.kind, "the initializer of the weight is nil")
-	}
-	backing, n := c.init(l.dtype, shape...), 0
+	}()
+	backing, n := init(l.dtype, shape...), 0
 	var dt tensor.Dtype
 	switch b := backing.(type) {
 	case []float32:
@@ -161,7 +181,7 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 		dt, n = tensor.Float64, len(b)
 	}
 	if n != shape.TotalSize() || dt != l.dtype {
-		return nil, ops.Errorf(ErrValue, l.kind, "the initializer gave %T of length %d, want %v of length %d",
+		return nil, fault.New(ErrValue, l.kind, "the initializer gave %T of length %d, want %v of length %d",
 			backing, n, l.dtype, shape.TotalSize())
 	}
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil

@@ -1,7 +1,7 @@
 package ops
 
 import (
-	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
 )
 
@@ -32,7 +32,7 @@ func (a affine) from() []int {
 
 // affineOf tells γ and β apart in the inputs that follow x; what is absent is
 // nil.
-func affineOf[T kernel.Float](a affine, in [][]T) (gamma, beta []T) {
+func affineOf[T dense.Float](a affine, in [][]T) (gamma, beta []T) {
 	if a.gamma {
 		gamma, in = in[0], in[1:]
 	}
@@ -44,7 +44,7 @@ func affineOf[T kernel.Float](a affine, in [][]T) (gamma, beta []T) {
 
 // affineParts tells dγ and dβ, of n elements each, apart in what follows dx in
 // a packed vector.
-func affineParts[T kernel.Float](a affine, rest []T, n int) (dgamma, dbeta []T) {
+func affineParts[T dense.Float](a affine, rest []T, n int) (dgamma, dbeta []T) {
 	if a.gamma {
 		dgamma, rest = rest[:n:n], rest[n:]
 	}

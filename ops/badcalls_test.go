@@ -155,22 +155,6 @@ func badOthers() (all []badCall) {
 		{"weightnorm: lengths along an axis too many", ops.ErrShape, lengths(wave(0, 4, 3), 2)},
 		{"weightnorm: lengths of a scalar", ops.ErrShape, lengths(tensor.New(tensor.FromScalar(1.0)), ops.WholeTensor)},
 		{"weightnorm: lengths of a masked tensor", ops.ErrValue, lengths(masked, 0)},
-		{"weightnorm: copy of nil", ops.ErrValue, func(*bench) error {
-			_, err := ops.CopyDense(nil)
-			return err
-		}},
-		{"weightnorm: copy of ints", ops.ErrDtype, func(*bench) error {
-			_, err := ops.CopyDense(ints)
-			return err
-		}},
-		{"weightnorm: copy of masked", ops.ErrValue, func(*bench) error {
-			_, err := ops.CopyDense(masked)
-			return err
-		}},
-		{"weightnorm: copy of scalar", ops.ErrValue, func(*bench) error {
-			_, err := ops.CopyDense(tensor.New(tensor.FromScalar(1.0)))
-			return err
-		}},
 	}
 	for _, c := range badStats() {
 		all = append(all, badCall{"runningstats: " + c.name, c.kind, func(*bench) error {

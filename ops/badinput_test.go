@@ -179,6 +179,6 @@ func badStats() []badSet {
 		{"variance NaN", ops.ErrOption, two, []float64{nan, 1}, 0},
 		{"variance negative", ops.ErrOption, two, []float64{1, -1e-9}, 0},
 		{"variance infinite", ops.ErrOption, two, []float64{1, inf}, 0},
-		{"batches negative", ops.ErrOption, two, two, -1},
+		{"batches negative", ops.ErrOption, two, two, -2},
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -18,7 +20,8 @@ type BatchNormConfig struct {
 	Eps float64
 
 	// Momentum in [0, 1] is how far the running statistics move towards each
-	// batch: running ← (1−Momentum)·running + Momentum·batch.
+	// batch: running ← (1−Momentum)·running + Momentum·batch. PyTorch's default
+	// is 0.1. At 0 they never move.
 	Momentum float64
 
 	// Cumulative makes the running statistics the average of all batches
@@ -81,40 +84,32 @@ func BatchNorm(x, gamma, beta *G.Node, stats *RunningStats, cfg BatchNormConfig)
 func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormConfig) error {
 	x := in[0].node.Shape()
 	if len(x) < 2 || len(x) > 5 {
-		return Errorf(ErrShape, name, "x is %v, want rank 2 to 5 as (N, C, ...)", x)
+		return fault.New(fault.ErrShape, name, "x is %v, want rank 2 to 5 as (N, C, ...)", x)
 	}
 	if stats != nil && x[1] != stats.Channels() {
-		return Errorf(ErrShape, name, "x is %v, want (N, %d, ...) as the running statistics have", x, stats.Channels())
+		return fault.New(fault.ErrShape, name, "x is %v, want (N, %d, ...) as the running statistics have", x, stats.Channels())
 	}
 	if stats == nil && x.TotalSize() == x[1] {
-		return Errorf(ErrBatch, name, "x is %v and there are no running statistics: want more than one value per channel", x)
+		return fault.New(fault.ErrBatch, name, "x is %v and there are no running statistics: want more than one value per channel", x)
 	}
 	if stats == nil && cfg.Frozen {
-		return Errorf(ErrOption, name, "stats are nil, want running statistics where Frozen is set")
+		return fault.New(fault.ErrOption, name, "stats are nil, want running statistics where Frozen is set")
 	}
 	for _, p := range in[1:] {
 		if err := checkShape(name, p, tensor.Shape{x[1]}); err != nil {
 			return err
 		}
 	}
-	if err := CheckEps(name, cfg.Eps); err != nil {
+	if err := fault.Eps(name, cfg.Eps); err != nil {
 		return err
 	}
 	if cfg.Cumulative {
 		return nil
 	}
-	return CheckMomentum(name, cfg.Momentum)
+	return fault.Momentum(name, cfg.Momentum)
 }
 
-// CheckMomentum checks an update rate.
-func CheckMomentum(op string, m float64) error {
-	if !(m >= 0 && m <= 1) {
-		return Errorf(ErrOption, op, "momentum is %v, want a number in [0, 1]", m)
-	}
-	return nil
-}
-
-func applyBatchNorm[T kernel.Float](name string, in []arg, aff affine, stats *RunningStats, cfg BatchNormConfig) (*G.Node, error) {
+func applyBatchNorm[T dense.Float](name string, in []arg, aff affine, stats *RunningStats, cfg BatchNormConfig) (*G.Node, error) {
 	x := in[0].node
 	rank, channels := x.Dims(), x.Shape()[1]
 	s, err := apply(name, newBatchStats[T](rank, channels, stats, cfg), x)
@@ -136,7 +131,7 @@ func unpackStats(packed []float64, c int) (s kernel.Stats, batch bool) {
 
 // batchStatsOp gives the statistics to normalize x by, and moves the running
 // ones. It is the only op of this package with state.
-type batchStatsOp[T kernel.Float] struct {
+type batchStatsOp[T dense.Float] struct {
 	base
 	rank, channels int
 	stats          *RunningStats // nil: none
@@ -147,7 +142,7 @@ type batchStatsOp[T kernel.Float] struct {
 	holds      atomic.Int64
 }
 
-func newBatchStats[T kernel.Float](rank, channels int, stats *RunningStats, cfg BatchNormConfig) *batchStatsOp[T] {
+func newBatchStats[T dense.Float](rank, channels int, stats *RunningStats, cfg BatchNormConfig) *batchStatsOp[T] {
 	label := fmt.Sprintf("norm.BatchStats(eps=%v", cfg.Eps)
 	switch {
 	case stats != nil && cfg.Frozen:
@@ -164,8 +159,8 @@ func newBatchStats[T kernel.Float](rank, channels int, stats *RunningStats, cfg 
 		mem: memory[float64]{reuse: cfg.Reuse}}
 }
 
-// Running returns the running statistics that the op moves, or nil.
-func (o *batchStatsOp[T]) Running() *RunningStats { return o.stats }
+// running returns the running statistics that the op moves, or nil.
+func (o *batchStatsOp[T]) running() *RunningStats { return o.stats }
 
 // SetTraining sets the mode, and nothing else. Machines call it when they are
 // built.
@@ -199,11 +194,14 @@ func (o *batchStatsOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
 // Do returns the packed statistics.
 func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, err := inputs[T](o.label, vs, 0)
+	if len(vs) != 1 {
+		return nil, fault.New(fault.ErrValue, o.label, "%d inputs, want 1", len(vs))
+	}
+	x, err := dense.Check[T](o.label, inputNames[0], vs[0])
 	if err != nil {
 		return nil, err
 	}
-	view, err := batchView(o.label, vs[0].Shape(), o.rank, o.channels)
+	view, err := batchView(o.label, x.Shape(), o.rank, o.channels)
 	if err != nil {
 		return nil, err
 	}
@@ -216,11 +214,16 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return out, nil
 	}
 	if view.Count() == 1 {
-		return nil, Errorf(ErrBatch, "batchnorm", "x is %v, want more than one value per channel in training", vs[0].Shape())
+		return nil, fault.New(fault.ErrBatch, "batchnorm",
+			"x is %v, want more than one value per channel in training; drop the batch, or evaluate with gorgonia.EvalMode()", x.Shape())
+	}
+	data, err := dense.Elements[T](o.label, inputNames[0], x)
+	if err != nil {
+		return nil, err
 	}
 	n := float64(view.Count())
 	m2 := s.Rstd // in place
-	kernel.Moments(in[0], view, s.Mean, s.Residual, m2)
+	kernel.Moments(data, view, s.Mean, s.Residual, m2)
 	if o.stats != nil && o.holds.Load() == 0 {
 		o.stats.update(s.Mean, s.Residual, m2, n, o.momentum())
 	}
@@ -242,7 +245,7 @@ func (o *batchStatsOp[T]) momentum() *float64 {
 // batchView sees a value of x as (N, C, the rest).
 func batchView(op string, x tensor.Shape, rank, channels int) (kernel.View, error) {
 	if len(x) != rank || x[1] != channels || x.TotalSize() == 0 {
-		return kernel.View{}, Errorf(ErrValue, op, "x is %v, want (N, %d, ...) of rank %d", x, channels, rank)
+		return kernel.View{}, fault.New(fault.ErrValue, op, "x is %v, want (N, %d, ...) of rank %d", x, channels, rank)
 	}
 	return kernel.View{Outer: x[0], Channels: channels, Inner: x[2:].TotalSize()}, nil
 }
@@ -271,13 +274,13 @@ func (b *batchNorm) describe(name string) string {
 }
 
 // batchNormOp is the forward op, of (x, γ?, β?, statistics).
-type batchNormOp[T kernel.Float] struct {
+type batchNormOp[T dense.Float] struct {
 	base
 	batchNorm
 	mem memory[T]
 }
 
-func newBatchNorm[T kernel.Float](rank, channels int, aff affine, reuse bool) *batchNormOp[T] {
+func newBatchNorm[T dense.Float](rank, channels int, aff affine, reuse bool) *batchNormOp[T] {
 	b := batchNorm{aff, rank, channels, reuse}
 	return &batchNormOp[T]{base{b.describe("norm.BatchNorm"), 2 + aff.count()}, b, memory[T]{reuse: reuse}}
 }
@@ -311,7 +314,7 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 
 // batchIn are the inputs of an op: x and others of the data's type, and the
 // statistics.
-type batchIn[T kernel.Float] struct {
+type batchIn[T dense.Float] struct {
 	data  [][]T
 	view  kernel.View
 	stats kernel.Stats
@@ -320,9 +323,9 @@ type batchIn[T kernel.Float] struct {
 
 // batchInputs checks and unpacks the inputs, of which x is the first and the
 // statistics are number statsAt.
-func batchInputs[T kernel.Float](op string, b batchNorm, vs []G.Value, arity, statsAt int) (in batchIn[T], err error) {
+func batchInputs[T dense.Float](op string, b batchNorm, vs []G.Value, arity, statsAt int) (in batchIn[T], err error) {
 	if len(vs) != arity {
-		return in, Errorf(ErrValue, op, "%d inputs, want %d", len(vs), arity)
+		return in, fault.New(fault.ErrValue, op, "%d inputs, want %d", len(vs), arity)
 	}
 	packed, err := inputs[float64](op, vs[statsAt:statsAt+1], statsLen(b.channels))
 	if err != nil {
@@ -343,7 +346,7 @@ func batchInputs[T kernel.Float](op string, b batchNorm, vs []G.Value, arity, st
 			want = in.view.Len()
 		}
 		if len(e) != want {
-			return in, Errorf(ErrValue, op, "%v has %d elements, want %d", rest[i].Shape(), len(e), want)
+			return in, fault.New(fault.ErrValue, op, "%v has %d elements, want %d", rest[i].Shape(), len(e), want)
 		}
 	}
 	return in, nil
@@ -352,7 +355,7 @@ func batchInputs[T kernel.Float](op string, b batchNorm, vs []G.Value, arity, st
 // DiffWRT is true for x, γ and β, and false for the statistics, whose part is
 // in the gradient of x.
 func (o *batchNormOp[T]) DiffWRT(inputs int) []bool {
-	wrt := all(inputs)
+	wrt := slices.Repeat([]bool{true}, inputs)
 	wrt[inputs-1] = false
 	return wrt
 }
@@ -375,13 +378,13 @@ func (o *batchNormOp[T]) gradient() gradient {
 // batchNormGradOp is the gradient, of (x, γ?, statistics, dy), packed as
 // [dx | dγ? | dβ?]. dx is the total derivative, through the statistics too
 // where they are the batch's.
-type batchNormGradOp[T kernel.Float] struct {
+type batchNormGradOp[T dense.Float] struct {
 	firstOrder
 	batchNorm
 	mem memory[T]
 }
 
-func newBatchNormGrad[T kernel.Float](b batchNorm) *batchNormGradOp[T] {
+func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
 	return &batchNormGradOp[T]{firstOrder{base{b.describe("norm.BatchNormGrad"), len(b.from()) + 2}}, b, memory[T]{reuse: b.reuse}}
 }
 

@@ -1,14 +1,14 @@
 package ops
 
 import (
-	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"github.com/gorgonorm/norm/internal/dense"
 	"gonum.org/v1/gonum/blas"
 	"gorgonia.org/tensor"
 )
 
 // gemm sets c = op(a)·op(b), m×n with k terms, for row-major matrices without
 // gaps, by the BLAS that tensor.Use has set.
-func gemm[T kernel.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
+func gemm[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
 	lda, ldb := k, n
 	if transA == blas.Trans {
 		lda = m

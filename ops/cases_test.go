@@ -91,7 +91,9 @@ func batchNormCase(name string, channels int, cfg ops.BatchNormConfig, x tensor.
 
 func weightNormCase(name string, axis int, v, g tensor.Shape) opCase {
 	return opCase{name: "weightnorm " + name, names: []string{"v", "g"}, shapes: []tensor.Shape{v, g},
-		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis}) }}
+		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis})
+		}}
 }
 
 func linearCase(name string, axis int, g tensor.Shape, x ...int) opCase {

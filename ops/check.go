@@ -2,9 +2,10 @@ package ops
 
 import (
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 
+	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -24,11 +25,11 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 	first := in[0]
 	for i, a := range in {
 		if a.node == nil {
-			return dt, Errorf(ErrGraph, op, "%s is nil", a.name)
+			return dt, fault.New(fault.ErrGraph, op, "%s is nil", a.name)
 		}
 		of, rank, ok := tensorType(a.node)
 		if !ok {
-			return dt, Errorf(ErrShape, op, "%s is a %v scalar, want a tensor", a.name, a.node.Type())
+			return dt, fault.New(fault.ErrShape, op, "%s is a %v scalar, want a tensor", a.name, a.node.Type())
 		}
 		if i == 0 {
 			dt = of
@@ -36,17 +37,17 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 		shape := a.node.Shape()
 		switch {
 		case a.node.Graph() == nil || a.node.Graph() != first.node.Graph():
-			return dt, Errorf(ErrGraph, op, "%s belongs to another graph than %s", a.name, first.name)
+			return dt, fault.New(fault.ErrGraph, op, "%s belongs to another graph than %s", a.name, first.name)
 		case of != tensor.Float32 && of != tensor.Float64:
-			return dt, Errorf(ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
+			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case of != dt:
-			return dt, Errorf(ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, first.name)
+			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, first.name)
 		case len(shape) != rank:
-			return dt, Errorf(ErrShape, op, "%s has the shape %v, want one of rank %d (gorgonia.WithShape)", a.name, shape, rank)
+			return dt, fault.New(fault.ErrShape, op, "%s has the shape %v, want one of rank %d (gorgonia.WithShape)", a.name, shape, rank)
 		}
 		for _, n := range shape {
 			if n < 1 {
-				return dt, Errorf(ErrShape, op, "%s is %v, want no empty axis", a.name, shape)
+				return dt, fault.New(fault.ErrShape, op, "%s is %v, want no empty axis", a.name, shape)
 			}
 		}
 	}
@@ -63,19 +64,11 @@ func tensorType(n *G.Node) (dt tensor.Dtype, rank int, ok bool) {
 	return dt, t.Dims, ok
 }
 
-// CheckEps checks a constant that is added to a variance or a deviation.
-func CheckEps(op string, eps float64) error {
-	if !(eps > 0) || math.IsInf(eps, 1) {
-		return Errorf(ErrOption, op, "eps is %v, want a positive finite number", eps)
-	}
-	return nil
-}
-
 // checkShape checks that a node has one of the wanted shapes.
 func checkShape(op string, a arg, want ...tensor.Shape) error {
 	shape := a.node.Shape()
 	for _, w := range want {
-		if sameShape(shape, w) {
+		if slices.Equal(shape, w) {
 			return nil
 		}
 	}
@@ -83,21 +76,7 @@ func checkShape(op string, a arg, want ...tensor.Shape) error {
 	for i, w := range want {
 		words[i] = fmt.Sprint(w)
 	}
-	return Errorf(ErrShape, op, "%s is %v, want %s", a.name, shape, strings.Join(words, " or "))
-}
-
-// sameShape compares axis by axis; Shape.Eq takes (n), (n,1) and (1,n) for the
-// same.
-func sameShape(a, b tensor.Shape) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+	return fault.New(fault.ErrShape, op, "%s is %v, want %s", a.name, shape, strings.Join(words, " or "))
 }
 
 // nodes returns the nodes of args.

@@ -15,7 +15,7 @@ import (
 // level is how exact the outputs of a case must be: what float64 arithmetic
 // gives, rounded once, but for float32 matrix products, which are the BLAS's.
 func level(c *golden.Case, output string) golden.Level {
-	if c.Op == "WeightNormLinear" && output != "w" {
+	if c.Op == "WeightNormLinear" && output != "w" && c.DType == "float32" {
 		return golden.Strict
 	}
 	return golden.Goal
@@ -168,7 +168,9 @@ func axis(c *golden.Case) int {
 
 func TestWeightNormMatchesGolden(t *testing.T) {
 	eachCase(t, "WeightNorm", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
-		r, err := m(func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis(c)}) },
+		r, err := m(func(n G.Nodes) (*G.Node, error) {
+			return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis(c)})
+		},
 			[]*tensor.Dense{in(c, "v"), in(c, "g")}, in(c, "dw"))
 		require.NoError(t, err)
 		checkResult(t, c, "w", r, []string{"v", "g"}, "")
@@ -184,7 +186,9 @@ func TestWeightNormLinearMatchesGolden(t *testing.T) {
 		require.NoError(t, err)
 		checkResult(t, c, "y", r, names, "")
 
-		r, err = m(func(n G.Nodes) (*G.Node, error) { return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis(c)}) },
+		r, err = m(func(n G.Nodes) (*G.Node, error) {
+			return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis(c)})
+		},
 			vs[1:3], vs[1])
 		require.NoError(t, err)
 		check(t, c, "w", graphtest.Floats(r.Y))
@@ -201,7 +205,7 @@ func TestLayerNormMatchesONNX(t *testing.T) {
 			return ops.LayerNorm(n[0], n[1], n[2], shape, ops.LayerNormConfig{Eps: eps})
 		}, []*tensor.Dense{x, in(c, "Scale"), in(c, "B")}, x)
 		require.NoError(t, err)
-		check(t, c, "Y", graphtest.Floats(r.Y))
+		check(t, c, "Y", graphtest.Floats(r.Y)) // the op has no outputs Mean and InvStdDev
 	})
 }
 

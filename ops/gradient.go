@@ -4,7 +4,8 @@ import (
 	"fmt"
 
 	"github.com/chewxy/hm"
-	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -26,7 +27,7 @@ type gradient struct {
 }
 
 // symDiff returns the nodes of the gradients, nil where an input has none.
-func symDiff[T kernel.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.Nodes, error) {
+func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.Nodes, error) {
 	args := make(G.Nodes, 0, len(g.from)+1)
 	for _, i := range g.from {
 		args = append(args, in[i])
@@ -39,7 +40,7 @@ func symDiff[T kernel.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G
 	at := 0
 	for _, i := range g.wrt {
 		shape := in[i].Shape()
-		if grads[i], err = apply(name, newPart[T](at, shape, g.reuse), packed); err != nil {
+		if grads[i], err = apply(name, newPart[T](name, at, shape, g.reuse), packed); err != nil {
 			return nil, err
 		}
 		at += shape.TotalSize()
@@ -49,7 +50,7 @@ func symDiff[T kernel.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G
 
 // doDiff adds the gradients to those that the inputs hold, as a LispMachine
 // wants it.
-func doDiff[T kernel.Float](g gradient, in G.Nodes, out *G.Node) error {
+func doDiff[T dense.Float](g gradient, in G.Nodes, out *G.Node) error {
 	args := make([]G.Value, 0, len(g.from)+1)
 	for _, i := range g.from {
 		args = append(args, in[i].Value())
@@ -62,7 +63,7 @@ func doDiff[T kernel.Float](g gradient, in G.Nodes, out *G.Node) error {
 	if err != nil {
 		return err
 	}
-	packed, err := elements[T](g.op.String(), "the gradient", v)
+	packed, err := dense.Elements[T](g.op.String(), "the gradient", v)
 	if err != nil {
 		return err
 	}
@@ -82,28 +83,24 @@ func doDiff[T kernel.Float](g gradient, in G.Nodes, out *G.Node) error {
 
 // addTo adds row-major data to a tensor of any layout: the gradient of an
 // input has the layout of the input.
-func addTo[T kernel.Float](op string, v G.Value, data []T) error {
+func addTo[T dense.Float](op string, v G.Value, data []T) error {
 	d, ok := v.(*tensor.Dense)
-	if !ok || d == nil || d.Dtype() != dtypeOf[T]() || d.Shape().TotalSize() != len(data) {
-		return Errorf(ErrValue, op, "cannot add a gradient of %d %v to %T %v", len(data), dtypeOf[T](), v, v)
+	if !ok || d == nil || d.Dtype() != dense.Dtype[T]() || d.Shape().TotalSize() != len(data) {
+		return fault.New(fault.ErrValue, op, "cannot add a gradient of %d %v to %T %v", len(data), dense.Dtype[T](), v, v)
 	}
-	dst, strides := d.Data().([]T), stridesOf(d)
-	if rowMajor(d.Shape(), strides) {
-		for i, v := range data {
-			dst[i] += v
+	dst := d.Data().([]T)
+	dense.Each(d, func(at, count, stride int) {
+		for _, v := range data[:count] {
+			dst[at] += v
+			at += stride
 		}
-		return nil
-	}
-	i := 0
-	eachElement(d.Shape(), strides, func(at int) {
-		dst[at] += data[i]
-		i++
+		data = data[count:]
 	})
 	return nil
 }
 
 // partOp takes a tensor out of a packed vector.
-type partOp[T kernel.Float] struct {
+type partOp[T dense.Float] struct {
 	firstOrder
 	at    int
 	shape tensor.Shape
@@ -114,8 +111,8 @@ type partOp[T kernel.Float] struct {
 // on the packed memory: nobody else reads that piece of it.
 const copyBelow = 1 << 12
 
-func newPart[T kernel.Float](at int, shape tensor.Shape, reuse bool) *partOp[T] {
-	label := fmt.Sprintf("norm.Part(at=%d, shape=%v, reuse=%v)", at, shape, reuse)
+func newPart[T dense.Float](of string, at int, shape tensor.Shape, reuse bool) *partOp[T] {
+	label := fmt.Sprintf("norm.Part(of=%s, at=%d, shape=%v, reuse=%v)", of, at, shape, reuse)
 	return &partOp[T]{firstOrder{base{label, 1}}, at, shape, memory[T]{reuse: reuse}}
 }
 
@@ -134,11 +131,11 @@ func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	to := o.at + o.shape.TotalSize()
 	if to > len(in[0]) {
-		return nil, Errorf(ErrValue, o.label, "packed vector has %d elements, want at least %d", len(in[0]), to)
+		return nil, fault.New(fault.ErrValue, o.label, "packed vector has %d elements, want at least %d", len(in[0]), to)
 	}
 	part := in[0][o.at:to:to]
 	if len(part) > copyBelow {
-		return newTensor(o.shape, part), nil
+		return dense.New(o.shape, part), nil
 	}
 	out, data := o.mem.tensor(o.shape...)
 	copy(data, part)

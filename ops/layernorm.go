@@ -2,8 +2,11 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -49,15 +52,15 @@ func LayerNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) 
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckEps(name, cfg.Eps); err != nil {
+	if err := fault.Eps(name, cfg.Eps); err != nil {
 		return nil, err
 	}
-	if err := CheckNormalizedShape(name, shape); err != nil {
+	if err := fault.NormalizedShape(name, shape); err != nil {
 		return nil, err
 	}
 	xs := x.Shape()
-	if tail := len(xs) - len(shape); tail < 0 || !sameShape(xs[tail:], shape) {
-		return nil, Errorf(ErrShape, name, "x is %v, want %v", xs, trailing(shape))
+	if tail := len(xs) - len(shape); tail < 0 || !slices.Equal(xs[tail:], shape) {
+		return nil, fault.New(fault.ErrShape, name, "x is %v, want %v", xs, trailing(shape))
 	}
 	for _, p := range in[1:] {
 		if err := checkShape(name, p, shape); err != nil {
@@ -70,19 +73,6 @@ func LayerNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) 
 	return apply(name, newLayerNorm[float64](len(xs), shape, aff, cfg), nodes(in)...)
 }
 
-// CheckNormalizedShape checks the shape that a row-wise norm runs over.
-func CheckNormalizedShape(op string, shape tensor.Shape) error {
-	if len(shape) == 0 {
-		return Errorf(ErrShape, op, "the normalized shape is empty, want at least one axis")
-	}
-	for _, n := range shape {
-		if n < 1 {
-			return Errorf(ErrShape, op, "the normalized shape is %v, want positive sizes", shape)
-		}
-	}
-	return nil
-}
-
 // trailing prints (..., 3, 4) for the shape (3, 4).
 func trailing(shape tensor.Shape) string {
 	s := "(..."
@@ -93,7 +83,7 @@ func trailing(shape tensor.Shape) string {
 }
 
 // layerNormOp is the forward op, of (x, γ?, β?).
-type layerNormOp[T kernel.Float] struct {
+type layerNormOp[T dense.Float] struct {
 	base
 	layerNorm
 	mem memory[T]
@@ -107,7 +97,7 @@ type layerNorm struct {
 	cfg   LayerNormConfig
 }
 
-func newLayerNorm[T kernel.Float](rank int, shape tensor.Shape, aff affine, cfg LayerNormConfig) *layerNormOp[T] {
+func newLayerNorm[T dense.Float](rank int, shape tensor.Shape, aff affine, cfg LayerNormConfig) *layerNormOp[T] {
 	l := layerNorm{aff, rank, shape.Clone(), cfg}
 	return &layerNormOp[T]{base{l.describe("norm.LayerNorm"), 1 + aff.count()}, l, memory[T]{reuse: cfg.Reuse}}
 }
@@ -119,8 +109,8 @@ func (l *layerNorm) describe(name string) string {
 
 // rows sees a value of x as rows.
 func (l *layerNorm) rows(op string, x tensor.Shape) (kernel.Rows, error) {
-	if tail := len(x) - len(l.shape); len(x) != l.rank || !sameShape(x[tail:], l.shape) || x.TotalSize() == 0 {
-		return kernel.Rows{}, Errorf(ErrValue, op, "x is %v, want %v of rank %d", x, trailing(l.shape), l.rank)
+	if tail := len(x) - len(l.shape); len(x) != l.rank || !slices.Equal(x[tail:], l.shape) || x.TotalSize() == 0 {
+		return kernel.Rows{}, fault.New(fault.ErrValue, op, "x is %v, want %v of rank %d", x, trailing(l.shape), l.rank)
 	}
 	cols := l.shape.TotalSize()
 	return kernel.Rows{Rows: x.TotalSize() / cols, Cols: cols, Eps: l.cfg.Eps, UnbiasedStd: l.cfg.UnbiasedStd}, nil
@@ -144,7 +134,7 @@ func (o *layerNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 func (o *layerNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
 	cols := o.shape.TotalSize()
-	in, err := inputs[T](o.label, vs, append([]int{0}, repeat(cols, o.arity-1)...)...)
+	in, err := inputs[T](o.label, vs, append([]int{0}, slices.Repeat([]int{cols}, o.arity-1)...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -158,17 +148,8 @@ func (o *layerNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// repeat returns n times v.
-func repeat(v, n int) []int {
-	r := make([]int, n)
-	for i := range r {
-		r[i] = v
-	}
-	return r
-}
-
 // DiffWRT is true for every input.
-func (o *layerNormOp[T]) DiffWRT(inputs int) []bool { return all(inputs) }
+func (o *layerNormOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 // SymDiff returns the gradients of x, γ and β.
 func (o *layerNormOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
@@ -186,13 +167,13 @@ func (o *layerNormOp[T]) gradient() gradient {
 }
 
 // layerNormGradOp is the gradient, of (x, γ?, dy), packed as [dx | dγ? | dβ?].
-type layerNormGradOp[T kernel.Float] struct {
+type layerNormGradOp[T dense.Float] struct {
 	firstOrder
 	layerNorm
 	mem memory[T]
 }
 
-func newLayerNormGrad[T kernel.Float](l layerNorm) *layerNormGradOp[T] {
+func newLayerNormGrad[T dense.Float](l layerNorm) *layerNormGradOp[T] {
 	return &layerNormGradOp[T]{firstOrder{base{l.describe("norm.LayerNormGrad"), len(l.from()) + 1}}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
@@ -217,7 +198,7 @@ func (o *layerNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) 
 func (o *layerNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
 	cols := o.shape.TotalSize()
-	in, err := inputs[T](o.label, vs, append([]int{0}, append(repeat(cols, o.arity-2), 0)...)...)
+	in, err := inputs[T](o.label, vs, append([]int{0}, append(slices.Repeat([]int{cols}, o.arity-2), 0)...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +208,7 @@ func (o *layerNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	if len(dy) != len(x) {
-		return nil, Errorf(ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
+		return nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
 	}
 	gamma, _ := affineOf(affine{gamma: o.gamma}, in[1:])
 	out, packed := o.mem.tensor(len(x) + o.count()*cols)

@@ -2,8 +2,11 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	"gonum.org/v1/gonum/blas"
 	G "gorgonia.org/gorgonia"
@@ -37,9 +40,9 @@ func WeightNormLinear(x, v, g, b *G.Node, cfg WeightNormConfig) (*G.Node, error)
 	vs, xs := v.Shape(), x.Shape()
 	switch {
 	case len(vs) != 2:
-		return nil, Errorf(ErrShape, name, "v is %v, want (out, in)", vs)
+		return nil, fault.New(fault.ErrShape, name, "v is %v, want (out, in)", vs)
 	case xs[len(xs)-1] != vs[1]:
-		return nil, Errorf(ErrShape, name, "x is %v and v is %v, want (..., in) and (out, in)", xs, vs)
+		return nil, fault.New(fault.ErrShape, name, "x is %v and v is %v, want (..., in) and (out, in)", xs, vs)
 	}
 	if err := checkWeight(name, in[1], in[2], cfg.Axis); err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func WeightNormLinear(x, v, g, b *G.Node, cfg WeightNormConfig) (*G.Node, error)
 }
 
 // linearOp is the forward op, of (x, v, g, b?).
-type linearOp[T kernel.Float] struct {
+type linearOp[T dense.Float] struct {
 	base
 	linear
 	mem memory[T]
@@ -70,7 +73,7 @@ type linear struct {
 	bias        bool
 }
 
-func newLinear[T kernel.Float](l linear) *linearOp[T] {
+func newLinear[T dense.Float](l linear) *linearOp[T] {
 	arity := 3
 	if l.bias {
 		arity = 4
@@ -85,14 +88,14 @@ func (l *linear) describe(name string) string {
 // sizes are those of the product: x is rows × in, y is rows × out.
 type sizes struct{ rows, in, out int }
 
-// operands checks the inputs (x, v, g, ...) of an op.
-func linearInputs[T kernel.Float](op string, l linear, vs []G.Value, arity int) (in [][]T, s sizes, view kernel.View, err error) {
+// linearInputs checks the inputs (x, v, g, ...) of an op.
+func linearInputs[T dense.Float](op string, l linear, vs []G.Value, arity int) (in [][]T, s sizes, view kernel.View, err error) {
 	if in, view, err = weightInputs[T](op, vs, arity, 1, 2, l.cfg.Axis); err != nil {
 		return nil, s, view, err
 	}
 	s.out, s.in = vs[1].Shape()[0], vs[1].Shape()[1]
 	if x := vs[0].Shape(); len(x) != l.rank || x[len(x)-1] != s.in {
-		return nil, s, view, Errorf(ErrValue, op, "x is %v, want (..., %d) of rank %d", x, s.in, l.rank)
+		return nil, s, view, fault.New(fault.ErrValue, op, "x is %v, want (..., %d) of rank %d", x, s.in, l.rank)
 	}
 	s.rows = len(in[0]) / s.in
 	return in, s, view, nil
@@ -117,7 +120,7 @@ func (o *linearOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 		return nil, err
 	}
 	if len(x) != o.rank || len(v) != 2 {
-		return nil, Errorf(ErrShape, o.label, "x is %v and v is %v, want rank %d and (out, in)", x, v, o.rank)
+		return nil, fault.New(fault.ErrShape, o.label, "x is %v and v is %v, want rank %d and (out, in)", x, v, o.rank)
 	}
 	x[len(x)-1] = v[0]
 	return x, nil
@@ -134,7 +137,7 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	var b []T
 	if o.bias {
 		if b = in[3]; len(b) != s.out {
-			return nil, Errorf(ErrValue, o.label, "b has %d elements, want %d", len(b), s.out)
+			return nil, fault.New(fault.ErrValue, o.label, "b has %d elements, want %d", len(b), s.out)
 		}
 	}
 	shape := vs[0].Shape().Clone()
@@ -147,7 +150,9 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		defer xs.Release()
 		kernel.ScaleColumns(xs.Data, x, s.rows, s.in, scale.Data, nil)
 		gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, xs.Data, v, y)
-		kernel.AddToRows(y, s.rows, s.out, b)
+		if b != nil {
+			kernel.ScaleColumns(y, y, s.rows, s.out, nil, b)
+		}
 	} else {
 		scale := scales(v, g, view, s.out)
 		defer scale.Release()
@@ -159,7 +164,7 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 
 // scales returns g/‖v‖ for each of n columns; where there is a single norm it is
 // the same for all.
-func scales[T kernel.Float](v, g []T, view kernel.View, n int) *kernel.Scratch[float64] {
+func scales[T dense.Float](v, g []T, view kernel.View, n int) *kernel.Scratch[float64] {
 	scale := kernel.Borrow[float64](n)
 	kernel.WeightScales(scale.Data[:view.Channels], v, g, view)
 	for i := view.Channels; i < n; i++ {
@@ -169,7 +174,7 @@ func scales[T kernel.Float](v, g []T, view kernel.View, n int) *kernel.Scratch[f
 }
 
 // DiffWRT is true for every input.
-func (o *linearOp[T]) DiffWRT(inputs int) []bool { return all(inputs) }
+func (o *linearOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 // SymDiff returns the gradients of x, v, g and b.
 func (o *linearOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
@@ -192,13 +197,13 @@ func (o *linearOp[T]) gradient() gradient {
 //	dx = dy·w,  dw = dyᵀ·x,  db = Σ_rows dy
 //
 // and dv and dg follow from dw as in weight norm.
-type linearGradOp[T kernel.Float] struct {
+type linearGradOp[T dense.Float] struct {
 	firstOrder
 	linear
 	mem memory[T]
 }
 
-func newLinearGrad[T kernel.Float](l linear) *linearGradOp[T] {
+func newLinearGrad[T dense.Float](l linear) *linearGradOp[T] {
 	return &linearGradOp[T]{firstOrder{base{l.describe("norm.WeightNormLinearGrad"), 4}}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
@@ -215,7 +220,7 @@ func (o *linearGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 		}
 		n += s.TotalSize()
 		if i == 1 && len(s) != 2 {
-			return nil, Errorf(ErrShape, o.label, "v is %v, want (out, in)", s)
+			return nil, fault.New(fault.ErrShape, o.label, "v is %v, want (out, in)", s)
 		}
 		if i == 1 && o.bias {
 			n += s[0]
@@ -233,7 +238,7 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	x, v, g, dy := in[0], in[1], in[2], in[3]
 	if len(dy) != s.rows*s.out {
-		return nil, Errorf(ErrValue, o.label, "dy has %d elements, want %d", len(dy), s.rows*s.out)
+		return nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), s.rows*s.out)
 	}
 	n := len(x) + len(v) + len(g)
 	if o.bias {

@@ -1,14 +1,14 @@
 package ops
 
 import (
-	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"github.com/gorgonorm/norm/internal/dense"
 	"gorgonia.org/tensor"
 )
 
 // memory is where an op puts its results: into new memory on each run or, on
 // request, into the same again. New memory costs more than many kernels, to be
 // cleared and to be collected; the same memory is overwritten by the next run.
-type memory[T kernel.Float] struct {
+type memory[T dense.Float] struct {
 	reuse bool
 	kept  []T
 }
@@ -25,5 +25,5 @@ func (m *memory[T]) tensor(shape ...int) (*tensor.Dense, []T) {
 		}
 	}
 	data = data[:n:n]
-	return newTensor(shape, data), data
+	return dense.New(shape, data), data
 }

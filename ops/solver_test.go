@@ -58,7 +58,9 @@ var models = map[string]struct {
 	},
 	"weightnormlinear": {
 		[]tensor.Shape{{4, 3}, {4}, {4}},
-		func(x *G.Node, p G.Nodes) (*G.Node, error) { return ops.WeightNormLinear(x, p[0], p[1], p[2], ops.WeightNormConfig{Axis: 0}) },
+		func(x *G.Node, p G.Nodes) (*G.Node, error) {
+			return ops.WeightNormLinear(x, p[0], p[1], p[2], ops.WeightNormConfig{Axis: 0})
+		},
 		func(x *G.Node, p G.Nodes) (*G.Node, error) {
 			y := G.Must(G.Mul(x, G.Must(G.Transpose(primitiveWeight(p[0], p[1])))))
 			return G.Add(y, spread(p[2], y))

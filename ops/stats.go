@@ -5,6 +5,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gorgonorm/norm/internal/fault"
+	G "gorgonia.org/gorgonia"
 )
 
 // RunningStats are the running mean and variance of the channels of a batch
@@ -31,7 +34,7 @@ var lastStats atomic.Uint64
 // NewRunningStats returns the statistics of a number of channels. It must be
 // positive.
 func NewRunningStats(channels int) (*RunningStats, error) {
-	if err := CheckChannels("runningstats", channels); err != nil {
+	if err := fault.Channels("runningstats", channels); err != nil {
 		return nil, err
 	}
 	s := &RunningStats{id: lastStats.Add(1), mean: make([]float64, channels), variance: make([]float64, channels)}
@@ -39,49 +42,60 @@ func NewRunningStats(channels int) (*RunningStats, error) {
 	return s, nil
 }
 
-// CheckChannels checks a number of channels.
-func CheckChannels(op string, channels int) error {
-	if channels < 1 {
-		return Errorf(ErrShape, op, "%d channels, want at least 1", channels)
-	}
-	return nil
-}
-
 // Channels returns the number of channels.
 func (s *RunningStats) Channels() int { return len(s.mean) }
 
 // Values returns copies of the mean and the variance, and the number of batches
-// that moved them since the start or the last Reset or Set.
+// behind them: those that moved them, since the start, the last Reset, or on top
+// of the number that was last set.
 func (s *RunningStats) Values() (mean, variance []float64, batches int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.mean), slices.Clone(s.variance), s.batches
 }
 
-// Set replaces the statistics and the number of batches behind them. Every
-// value must be finite and no variance negative; if not, nothing changes.
+// KeepBatches as a number of batches leaves it as it is.
+const KeepBatches = -1
+
+// Set replaces the statistics and the number of batches behind them, which
+// matters to a cumulative average only. Every value must be finite and no
+// variance negative; if not, nothing changes.
+//
+// Errors: ErrShape for another number of channels, ErrOption.
 func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
 	const name = "runningstats"
 	if len(mean) != len(s.mean) || len(variance) != len(s.mean) {
-		return Errorf(ErrShape, name, "%d means and %d variances, want %d of each", len(mean), len(variance), len(s.mean))
+		return fault.New(fault.ErrShape, name, "%d means and %d variances, want %d of each", len(mean), len(variance), len(s.mean))
 	}
 	for c := range mean {
 		if math.IsNaN(mean[c]) || math.IsInf(mean[c], 0) {
-			return Errorf(ErrOption, name, "the mean of channel %d is %v, want a finite number", c, mean[c])
+			return fault.New(fault.ErrOption, name, "the mean of channel %d is %v, want a finite number", c, mean[c])
 		}
 		if !(variance[c] >= 0) || math.IsInf(variance[c], 1) {
-			return Errorf(ErrOption, name, "the variance of channel %d is %v, want a finite number of at least 0", c, variance[c])
+			return fault.New(fault.ErrOption, name, "the variance of channel %d is %v, want a finite number of at least 0", c, variance[c])
 		}
 	}
-	if batches < 0 {
-		return Errorf(ErrOption, name, "%d batches, want at least 0", batches)
+	if batches < 0 && batches != KeepBatches {
+		return fault.New(fault.ErrOption, name, "%d batches, want at least 0, or KeepBatches", batches)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	copy(s.mean, mean)
 	copy(s.variance, variance)
-	s.batches = batches
+	if batches != KeepBatches {
+		s.batches = batches
+	}
 	return nil
+}
+
+// SetTraining sets the mode of the ops in a graph that have these statistics,
+// as building a machine does for all ops.
+func (s *RunningStats) SetTraining(g *G.ExprGraph, training bool) {
+	for _, n := range g.AllNodes() {
+		if op, ok := n.Op().(interface{ running() *RunningStats }); ok && op.running() == s {
+			n.Op().(G.TrainModeOp).SetTraining(training) // never fails
+		}
+	}
 }
 
 // Reset goes back to mean 0, variance 1 and no batches.

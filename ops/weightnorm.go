@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -12,7 +14,7 @@ import (
 
 // WholeTensor as an axis stands for one norm over all elements, PyTorch's
 // dim=None.
-const WholeTensor = -1 << 31
+const WholeTensor = fault.WholeTensor
 
 // WeightNormConfig says along which axis a weight is normalized.
 type WeightNormConfig struct {
@@ -34,7 +36,7 @@ type WeightNormConfig struct {
 // each output, PyTorch's default. The axis WholeTensor gives a single norm and
 // g. g may be negative.
 //
-// Where ‖v‖ is 0 there is no direction: w is 0 there, and so are the gradients
+// Where ‖v‖ is 0, or below the normal range of float64, there is no direction: w is 0 there, and so are the gradients
 // of v and g (PyTorch gives NaN). Such a row stays as it is until v is changed.
 //
 // Shapes: v has rank 1 to 5; g is (k) with k the size of v's axis, or has the
@@ -63,20 +65,9 @@ func WeightNorm(v, g *G.Node, cfg WeightNormConfig) (*G.Node, error) {
 	return apply(name, newWeightNorm[float64](v.Dims(), g.Dims(), cfg), v, g)
 }
 
-// CheckAxis checks the axis of a weight norm.
-func CheckAxis(op string, shape tensor.Shape, axis int) error {
-	if len(shape) < 1 || len(shape) > 5 {
-		return Errorf(ErrShape, op, "v is %v, want rank 1 to 5", shape)
-	}
-	if axis != WholeTensor && (axis < 0 || axis >= len(shape)) {
-		return Errorf(ErrShape, op, "axis is %d, want 0 to %d for v %v, or WholeTensor", axis, len(shape)-1, shape)
-	}
-	return nil
-}
-
 func checkWeight(op string, v, g arg, axis int) error {
 	shape := v.node.Shape()
-	if err := CheckAxis(op, shape, axis); err != nil {
+	if err := fault.Axis(op, shape, axis); err != nil {
 		return err
 	}
 	kept := make(tensor.Shape, len(shape))
@@ -111,21 +102,21 @@ func WeightLengths(v *tensor.Dense, axis int) (*tensor.Dense, error) {
 	const name = "weightnorm"
 	switch {
 	case v == nil:
-		return nil, Errorf(ErrValue, name, "v is nil")
+		return nil, fault.New(fault.ErrValue, name, "v is nil")
 	case v.Dtype() == tensor.Float32:
 		return weightLengths[float32](name, v, axis)
 	case v.Dtype() == tensor.Float64:
 		return weightLengths[float64](name, v, axis)
 	default:
-		return nil, Errorf(ErrDtype, name, "v is %v, want float32 or float64", v.Dtype())
+		return nil, fault.New(fault.ErrDtype, name, "v is %v, want float32 or float64", v.Dtype())
 	}
 }
 
-func weightLengths[T kernel.Float](name string, v *tensor.Dense, axis int) (*tensor.Dense, error) {
-	if err := CheckAxis(name, v.Shape(), axis); err != nil {
+func weightLengths[T dense.Float](name string, v *tensor.Dense, axis int) (*tensor.Dense, error) {
+	if err := fault.Axis(name, v.Shape(), axis); err != nil {
 		return nil, err
 	}
-	data, err := elements[T](name, "v", v)
+	data, err := dense.Elements[T](name, "v", v)
 	if err != nil {
 		return nil, err
 	}
@@ -136,34 +127,11 @@ func weightLengths[T kernel.Float](name string, v *tensor.Dense, axis int) (*ten
 	for c, n := range norm {
 		g[c] = T(n)
 	}
-	return newTensor(tensor.Shape{len(g)}, g), nil
-}
-
-// CopyDense returns a row-major copy of a float32 or float64 tensor of any
-// layout.
-func CopyDense(v *tensor.Dense) (*tensor.Dense, error) {
-	switch {
-	case v == nil:
-		return nil, Errorf(ErrValue, "weightnorm", "the weight is nil")
-	case v.Dtype() == tensor.Float32:
-		return copyDense[float32](v)
-	case v.Dtype() == tensor.Float64:
-		return copyDense[float64](v)
-	default:
-		return nil, Errorf(ErrDtype, "weightnorm", "the weight is %v, want float32 or float64", v.Dtype())
-	}
-}
-
-func copyDense[T kernel.Float](v *tensor.Dense) (*tensor.Dense, error) {
-	data, err := elements[T]("weightnorm", "the weight", v)
-	if err != nil {
-		return nil, err
-	}
-	return newTensor(v.Shape(), slices.Clone(data)), nil
+	return dense.New(tensor.Shape{len(g)}, g), nil
 }
 
 // weightNormOp is the forward op, of (v, g).
-type weightNormOp[T kernel.Float] struct {
+type weightNormOp[T dense.Float] struct {
 	base
 	weightNorm
 	mem memory[T]
@@ -175,7 +143,7 @@ type weightNorm struct {
 	cfg         WeightNormConfig
 }
 
-func newWeightNorm[T kernel.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
+func newWeightNorm[T dense.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
 	w := weightNorm{rank, rankG, cfg}
 	return &weightNormOp[T]{base{w.describe("norm.WeightNorm"), 2}, w, memory[T]{reuse: cfg.Reuse}}
 }
@@ -193,18 +161,18 @@ func (c WeightNormConfig) String() string {
 
 // weightInputs checks the inputs of an op of which v is number at and g the
 // next, and returns them with the view of v.
-func weightInputs[T kernel.Float](op string, vs []G.Value, arity, at, rank, axis int) ([][]T, kernel.View, error) {
+func weightInputs[T dense.Float](op string, vs []G.Value, arity, at, rank, axis int) ([][]T, kernel.View, error) {
 	in, err := inputs[T](op, vs, make([]int, arity)...)
 	if err != nil {
 		return nil, kernel.View{}, err
 	}
 	shape := vs[at].Shape()
 	if len(shape) != rank {
-		return nil, kernel.View{}, Errorf(ErrValue, op, "v is %v, want rank %d", shape, rank)
+		return nil, kernel.View{}, fault.New(fault.ErrValue, op, "v is %v, want rank %d", shape, rank)
 	}
 	view := weightView(shape, axis)
 	if n := len(in[at+1]); n != view.Channels {
-		return nil, kernel.View{}, Errorf(ErrValue, op, "g has %d elements, want %d", n, view.Channels)
+		return nil, kernel.View{}, fault.New(fault.ErrValue, op, "g has %d elements, want %d", n, view.Channels)
 	}
 	return in, view, nil
 }
@@ -230,7 +198,7 @@ func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 }
 
 // DiffWRT is true for both inputs.
-func (o *weightNormOp[T]) DiffWRT(inputs int) []bool { return all(inputs) }
+func (o *weightNormOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 // SymDiff returns the gradients of v and g.
 func (o *weightNormOp[T]) SymDiff(in G.Nodes, _, dw *G.Node) (G.Nodes, error) {
@@ -248,13 +216,13 @@ func (o *weightNormOp[T]) gradient() gradient {
 }
 
 // weightNormGradOp is the gradient, of (v, g, dw), packed as [dv | dg].
-type weightNormGradOp[T kernel.Float] struct {
+type weightNormGradOp[T dense.Float] struct {
 	firstOrder
 	weightNorm
 	mem memory[T]
 }
 
-func newWeightNormGrad[T kernel.Float](w weightNorm) *weightNormGradOp[T] {
+func newWeightNormGrad[T dense.Float](w weightNorm) *weightNormGradOp[T] {
 	return &weightNormGradOp[T]{firstOrder{base{w.describe("norm.WeightNormGrad"), 3}}, w, memory[T]{reuse: w.cfg.Reuse}}
 }
 
@@ -268,7 +236,7 @@ func (o *weightNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error)
 		return nil, err
 	}
 	if len(v) != o.rank {
-		return nil, Errorf(ErrShape, o.label, "v is %v, want rank %d", v, o.rank)
+		return nil, fault.New(fault.ErrShape, o.label, "v is %v, want rank %d", v, o.rank)
 	}
 	return tensor.Shape{v.TotalSize() + weightView(v, o.cfg.Axis).Channels}, nil
 }
@@ -282,7 +250,7 @@ func (o *weightNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	v, g, dw := in[0], in[1], in[2]
 	if len(dw) != len(v) {
-		return nil, Errorf(ErrValue, o.label, "dw has %d elements, want %d", len(dw), len(v))
+		return nil, fault.New(fault.ErrValue, o.label, "dw has %d elements, want %d", len(dw), len(v))
 	}
 	out, packed := o.mem.tensor(len(v) + len(g))
 	kernel.WeightNormBwd(packed[:len(v)], packed[len(v):], v, g, dw, view)

@@ -21,24 +21,6 @@ type Tensor struct {
 	F64   []float64
 }
 
-// F32 returns the values as float32.
-func (t Tensor) F32() []float32 {
-	r := make([]float32, len(t.F64))
-	for i, v := range t.F64 {
-		r[i] = float32(v)
-	}
-	return r
-}
-
-// Ints returns the values as ints.
-func (t Tensor) Ints() []int {
-	r := make([]int, len(t.F64))
-	for i, v := range t.F64 {
-		r[i] = int(v)
-	}
-	return r
-}
-
 // Case is one golden case.
 type Case struct {
 	Name, Op string
@@ -262,40 +244,6 @@ func (c *Case) Ints(attr string) []int {
 		}
 	}
 	return r
-}
-
-// Err is the result of a comparison.
-type Err struct {
-	Abs   float64 // largest absolute difference among pairs of finite values
-	Rel   float64 // Abs divided by the largest finite magnitude wanted, if not 0
-	At    int     // where Abs is, -1 where nothing differs
-	Class int     // pairs of which one is NaN, or one infinite, and the other not the same
-}
-
-// MaxErr compares got with want. Two NaNs are equal, and so are two infinities
-// of one sign; any other pair that is not finite counts in Class.
-func MaxErr(got, want []float64) (Err, error) {
-	e := Err{At: -1}
-	if len(got) != len(want) {
-		return e, fmt.Errorf("%d values, want %d", len(got), len(want))
-	}
-	scale := 0.0
-	for i, w := range want {
-		if !finite(w) || !finite(got[i]) {
-			if !same(got[i], w) {
-				e.Class++
-			}
-			continue
-		}
-		scale = math.Max(scale, math.Abs(w))
-		if d := math.Abs(got[i] - w); d > e.Abs {
-			e.Abs, e.At = d, i
-		}
-	}
-	if scale > 0 {
-		e.Rel = e.Abs / scale
-	}
-	return e, nil
 }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

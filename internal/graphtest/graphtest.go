@@ -4,8 +4,8 @@ package graphtest
 
 import (
 	"fmt"
-	"slices"
 
+	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -108,40 +108,23 @@ func result(values []G.Value) (r Result, err error) {
 
 // Floats returns the elements of a tensor of any layout in row-major order, as
 // float64.
-func Floats(d *tensor.Dense) []float64 {
-	var out []float64
-	strides := d.Strides()
-	if len(strides) != d.Dims() {
-		// Column-major vectors have one stride, or none if they have one element.
-		strides = slices.Repeat([]int{1}, d.Dims())
-	}
-	for _, at := range offsets(d.Shape(), strides) {
-		switch data := d.Data().(type) {
-		case []float32:
-			out = append(out, float64(data[at]))
-		case []float64:
-			out = append(out, data[at])
-		case float32:
-			out = append(out, float64(data))
-		case float64:
-			out = append(out, data)
+func Floats(d *tensor.Dense) (out []float64) {
+	dense.Each(d, func(at, count, stride int) {
+		for range count {
+			switch data := d.Data().(type) {
+			case []float32:
+				out = append(out, float64(data[at]))
+			case []float64:
+				out = append(out, data[at])
+			case float32:
+				out = append(out, float64(data))
+			case float64:
+				out = append(out, data)
+			}
+			at += stride
 		}
-	}
+	})
 	return out
-}
-
-func offsets(shape, strides []int) []int {
-	if len(shape) == 0 {
-		return []int{0}
-	}
-	var all []int
-	rest := offsets(shape[1:], strides[1:])
-	for i := range shape[0] {
-		for _, at := range rest {
-			all = append(all, i*strides[0]+at)
-		}
-	}
-	return all
 }
 
 // Dense returns a tensor of a dtype with the given elements.

@@ -106,7 +106,7 @@ func calls[T Float](v View, affine bool) []call[T] {
 		scaleColumnsCall[T](v, affine), columnSumsCall[T](v),
 	}
 	if affine {
-		cs = append(cs, addToRowsCall[T](v))
+		cs = append(cs, shiftColumnsCall[T](v))
 	}
 	return cs
 }
@@ -233,12 +233,12 @@ func columnSumsCall[T Float](v View) call[T] {
 	}}
 }
 
-func addToRowsCall[T Float](v View) call[T] {
+func shiftColumnsCall[T Float](v View) call[T] {
 	cols := v.Channels * v.Inner
 	x, b, y := input[T](v.Len()), input[T](cols), blank[T](v.Len())
-	return call[T]{name: "AddToRows", in: []fence[T]{x, b}, out: []fence[T]{y}, run: func() {
+	return call[T]{name: "ScaleColumns, shift only", in: []fence[T]{x, b}, out: []fence[T]{y}, run: func() {
 		copy(y.data(), x.data())
-		AddToRows(y.data(), v.Outer, cols, b.data())
+		ScaleColumns(y.data(), y.data(), v.Outer, cols, nil, b.data())
 	}}
 }
 

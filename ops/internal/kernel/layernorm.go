@@ -34,10 +34,15 @@ func (p Rows) spread(m moments) (r, c float64) {
 }
 
 // rowsPerTask is how many rows go to one task: enough to be worth it, and few
-// enough tasks that their partial sums of dγ and dβ stay small.
+// enough tasks that their partial sums of dγ and dβ, two float64 a column, stay
+// small beside the data.
 func (p Rows) rowsPerTask() int {
-	return max(ceilDiv(taskLen, p.Cols), ceilDiv(p.Rows, 4*minTasks))
+	most := max(4, min(4*minTasks, partialCols/p.Cols)) // tasks
+	return max(ceilDiv(taskLen, p.Cols), ceilDiv(p.Rows, most))
 }
+
+// partialCols bounds the columns of all partial sums together, 16 MiB.
+const partialCols = 1 << 20
 
 func (p Rows) tasks() int { return ceilDiv(p.Rows, p.rowsPerTask()) }
 
@@ -86,6 +91,10 @@ func layerNormRow[T Float](y, x, gamma, beta []T, p Rows) {
 //
 // with the terms of Rows.spread. dgamma and dbeta may be nil.
 func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
+	if gamma == nil && dbeta == nil {
+		split(p.tasks(), len(x), plainNormBwd[T]{dx, x, dy, p})
+		return
+	}
 	tasks := p.tasks()
 	part := Borrow[float64](2 * tasks * p.Cols)
 	defer part.Release()
@@ -116,5 +125,24 @@ func (a *layerNormBwd[T]) run(first, last int) {
 			s, q := affineGradSums(dgamma, dbeta, x, a.gamma, dy, m.hi, m.lo, rstd)
 			affineGrad(a.dx[from:to], x, a.gamma, dy, m.hi, m.lo, rstd, s/m.n, q*c)
 		}
+	}
+}
+
+// plainNormBwd is LayerNormBwd without gamma and beta.
+type plainNormBwd[T Float] struct {
+	dx, x, dy []T
+	p         Rows
+}
+
+func (a *plainNormBwd[T]) run(first, last int) {
+	r0, _ := a.p.task(first)
+	_, r1 := a.p.task(last - 1)
+	for r := r0; r < r1; r++ {
+		from, to := a.p.row(r)
+		x, dy := a.x[from:to], a.dy[from:to]
+		m := runMoments(x)
+		rstd, c := a.p.spread(m)
+		s, q := normGradSums(x, dy, m.hi, m.lo)
+		normGrad(a.dx[from:to], x, dy, m.hi, m.lo, rstd, s/m.n, q*rstd*c*rstd)
 	}
 }

@@ -48,10 +48,10 @@ func wantScaled[T Float](x []T, cols int, scale []float64, shift []T) []value {
 	return want
 }
 
-func TestAddToRows(t *testing.T) { both(t, addToRows[float32], addToRows[float64]) }
+func TestShiftColumns(t *testing.T) { both(t, shiftColumns[float32], shiftColumns[float64]) }
 
 // The sum of two elements is rounded once: no tolerance beyond that.
-func addToRows[T Float](t *testing.T) {
+func shiftColumns[T Float](t *testing.T) {
 	for _, m := range matrices() {
 		rows, cols := m[0], m[1]
 		d := newData[T]()
@@ -61,10 +61,10 @@ func addToRows[T Float](t *testing.T) {
 			want[i].want = exactSum(float64(v), float64(b[i%cols]))
 		}
 		y := append([]T(nil), x...)
-		AddToRows(y, rows, cols, b)
+		ScaleColumns(y, y, rows, cols, nil, b)
 		compare(t, label("", m), y, want, 0)
 		y = append(y[:0], x...)
-		AddToRows(y, rows, cols, nil)
+		ScaleColumns(y, y, rows, cols, nil, nil)
 		require.True(t, sameBits(x, y), "nil adds nothing")
 	}
 }

@@ -2,17 +2,21 @@ package kernel
 
 import "math"
 
-// Norms sets norm[c] = √Σv² over the elements of channel c.
+// Norms sets norm[c] = √Σv² over the elements of channel c, and 0 where that is
+// below the normal range of float64.
 func Norms[T Float](v []T, view View, norm []float64) {
 	channelDots(norm, v, v, view)
 	for c, s := range norm {
 		if safeSquares(s) {
 			norm[c] = math.Sqrt(s)
-		} else {
-			norm[c] = scaledNorm(v, view, c)
+		} else if norm[c] = scaledNorm(v, view, c); norm[c] < smallestNorm {
+			norm[c] = 0
 		}
 	}
 }
+
+// smallestNorm is the smallest that can be divided by: g/‖v‖ overflows below.
+const smallestNorm = 0x1p-1022
 
 // safeSquares says whether a sum of squares has its digits: none of the terms
 // that matter overflowed or fell below the normal range.

@@ -1,0 +1,132 @@
+// Package dense reads and makes dense tensors of any layout. It goes by shape
+// and strides: the flags of a tensor do not always tell its layout.
+package dense
+
+import (
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/fault"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Float is the type of the elements.
+type Float interface{ float32 | float64 }
+
+// Dtype returns the dtype of T.
+func Dtype[T Float]() tensor.Dtype {
+	if _, ok := any(T(0)).(float32); ok {
+		return tensor.Float32
+	}
+	return tensor.Float64
+}
+
+// New returns a row-major tensor of the shape over data.
+func New[T Float](shape tensor.Shape, data []T) *tensor.Dense {
+	return tensor.New(tensor.WithShape(shape.Clone()...), tensor.WithBacking(data))
+}
+
+// Check checks that a value is a dense tensor of T, of rank 1 or more and
+// without mask. op and name are for the error.
+func Check[T Float](op, name string, v G.Value) (*tensor.Dense, error) {
+	d, ok := v.(*tensor.Dense)
+	switch {
+	case v == nil || ok && d == nil:
+		return nil, fault.New(fault.ErrValue, op, "%s has no value", name)
+	case !ok:
+		return nil, fault.New(fault.ErrValue, op, "%s holds %T, want a dense tensor", name, v)
+	case d.Dtype() != Dtype[T]():
+		return nil, fault.New(fault.ErrValue, op, "%s holds %v, want %v", name, d.Dtype(), Dtype[T]())
+	case d.IsMasked():
+		return nil, fault.New(fault.ErrValue, op, "%s is masked, want a tensor without mask", name)
+	case len(d.Shape()) == 0:
+		return nil, fault.New(fault.ErrValue, op, "%s is a scalar, want a tensor", name)
+	}
+	return d, nil
+}
+
+// Elements returns the elements of a value in row-major order: its own memory
+// where that is how they lie, a copy where not.
+func Elements[T Float](op, name string, v G.Value) ([]T, error) {
+	d, err := Check[T](op, name, v)
+	if err != nil {
+		return nil, err
+	}
+	data, n := d.Data().([]T), d.Shape().TotalSize()
+	if RowMajor(d) {
+		return data[:n:n], nil
+	}
+	out := make([]T, 0, n)
+	Each(d, func(at, count, stride int) {
+		for range count {
+			out = append(out, data[at])
+			at += stride
+		}
+	})
+	return out, nil
+}
+
+// Copy returns a row-major copy of a value of any layout.
+func Copy[T Float](op, name string, v G.Value) (*tensor.Dense, error) {
+	e, err := Elements[T](op, name, v)
+	if err != nil {
+		return nil, err
+	}
+	return New(v.Shape(), slices.Clone(e)), nil
+}
+
+// strides returns a stride for each axis. Column-major tensors of one element
+// have no strides, and those of shape (n, 1) or (1, n) have one.
+func strides(d *tensor.Dense) []int {
+	s := d.Strides()
+	switch {
+	case len(s) == d.Dims():
+		return s
+	case len(s) > 0:
+		return slices.Repeat(s[:1], d.Dims())
+	default:
+		return slices.Repeat([]int{1}, d.Dims())
+	}
+}
+
+// RowMajor says whether the elements of a tensor lie in row-major order without
+// gaps. The stride of an axis of size 1 is never used.
+func RowMajor(d *tensor.Dense) bool {
+	shape, s := d.Shape(), strides(d)
+	want := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		if shape[i] != 1 && s[i] != want {
+			return false
+		}
+		want *= shape[i]
+	}
+	return true
+}
+
+// Each calls f for each line along the last axis, in row-major order, with the
+// offset of its first element, their number and the stride between them.
+func Each(d *tensor.Dense, f func(at, count, stride int)) {
+	shape, s := d.Shape(), strides(d)
+	last := len(shape) - 1
+	if last < 0 {
+		f(0, 1, 1)
+		return
+	}
+	index := make([]int, last)
+	for at := 0; ; {
+		f(at, shape[last], s[last])
+		axis := last - 1
+		for ; axis >= 0; axis-- { // the next line, as an odometer counts
+			index[axis]++
+			at += s[axis]
+			if index[axis] < shape[axis] {
+				break
+			}
+			at -= index[axis] * s[axis]
+			index[axis] = 0
+		}
+		if axis < 0 {
+			return
+		}
+	}
+}

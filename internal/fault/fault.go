@@ -1,0 +1,66 @@
+// Package fault has the kinds of errors of this module and how they read.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// The kinds of errors. The errors themselves say what was given and what is
+// wanted.
+var (
+	ErrShape       = errors.New("shape does not fit")
+	ErrDtype       = errors.New("dtype does not fit")
+	ErrOption      = errors.New("option out of range")
+	ErrGraph       = errors.New("node or graph does not fit")
+	ErrName        = errors.New("name is taken")
+	ErrBatch       = errors.New("batch has one value per channel")
+	ErrSecondOrder = errors.New("no second derivative")
+	ErrValue       = errors.New("value does not fit")
+)
+
+// fault says what is wrong in words and unwraps to its kind.
+type fault struct {
+	kind error
+	text string
+}
+
+func (e *fault) Error() string { return e.text }
+func (e *fault) Unwrap() error { return e.kind }
+
+// New returns an error of the given kind that reads
+// "norm: layernorm: x is (4, 7), want (..., 8)" for op "layernorm".
+func New(kind error, op, format string, args ...any) error {
+	op = strings.TrimPrefix(op, "norm.") // the label of an op
+	return &fault{kind, fmt.Sprintf("norm: %s: %s", op, fmt.Sprintf(format, args...))}
+}
+
+// noSecondOrder is the text of every ErrSecondOrder.
+const noSecondOrder = "a second derivative is not implemented"
+
+// NewSecondOrder returns the error of an op that has no derivative.
+func NewSecondOrder(op string) error { return New(ErrSecondOrder, op, noSecondOrder) }
+
+// Is is errors.Is for errors that come out of a machine's RunAll or of G.Grad:
+// Gorgonia wraps them in types that errors.Is does not see through.
+func Is(err, kind error) bool {
+	// G.Grad shows no more of its cause than the text.
+	var symbolic G.SymDiffError
+	if kind == ErrSecondOrder && errors.As(err, &symbolic) && strings.Contains(symbolic.Error(), noSecondOrder) {
+		return true
+	}
+	for err != nil {
+		if errors.Is(err, kind) {
+			return true
+		}
+		var machine interface{ Err() error }
+		if !errors.As(err, &machine) {
+			return false
+		}
+		err = machine.Err()
+	}
+	return false
+}
