@@ -42,7 +42,7 @@ func newResult(c benchCase, system string, threads int, pass string, s samples) 
 		Median: round(median, 3), P10: round(s.quantile(0.1), 3), P90: round(s.quantile(0.9), 3), Min: round(s.us[0], 3),
 		N: len(s.us), Inner: s.inner,
 		Bytes: c.bytes(pass), GBps: round(float64(c.bytes(pass))/median*1e-3, 2),
-		Flops: c.flops(pass), GFLOPS: round(float64(c.flops(pass))/median*1e-3, 1),
+		Flops: c.flops(pass), GFLOPS: round(float64(c.flops(pass))/median*1e-3, 3),
 	}
 	if pass == step {
 		r.Steps = round(1e6/median, 1)

@@ -93,6 +93,9 @@ func (r rounds) run(s settings, log io.Writer) error {
 	if r.out == "" {
 		return errors.New("-rounds needs -out")
 	}
+	if len(s.filters) > 1 {
+		return errors.New("-rounds takes one filter")
+	}
 	all, err := r.all(s)
 	if err != nil {
 		return err

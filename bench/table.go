@@ -137,6 +137,9 @@ func (f *figures) bestPeer(c cell) (best float64, which string) {
 				continue
 			}
 			best, which = us, s
+			if variant, ok := strings.CutPrefix(l.Name, c.name+"_"); ok {
+				which += " " + variant
+			}
 			if l.Pass == c.pass+"_raw" {
 				which += " raw"
 			}

@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gorgonorm/norm/internal/golden"
@@ -105,6 +106,9 @@ func TestLayerNormMatchesGolden(t *testing.T) {
 func TestBatchNormMatchesGolden(t *testing.T) {
 	eachCase(t, "BatchNorm", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
 		if c.Error != "" {
+			if raceDetector && strings.HasSuffix(t.Name(), "/lisp") {
+				t.Skip("Gorgonia's LispMachine has a race of its own where an op fails")
+			}
 			_, err := m(func(n G.Nodes) (*G.Node, error) {
 				s, err := ops.NewRunningStats(n[0].Shape()[1])
 				require.NoError(t, err)
