@@ -1,9 +1,9 @@
 # The commands of the project. CI (.ci/run) runs ci.
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.6.1
-MODULES     = . ./examples
+MODULES     = . ./bench ./examples
 
-.PHONY: test race lint vet fmt staticcheck paths portable example generate bench ci
+.PHONY: test race lint vet fmt staticcheck paths portable example generate bench peers ci
 
 test: ## what the README says
 	go test ./...
@@ -38,8 +38,12 @@ example: ## trains an MLP on MNIST and writes learning curves to out/
 generate: ## the assembly and what chooses it
 	go generate ./...
 
-bench:
+bench: ## each kernel by itself; go run ./bench times whole ops and steps
 	go test -run '^$$' -bench . -benchmem ./ops/internal/kernel/
+
+peers: ## PyTorch, where it is installed, and ours in turns: three rounds and a table
+	bench/run.sh 3 out/bench.jsonl
+	go run ./bench -table out/bench.jsonl
 
 ci:
 	.ci/run

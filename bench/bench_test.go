@@ -1,0 +1,228 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gorgonia.org/tensor"
+)
+
+// smallest are the cases at shapes that take no time.
+var smallest = map[string][]int{
+	"layernorm":         {3, 2, 7},
+	"batchnorm1d_train": {5, 4}, "batchnorm1d_eval": {5, 4},
+	"batchnorm2d_train": {3, 4, 2, 5}, "batchnorm2d_eval": {3, 4, 2, 5},
+	"weight_norm":       {4, 6},
+	"weightnorm_linear": {5, 6, 4}, "linear": {5, 6, 4},
+	"mlp_small": {9, 8, 12, 5}, "mlp_small_layernorm": {9, 8, 12, 5}, "mlp_small_nonorm": {9, 8, 12, 5},
+	"mlp_big": {9, 8, 12, 11, 5}, "mlp_big_layernorm": {9, 8, 12, 11, 5}, "mlp_big_nonorm": {9, 8, 12, 11, 5},
+}
+
+// eachSmall runs f for every case, system and pass.
+func eachSmall(t *testing.T, f func(t *testing.T, c benchCase, s system, pass string)) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		for _, row := range shapes {
+			for _, name := range row.names {
+				c := benchCase{name, smallest[name], dt}
+				for _, s := range systems {
+					for _, p := range c.passes(s) {
+						t.Run(s.name+"/"+c.key(p), func(t *testing.T) { f(t, c, s, p) })
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestEveryCaseIsTimed(t *testing.T) {
+	eachSmall(t, func(t *testing.T, c benchCase, s system, pass string) {
+		var d *data
+		if !c.isModel() {
+			d = newData(c, s)
+		}
+		r, err := measure(c, s, pass, d, 1, 0)
+		require.NoError(t, err)
+		line, err := json.Marshal(r)
+		require.NoError(t, err)
+		keys := map[string]any{}
+		require.NoError(t, json.Unmarshal(line, &keys))
+		want := []string{"system", "name", "shape", "dtype", "threads", "pass", "median_us", "p10", "p90", "min_us", "n",
+			"inner", "bytes_moved_min", "GBps", "allocs_per_step", "alloc_bytes_per_step"}
+		if c.isLinear() || c.isModel() {
+			want = append(want, "flops", "GFLOPS")
+		}
+		if c.isModel() {
+			want = append(want, "steps_per_s")
+		}
+		for _, k := range want {
+			require.Contains(t, keys, k)
+		}
+		require.Len(t, keys, len(want))
+		require.Positive(t, r.Median)
+		require.GreaterOrEqual(t, r.N, minSamples)
+	})
+}
+
+// What is wrong is not timed: with another number in an argument than the op had,
+// the check fails.
+func TestChecksFail(t *testing.T) {
+	eachSmall(t, func(t *testing.T, c benchCase, s system, pass string) {
+		if c.isModel() {
+			return
+		}
+		all := newData(c, s)
+		for i := range append(all.args, all.dy) {
+			if i == len(all.args) && pass == fwd || i == len(all.args)-1 && len(all.args) > 2 && pass == bwd {
+				continue // dy has no part in the result, nor has the shift in a gradient
+			}
+			d := newData(c, s)
+			p, err := newProgram(c, s, pass, d)
+			require.NoError(t, err)
+			require.NoError(t, p.run())
+			require.NoError(t, p.check())
+			v := d.dy
+			if i < len(d.args) {
+				v = d.args[i]
+			}
+			add1(v, 0)
+			require.Error(t, p.check(), "argument %d", i)
+			p.close()
+		}
+	})
+}
+
+func add1(v *tensor.Dense, at int) {
+	switch d := v.Data().(type) {
+	case []float32:
+		d[at]++
+	case []float64:
+		d[at]++
+	}
+}
+
+func TestAmounts(t *testing.T) {
+	linear := benchCase{"linear", []int{2, 3, 5}, tensor.Float32}
+	require.EqualValues(t, 4*(6+15+10), linear.bytes(fwd))
+	require.EqualValues(t, 4*2*(6+15+10), linear.bytes(fwdbwd))
+	require.EqualValues(t, 4*(2*6+2*15+10), linear.bytes(bwd))
+	require.EqualValues(t, 3*60, linear.flops(fwdbwd))
+	norm := benchCase{"layernorm", []int{2, 3}, tensor.Float64}
+	require.EqualValues(t, 8*5*6, norm.bytes(fwdbwd))
+	require.Zero(t, norm.flops(fwd))
+	// Weights, biases, and scale and shift of the hidden layer.
+	model := benchCase{"mlp_small", []int{64, 100, 200, 10}, tensor.Float32}
+	require.EqualValues(t, 7*4*(100*200+200+2*200+200*10+10), model.bytes(step))
+	require.EqualValues(t, 6*64*(100*200+200*10), model.flops(step))
+	model.name = "mlp_small_nonorm"
+	require.EqualValues(t, 7*4*(100*200+200+200*10+10), model.bytes(step))
+}
+
+func output(t *testing.T, args ...string) string {
+	var out, log bytes.Buffer
+	require.NoError(t, run(args, &out, &log), log.String())
+	return out.String()
+}
+
+func TestList(t *testing.T) {
+	want, err := os.ReadFile(filepath.Join("testdata", "list.txt"))
+	require.NoError(t, err)
+	require.Equal(t, string(want), output(t, "-list", "-dtype", "float32"))
+	require.Equal(t, strings.ReplaceAll(string(want), "float32", "float64"), output(t, "-list", "-dtype", "float64"))
+	require.Equal(t, "layernorm 32x64 float32 fwd\nlayernorm 32x64 float32 fwdbwd\n",
+		output(t, "-list", "-system", "norm", "-filter", "^layernorm", "-filter", "32x64 float32"))
+}
+
+// The cases of the peers' program are ours, but for other ways to do the same.
+func TestListOfThePeers(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no Python here")
+	}
+	out, err := exec.Command(python, filepath.Join("peers", "torch_norm.py"), "--list").Output()
+	require.NoError(t, err)
+	ours := output(t, "-list")
+	for _, key := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		name, rest, _ := strings.Cut(key, " ")
+		require.Contains(t, ours, common(name)+" "+commonPass(rest)+"\n")
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{"-system", "torch"}, {"-threads", "0"}, {"-threads", "x"}, {"-dtype", "int"}, {"-filter", "("}, {"file"},
+		{"-table"}, {"-rounds", "1"}, {"-peer", "x"},
+	} {
+		var out, log bytes.Buffer
+		require.Error(t, run(args, &out, &log), "%v", args)
+	}
+}
+
+// clock is a time that passes only while something runs.
+type clock struct{ now time.Duration }
+
+func (c *clock) sampler(minTime time.Duration) sampler {
+	return sampler{minTime, func() time.Duration { return c.now }}
+}
+
+func (c *clock) takes(d time.Duration) func() error {
+	return func() error { c.now += d; return nil }
+}
+
+func TestSample(t *testing.T) {
+	for _, row := range []struct {
+		call, minTime time.Duration
+		inner, n      int
+	}{
+		{time.Microsecond, time.Millisecond, 81, 13},
+		{10 * time.Nanosecond, 0, 401, 11}, // as if it took 200 ns
+		{40 * time.Microsecond, 0, 3, 11},
+		{41 * time.Microsecond, 0, 1, 11},
+		{time.Millisecond, 20 * time.Millisecond, 1, 20},
+		{time.Second, time.Millisecond, 1, 11},
+		{2 * time.Second, time.Millisecond, 1, 3},
+		{time.Microsecond, time.Hour, 81, 3000},
+	} {
+		var c clock
+		s, err := c.sampler(row.minTime).sample(c.takes(row.call))
+		require.NoError(t, err)
+		require.Equal(t, row.inner, s.inner, "%v", row)
+		require.Len(t, s.us, row.n, "%v", row)
+		require.InDelta(t, row.call.Seconds()*1e6, s.quantile(0.5), 1e-9, "%v", row)
+	}
+}
+
+func TestSampleSorts(t *testing.T) {
+	var c clock
+	calls := 0
+	s, err := c.sampler(0).sample(func() error {
+		calls++
+		return c.takes(time.Duration(1000-calls) * time.Microsecond)()
+	})
+	require.NoError(t, err)
+	require.IsIncreasing(t, s.us)
+	require.Equal(t, s.us[5], s.quantile(0.5))
+	require.Equal(t, s.us[0], s.quantile(0))
+	require.Equal(t, s.us[10], s.quantile(1))
+}
+
+func TestSampleStopsAtAnError(t *testing.T) {
+	for at := range 20 {
+		var c clock
+		bad, calls := errors.New("bad"), 0
+		_, err := c.sampler(0).sample(func() error {
+			if calls++; calls > at {
+				return bad
+			}
+			return c.takes(time.Millisecond)()
+		})
+		require.ErrorIs(t, err, bad)
+	}
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Runs our systems and the peers in turns, and adds what they print to a file:
+#
+#   bench/run.sh ROUNDS OUT.jsonl [FILTER] [flags of ./bench...]
+#
+# FILTER is a regular expression on 'name shape dtype pass'. The peers are those
+# that are installed: PyTorch (Debian's python3-torch) in all set-ups of
+# peers/torch_norm.py, oneDNN (g++, libdnnl-dev). GOFLAGS=-tags=openblas gives
+# our systems OpenBLAS, and OPENBLAS_CORETYPE=SkylakeX its AVX-512 kernels where
+# it does not know the processor. Some time-saving flags:
+#
+#   -system norm-raw  -dtype float32  -threads 1  -min-time 0.1
+#
+# For a claim take three rounds or more on a machine with nothing else to do.
+# Read the result with: go run ./bench -table OUT.jsonl
+set -euo pipefail
+if [ $# -lt 2 ]; then
+	sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
+	exit 2
+fi
+rounds=$1 out=$(realpath -m "$2") filter=${3:-}
+shift $(($# < 3 ? $# : 3))
+
+cd "$(dirname "$0")/.."
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+go build -o "$tmp/bench" ./bench
+args=()
+
+# Debian's packages are for its own Python, which need not be the first.
+for python in /usr/bin/python3 python3; do
+	if "$python" -c 'import torch' 2>/dev/null; then
+		for config in default warm tuned tuned-omp; do
+			if [ $config = tuned-omp ] && [ ! -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ]; then continue; fi
+			args+=(-peer "torch-$config=$python bench/peers/torch_norm.py --config $config --threads {threads} --dtype {dtype} --min-time {min_time} --filter={group} --filter={filter}")
+		done
+		break
+	fi
+done
+if [ ${#args[@]} = 0 ]; then echo "no PyTorch here" >&2; fi
+
+if g++ -O2 -march=native -fopenmp -o "$tmp/dnnl_norm" "bench/peers/dnnl_norm.cpp" -ldnnl 2>"$tmp/log"; then
+	args+=(-peer "onednn=$tmp/dnnl_norm -t {min_time} -f {group} -f {dtype} -f {filter}")
+else
+	echo "no oneDNN here (or no g++)" >&2
+fi
+
+"$tmp/bench" -rounds "$rounds" -out "$out" ${filter:+-filter "$filter"} "${args[@]}" "$@"
