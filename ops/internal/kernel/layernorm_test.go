@@ -94,13 +94,13 @@ func TestLayerNormConditions(t *testing.T) {
 func layerNormConditions[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, c := range conditions {
-		for _, n := range []int{2, 3, 64, 129, 1000, 4096, 5000, 9000} {
+		for _, n := range []int{2, 3, 64, 129, 192, 256, 1000, 1024, 4096, 5000, 9000} {
 			for _, eps := range []float64{0, 1e-12, 1e-5, 1} {
 				for _, unbiased := range []bool{false, true} {
 					if eps == 0 && n == 2 {
 						continue // two float32 at ratio 10⁶ can be equal
 					}
-					p := Rows{2, n, eps, unbiased}
+					p := Rows{5, n, eps, unbiased} // four together and one alone
 					newLayerNormCase[T](p, c).check(t, label("", c, p))
 				}
 			}
@@ -164,12 +164,12 @@ func layerNormConstantRow[T Float](t *testing.T) {
 				if n == 1 && unbiased {
 					continue
 				}
-				p := Rows{2, n, 1e-5, unbiased}
+				p := Rows{5, n, 1e-5, unbiased}
 				c := newLayerNormCase[T](p, condition{scale: 1})
 				for i := range c.x[:n] {
 					c.x[i] = T(v)
 				}
-				y := make([]T, 2*n)
+				y := make([]T, 5*n)
 				LayerNormFwd(y, c.x, c.gamma, c.beta, p)
 				require.Equal(t, c.beta, y[:n], label("", v, n))
 				c.check(t, label("constant", v, n, unbiased))

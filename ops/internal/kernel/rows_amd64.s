@@ -575,6 +575,17 @@ centred3Done:
 	VBROADCASTSD X3, Y3
 	VMULPD       Y3, Y4, Y3
 	VSUBPD       Y2, Y3, Y3
+	MOVQ         $0x39b0000000000000, R9
+	VMOVQ        R9, X5
+	VBROADCASTSD X5, Y5
+	VXORPD       X6, X6, X6
+	VCVTSI2SDQ   SI, X6, X6
+	VBROADCASTSD X6, Y6
+	VMULPD       Y5, Y6, Y5
+	VSUBPD       Y5, Y4, Y5
+	VMINPD       Y5, Y3, Y3
+	VSUBPD       Y4, Y4, Y5
+	VADDPD       Y5, Y3, Y3
 	VXORPD       Y5, Y5, Y5
 	VCMPPD       $0x0d, Y5, Y3, Y3
 	VMOVMSKPD    Y3, R9
@@ -1729,6 +1740,17 @@ centred3Done:
 	VBROADCASTSD  X4, Y4
 	VMULPD        Y4, Y3, Y4
 	VSUBPD        Y2, Y4, Y4
+	MOVQ          $0x39b0000000000000, R9
+	VMOVQ         R9, X5
+	VBROADCASTSD  X5, Y5
+	VXORPD        X6, X6, X6
+	VCVTSI2SDQ    SI, X6, X6
+	VBROADCASTSD  X6, Y6
+	VMULPD        Y5, Y6, Y5
+	VSUBPD        Y5, Y3, Y5
+	VMINPD        Y5, Y4, Y4
+	VSUBPD        Y3, Y3, Y5
+	VADDPD        Y5, Y4, Y4
 	VXORPD        Y5, Y5, Y5
 	VCMPPD        $0x0d, Y5, Y4, K1
 	KMOVW         K1, R9

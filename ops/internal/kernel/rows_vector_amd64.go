@@ -13,20 +13,40 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows) bool {
 	}
 	_, _, _ = y[len(x)-1], gamma[p.Cols-1], beta[p.Cols-1]
 	for rows := len(x) / p.Cols; rows > 0; {
-		// What float32 arithmetic is too coarse for is done four by four.
-		done := layerNormRowsSingle(y, x, gamma, beta, rows&^3, p)
-		layerNormRowsDouble(y[done*p.Cols:], x[done*p.Cols:], gamma, beta, min(4, rows-done), p)
-		done = min(done+4, rows)
+		// The four rows that float32 arithmetic is too coarse for, if it applies.
+		done, coarse := 0, rows
+		if singleApplies[T](p) {
+			done = layerNormRowsSingle(y, x, gamma, beta, rows&^3, p)
+			coarse = min(4, rows-done)
+		}
+		layerNormRowsDouble(y[done*p.Cols:], x[done*p.Cols:], gamma, beta, coarse, p)
+		done += coarse
 		y, x, rows = y[done*p.Cols:], x[done*p.Cols:], rows-done
 	}
 	return true
 }
 
-// layerNormRowsSingle normalizes float32 rows in float32 arithmetic, as far as
-// it goes, and returns how many it did.
+// In float32 arithmetic no lane adds up more than four squares: where one element
+// is far from all others, each further addition costs up to half an ulp of the
+// variance. AVX2 has two registers of eight lanes for it, AVX-512 four of sixteen.
+const (
+	singleColsAVX2   = 4 * 2 * 8
+	singleColsAVX512 = 4 * 4 * 16
+)
+
+func singleApplies[T Float](p Rows) bool {
+	most := singleColsAVX512
+	if isa == avx2 {
+		most = singleColsAVX2
+	}
+	return is32[T]() && p.Cols <= most && wholeVectors(p.Cols/2)*2 == p.Cols
+}
+
+// layerNormRowsSingle normalizes float32 rows, a multiple of 4, in float32
+// arithmetic, as far as it goes, and returns how many it did.
 func layerNormRowsSingle[T Float](y, x, gamma, beta []T, rows int, p Rows) (done int) {
 	switch {
-	case rows == 0 || !is32[T]() || wholeVectors(p.Cols/2)*2 != p.Cols:
+	case rows == 0:
 		return 0
 	case isa == avx2:
 		return layerNormRowsSingleAVX2(f32(y), f32(x), f32(gamma), f32(beta), rows, p.Cols, p.Eps)

@@ -100,9 +100,9 @@ func fold(acc []VecVirtual) VecVirtual {
 //
 // The mean is m0 + r, finer than float32; three roundings are left in y.
 //
-// It returns how many rows it did: it stops before four of which one has sums
-// that are not finite, because of its elements or of their squares, or for which
-// the guess is so bad that r·d is a good part of q.
+// It returns how many rows it did: it stops before four of which one has a q that
+// is not finite, because of its elements or of their squares, or below n·2⁻¹⁰⁰, or
+// for which the guess is so bad that r·d is a good part of q.
 func layerNormRowsSingle(s single) {
 	TEXT("layerNormRowsSingle"+s.isa, NOSPLIT, "func(y, x, gamma, beta *float32, rows, n int, eps float64) (done int)")
 	Doc(fmt.Sprintf("layerNormRowsSingle%s normalizes rows, a multiple of 4, of n elements, a multiple of %d, in float32 arithmetic.", s.isa, s.lanes()))
@@ -173,7 +173,13 @@ func layerNormRowsSingle(s single) {
 	VDIVPD(count(), d, r)
 	VMULPD(r, d, rd)
 	VMULPD(bits(0x3fd0000000000000), q, limit) // q/4
-	VSUBPD(rd, limit, limit)                   // negative where the guess is bad, NaN where q is not finite
+	VSUBPD(rd, limit, limit)                   // negative where the guess is bad
+	least, rest := YMM(), YMM()
+	VMULPD(bits(0x39b0000000000000), count(), least) // n·2⁻¹⁰⁰
+	VSUBPD(least, q, rest)                           // negative where squares were lost below the range
+	VMINPD(rest, limit, limit)
+	VSUBPD(q, q, rest) // NaN where q is not finite
+	VADDPD(rest, limit, limit)
 	zero, mask := YMM(), GP32()
 	s.clear(zero)
 	if s.isa == "AVX512" { // limit >= 0, false for NaN
