@@ -273,3 +273,30 @@ func TestLayerNormProperties(t *testing.T) {
 	require.NoError(t, G.Let(x, graphtest.Dense(tensor.Float64, moved, 4, 50)))
 	require.InDeltaSlice(t, first, run(t, y), 1e-10)
 }
+
+// WithUnbiasedStd divides by σ + eps, and WithReuse changes no number.
+func TestLayerNormOptions(t *testing.T) {
+	g := G.NewGraph()
+	v := wave(tensor.Float64, 2, 5, 8)
+	x := input(g, v)
+	fwd := func(opts ...norm.LayerNormOption) []float64 {
+		ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{8}, opts...))
+		return run(t, norm.Must(ln.Fwd(x)))
+	}
+	require.Equal(t, fwd(), fwd(norm.WithReuse()))
+	got := fwd(norm.WithUnbiasedStd(), norm.WithEps(0.1))
+	xs := graphtest.Floats(v)
+	for r := range 5 {
+		row := xs[r*8 : (r+1)*8]
+		var mean, sq float64
+		for _, e := range row {
+			mean += e / 8
+		}
+		for _, e := range row {
+			sq += (e - mean) * (e - mean)
+		}
+		for i, e := range row {
+			require.InDelta(t, (e-mean)/(math.Sqrt(sq/7)+0.1), got[r*8+i], 1e-14)
+		}
+	}
+}
