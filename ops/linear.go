@@ -167,10 +167,15 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 func scales[T dense.Float](v, g []T, view kernel.View, n int) *kernel.Scratch[float64] {
 	scale := kernel.Borrow[float64](n)
 	kernel.WeightScales(scale.Data[:view.Channels], v, g, view)
-	for i := view.Channels; i < n; i++ {
-		scale.Data[i] = scale.Data[0]
-	}
+	repeatFirst(scale.Data, view.Channels)
 	return scale
+}
+
+// repeatFirst fills up a slice, of which the first n are set, with the first.
+func repeatFirst(s []float64, n int) {
+	for i := n; i < len(s); i++ {
+		s[i] = s[0]
+	}
 }
 
 // DiffWRT is true for every input.
@@ -249,10 +254,13 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	dv, rest := rest[:len(v)], rest[len(v):]
 	dg, db := rest[:len(g)], rest[len(g):]
 
-	o.inputGrad(dx, v, g, dy, s, view)
+	norm := kernel.Borrow[float64](view.Channels)
+	defer norm.Release()
+	kernel.Norms(v, view, norm.Data)
+	o.inputGrad(dx, v, g, dy, norm.Data, s)
 	dw := dv
 	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
-	kernel.WeightNormBwd(dv, dg, v, g, dw, view)
+	kernel.WeightNormBwdOfNorms(dv, dg, v, g, dw, norm.Data, view)
 	if o.bias {
 		kernel.ColumnSums(db, dy, s.rows, s.out)
 	}
@@ -261,16 +269,20 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 
 // inputGrad sets dx = dy·w: the scales of w go to the columns of dy for axis 0,
 // and to the columns of the product otherwise.
-func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, s sizes, view kernel.View) {
+func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, norm []float64, s sizes) {
+	cols := s.out
 	if o.cfg.Axis != 0 {
-		scale := scales(v, g, view, s.in)
-		defer scale.Release()
+		cols = s.in
+	}
+	scale := kernel.Borrow[float64](cols)
+	defer scale.Release()
+	kernel.ScalesOfNorms(scale.Data, g, norm)
+	repeatFirst(scale.Data, len(norm))
+	if o.cfg.Axis != 0 {
 		gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, v, dx)
 		kernel.ScaleColumns(dx, dx, s.rows, s.in, scale.Data, nil)
 		return
 	}
-	scale := scales(v, g, view, s.out)
-	defer scale.Release()
 	scaled := kernel.Borrow[T](len(dy))
 	defer scaled.Release()
 	kernel.ScaleColumns(scaled.Data, dy, s.rows, s.out, scale.Data, nil)

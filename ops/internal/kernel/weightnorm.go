@@ -104,7 +104,13 @@ func WeightNormFwd[T Float](w, v, g []T, view View) {
 // norm is 0.
 func WeightScales[T Float](scale []float64, v, g []T, view View) {
 	Norms(v, view, scale)
-	for c, n := range scale {
+	ScalesOfNorms(scale, g, scale)
+}
+
+// ScalesOfNorms is WeightScales where the norms are known. scale may be norm.
+func ScalesOfNorms[T Float](scale []float64, g []T, norm []float64) {
+	for c, n := range norm {
+		scale[c] = n
 		if n != 0 {
 			scale[c] = float64(g[c]) / n
 		}
@@ -143,10 +149,17 @@ func (a *scaled[T]) run(first, last int) {
 //
 // and 0 for both where ‖v‖ is 0. dv may be dw.
 func WeightNormBwd[T Float](dv, dg, v, g, dw []T, view View) {
-	k := Borrow[float64](3 * view.Channels)
+	norm := Borrow[float64](view.Channels)
+	defer norm.Release()
+	Norms(v, view, norm.Data)
+	WeightNormBwdOfNorms(dv, dg, v, g, dw, norm.Data, view)
+}
+
+// WeightNormBwdOfNorms is WeightNormBwd where the norms are known.
+func WeightNormBwdOfNorms[T Float](dv, dg, v, g, dw []T, norm []float64, view View) {
+	k := Borrow[float64](2 * view.Channels)
 	defer k.Release()
-	norm, a, b := k.part(0, view.Channels), k.part(1, view.Channels), k.part(2, view.Channels)
-	Norms(v, view, norm)
+	a, b := k.part(0, view.Channels), k.part(1, view.Channels)
 	channelDots(b, dw, v, view)
 	for c, n := range norm {
 		if n == 0 {
