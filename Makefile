@@ -2,8 +2,10 @@
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.6.1
 MODULES     = . ./bench ./examples
+ROUNDS      = 3
+FIGURES     = out/bench.jsonl
 
-.PHONY: test race lint vet fmt staticcheck paths portable example generate bench peers ci
+.PHONY: test race lint vet fmt staticcheck paths portable example generate bench peers page ci
 
 test: ## what the README says
 	go test ./...
@@ -41,9 +43,12 @@ generate: ## the assembly and what chooses it
 bench: ## each kernel by itself; go run ./bench times whole ops and steps
 	go test -run '^$$' -bench . -benchmem ./ops/internal/kernel/
 
-peers: ## PyTorch, where it is installed, and ours in turns: three rounds and a table
-	bench/run.sh 3 out/bench.jsonl
-	go run ./bench -table out/bench.jsonl
+peers: ## PyTorch and oneDNN, where they are installed, and ours in turns, and tables
+	bench/run.sh $(ROUNDS) $(FIGURES)
+	go run ./bench -table $(FIGURES)
+
+page: ## what peers has measured, into docs/performance.md
+	go run ./bench -plot docs/roofline.png -page docs/performance.md $(FIGURES)
 
 ci:
 	.ci/run

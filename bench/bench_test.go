@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,27 @@ func TestAmounts(t *testing.T) {
 	require.EqualValues(t, 7*4*(100*200+200+200*10+10), model.bytes(step))
 }
 
+func TestCopy(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		for threads := 1; threads <= 3; threads++ {
+			runtime.GOMAXPROCS(threads)
+			c := benchCase{"layernorm", []int{3, 5}, dt}
+			d := newData(c, system{copies: true})
+			p := newCopy(c, d)
+			require.Error(t, p.check())
+			for range 100 {
+				require.NoError(t, p.run())
+				require.NoError(t, p.check())
+				add1(d.args[0], 0)
+				require.Error(t, p.check())
+				add1(d.args[0], 14)
+			}
+			p.close()
+		}
+	}
+}
+
 func output(t *testing.T, args ...string) string {
 	var out, log bytes.Buffer
 	require.NoError(t, run(args, &out, &log), log.String())
@@ -158,10 +180,16 @@ func TestListOfThePeers(t *testing.T) {
 func TestFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"-system", "torch"}, {"-threads", "0"}, {"-threads", "x"}, {"-dtype", "int"}, {"-filter", "("}, {"file"},
-		{"-table"}, {"-rounds", "1"}, {"-peer", "x"},
+		{"-table"}, {"-page", "x"}, {"-plot", "x.png"}, {"-rounds", "1"}, {"-peer", "x"},
 	} {
 		var out, log bytes.Buffer
 		require.Error(t, run(args, &out, &log), "%v", args)
+	}
+}
+
+func TestISASuffix(t *testing.T) {
+	for isa, want := range map[string]string{"": "", "avx512": "", "avx2": "-avx2", "generic": "-generic", "x": ""} {
+		require.Equal(t, want, isaSuffix(isa))
 	}
 }
 

@@ -13,6 +13,6 @@ import (
 
 func init() {
 	G.Use(netlib.Implementation{}) // sets tensor's too
-	systemSuffix = "-openblas"
+	systemSuffix += "-openblas"
 	setBLASThreads = func(n int) { C.openblas_set_num_threads(C.int(n)) }
 }

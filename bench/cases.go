@@ -54,6 +54,10 @@ func allCases(dt tensor.Dtype) (cs []benchCase) {
 // passes returns the passes that a system has of the case.
 func (c benchCase) passes(s system) []string {
 	switch {
+	case s.copies && (c.isModel() || c.isLinear() || c.evaluates()):
+		return nil // the others have all sizes
+	case s.copies:
+		return []string{fwd}
 	case c.isModel() && s.raw:
 		return nil
 	case c.isModel():
@@ -74,12 +78,19 @@ func (c benchCase) evaluates() bool   { return strings.HasSuffix(c.name, "_eval"
 
 // key is what filters are matched against.
 func (c benchCase) key(pass string) string {
-	dims := make([]string, len(c.shape))
-	for i, n := range c.shape {
+	return strings.Join([]string{c.name, shapeKey(c.shape), c.dtype.String(), pass}, " ")
+}
+
+func shapeKey(shape []int) string {
+	dims := make([]string, len(shape))
+	for i, n := range shape {
 		dims[i] = strconv.Itoa(n)
 	}
-	return strings.Join([]string{c.name, strings.Join(dims, "x"), c.dtype.String(), pass}, " ")
+	return strings.Join(dims, "x")
 }
+
+// arrays are those that a pass of a norm must read or write.
+var arrays = map[string]int{fwd: 2, bwd: 3, fwdbwd: 5}
 
 // bytes counts each tensor once: what a pass must read and what it must write,
 // whatever the algorithm.
@@ -92,7 +103,7 @@ func (c benchCase) elements(pass string) int {
 		return 7 * c.parameters()
 	}
 	if !c.isLinear() {
-		return map[string]int{fwd: 2, bwd: 3, fwdbwd: 5}[pass] * tensor.Shape(c.shape).TotalSize()
+		return arrays[pass] * tensor.Shape(c.shape).TotalSize()
 	}
 	x, w, y := c.shape[0]*c.shape[1], c.shape[1]*c.shape[2], c.shape[0]*c.shape[2]
 	return map[string]int{fwd: x + w + y, bwd: 2*x + 2*w + y, fwdbwd: 2 * (x + w + y)}[pass]
@@ -126,15 +137,17 @@ func (c benchCase) flops(pass string) (n int64) {
 
 // system is a way to run the cases.
 type system struct {
-	name  string
-	raw   bool // ops called directly, without a graph
-	reuse bool // results keep their memory
+	name   string
+	raw    bool // ops called directly, without a graph
+	reuse  bool // results keep their memory
+	copies bool // no op at all: a copy of the input
 }
 
 var systems = []system{
-	{name: "norm-raw", raw: true, reuse: true},
-	{name: "norm"},
-	{name: "norm-reuse", reuse: true},
+	{name: kernelSystem, raw: true, reuse: true},
+	{name: graphSystem},
+	{name: reuseSystem, reuse: true},
+	{name: copySystem, copies: true},
 }
 
 // systemOf returns the system of a name.

@@ -27,6 +27,8 @@ func newData(c benchCase, s system) *data {
 		d.names, d.args = append(d.names, name), append(d.args, v)
 	}
 	switch {
+	case s.copies:
+		add("x", r.normal(c.shape...))
 	case c.isLinear():
 		batch, in, out := c.shape[0], c.shape[1], c.shape[2]
 		bound := 1 / math.Sqrt(float64(in))

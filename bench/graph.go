@@ -23,6 +23,8 @@ type program struct {
 // newProgram builds a pass of a case.
 func newProgram(c benchCase, s system, pass string, d *data) (*program, error) {
 	switch {
+	case s.copies:
+		return newCopy(c, d), nil
 	case c.isModel():
 		return newModel(c, s)
 	case c.name == "linear" && s.raw:

@@ -4,13 +4,16 @@
 //	go run ./bench -filter 'layernorm .* float32' -threads 1   one JSON object a line
 //	go run ./bench -list                                       the cases
 //	bench/run.sh 3 out.jsonl                                   rounds of ours and the peers in turns
-//	go run ./bench -table out.jsonl                            a Markdown table of them
+//	go run ./bench -table out.jsonl                            Markdown tables of them
+//	go run ./bench -page docs/performance.md out.jsonl         the same tables into a page
+//	go run ./bench -plot docs/roofline.png out.jsonl           memory rates against sizes
 //
 // Systems:
 //
 //	norm-raw    the ops called directly, results in memory that is kept: the kernels
 //	norm        a tape machine over a graph, as the package is used by default
 //	norm-reuse  the same with Reuse, where results keep their memory
+//	copy        no norm but a copy of its input, for the rate of the memory
 //
 // Passes are fwd, bwd, fwdbwd and step; a filter is a regular expression on
 // "name shape dtype pass", as in "layernorm 32x64 float32 fwd". Names, shapes,
@@ -20,7 +23,9 @@
 // difference ends the program with status 1.
 //
 // With -tags openblas matrix products go to OpenBLAS (cgo; Debian's
-// libopenblas-dev), and the systems are called norm-raw-openblas and so on.
+// libopenblas-dev), and the systems are called norm-raw-openblas and so on. With
+// NORM_ISA=avx2 in the environment, which lowers the instruction set of the
+// kernels, they are called norm-raw-avx2 and so on.
 package main
 
 import (
@@ -57,9 +62,12 @@ type settings struct {
 	filters filters
 	minTime time.Duration
 	list    bool
-	table   bool
 	rounds  rounds
-	files   []string
+
+	// What to make of the lines in files.
+	table      bool
+	page, plot string
+	files      []string
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
@@ -67,8 +75,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 	switch {
 	case err != nil:
 		return err
-	case s.table:
-		return printTable(stdout, s.files)
+	case s.reports():
+		return report(stdout, s)
 	case s.list:
 		return list(stdout, s)
 	case s.rounds.n > 0:
@@ -81,19 +89,21 @@ func run(args []string, stdout, stderr io.Writer) error {
 func parse(args []string, stderr io.Writer) (s settings, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	names := f.String("system", "norm-raw,norm,norm-reuse", "systems")
+	names := f.String("system", "norm-raw,norm,norm-reuse,copy", "systems")
 	threads := f.String("threads", "1,2", "numbers of threads (GOMAXPROCS)")
 	dtypes := f.String("dtype", "float32,float64", "dtypes")
 	seconds := f.Float64("min-time", 0.25, "seconds of samples for each case")
 	f.Var(&s.filters, "filter", "regular expression on 'name shape dtype pass'; if repeated, all must match")
 	f.BoolVar(&s.list, "list", false, "print the cases")
-	f.BoolVar(&s.table, "table", false, "print a table of the lines in the files given")
+	f.BoolVar(&s.table, "table", false, "print tables of the lines in the files given")
+	f.StringVar(&s.page, "page", "", "put the tables into a Markdown `file`, between the marks there")
+	f.StringVar(&s.plot, "plot", "", "draw the rates of the memory into a `file`, PNG or SVG")
 	s.rounds.flags(f)
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
 	s.files = f.Args()
-	if len(s.files) > 0 && !s.table {
+	if len(s.files) > 0 && !s.reports() {
 		return s, fmt.Errorf("what to do with %q?", s.files)
 	}
 	s.minTime = time.Duration(*seconds * float64(time.Second))
@@ -119,6 +129,29 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 		s.dtypes = append(s.dtypes, dt)
 	}
 	return s, nil
+}
+
+// reports says whether lines are to be read and none to be measured.
+func (s settings) reports() bool { return s.table || s.page != "" || s.plot != "" }
+
+// report makes of the lines in files what is asked for.
+func report(stdout io.Writer, s settings) error {
+	f, err := readFigures(s.files)
+	if err != nil {
+		return err
+	}
+	if s.table {
+		f.printTables(stdout)
+	}
+	if s.plot != "" {
+		if err := f.draw(s.plot); err != nil {
+			return err
+		}
+	}
+	if s.page != "" {
+		return f.writePage(s.page)
+	}
+	return nil
 }
 
 // filters are regular expressions that must all match.
@@ -204,11 +237,21 @@ func setThreads(n int) {
 	}
 }
 
-// systemSuffix and setBLASThreads are set where another BLAS is built in.
-var (
-	systemSuffix   string
-	setBLASThreads func(n int)
-)
+// systemSuffix tells apart what is measured with other kernels and another BLAS.
+var systemSuffix = isaSuffix(os.Getenv("NORM_ISA"))
+
+// isaSuffixes are those of the instruction sets that NORM_ISA lowers to.
+var isaSuffixes = []string{"-avx2", "-generic"}
+
+func isaSuffix(isa string) string {
+	if s := "-" + isa; slices.Contains(isaSuffixes, s) {
+		return s
+	}
+	return ""
+}
+
+// setBLASThreads is set where another BLAS is built in.
+var setBLASThreads func(n int)
 
 // measure checks and times a pass.
 func measure(c benchCase, sys system, pass string, d *data, threads int, minTime time.Duration) (r result, err error) {
@@ -230,7 +273,11 @@ func measure(c benchCase, sys system, pass string, d *data, threads int, minTime
 	if err != nil {
 		return r, err
 	}
-	r = newResult(c, sys.name+systemSuffix, threads, pass, s)
+	name := sys.name
+	if !sys.copies {
+		name += systemSuffix
+	}
+	r = newResult(c, name, threads, pass, s)
 	r.Allocs, r.AllocBytes, err = allocations(p.run, max(1, min(5, int(1e6/r.Median))))
 	return r, err
 }

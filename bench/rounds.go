@@ -169,6 +169,7 @@ func jobs(s settings) (js []job) {
 // turn is a run of a program.
 type turn struct {
 	output  []byte
+	date    string
 	foreign float64 // the part of a processor that other programs used
 	wall    time.Duration
 	err     error
@@ -194,6 +195,7 @@ func (r rounds) turn(name string, command []string, threads string, log io.Write
 
 func runOf(command []string, threads string, log io.Writer) (t turn) {
 	before, start := busy(), time.Now()
+	t.date = start.Format(time.DateOnly)
 	c := exec.Command(command[0], command[1:]...)
 	c.Env = append(os.Environ(), "OMP_NUM_THREADS="+threads, "OPENBLAS_NUM_THREADS="+threads)
 	c.Stderr = log
@@ -211,7 +213,7 @@ func (t turn) lines(round int) (out []byte) {
 	lines := bufio.NewScanner(bytes.NewReader(t.output))
 	for lines.Scan() {
 		if l, ok := bytes.CutSuffix(bytes.TrimSpace(lines.Bytes()), []byte("}")); ok {
-			out = fmt.Appendf(out, "%s, \"round\": %d, \"foreign\": %.3f}\n", l, round, t.foreign)
+			out = fmt.Appendf(out, "%s, \"round\": %d, \"foreign\": %.3f, \"date\": %q}\n", l, round, t.foreign, t.date)
 		}
 	}
 	return out

@@ -5,9 +5,14 @@
 #
 # FILTER is a regular expression on 'name shape dtype pass'. The peers are those
 # that are installed: PyTorch (Debian's python3-torch) in all set-ups of
-# peers/torch_norm.py, oneDNN (g++, libdnnl-dev). GOFLAGS=-tags=openblas gives
-# our systems OpenBLAS, and OPENBLAS_CORETYPE=SkylakeX its AVX-512 kernels where
-# it does not know the processor. Some time-saving flags:
+# peers/torch_norm.py, oneDNN (g++, libdnnl-dev). More systems, on demand:
+#
+#   PATHS="avx2 generic"   our kernels on lower instruction sets: norm-raw-avx2,
+#                          norm-raw-generic
+#   BLAS=openblas          linear layers and models with OpenBLAS (libopenblas-dev):
+#                          norm-raw-openblas, norm-openblas, norm-reuse-openblas
+#
+# Some time-saving flags:
 #
 #   -system norm-raw  -dtype float32  -threads 1  -min-time 0.1
 #
@@ -22,14 +27,33 @@ rounds=$1 out=$(realpath -m "$2") filter=${3:-}
 shift $(($# < 3 ? $# : 3))
 
 cd "$(dirname "$0")/.."
+mkdir -p "$(dirname "$out")"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 go build -o "$tmp/bench" ./bench
 args=()
 
+case_flags="-threads {threads} -dtype {dtype} -min-time {min_time} -filter {group} -filter {filter}"
+
+for path in ${PATHS:-}; do
+	args+=(-peer "norm-raw-$path=env NORM_ISA=$path $tmp/bench -system norm-raw -filter ^(layernorm|batchnorm|weight_norm) $case_flags")
+done
+
+if [ "${BLAS:-}" = openblas ]; then
+	go build -tags openblas -o "$tmp/bench-openblas" ./bench
+	# OpenBLAS need not know the processor, and then leaves its AVX-512 alone.
+	coretype=
+	if grep -qs avx512bw /proc/cpuinfo; then coretype=OPENBLAS_CORETYPE=SkylakeX; fi
+	for system in norm-raw norm norm-reuse; do
+		args+=(-peer "$system-openblas=env $coretype $tmp/bench-openblas -system $system -filter linear|mlp $case_flags")
+	done
+fi
+
 # Debian's packages are for its own Python, which need not be the first.
+torch=
 for python in /usr/bin/python3 python3; do
 	if "$python" -c 'import torch' 2>/dev/null; then
+		torch=yes
 		for config in default warm tuned tuned-omp; do
 			if [ $config = tuned-omp ] && [ ! -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ]; then continue; fi
 			args+=(-peer "torch-$config=$python bench/peers/torch_norm.py --config $config --threads {threads} --dtype {dtype} --min-time {min_time} --filter={group} --filter={filter}")
@@ -37,7 +61,7 @@ for python in /usr/bin/python3 python3; do
 		break
 	fi
 done
-if [ ${#args[@]} = 0 ]; then echo "no PyTorch here" >&2; fi
+if [ -z "$torch" ]; then echo "no PyTorch here" >&2; fi
 
 if g++ -O2 -march=native -fopenmp -o "$tmp/dnnl_norm" "bench/peers/dnnl_norm.cpp" -ldnnl 2>"$tmp/log"; then
 	args+=(-peer "onednn=$tmp/dnnl_norm -t {min_time} -f {group} -f {dtype} -f {filter}")

@@ -1,241 +1,181 @@
 package main
 
 import (
-	"bufio"
-	_ "embed" // the targets
-	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// cell names what is compared: one row of the table.
-type cell struct {
-	name, shape, dtype string
-	threads            int
-	pass               string
+// section is a part of the report on a run: what -table prints under its title,
+// and -page puts between the marks with its name.
+type section struct {
+	name, title string
+	print       func(f *figures, w io.Writer)
 }
 
-// figures are the times of each system in each cell.
-type figures struct {
-	lines   map[cell]map[string][]result
-	systems []string // in order of appearance
+var sections = []section{
+	{"runs", "Runs", (*figures).runs},
+	{"summary", "Summary", (*figures).summary},
+	{"behind", "Kernel level: rows where a peer is faster", (*figures).behind},
+	{"behind-graph", "In a graph: rows where PyTorch is faster", (*figures).behindInGraph},
+	{"kernel", "Kernel level", (*figures).kernelLevel},
+	{"graph", "In a graph", (*figures).inGraph},
+	{"paths", "Lower instruction sets", (*figures).paths},
+	{"linear", "Weight-norm linear beside a plain one", (*figures).linear},
+	{"steps", "Training steps, with and without norms", (*figures).steps},
 }
 
-// printTable prints the lines of the files as a Markdown table.
-func printTable(w io.Writer, files []string) error {
-	if len(files) == 0 {
-		return fmt.Errorf("no files to make a table of")
+// printTables prints all sections.
+func (f *figures) printTables(w io.Writer) {
+	fmt.Fprintln(w, "Times in µs; figures in italics are those of reference.csv, the others were measured together.")
+	for _, s := range sections {
+		fmt.Fprintf(w, "\n## %s\n\n", s.title)
+		s.print(f, w)
 	}
-	f := &figures{lines: map[cell]map[string][]result{}}
-	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
-			return err
+}
+
+// printTable prints a Markdown table, or that there is nothing to print.
+func printTable(w io.Writer, head []string, rows [][]string) {
+	if len(rows) == 0 {
+		fmt.Fprintln(w, "None.")
+		return
+	}
+	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
+	for _, r := range rows {
+		fmt.Fprintf(w, "| %s |\n", strings.Join(r, " | "))
+	}
+}
+
+var titles = map[string]string{
+	"layernorm":         "Layer norm",
+	"batchnorm1d_train": "Batch norm of a matrix, training", "batchnorm1d_eval": "Batch norm of a matrix, evaluation",
+	"batchnorm2d_train": "Batch norm of images, training", "batchnorm2d_eval": "Batch norm of images, evaluation",
+	"weight_norm": "Weight norm",
+}
+
+// printByCase prints a table for each norm and dtype, with shape, threads and
+// pass before the columns.
+func printByCase(w io.Writer, cells []cell, columns []string, row func(c cell) []string) {
+	cells = slices.DeleteFunc(slices.Clone(cells), func(c cell) bool { return titles[c.name] == "" })
+	if len(cells) == 0 {
+		fmt.Fprintln(w, "None.")
+		return
+	}
+	for start := 0; start < len(cells); {
+		first, end := cells[start], start
+		var rows [][]string
+		for ; end < len(cells) && cells[end].name == first.name && cells[end].dtype == first.dtype; end++ {
+			c := cells[end]
+			rows = append(rows, append([]string{times(c.shape), strconv.Itoa(c.threads), c.pass}, row(c)...))
 		}
-		err = f.read(file)
-		file.Close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if start > 0 {
+			fmt.Fprintln(w)
 		}
+		fmt.Fprintf(w, "#### %s, %s\n\n", titles[first.name], first.dtype)
+		printTable(w, append([]string{"shape", "t", "pass"}, columns...), rows)
+		start = end
 	}
-	targets, err := readTargets(targetsCSV)
-	if err != nil {
-		return err
-	}
-	return f.print(w, targets)
 }
 
-// read adds lines.
-func (f *figures) read(r io.Reader) error {
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		if strings.TrimSpace(lines.Text()) == "" {
+// The system whose rows are the kernel level, and those in a graph. Systems with
+// a suffix are other instruction sets and other libraries.
+const (
+	kernelSystem = "norm-raw"
+	graphSystem  = "norm"
+	reuseSystem  = "norm-reuse"
+	copySystem   = "copy"
+)
+
+func (f *figures) kernelLevel(w io.Writer) {
+	columns := []string{kernelSystem, "torch default", "torch best", "which", "oneDNN", "copy", "floor", "must", "reach",
+		"best peer / ours", "ours / floor", "met"}
+	printByCase(w, f.cells(kernelSystem), columns, func(c cell) []string {
+		ours, best, q := f.time(c, kernelSystem).us, f.fastest(c, torchBest), f.reference[c].us
+		return []string{micros(ours), f.fastest(c, torchDefault).String(), best.String(), best.which, f.fastest(c, oneDNN).String(),
+			f.time(c, copySystem).String(), micros(q["floor"]), micros(q["must"]), micros(q["reach"]),
+			ratio(f.bestPeer(c).us, ours), ratio(ours, q["floor"]), f.met(c)}
+	})
+}
+
+// met says which target a row meets.
+func (f *figures) met(c cell) string {
+	ours, q := f.time(c, kernelSystem).us, f.reference[c].us
+	switch {
+	case ours <= q["reach"]:
+		return "reach"
+	case ours <= q["must"]:
+		return "must"
+	case q["must"] == 0:
+		return ""
+	}
+	return "–"
+}
+
+func (f *figures) inGraph(w io.Writer) {
+	columns := []string{graphSystem, reuseSystem, "torch default", "torch best", "which", "Gorgonia",
+		"torch best / " + reuseSystem, "Gorgonia / " + graphSystem, "Gorgonia / " + reuseSystem}
+	printByCase(w, f.cells(graphSystem, reuseSystem), columns, func(c cell) []string {
+		fresh, reuse, best, today := f.time(c, graphSystem), f.time(c, reuseSystem), f.fastest(c, torchBest), f.fastest(c, gorgonia)
+		return []string{fresh.String(), reuse.String(), f.fastest(c, torchDefault).String(), best.String(), best.which, today.String(),
+			ratio(best.us, reuse.us), ratio(today.us, fresh.us), ratio(today.us, reuse.us)}
+	})
+}
+
+// paths sets the kernels on lower instruction sets beside PyTorch as it is
+// installed, which uses AVX2.
+func (f *figures) paths(w io.Writer) {
+	systems := slices.DeleteFunc(f.ours(kernelSystem+"-"), func(s string) bool { return !slices.Contains(isaSuffixes, strings.TrimPrefix(s, kernelSystem)) })
+	columns := []string{kernelSystem, "torch default"}
+	for _, s := range systems {
+		columns = append(columns, s, "torch default / "+s)
+	}
+	printByCase(w, f.cells(systems...), columns, func(c cell) []string {
+		torch := f.fastest(c, torchDefault)
+		row := []string{f.time(c, kernelSystem).String(), torch.String()}
+		for _, s := range systems {
+			us := f.time(c, s).us
+			row = append(row, micros(us), ratio(torch.us, us))
+		}
+		return row
+	})
+}
+
+func (f *figures) behind(w io.Writer) {
+	f.printBehind(w, f.cells(kernelSystem), f.bestPeer, kernelSystem)
+}
+
+func (f *figures) behindInGraph(w io.Writer) {
+	torch := func(c cell) figure { return f.fastest(c, torchBest) }
+	f.printBehind(w, f.cells(graphSystem, reuseSystem), torch, graphSystem, reuseSystem)
+}
+
+// printBehind prints the rows in which the faster of our systems is slower than
+// the peer.
+func (f *figures) printBehind(w io.Writer, cells []cell, peer func(cell) figure, systems ...string) {
+	var rows [][]string
+	for _, c := range cells {
+		ours, theirs := f.measured(c, peerGroup{systems: systems}).us, peer(c)
+		if titles[c.name] == "" || theirs.us == 0 || ours <= theirs.us {
 			continue
 		}
-		var l result
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if l.Median <= 0 { // a peer that gave up
-			continue
-		}
-		f.add(l)
+		rows = append(rows, []string{titles[c.name], times(c.shape), c.dtype, strconv.Itoa(c.threads), c.pass,
+			micros(ours), theirs.String(), theirs.which, ratio(ours, theirs.us)})
 	}
-	return lines.Err()
+	printTable(w, []string{"op", "shape", "dtype", "t", "pass", "ours", "peer", "which", "ours / peer"}, rows)
 }
 
-func (f *figures) add(l result) {
-	dims := make([]string, len(l.Shape))
-	for i, n := range l.Shape {
-		dims[i] = strconv.Itoa(n)
+// String returns the time, in italics if it is quoted.
+func (t figure) String() string {
+	if t.us == 0 || !t.quoted {
+		return micros(t.us)
 	}
-	c := cell{common(l.Name), strings.Join(dims, "x"), l.Dtype, l.Threads, commonPass(l.Pass)}
-	if f.lines[c] == nil {
-		f.lines[c] = map[string][]result{}
-	}
-	f.lines[c][l.System] = append(f.lines[c][l.System], l)
-	if !slices.Contains(f.systems, l.System) {
-		f.systems = append(f.systems, l.System)
-	}
+	return "*" + micros(t.us) + "*"
 }
 
-// common returns the name under which different ways to the same result
-// compete.
-func common(name string) string {
-	for _, suffix := range []string{"_composed", "_foreach"} {
-		name = strings.TrimSuffix(name, suffix)
-	}
-	return name
-}
-
-// commonPass does that for passes: an operator without its module, and oneDNN's
-// forward pass that keeps the statistics.
-func commonPass(pass string) string {
-	if pass == "fwdtrain" {
-		return fwd
-	}
-	return strings.TrimSuffix(pass, "_raw")
-}
-
-// maxForeign is the part of a processor that other programs may use before a
-// line counts as disturbed.
-const maxForeign = 0.15
-
-// time returns the lowest median over the rounds, since disturbance only adds
-// time: of the undisturbed ones, or else of the least disturbed. With it comes
-// the line that gave it.
-func (f *figures) time(c cell, system string) (float64, result) {
-	all := f.lines[c][system]
-	lines := slices.DeleteFunc(slices.Clone(all), func(l result) bool { return l.Foreign > maxForeign })
-	if len(lines) == 0 && len(all) > 0 {
-		lines = []result{slices.MinFunc(all, func(a, b result) int { return int(1e6 * (a.Foreign - b.Foreign)) })}
-	}
-	if len(lines) == 0 {
-		return 0, result{}
-	}
-	best := slices.MinFunc(lines, func(a, b result) int { return int(1e6 * (a.Median - b.Median)) })
-	return best.Median, best
-}
-
-// bestPeer returns the fastest peer in any set-up, with one thread too where
-// there may be more, and what it is; 0 if there is none.
-func (f *figures) bestPeer(c cell) (best float64, which string) {
-	for _, s := range f.systems {
-		if !isPeer(s) {
-			continue
-		}
-		for t := 1; t <= c.threads; t++ {
-			few := c
-			few.threads = t
-			us, l := f.time(few, s)
-			if us == 0 || best > 0 && us >= best {
-				continue
-			}
-			best, which = us, s
-			if variant, ok := strings.CutPrefix(l.Name, c.name+"_"); ok {
-				which += " " + variant
-			}
-			if l.Pass == c.pass+"_raw" {
-				which += " raw"
-			}
-			if t < c.threads {
-				which += fmt.Sprintf(", %dt", t)
-			}
-		}
-	}
-	return best, which
-}
-
-func isOurs(system string) bool { return strings.HasPrefix(system, "norm") }
-
-// isPeer leaves out oneDNN's own blocked layout, which a caller's tensor does
-// not have.
-func isPeer(system string) bool {
-	return strings.HasPrefix(system, "torch") || strings.HasPrefix(system, "onednn") && system != "onednn-blocked"
-}
-
-// print prints the cells that one of our systems, a peer or Gorgonia has.
-func (f *figures) print(w io.Writer, targets map[cell]target) error {
-	var ours, gorgonia []string
-	for _, s := range f.systems {
-		switch {
-		case isOurs(s):
-			ours = append(ours, s)
-		case strings.HasPrefix(s, "gorgonia"):
-			gorgonia = append(gorgonia, s)
-		}
-	}
-	head := []string{"name", "shape", "dtype", "threads", "pass"}
-	head = append(append(head, ours...), "best peer", "which")
-	for _, s := range ours {
-		head = append(head, "peer / "+s)
-	}
-	head = append(append(head, "must", "reach"), gorgonia...)
-	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "Times in µs.\n\n| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
-	for _, c := range f.cells(append(slices.Clone(ours), gorgonia...)) {
-		fmt.Fprintf(out, "| %s |\n", strings.Join(f.row(c, ours, gorgonia, targets), " | "))
-	}
-	return out.Flush()
-}
-
-func (f *figures) row(c cell, ours, gorgonia []string, targets map[cell]target) []string {
-	peer, which := f.bestPeer(c)
-	row := []string{c.name, c.shape, c.dtype, strconv.Itoa(c.threads), c.pass}
-	var ratios []string
-	for _, s := range ours {
-		us, _ := f.time(c, s)
-		row = append(row, micros(us))
-		ratios = append(ratios, ratio(peer, us))
-	}
-	t := targets[c]
-	row = append(append(append(row, micros(peer), which), ratios...), micros(t.must), micros(t.reach))
-	for _, s := range gorgonia {
-		us, _ := f.time(c, s)
-		row = append(row, micros(us))
-	}
-	return row
-}
-
-// cells returns the cells with one of the systems or a peer, in the order of
-// the cases.
-func (f *figures) cells(systems []string) (cs []cell) {
-	for c, lines := range f.lines {
-		for s := range lines {
-			if isPeer(s) || slices.Contains(systems, s) {
-				cs = append(cs, c)
-				break
-			}
-		}
-	}
-	order := map[string]int{}
-	for _, row := range shapes {
-		for _, n := range row.names {
-			order[n] = len(order) + 1
-		}
-	}
-	at := func(c cell) string {
-		pass := slices.Index([]string{fwd, bwd, fwdbwd, step}, c.pass)
-		return fmt.Sprintf("%04d %-30s %s %s %04d %d", order[c.name], c.name, c.dtype, sortable(c.shape), c.threads, pass)
-	}
-	slices.SortFunc(cs, func(a, b cell) int { return strings.Compare(at(a), at(b)) })
-	return cs
-}
-
-// sortable orders shapes by size, then as they are.
-func sortable(shape string) string {
-	n := 1
-	for _, d := range strings.Split(shape, "x") {
-		k, _ := strconv.Atoi(d)
-		n *= k
-	}
-	return fmt.Sprintf("%015d %s", n, shape)
-}
+// times writes a shape as one reads it.
+func times(shape string) string { return strings.ReplaceAll(shape, "x", "×") }
 
 func micros(us float64) string {
 	switch {
@@ -254,37 +194,9 @@ func ratio(a, b float64) string {
 	if a == 0 || b == 0 {
 		return ""
 	}
-	return strconv.FormatFloat(a/b, 'f', 2, 64) + "×"
-}
-
-// target is what a pass should take.
-type target struct{ must, reach float64 }
-
-//go:embed targets.csv
-var targetsCSV string
-
-func readTargets(text string) (map[cell]target, error) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.Comment = '#'
-	rows, err := r.ReadAll()
-	if err != nil {
-		return nil, err
+	digits := 2
+	if a >= 10*b {
+		digits = 0
 	}
-	all := map[cell]target{}
-	for _, row := range rows[1:] {
-		threads, err := strconv.Atoi(row[3])
-		if err != nil {
-			return nil, err
-		}
-		must, err := strconv.ParseFloat(row[7], 64)
-		if err != nil {
-			return nil, err
-		}
-		reach, err := strconv.ParseFloat(row[8], 64)
-		if err != nil {
-			return nil, err
-		}
-		all[cell{row[0], row[1], row[2], threads, row[4]}] = target{must, reach}
-	}
-	return all, nil
+	return strconv.FormatFloat(a/b, 'f', digits, 64) + "×"
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,28 +9,91 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+var linesFile = filepath.Join("testdata", "lines.jsonl")
+
 func TestTable(t *testing.T) {
 	want, err := os.ReadFile(filepath.Join("testdata", "table.md"))
 	require.NoError(t, err)
-	require.Equal(t, string(want), output(t, "-table", filepath.Join("testdata", "lines.jsonl")))
+	require.Equal(t, string(want), output(t, "-table", linesFile))
 }
 
 func TestTableRefusesWhatIsNoLine(t *testing.T) {
 	f := &figures{lines: map[cell]map[string][]result{}}
 	err := f.read(strings.NewReader("{\"median_us\": 1}\n\nhello\n"))
 	require.ErrorContains(t, err, "line 3")
-	require.Error(t, printTable(&bytes.Buffer{}, []string{"none.jsonl"}))
+	_, err = readFigures([]string{"none.jsonl"})
+	require.Error(t, err)
 }
 
-// Every target belongs to a case.
-func TestTargets(t *testing.T) {
-	targets, err := readTargets(targetsCSV)
+// The tables of a page are those that are printed, and what is around them stays.
+func TestPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page.md")
+	page := "# Title\n"
+	for _, s := range sections {
+		page += "before " + s.name + "\n<!-- " + s.name + " begin -->\nold\n<!-- " + s.name + " end -->\nafter\n"
+	}
+	require.NoError(t, os.WriteFile(path, []byte(page), 0o644))
+	for range 2 { // a second time changes nothing
+		output(t, "-page", path, linesFile)
+		got, err := os.ReadFile(path)
+		require.NoError(t, err)
+		table := output(t, "-table", linesFile)
+		for _, s := range sections {
+			_, text, ok := strings.Cut(table, "## "+s.title+"\n\n")
+			require.True(t, ok)
+			text, _, _ = strings.Cut(text, "\n## ")
+			require.Contains(t, string(got), "before "+s.name+"\n<!-- "+s.name+" begin -->\n\n"+strings.TrimSpace(text)+"\n\n<!-- "+s.name+" end -->\nafter\n")
+		}
+		require.NotContains(t, string(got), "old")
+	}
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(page, "paths end", "", 1)), 0o644))
+	require.ErrorContains(t, run([]string{"-page", path, linesFile}, os.Stdout, os.Stderr), "paths begin")
+}
+
+// The page of the documentation has a place for every section.
+func TestPageOfTheDocumentation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "performance.md"))
 	require.NoError(t, err)
-	require.Len(t, targets, 220)
+	f, err := readFigures([]string{linesFile})
+	require.NoError(t, err)
+	for _, s := range sections {
+		_, err := f.replace(page, s)
+		require.NoError(t, err)
+	}
+}
+
+// Every reference figure belongs to a case, and every norm has targets.
+func TestReference(t *testing.T) {
+	reference, err := readReference(referenceCSV)
+	require.NoError(t, err)
 	cases := output(t, "-list")
-	for c, v := range targets {
+	targets := 0
+	for c, q := range reference {
 		require.Contains(t, cases, strings.Join([]string{c.name, c.shape, c.dtype, c.pass}, " ")+"\n")
-		require.LessOrEqual(t, v.reach, v.must)
-		require.Positive(t, v.reach)
+		require.Positive(t, q.us["torch_best"])
+		require.NotEmpty(t, q.which)
+		if titles[c.name] == "" {
+			continue
+		}
+		targets++
+		require.Positive(t, q.us["floor"])
+		require.Positive(t, q.us["reach"])
+		require.LessOrEqual(t, q.us["reach"], q.us["must"])
+		require.Equal(t, c.pass == bwd, q.us["gorgonia"] == 0)
+		require.Equal(t, c.dtype == "float64" || c.name == "weight_norm", q.us["onednn"] == 0)
+	}
+	require.Equal(t, 220, targets)
+}
+
+// The fastest peer is the one that the targets of the reference were made from:
+// must is 15 % less.
+func TestBestPeerOfTheReference(t *testing.T) {
+	reference, err := readReference(referenceCSV)
+	require.NoError(t, err)
+	f := &figures{reference: reference}
+	for c, q := range reference {
+		if must := q.us["must"]; must > 0 {
+			require.InEpsilon(t, f.bestPeer(c).us/1.15, must, 0.01, "%v", c)
+		}
 	}
 }

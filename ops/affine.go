@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"slices"
+
 	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
 )
@@ -28,6 +30,12 @@ func (a affine) from() []int {
 		return []int{0, 1}
 	}
 	return []int{0}
+}
+
+// inputSizes returns the elements of x, of what there is of γ and β, n each, and of
+// further inputs.
+func (a affine) inputSizes(n int, further ...int) []int {
+	return slices.Concat([]int{anySize}, slices.Repeat([]int{n}, a.count()), further)
 }
 
 // affineOf tells γ and β apart in the inputs that follow x; what is absent is

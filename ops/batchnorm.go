@@ -155,7 +155,7 @@ func newBatchStats[T dense.Float](rank, channels int, stats *RunningStats, cfg B
 	if cfg.Reuse {
 		label += ", reuse"
 	}
-	return &batchStatsOp[T]{base: base{label + ")", 1}, rank: rank, channels: channels, stats: stats, cfg: cfg,
+	return &batchStatsOp[T]{base: base{label + ")", []int{anySize}}, rank: rank, channels: channels, stats: stats, cfg: cfg,
 		mem: memory[float64]{reuse: cfg.Reuse}}
 }
 
@@ -194,8 +194,8 @@ func (o *batchStatsOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
 // Do returns the packed statistics.
 func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	if len(vs) != 1 {
-		return nil, fault.New(fault.ErrValue, o.label, "%d inputs, want 1", len(vs))
+	if err := o.checkCount(vs); err != nil {
+		return nil, err
 	}
 	x, err := dense.Check[T](o.label, inputNames[0], vs[0])
 	if err != nil {
@@ -223,7 +223,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	n := float64(view.Count())
 	m2 := s.Rstd // in place
-	kernel.Moments(data, view, s.Mean, s.Residual, m2)
+	kernel.Moments(data, view, o.cfg.Eps, s.Mean, s.Residual, m2)
 	if o.stats != nil && o.holds.Load() == 0 {
 		o.stats.update(s.Mean, s.Residual, m2, n, o.momentum())
 	}
@@ -282,7 +282,8 @@ type batchNormOp[T dense.Float] struct {
 
 func newBatchNorm[T dense.Float](rank, channels int, aff affine, reuse bool) *batchNormOp[T] {
 	b := batchNorm{aff, rank, channels, reuse}
-	return &batchNormOp[T]{base{b.describe("norm.BatchNorm"), 2 + aff.count()}, b, memory[T]{reuse: reuse}}
+	sizes := aff.inputSizes(channels, statsLen(channels))
+	return &batchNormOp[T]{base{b.describe("norm.BatchNorm"), sizes}, b, memory[T]{reuse: reuse}}
 }
 
 // Type is (x, γ?, β?, statistics) -> y.
@@ -302,7 +303,7 @@ func (o *batchNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns y.
 func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, err := batchInputs[T](o.label, o.batchNorm, vs, o.arity, o.arity-1)
+	in, err := batchInputs[T](&o.base, &o.batchNorm, vs, len(o.sizes)-1)
 	if err != nil {
 		return nil, err
 	}
@@ -312,10 +313,9 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// batchIn are the inputs of an op: x and others of the data's type, and the
-// statistics.
+// batchIn are the inputs of an op: those of the data's type and the statistics.
 type batchIn[T dense.Float] struct {
-	data  [][]T
+	data  [maxInputs][]T // nil for the statistics
 	view  kernel.View
 	stats kernel.Stats
 	batch bool // the statistics are those of x itself
@@ -323,33 +323,25 @@ type batchIn[T dense.Float] struct {
 
 // batchInputs checks and unpacks the inputs, of which x is the first and the
 // statistics are number statsAt.
-func batchInputs[T dense.Float](op string, b batchNorm, vs []G.Value, arity, statsAt int) (in batchIn[T], err error) {
-	if len(vs) != arity {
-		return in, fault.New(fault.ErrValue, op, "%d inputs, want %d", len(vs), arity)
+func batchInputs[T dense.Float](b *base, n *batchNorm, vs []G.Value, statsAt int) (in batchIn[T], err error) {
+	if err = b.checkCount(vs); err != nil {
+		return in, err
 	}
-	packed, err := inputs[float64](op, vs[statsAt:statsAt+1], statsLen(b.channels))
+	for i := range vs {
+		if i == statsAt {
+			continue
+		}
+		if in.data[i], err = input[T](b, vs, i); err != nil {
+			return in, err
+		}
+	}
+	packed, err := input[float64](b, vs, statsAt)
 	if err != nil {
 		return in, err
 	}
-	in.stats, in.batch = unpackStats(packed[0], b.channels)
-
-	rest := slices.Delete(slices.Clone(vs), statsAt, statsAt+1)
-	if in.data, err = inputs[T](op, rest, make([]int, len(rest))...); err != nil {
-		return in, err
-	}
-	if in.view, err = batchView(op, vs[0].Shape(), b.rank, b.channels); err != nil {
-		return in, err
-	}
-	for i, e := range in.data {
-		want := b.channels
-		if i == 0 || i >= statsAt { // x, or dy, which follows the statistics
-			want = in.view.Len()
-		}
-		if len(e) != want {
-			return in, fault.New(fault.ErrValue, op, "%v has %d elements, want %d", rest[i].Shape(), len(e), want)
-		}
-	}
-	return in, nil
+	in.stats, in.batch = unpackStats(packed, n.channels)
+	in.view, err = batchView(b.label, vs[0].Shape(), n.rank, n.channels)
+	return in, err
 }
 
 // DiffWRT is true for x, γ and β, and false for the statistics, whose part is
@@ -372,7 +364,7 @@ func (o *batchNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (
 }
 
 func (o *batchNormOp[T]) gradient() gradient {
-	return gradient{op: newBatchNormGrad[T](o.batchNorm), from: append(o.from(), o.arity-1), wrt: o.wrt(), reuse: o.reuse}
+	return gradient{op: newBatchNormGrad[T](o.batchNorm), from: append(o.from(), o.Arity()-1), wrt: o.wrt(), reuse: o.reuse}
 }
 
 // batchNormGradOp is the gradient, of (x, γ?, statistics, dy), packed as
@@ -385,7 +377,8 @@ type batchNormGradOp[T dense.Float] struct {
 }
 
 func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
-	return &batchNormGradOp[T]{firstOrder{base{b.describe("norm.BatchNormGrad"), len(b.from()) + 2}}, b, memory[T]{reuse: b.reuse}}
+	sizes := affine{gamma: b.gamma}.inputSizes(b.channels, statsLen(b.channels), anySize)
+	return &batchNormGradOp[T]{firstOrder{base{b.describe("norm.BatchNormGrad"), sizes}}, b, memory[T]{reuse: b.reuse}}
 }
 
 // Type is (x, γ?, statistics, dy) -> packed.
@@ -409,11 +402,14 @@ func (o *batchNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) 
 // Do returns the packed gradients.
 func (o *batchNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, err := batchInputs[T](o.label, o.batchNorm, vs, o.arity, o.arity-2)
+	in, err := batchInputs[T](&o.base, &o.batchNorm, vs, len(o.sizes)-2)
 	if err != nil {
 		return nil, err
 	}
-	x, dy := in.data[0], in.data[len(in.data)-1]
+	x, dy := in.data[0], in.data[len(vs)-1]
+	if len(dy) != len(x) {
+		return nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
+	}
 	gamma, _ := affineOf(affine{gamma: o.gamma}, in.data[1:])
 	out, packed := o.mem.tensor(len(x) + o.count()*o.channels)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.channels)

@@ -27,7 +27,7 @@ type opCase struct {
 func (c opCase) moves() bool { return c.channels > 0 && len(c.opts) == 0 }
 
 // stats returns running statistics for the case, nil where it has none.
-func (c opCase) stats(t *testing.T) *ops.RunningStats {
+func (c opCase) stats(t testing.TB) *ops.RunningStats {
 	if c.channels == 0 {
 		return nil
 	}
@@ -48,13 +48,13 @@ func (c opCase) values(dt tensor.Dtype, seed float64) (vs []*tensor.Dense) {
 }
 
 // dy returns a gradient of the op's value, whose shape is that of y.
-func (c opCase) dy(t *testing.T, dt tensor.Dtype) *tensor.Dense {
+func (c opCase) dy(t testing.TB, dt tensor.Dtype) *tensor.Dense {
 	s := c.output(t)
 	return graphtest.Dense(dt, floats(wave(-0.7, s...)), s...)
 }
 
 // output returns the shape of y.
-func (c opCase) output(t *testing.T) tensor.Shape {
+func (c opCase) output(t testing.TB) tensor.Shape {
 	y, err := c.build(leaves(G.NewGraph(), c.names, c.values(tensor.Float64, 0)), c.stats(t))
 	require.NoError(t, err)
 	return y.Shape()
@@ -89,40 +89,49 @@ func batchNormCase(name string, channels int, cfg ops.BatchNormConfig, x tensor.
 		}}
 }
 
-func weightNormCase(name string, axis int, v, g tensor.Shape) opCase {
+func weightNormCase(name string, cfg ops.WeightNormConfig, v, g tensor.Shape) opCase {
 	return opCase{name: "weightnorm " + name, names: []string{"v", "g"}, shapes: []tensor.Shape{v, g},
 		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
-			return ops.WeightNorm(n[0], n[1], ops.WeightNormConfig{Axis: axis})
+			return ops.WeightNorm(n[0], n[1], cfg)
 		}}
 }
 
-func linearCase(name string, axis int, g tensor.Shape, x ...int) opCase {
+func linearCase(name string, cfg ops.WeightNormConfig, g tensor.Shape, x ...int) opCase {
 	return opCase{name: "weightnormlinear " + name, names: []string{"x", "v", "g", "b"},
 		shapes: []tensor.Shape{x, {4, x[len(x)-1]}, g, {4}},
 		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
-			return ops.WeightNormLinear(n[0], n[1], n[2], n[3], ops.WeightNormConfig{Axis: axis})
+			return ops.WeightNormLinear(n[0], n[1], n[2], n[3], cfg)
 		}}
 }
 
 // opCases are the forms of the ops that differ in their code or in their shapes.
-var opCases = []opCase{
-	layerNormCase("rows", ops.LayerNormConfig{Eps: 1e-3}, tensor.Shape{6}, 4, 6),
-	layerNormCase("unbiased", ops.LayerNormConfig{Eps: 1e-3, UnbiasedStd: true}, tensor.Shape{6}, 4, 6),
-	layerNormCase("two axes", ops.LayerNormConfig{Eps: 1e-3}, tensor.Shape{3, 5}, 2, 3, 5),
-	// Its dx is large enough to lie in the packed gradient instead of a copy.
-	layerNormCase("large", ops.LayerNormConfig{Eps: 1e-3}, tensor.Shape{64}, 70, 64),
-	batchNormCase("train rank 2", 3, ops.BatchNormConfig{Momentum: 0.1}, tensor.Shape{5, 3}),
-	batchNormCase("eval rank 2", 3, ops.BatchNormConfig{Momentum: 0.1}, tensor.Shape{5, 3}, G.EvalMode()),
-	batchNormCase("train rank 4", 3, ops.BatchNormConfig{Momentum: 0.1}, tensor.Shape{2, 3, 4, 2}),
-	batchNormCase("eval rank 4", 3, ops.BatchNormConfig{Momentum: 0.1}, tensor.Shape{2, 3, 4, 2}, G.EvalMode()),
-	batchNormCase("untracked rank 3", 0, ops.BatchNormConfig{}, tensor.Shape{2, 3, 4}),
-	weightNormCase("axis 0", 0, tensor.Shape{4, 3}, tensor.Shape{4}),
-	weightNormCase("axis 1", 1, tensor.Shape{2, 3, 4}, tensor.Shape{3}),
-	weightNormCase("axis 2", 2, tensor.Shape{2, 3, 4, 2}, tensor.Shape{1, 1, 4, 1}),
-	weightNormCase("whole tensor", ops.WholeTensor, tensor.Shape{4, 3, 2}, tensor.Shape{1}),
-	linearCase("axis 0", 0, tensor.Shape{4}, 3, 5),
-	linearCase("axis 1", 1, tensor.Shape{1, 5}, 2, 3, 5),
-	linearCase("whole tensor", ops.WholeTensor, tensor.Shape{1, 1}, 3, 5),
+var opCases = opCasesOf(false)
+
+// opCasesOf returns them with the memory of results kept or not.
+func opCasesOf(reuse bool) []opCase {
+	layer := ops.LayerNormConfig{Eps: 1e-3, Reuse: reuse}
+	unbiased := ops.LayerNormConfig{Eps: 1e-3, UnbiasedStd: true, Reuse: reuse}
+	batch := ops.BatchNormConfig{Momentum: 0.1, Reuse: reuse}
+	weight := func(axis int) ops.WeightNormConfig { return ops.WeightNormConfig{Axis: axis, Reuse: reuse} }
+	return []opCase{
+		layerNormCase("rows", layer, tensor.Shape{6}, 4, 6),
+		layerNormCase("unbiased", unbiased, tensor.Shape{6}, 4, 6),
+		layerNormCase("two axes", layer, tensor.Shape{3, 5}, 2, 3, 5),
+		// Its dx is large enough to lie in the packed gradient instead of a copy.
+		layerNormCase("large", layer, tensor.Shape{64}, 70, 64),
+		batchNormCase("train rank 2", 3, batch, tensor.Shape{5, 3}),
+		batchNormCase("eval rank 2", 3, batch, tensor.Shape{5, 3}, G.EvalMode()),
+		batchNormCase("train rank 4", 3, batch, tensor.Shape{2, 3, 4, 2}),
+		batchNormCase("eval rank 4", 3, batch, tensor.Shape{2, 3, 4, 2}, G.EvalMode()),
+		batchNormCase("untracked rank 3", 0, batch, tensor.Shape{2, 3, 4}),
+		weightNormCase("axis 0", weight(0), tensor.Shape{4, 3}, tensor.Shape{4}),
+		weightNormCase("axis 1", weight(1), tensor.Shape{2, 3, 4}, tensor.Shape{3}),
+		weightNormCase("axis 2", weight(2), tensor.Shape{2, 3, 4, 2}, tensor.Shape{1, 1, 4, 1}),
+		weightNormCase("whole tensor", weight(ops.WholeTensor), tensor.Shape{4, 3, 2}, tensor.Shape{1}),
+		linearCase("axis 0", weight(0), tensor.Shape{4}, 3, 5),
+		linearCase("axis 1", weight(1), tensor.Shape{1, 5}, 2, 3, 5),
+		linearCase("whole tensor", weight(ops.WholeTensor), tensor.Shape{1, 1}, 3, 5),
+	}
 }
 
 // eachOp runs f for every case.
@@ -141,7 +150,7 @@ type program struct {
 }
 
 // newProgram builds the graph, without gradients if symbolic is false.
-func newProgram(t *testing.T, f graphtest.Func, names []string, vs []*tensor.Dense, dy *tensor.Dense, symbolic bool) *program {
+func newProgram(t testing.TB, f graphtest.Func, names []string, vs []*tensor.Dense, dy *tensor.Dense, symbolic bool) *program {
 	t.Helper()
 	p := &program{g: G.NewGraph()}
 	p.in = leaves(p.g, names, vs)

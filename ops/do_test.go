@@ -21,7 +21,7 @@ type call struct {
 
 // calls evaluates a program node by node, which follow their children in the
 // graph, and returns the calls of this package's ops.
-func (p *program) calls(t *testing.T) (calls []call) {
+func (p *program) calls(t testing.TB) (calls []call) {
 	values := map[*G.Node]G.Value{}
 	for _, n := range p.g.AllNodes() {
 		if n.Op() == nil {
@@ -43,12 +43,17 @@ func (p *program) calls(t *testing.T) (calls []call) {
 	return calls
 }
 
+// calls returns the forward op, the gradient op and the parts of a case.
+func (c opCase) calls(t testing.TB, dt tensor.Dtype) []call {
+	p := newProgram(t, c.with(c.stats(t)), c.names, c.values(dt, 0.4), c.dy(t, dt), true)
+	return p.calls(t)
+}
+
 // eachCall runs f for the forward op, the gradient op and the parts of every
 // case.
 func eachCall(t *testing.T, dt tensor.Dtype, f func(t *testing.T, c call)) {
 	eachOp(t, func(t *testing.T, c opCase) {
-		p := newProgram(t, c.with(c.stats(t)), c.names, c.values(dt, 0.4), c.dy(t, dt), true)
-		for _, k := range p.calls(t) {
+		for _, k := range c.calls(t, dt) {
 			t.Run(k.op.String(), func(t *testing.T) { f(t, k) })
 		}
 	})

@@ -132,7 +132,7 @@ func TestBatchNormGradients(t *testing.T) {
 }
 
 // statsOf returns running statistics away from 0 and 1.
-func statsOf(t *testing.T, channels int) *ops.RunningStats {
+func statsOf(t testing.TB, channels int) *ops.RunningStats {
 	s, err := ops.NewRunningStats(channels)
 	require.NoError(t, err)
 	mean, variance := make([]float64, channels), make([]float64, channels)

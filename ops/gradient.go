@@ -113,7 +113,7 @@ const copyBelow = 1 << 12
 
 func newPart[T dense.Float](of string, at int, shape tensor.Shape, reuse bool) *partOp[T] {
 	label := fmt.Sprintf("norm.Part(of=%s, at=%d, shape=%v, reuse=%v)", of, at, shape, reuse)
-	return &partOp[T]{firstOrder{base{label, 1}}, at, shape, memory[T]{reuse: reuse}}
+	return &partOp[T]{firstOrder{base{label, []int{anySize}}}, at, shape, memory[T]{reuse: reuse}}
 }
 
 // Type is (packed) -> part.
@@ -125,7 +125,7 @@ func (o *partOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.s
 // Do returns the part.
 func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, err := inputs[T](o.label, vs, 0)
+	in, err := inputs[T](&o.base, vs)
 	if err != nil {
 		return nil, err
 	}

@@ -94,12 +94,13 @@ type layerNorm struct {
 	affine
 	rank  int          // of x
 	shape tensor.Shape // normalized
+	cols  int          // elements of shape
 	cfg   LayerNormConfig
 }
 
 func newLayerNorm[T dense.Float](rank int, shape tensor.Shape, aff affine, cfg LayerNormConfig) *layerNormOp[T] {
-	l := layerNorm{aff, rank, shape.Clone(), cfg}
-	return &layerNormOp[T]{base{l.describe("norm.LayerNorm"), 1 + aff.count()}, l, memory[T]{reuse: cfg.Reuse}}
+	l := layerNorm{aff, rank, shape.Clone(), shape.TotalSize(), cfg}
+	return &layerNormOp[T]{base{l.describe("norm.LayerNorm"), aff.inputSizes(l.cols)}, l, memory[T]{reuse: cfg.Reuse}}
 }
 
 func (l *layerNorm) describe(name string) string {
@@ -112,14 +113,13 @@ func (l *layerNorm) rows(op string, x tensor.Shape) (kernel.Rows, error) {
 	if tail := len(x) - len(l.shape); len(x) != l.rank || !slices.Equal(x[tail:], l.shape) || x.TotalSize() == 0 {
 		return kernel.Rows{}, fault.New(fault.ErrValue, op, "x is %v, want %v of rank %d", x, trailing(l.shape), l.rank)
 	}
-	cols := l.shape.TotalSize()
-	return kernel.Rows{Rows: x.TotalSize() / cols, Cols: cols, Eps: l.cfg.Eps, UnbiasedStd: l.cfg.UnbiasedStd}, nil
+	return kernel.Rows{Rows: x.TotalSize() / l.cols, Cols: l.cols, Eps: l.cfg.Eps, UnbiasedStd: l.cfg.UnbiasedStd}, nil
 }
 
 // Type is (x, γ?, β?) -> y.
 func (o *layerNormOp[T]) Type() hm.Type {
 	ranks := []int{o.rank}
-	for range o.arity - 1 {
+	for range o.count() {
 		ranks = append(ranks, len(o.shape))
 	}
 	return fnType[T](append(ranks, o.rank)...)
@@ -133,8 +133,7 @@ func (o *layerNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns y.
 func (o *layerNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	cols := o.shape.TotalSize()
-	in, err := inputs[T](o.label, vs, append([]int{0}, slices.Repeat([]int{cols}, o.arity-1)...)...)
+	in, err := inputs[T](&o.base, vs)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +173,8 @@ type layerNormGradOp[T dense.Float] struct {
 }
 
 func newLayerNormGrad[T dense.Float](l layerNorm) *layerNormGradOp[T] {
-	return &layerNormGradOp[T]{firstOrder{base{l.describe("norm.LayerNormGrad"), len(l.from()) + 1}}, l, memory[T]{reuse: l.cfg.Reuse}}
+	sizes := affine{gamma: l.gamma}.inputSizes(l.cols, anySize)
+	return &layerNormGradOp[T]{firstOrder{base{l.describe("norm.LayerNormGrad"), sizes}}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
 // Type is (x, γ?, dy) -> packed.
@@ -191,18 +191,17 @@ func (o *layerNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) 
 	if err != nil {
 		return nil, err
 	}
-	return tensor.Shape{x.TotalSize() + o.count()*o.shape.TotalSize()}, nil
+	return tensor.Shape{x.TotalSize() + o.count()*o.cols}, nil
 }
 
 // Do returns the packed gradients.
 func (o *layerNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	cols := o.shape.TotalSize()
-	in, err := inputs[T](o.label, vs, append([]int{0}, append(slices.Repeat([]int{cols}, o.arity-2), 0)...)...)
+	in, err := inputs[T](&o.base, vs)
 	if err != nil {
 		return nil, err
 	}
-	x, dy := in[0], in[o.arity-1]
+	x, dy := in[0], in[len(vs)-1]
 	rows, err := o.rows(o.label, vs[0].Shape())
 	if err != nil {
 		return nil, err
@@ -211,8 +210,8 @@ func (o *layerNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
 	}
 	gamma, _ := affineOf(affine{gamma: o.gamma}, in[1:])
-	out, packed := o.mem.tensor(len(x) + o.count()*cols)
-	dgamma, dbeta := affineParts(o.affine, packed[len(x):], cols)
+	out, packed := o.mem.tensor(len(x) + o.count()*o.cols)
+	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.cols)
 	kernel.LayerNormBwd(packed[:len(x)], dgamma, dbeta, x, gamma, dy, rows)
 	return out, nil
 }

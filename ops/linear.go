@@ -74,11 +74,11 @@ type linear struct {
 }
 
 func newLinear[T dense.Float](l linear) *linearOp[T] {
-	arity := 3
+	sizes := []int{anySize, anySize, anySize}
 	if l.bias {
-		arity = 4
+		sizes = append(sizes, anySize)
 	}
-	return &linearOp[T]{base{l.describe("norm.WeightNormLinear"), arity}, l, memory[T]{reuse: l.cfg.Reuse}}
+	return &linearOp[T]{base{l.describe("norm.WeightNormLinear"), sizes}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
 func (l *linear) describe(name string) string {
@@ -89,13 +89,13 @@ func (l *linear) describe(name string) string {
 type sizes struct{ rows, in, out int }
 
 // linearInputs checks the inputs (x, v, g, ...) of an op.
-func linearInputs[T dense.Float](op string, l linear, vs []G.Value, arity int) (in [][]T, s sizes, view kernel.View, err error) {
-	if in, view, err = weightInputs[T](op, vs, arity, 1, 2, l.cfg.Axis); err != nil {
-		return nil, s, view, err
+func linearInputs[T dense.Float](b *base, l *linear, vs []G.Value) (in [maxInputs][]T, s sizes, view kernel.View, err error) {
+	if in, view, err = weightInputs[T](b, vs, 1, 2, l.cfg.Axis); err != nil {
+		return in, s, view, err
 	}
 	s.out, s.in = vs[1].Shape()[0], vs[1].Shape()[1]
 	if x := vs[0].Shape(); len(x) != l.rank || x[len(x)-1] != s.in {
-		return nil, s, view, fault.New(fault.ErrValue, op, "x is %v, want (..., %d) of rank %d", x, s.in, l.rank)
+		return in, s, view, fault.New(fault.ErrValue, b.label, "x is %v, want (..., %d) of rank %d", x, s.in, l.rank)
 	}
 	s.rows = len(in[0]) / s.in
 	return in, s, view, nil
@@ -129,7 +129,7 @@ func (o *linearOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns y.
 func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, s, view, err := linearInputs[T](o.label, o.linear, vs, o.arity)
+	in, s, view, err := linearInputs[T](&o.base, &o.linear, vs)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 			return nil, fault.New(fault.ErrValue, o.label, "b has %d elements, want %d", len(b), s.out)
 		}
 	}
-	shape := vs[0].Shape().Clone()
+	shape := append(make([]int, 0, 8), vs[0].Shape()...) // not allocated for what ranks there are
 	shape[len(shape)-1] = s.out
 	out, y := o.mem.tensor(shape...)
 	if o.cfg.Axis == 1 {
@@ -193,7 +193,7 @@ func (o *linearOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err
 }
 
 func (o *linearOp[T]) gradient() gradient {
-	return gradient{op: newLinearGrad[T](o.linear), from: []int{0, 1, 2}, wrt: []int{0, 1, 2, 3}[:o.arity], reuse: o.cfg.Reuse}
+	return gradient{op: newLinearGrad[T](o.linear), from: []int{0, 1, 2}, wrt: []int{0, 1, 2, 3}[:o.Arity()], reuse: o.cfg.Reuse}
 }
 
 // linearGradOp is the gradient, of (x, v, g, dy), packed as
@@ -209,7 +209,7 @@ type linearGradOp[T dense.Float] struct {
 }
 
 func newLinearGrad[T dense.Float](l linear) *linearGradOp[T] {
-	return &linearGradOp[T]{firstOrder{base{l.describe("norm.WeightNormLinearGrad"), 4}}, l, memory[T]{reuse: l.cfg.Reuse}}
+	return &linearGradOp[T]{firstOrder{base{l.describe("norm.WeightNormLinearGrad"), []int{anySize, anySize, anySize, anySize}}}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
 // Type is (x, v, g, dy) -> packed.
@@ -237,7 +237,7 @@ func (o *linearGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns the packed gradients.
 func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, s, view, err := linearInputs[T](o.label, o.linear, vs, 4)
+	in, s, view, err := linearInputs[T](&o.base, &o.linear, vs)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	o.inputGrad(dx, v, g, dy, norm.Data, s)
 	dw := dv
 	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
-	kernel.WeightNormBwdOfNorms(dv, dg, v, g, dw, norm.Data, view)
+	kernel.WeightNormBwd(dv, dg, v, g, dw, view)
 	if o.bias {
 		kernel.ColumnSums(db, dy, s.rows, s.out)
 	}

@@ -19,11 +19,17 @@ type base struct {
 	// label names the op and every attribute that changes its result, in full
 	// precision: Gorgonia merges nodes of equal hash, and this is hashed.
 	label string
-	arity int
+
+	// sizes has an entry for each input: how many elements it has, or anySize
+	// where that is up to the run.
+	sizes []int
 }
 
+// anySize is 0, which is no size that a tensor has.
+const anySize = 0
+
 // Arity returns the number of inputs.
-func (b *base) Arity() int { return b.arity }
+func (b *base) Arity() int { return len(b.sizes) }
 
 // ReturnsPtr is true: the result is a tensor of its own.
 func (b *base) ReturnsPtr() bool { return true }
@@ -92,25 +98,42 @@ func shapeOf(op string, in []G.DimSizer, i int) (tensor.Shape, error) {
 	return s.Clone(), nil
 }
 
-// inputNames are for errors. No op has more inputs.
-var inputNames = [...]string{"input 0", "input 1", "input 2", "input 3"}
+// maxInputs is the largest number of inputs that an op has. What belongs to each
+// input is in an array of that length: a slice would have to be allocated.
+const maxInputs = 4
 
-// inputs returns the elements of each value, whose sizes must be those given;
-// 0 stands for any.
-func inputs[T dense.Float](op string, vs []G.Value, sizes ...int) ([][]T, error) {
-	if len(vs) != len(sizes) {
-		return nil, fault.New(fault.ErrValue, op, "%d inputs, want %d", len(vs), len(sizes))
+// inputNames are for errors.
+var inputNames = [maxInputs]string{"input 0", "input 1", "input 2", "input 3"}
+
+// checkCount checks that there is a value for each input.
+func (b *base) checkCount(vs []G.Value) error {
+	if len(vs) != len(b.sizes) {
+		return fault.New(fault.ErrValue, b.label, "%d inputs, want %d", len(vs), len(b.sizes))
 	}
-	in := make([][]T, len(vs))
-	for i, v := range vs {
-		e, err := dense.Elements[T](op, inputNames[i], v)
-		if err != nil {
-			return nil, err
+	return nil
+}
+
+// input returns the elements of input i.
+func input[T dense.Float](b *base, vs []G.Value, i int) ([]T, error) {
+	e, err := dense.Elements[T](b.label, inputNames[i], vs[i])
+	if err != nil {
+		return nil, err
+	}
+	if want := b.sizes[i]; want != anySize && len(e) != want {
+		return nil, fault.New(fault.ErrValue, b.label, "%s has %d elements, want %d", inputNames[i], len(e), want)
+	}
+	return e, nil
+}
+
+// inputs returns the elements of every input.
+func inputs[T dense.Float](b *base, vs []G.Value) (in [maxInputs][]T, err error) {
+	if err = b.checkCount(vs); err != nil {
+		return in, err
+	}
+	for i := range vs {
+		if in[i], err = input[T](b, vs, i); err != nil {
+			return in, err
 		}
-		if sizes[i] != 0 && len(e) != sizes[i] {
-			return nil, fault.New(fault.ErrValue, op, "input %d has %d elements, want %d", i, len(e), sizes[i])
-		}
-		in[i] = e
 	}
 	return in, nil
 }

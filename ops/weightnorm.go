@@ -145,7 +145,7 @@ type weightNorm struct {
 
 func newWeightNorm[T dense.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
 	w := weightNorm{rank, rankG, cfg}
-	return &weightNormOp[T]{base{w.describe("norm.WeightNorm"), 2}, w, memory[T]{reuse: cfg.Reuse}}
+	return &weightNormOp[T]{base{w.describe("norm.WeightNorm"), []int{anySize, anySize}}, w, memory[T]{reuse: cfg.Reuse}}
 }
 
 func (w *weightNorm) describe(name string) string { return fmt.Sprintf("%s(%v)", name, w.cfg) }
@@ -161,18 +161,17 @@ func (c WeightNormConfig) String() string {
 
 // weightInputs checks the inputs of an op of which v is number at and g the
 // next, and returns them with the view of v.
-func weightInputs[T dense.Float](op string, vs []G.Value, arity, at, rank, axis int) ([][]T, kernel.View, error) {
-	in, err := inputs[T](op, vs, make([]int, arity)...)
-	if err != nil {
-		return nil, kernel.View{}, err
+func weightInputs[T dense.Float](b *base, vs []G.Value, at, rank, axis int) (in [maxInputs][]T, view kernel.View, err error) {
+	if in, err = inputs[T](b, vs); err != nil {
+		return in, view, err
 	}
 	shape := vs[at].Shape()
 	if len(shape) != rank {
-		return nil, kernel.View{}, fault.New(fault.ErrValue, op, "v is %v, want rank %d", shape, rank)
+		return in, view, fault.New(fault.ErrValue, b.label, "v is %v, want rank %d", shape, rank)
 	}
-	view := weightView(shape, axis)
+	view = weightView(shape, axis)
 	if n := len(in[at+1]); n != view.Channels {
-		return nil, kernel.View{}, fault.New(fault.ErrValue, op, "g has %d elements, want %d", n, view.Channels)
+		return in, view, fault.New(fault.ErrValue, b.label, "g has %d elements, want %d", n, view.Channels)
 	}
 	return in, view, nil
 }
@@ -188,7 +187,7 @@ func (o *weightNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns w.
 func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, view, err := weightInputs[T](o.label, vs, 2, 0, o.rank, o.cfg.Axis)
+	in, view, err := weightInputs[T](&o.base, vs, 0, o.rank, o.cfg.Axis)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +222,7 @@ type weightNormGradOp[T dense.Float] struct {
 }
 
 func newWeightNormGrad[T dense.Float](w weightNorm) *weightNormGradOp[T] {
-	return &weightNormGradOp[T]{firstOrder{base{w.describe("norm.WeightNormGrad"), 3}}, w, memory[T]{reuse: w.cfg.Reuse}}
+	return &weightNormGradOp[T]{firstOrder{base{w.describe("norm.WeightNormGrad"), []int{anySize, anySize, anySize}}}, w, memory[T]{reuse: w.cfg.Reuse}}
 }
 
 // Type is (v, g, dw) -> packed.
@@ -244,7 +243,7 @@ func (o *weightNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error)
 // Do returns the packed gradients.
 func (o *weightNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, view, err := weightInputs[T](o.label, vs, 3, 0, o.rank, o.cfg.Axis)
+	in, view, err := weightInputs[T](&o.base, vs, 0, o.rank, o.cfg.Axis)
 	if err != nil {
 		return nil, err
 	}

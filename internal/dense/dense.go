@@ -4,6 +4,7 @@ package dense
 
 import (
 	"slices"
+	"unsafe"
 
 	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
@@ -21,9 +22,41 @@ func Dtype[T Float]() tensor.Dtype {
 	return tensor.Float64
 }
 
-// New returns a row-major tensor of the shape over data.
+// New returns a row-major tensor of the shape over data. It costs a fraction of
+// tensor.New, which counts in an op that has little to do.
 func New[T Float](shape tensor.Shape, data []T) *tensor.Dense {
-	return tensor.New(tensor.WithShape(shape.Clone()...), tensor.WithBacking(data))
+	d := *empty[T]()
+	d.Raw = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), len(data)*int(unsafe.Sizeof(T(0))))
+	// Shape and strides are the tensor's own: Gorgonia may pool and wipe it.
+	rank := len(shape)
+	sizes := make([]int, 2*rank)
+	copy(sizes, shape)
+	strides := sizes[rank:]
+	stride := 1
+	for i := rank - 1; i >= 0; i-- {
+		strides[i] = stride
+		stride *= shape[i]
+	}
+	d.Init(sizes[:rank:rank], strides)
+	return &d
+}
+
+var (
+	empty32 = tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float32))
+	empty64 = tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float64))
+)
+
+// empty returns a tensor of T to be copied, for its dtype and its engine.
+func empty[T Float]() *tensor.Dense {
+	if unsafe.Sizeof(T(0)) == 4 {
+		return empty32
+	}
+	return empty64
+}
+
+// elements returns all memory of a tensor of T.
+func elements[T Float](d *tensor.Dense) []T {
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(d.Raw))), len(d.Raw)/int(unsafe.Sizeof(T(0))))
 }
 
 // Check checks that a value is a dense tensor of T, of rank 1 or more and
@@ -52,7 +85,7 @@ func Elements[T Float](op, name string, v G.Value) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, n := d.Data().([]T), d.Shape().TotalSize()
+	data, n := elements[T](d), d.Shape().TotalSize()
 	if RowMajor(d) {
 		return data[:n:n], nil
 	}

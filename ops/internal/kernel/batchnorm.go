@@ -4,37 +4,33 @@ package kernel
 // channel: x̂ = ((x − Mean) − Residual)·Rstd.
 type Stats struct{ Mean, Residual, Rstd []float64 }
 
+// of returns the statistics of n channels, for loops without checks.
+func (s Stats) of(n int) (mean, residual, rstd []float64) {
+	return s.Mean[:n], s.Residual[:n], s.Rstd[:n]
+}
+
+// centre returns a mean as a number of the type of the data and the rest.
+func centre[T Float](mean, residual float64) (m, rest float64) {
+	m = float64(T(mean))
+	return m, (mean - m) + residual
+}
+
 // BatchNormFwd sets y = x̂·gamma + beta with the channel's statistics, gamma
 // and beta.
 func BatchNormFwd[T Float](y, x, gamma, beta []T, v View, s Stats) {
-	k := Borrow[float64](2 * v.Channels)
-	defer k.Release()
-	scale, shift := k.part(0, v.Channels), k.part(1, v.Channels)
-	gamma, beta = ones(gamma, v.Channels), zeros(beta, v.Channels)
-	for c := range v.Channels {
-		scale[c], shift[c] = s.Rstd[c]*float64(gamma[c]), float64(beta[c])
+	n := v.Channels
+	k := borrowConstants[T](3, n)
+	defer k.release()
+	m, scale, shift := k.of(0)[:n], k.of(1)[:n], k.of(2)[:n]
+	gamma, beta = ones(gamma, n)[:n], zeros(beta, n)[:n]
+	mean, residual, rstd := s.of(n)
+	for c := range m {
+		hi, lo := centre[T](mean[c], residual[c])
+		a := rstd[c] * float64(gamma[c])
+		m[c], scale[c], shift[c] = hi, a, float64(beta[c])-lo*a
 	}
-	split(v.lineup().tasks(), v.Len(), batchNormFwd[T]{y, x, v, s, scale, shift})
-}
-
-type batchNormFwd[T Float] struct {
-	y, x         []T
-	v            View
-	s            Stats
-	scale, shift []float64
-}
-
-func (a *batchNormFwd[T]) run(first, last int) {
-	l := a.v.lineup()
-	for i, end := l.span(first, last); i < end; i++ {
-		from, to, c := l.at(i)
-		x, y := a.x[from:to], a.y[from:to]
-		if a.v.columns() {
-			normalizeRow(y, x, a.s.Mean, a.s.Residual, a.scale, a.shift)
-		} else {
-			normalize(y, x, a.s.Mean[c], a.s.Residual[c], a.scale[c], a.shift[c])
-		}
-	}
+	k.round()
+	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.over(v)
 }
 
 // BatchNormBwd gives the gradients of BatchNormFwd from dy, that of its
@@ -46,85 +42,75 @@ func (a *batchNormFwd[T]) run(first, last int) {
 //
 // dgamma and dbeta may be nil.
 func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats, batch bool) {
-	segs := v.segments()
-	part := Borrow[float64](2 * segs * v.Channels)
-	defer part.Release()
-	split(v.units()*segs, v.Len(), batchNormSums[T]{x, dy, v, s, segs, part})
-	for t := 1; t < segs; t++ {
-		accumulate(part.part(0, 2*v.Channels), part.part(t, 2*v.Channels))
+	n := v.Channels
+	k := borrowConstants[T](5, n)
+	defer k.release()
+	gamma = ones(gamma, n)
+	if batch || dgamma != nil || dbeta != nil {
+		e := batchNormSums(dgamma, dbeta, x, gamma, dy, v, s, k)
+		defer e.release()
+		if batch {
+			batchNormGrad(dx, x, dy, v, k, e.of(2)[:n])
+			return
+		}
 	}
+	scale, shift := k.of(0)[:n], k.of(1)[:n]
+	for c := range scale {
+		scale[c], shift[c] = s.Rstd[c]*float64(gamma[c]), 0
+	}
+	k.round()
+	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: k}.over(v)
+}
 
-	k := Borrow[float64](3 * v.Channels)
-	defer k.Release()
-	scale, a, b := k.part(0, v.Channels), k.part(1, v.Channels), k.part(2, v.Channels)
-	db, dg := part.part(0, v.Channels), part.part(1, v.Channels)
-	gamma = ones(gamma, v.Channels)
+// leftOver is the part of the energy Σdy² that has to be left in Σ(dx/scale)²
+// for float32 arithmetic. Where dy is nearly a combination of 1 and x̂, as it is
+// in batches of a few, dx is a difference of almost equal numbers.
+const leftOver = 0.25
+
+// cancelled marks a channel where less is left, in place of its energy.
+const cancelled = -1
+
+// batchNormSums sets dγ, dβ and the constants of dx for the statistics of the
+// batch. It returns the sums that it took, the third of which is the energy.
+func batchNormSums[T Float](dgamma, dbeta, x, gamma, dy []T, v View, s Stats, k constants[T]) totals {
+	m, scale, factor := k.of(0)[:v.Channels], k.of(1)[:v.Channels], k.of(2)[:v.Channels]
+	a, b := k.of(3)[:v.Channels], k.of(4)[:v.Channels]
+	mean, residual, rstd := s.of(v.Channels)
+	centres := k.data(0)
+	for c, mu := range mean {
+		centres[c] = T(mu)
+	}
+	sum := sumPass[T]{loop: gradPass, x: x, dy: dy, m: centres}.over(v)
+	db, dg, e := sum.of(0)[:v.Channels], sum.of(1)[:v.Channels], sum.of(2)[:v.Channels]
 	n := float64(v.Count())
-	for c := range v.Channels {
-		dg[c] *= s.Rstd[c]
-		scale[c] = s.Rstd[c] * float64(gamma[c])
-		a[c], b[c] = db[c]/n, dg[c]/n*s.Rstd[c]
+	share := 1 / n
+	gamma = gamma[:v.Channels]
+	for c := range m {
+		hi, lo := centre[T](mean[c], residual[c])
+		r := rstd[c]
+		dg[c] = (dg[c] - lo*db[c]) * r
+		u := float64(gamma[c])
+		m[c], scale[c], factor[c], b[c] = hi, r, u, dg[c]*share*r*u
+		a[c] = db[c]*share*u - lo*b[c]
+		if left := e[c] - (db[c]*db[c]+dg[c]*dg[c])*share; left < e[c]*leftOver || e[c] != 0 && !inRange[T](n, e[c]) {
+			e[c] = cancelled
+		}
 	}
 	store(dgamma, dg)
 	store(dbeta, db)
-	if !batch {
-		scaleChannels(dx, dy, v, scale)
+	return sum
+}
+
+// batchNormGrad sets dx, in float64 where it is mostly cancelled.
+func batchNormGrad[T Float](dx, x, dy []T, v View, k constants[T], energy []float64) {
+	k.round()
+	mapPass[T]{loop: normGradPass, out: dx, x: x, dy: dy, k: k}.over(v)
+	if !is32[T]() {
 		return
 	}
-	split(v.lineup().tasks(), v.Len(), batchNormGrad[T]{dx, x, dy, v, s, scale, a, b})
-}
-
-type batchNormSums[T Float] struct {
-	x, dy []T
-	v     View
-	s     Stats
-	segs  int
-	part  *Scratch[float64] // of [segs, 2, Channels]: Σ dy and Σ dy·(x − mean)
-}
-
-func (a *batchNormSums[T]) run(first, last int) {
-	for task := first; task < last; task++ {
-		u, seg := task/a.segs, task%a.segs
-		s, p := a.part.part(2*seg, a.v.Channels), a.part.part(2*seg+1, a.v.Channels)
-		c0, c1 := a.v.unit(u)
-		s, p = s[c0:c1], p[c0:c1]
-		clear(s)
-		clear(p)
-		hi, lo := a.s.Mean[c0:c1], a.s.Residual[c0:c1]
-		b0, b1 := a.v.segment(seg, a.segs)
-		for i := b0; i < b1; i++ {
-			b := a.v.block(u, i)
-			if a.v.columns() {
-				columnNormGradSums(s, p, a.x, a.dy, b, hi, lo)
-				continue
-			}
-			var bs, bp float64
-			for j, at := 0, b.off; j < b.count; j, at = j+1, at+b.stride {
-				ds, dp := normGradSums(a.x[at:at+b.length], a.dy[at:at+b.length], hi[0], lo[0])
-				bs, bp = bs+ds, bp+dp
-			}
-			s[0] += bs
-			p[0] += bp
-		}
-	}
-}
-
-type batchNormGrad[T Float] struct {
-	dx, x, dy   []T
-	v           View
-	s           Stats
-	scale, a, b []float64
-}
-
-func (g *batchNormGrad[T]) run(first, last int) {
-	l := g.v.lineup()
-	for i, end := l.span(first, last); i < end; i++ {
-		from, to, c := l.at(i)
-		dx, x, dy := g.dx[from:to], g.x[from:to], g.dy[from:to]
-		if g.v.columns() {
-			normGradRow(dx, x, dy, g.s.Mean, g.s.Residual, g.scale, g.a, g.b)
-		} else {
-			normGrad(dx, x, dy, g.s.Mean[c], g.s.Residual[c], g.scale[c], g.a[c], g.b[c])
+	for c, e := range energy {
+		if e == cancelled {
+			normGradGo(dx, x, dy, k, v.channel(c))
 		}
 	}
 }

@@ -4,162 +4,182 @@
 
 package kernel
 
-// columnSumsF32AVX2: s[j] += Σ x[i,j] for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// sumsColumnsF32AVX2: s += Σ x, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnSumsF32AVX2(s *float64, x *float32, n int, count int, stride int)
+func sumsColumnsF32AVX2(s *float64, x *float32, n int, rows int, stride int)
 
-// columnSumsF64AVX2: s[j] += Σ x[i,j] for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// centredSumsColumnsF32AVX2: d += Σ(x − m), q += Σ(x − m)², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnSumsF64AVX2(s *float64, x *float64, n int, count int, stride int)
+func centredSumsColumnsF32AVX2(d *float64, q *float64, x *float32, m *float32, n int, rows int, stride int)
 
-// columnSumsF32AVX512: s[j] += Σ x[i,j] for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// gradSumsColumnsF32AVX2: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnSumsF32AVX512(s *float64, x *float32, n int, count int, stride int)
+func gradSumsColumnsF32AVX2(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, rows int, stride int)
 
-// columnSumsF64AVX512: s[j] += Σ x[i,j] for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// squaresColumnsF32AVX2: q += Σ v², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnSumsF64AVX512(s *float64, x *float64, n int, count int, stride int)
+func squaresColumnsF32AVX2(q *float64, v *float32, n int, rows int, stride int)
 
-// columnCentredF32AVX2: d[j] += Σ(x[i,j] − m[j]), q[j] += Σ(x[i,j] − m[j])² for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// dotsColumnsF32AVX2: q += Σ v², p += Σ v·dw, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnCentredF32AVX2(d *float64, q *float64, x *float32, m *float64, n int, count int, stride int)
+func dotsColumnsF32AVX2(q *float64, p *float64, v *float32, dw *float32, n int, rows int, stride int)
 
-// columnCentredF64AVX2: d[j] += Σ(x[i,j] − m[j]), q[j] += Σ(x[i,j] − m[j])² for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// normalizeColumnsF32AVX2: y = (x − m)·scale + shift, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnCentredF64AVX2(d *float64, q *float64, x *float64, m *float64, n int, count int, stride int)
+func normalizeColumnsF32AVX2(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
 
-// columnCentredF32AVX512: d[j] += Σ(x[i,j] − m[j]), q[j] += Σ(x[i,j] − m[j])² for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// normGradColumnsF32AVX2: dx = ((dy·gamma − a) − (x − m)·b)·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnCentredF32AVX512(d *float64, q *float64, x *float32, m *float64, n int, count int, stride int)
+func normGradColumnsF32AVX2(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, rows int, stride int, stream bool)
 
-// columnCentredF64AVX512: d[j] += Σ(x[i,j] − m[j]), q[j] += Σ(x[i,j] − m[j])² for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// scaledColumnsF32AVX2: w = v·scale + shift, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnCentredF64AVX512(d *float64, q *float64, x *float64, m *float64, n int, count int, stride int)
+func scaledColumnsF32AVX2(w *float32, v *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
 
-// columnDotsF32AVX2: s[j] += Σ a[i,j]·c[i,j] for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// scaleGradColumnsF32AVX2: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnDotsF32AVX2(s *float64, a *float32, c *float32, n int, count int, stride int)
+func scaleGradColumnsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
 
-// columnDotsF64AVX2: s[j] += Σ a[i,j]·c[i,j] for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// sumsColumnsF64AVX2: s += Σ x, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnDotsF64AVX2(s *float64, a *float64, c *float64, n int, count int, stride int)
+func sumsColumnsF64AVX2(s *float64, x *float64, n int, rows int, stride int)
 
-// columnDotsF32AVX512: s[j] += Σ a[i,j]·c[i,j] for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// centredSumsColumnsF64AVX2: d += Σ(x − m), q += Σ(x − m)², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnDotsF32AVX512(s *float64, a *float32, c *float32, n int, count int, stride int)
+func centredSumsColumnsF64AVX2(d *float64, q *float64, x *float64, m *float64, n int, rows int, stride int)
 
-// columnDotsF64AVX512: s[j] += Σ a[i,j]·c[i,j] for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// gradSumsColumnsF64AVX2: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnDotsF64AVX512(s *float64, a *float64, c *float64, n int, count int, stride int)
+func gradSumsColumnsF64AVX2(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, rows int, stride int)
 
-// columnNormGradSumsF32AVX2: s[j] += Σ dy[i,j], p[j] += Σ dy[i,j]·((x[i,j] − hi[j]) − lo[j]) for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// squaresColumnsF64AVX2: q += Σ v², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnNormGradSumsF32AVX2(s *float64, p *float64, x *float32, dy *float32, hi *float64, lo *float64, n int, count int, stride int)
+func squaresColumnsF64AVX2(q *float64, v *float64, n int, rows int, stride int)
 
-// columnNormGradSumsF64AVX2: s[j] += Σ dy[i,j], p[j] += Σ dy[i,j]·((x[i,j] − hi[j]) − lo[j]) for n columns, a multiple of 4, of count rows that are stride bytes apart.
+// dotsColumnsF64AVX2: q += Σ v², p += Σ v·dw, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnNormGradSumsF64AVX2(s *float64, p *float64, x *float64, dy *float64, hi *float64, lo *float64, n int, count int, stride int)
+func dotsColumnsF64AVX2(q *float64, p *float64, v *float64, dw *float64, n int, rows int, stride int)
 
-// columnNormGradSumsF32AVX512: s[j] += Σ dy[i,j], p[j] += Σ dy[i,j]·((x[i,j] − hi[j]) − lo[j]) for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// normalizeColumnsF64AVX2: y = (x − m)·scale + shift, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnNormGradSumsF32AVX512(s *float64, p *float64, x *float32, dy *float32, hi *float64, lo *float64, n int, count int, stride int)
+func normalizeColumnsF64AVX2(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
 
-// columnNormGradSumsF64AVX512: s[j] += Σ dy[i,j], p[j] += Σ dy[i,j]·((x[i,j] − hi[j]) − lo[j]) for n columns, a multiple of 8, of count rows that are stride bytes apart.
+// normGradColumnsF64AVX2: dx = ((dy·gamma − a) − (x − m)·b)·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func columnNormGradSumsF64AVX512(s *float64, p *float64, x *float64, dy *float64, hi *float64, lo *float64, n int, count int, stride int)
+func normGradColumnsF64AVX2(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, rows int, stride int, stream bool)
 
-// normalizeRowF32AVX2: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 4.
+// scaledColumnsF64AVX2: w = v·scale + shift, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normalizeRowF32AVX2(y *float32, x *float32, hi *float64, lo *float64, scale *float64, shift *float64, n int)
+func scaledColumnsF64AVX2(w *float64, v *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
 
-// normalizeRowF64AVX2: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 4.
+// scaleGradColumnsF64AVX2: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normalizeRowF64AVX2(y *float64, x *float64, hi *float64, lo *float64, scale *float64, shift *float64, n int)
+func scaleGradColumnsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)
 
-// normalizeRowF32AVX512: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 8.
+// sumsColumnsF32AVX512: s += Σ x, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normalizeRowF32AVX512(y *float32, x *float32, hi *float64, lo *float64, scale *float64, shift *float64, n int)
+func sumsColumnsF32AVX512(s *float64, x *float32, n int, rows int, stride int)
 
-// normalizeRowF64AVX512: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 8.
+// centredSumsColumnsF32AVX512: d += Σ(x − m), q += Σ(x − m)², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normalizeRowF64AVX512(y *float64, x *float64, hi *float64, lo *float64, scale *float64, shift *float64, n int)
+func centredSumsColumnsF32AVX512(d *float64, q *float64, x *float32, m *float32, n int, rows int, stride int)
 
-// normGradRowF32AVX2: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 4.
+// gradSumsColumnsF32AVX512: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normGradRowF32AVX2(dx *float32, x *float32, dy *float32, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
+func gradSumsColumnsF32AVX512(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, rows int, stride int)
 
-// normGradRowF64AVX2: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 4.
+// squaresColumnsF32AVX512: q += Σ v², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normGradRowF64AVX2(dx *float64, x *float64, dy *float64, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
+func squaresColumnsF32AVX512(q *float64, v *float32, n int, rows int, stride int)
 
-// normGradRowF32AVX512: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 8.
+// dotsColumnsF32AVX512: q += Σ v², p += Σ v·dw, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normGradRowF32AVX512(dx *float32, x *float32, dy *float32, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
+func dotsColumnsF32AVX512(q *float64, p *float64, v *float32, dw *float32, n int, rows int, stride int)
 
-// normGradRowF64AVX512: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 8.
+// normalizeColumnsF32AVX512: y = (x − m)·scale + shift, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func normGradRowF64AVX512(dx *float64, x *float64, dy *float64, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
+func normalizeColumnsF32AVX512(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
 
-// scaleRowF32AVX2: w = v·a + c for n elements, a multiple of 4.
+// normGradColumnsF32AVX512: dx = ((dy·gamma − a) − (x − m)·b)·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleRowF32AVX2(w *float32, v *float32, a *float64, c *float64, n int)
+func normGradColumnsF32AVX512(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, rows int, stride int, stream bool)
 
-// scaleRowF64AVX2: w = v·a + c for n elements, a multiple of 4.
+// scaledColumnsF32AVX512: w = v·scale + shift, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleRowF64AVX2(w *float64, v *float64, a *float64, c *float64, n int)
+func scaledColumnsF32AVX512(w *float32, v *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
 
-// scaleRowF32AVX512: w = v·a + c for n elements, a multiple of 8.
+// scaleGradColumnsF32AVX512: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleRowF32AVX512(w *float32, v *float32, a *float64, c *float64, n int)
+func scaleGradColumnsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
 
-// scaleRowF64AVX512: w = v·a + c for n elements, a multiple of 8.
+// sumsColumnsF64AVX512: s += Σ x, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleRowF64AVX512(w *float64, v *float64, a *float64, c *float64, n int)
+func sumsColumnsF64AVX512(s *float64, x *float64, n int, rows int, stride int)
 
-// scaleGradRowF32AVX2: dv = a·(dw − v·b) for n elements, a multiple of 4.
+// centredSumsColumnsF64AVX512: d += Σ(x − m), q += Σ(x − m)², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradRowF32AVX2(dv *float32, v *float32, dw *float32, a *float64, b *float64, n int)
+func centredSumsColumnsF64AVX512(d *float64, q *float64, x *float64, m *float64, n int, rows int, stride int)
 
-// scaleGradRowF64AVX2: dv = a·(dw − v·b) for n elements, a multiple of 4.
+// gradSumsColumnsF64AVX512: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradRowF64AVX2(dv *float64, v *float64, dw *float64, a *float64, b *float64, n int)
+func gradSumsColumnsF64AVX512(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, rows int, stride int)
 
-// scaleGradRowF32AVX512: dv = a·(dw − v·b) for n elements, a multiple of 8.
+// squaresColumnsF64AVX512: q += Σ v², for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradRowF32AVX512(dv *float32, v *float32, dw *float32, a *float64, b *float64, n int)
+func squaresColumnsF64AVX512(q *float64, v *float64, n int, rows int, stride int)
 
-// scaleGradRowF64AVX512: dv = a·(dw − v·b) for n elements, a multiple of 8.
+// dotsColumnsF64AVX512: q += Σ v², p += Σ v·dw, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradRowF64AVX512(dv *float64, v *float64, dw *float64, a *float64, b *float64, n int)
+func dotsColumnsF64AVX512(q *float64, p *float64, v *float64, dw *float64, n int, rows int, stride int)
+
+// normalizeColumnsF64AVX512: y = (x − m)·scale + shift, for n columns of rows that are stride bytes apart.
+//
+//go:noescape
+func normalizeColumnsF64AVX512(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
+
+// normGradColumnsF64AVX512: dx = ((dy·gamma − a) − (x − m)·b)·scale, for n columns of rows that are stride bytes apart.
+//
+//go:noescape
+func normGradColumnsF64AVX512(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, rows int, stride int, stream bool)
+
+// scaledColumnsF64AVX512: w = v·scale + shift, for n columns of rows that are stride bytes apart.
+//
+//go:noescape
+func scaledColumnsF64AVX512(w *float64, v *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
+
+// scaleGradColumnsF64AVX512: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
+//
+//go:noescape
+func scaleGradColumnsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)

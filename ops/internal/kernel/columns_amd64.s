@@ -4,2126 +4,7981 @@
 
 #include "textflag.h"
 
-// func columnSumsF32AVX2(s *float64, x *float32, n int, count int, stride int)
-// Requires: AVX
-TEXT ·columnSumsF32AVX2(SB), NOSPLIT, $0-40
-	MOVQ s+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	MOVQ count+24(FP), BX
-	MOVQ stride+32(FP), SI
-	XORQ DI, DI
+// func sumsColumnsF32AVX2(s *float64, x *float32, n int, rows int, stride int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·sumsColumnsF32AVX2(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
 
-wide:
-	MOVQ    DX, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $0x20
-	JL      narrow
-	VMOVUPD (AX)(DI*8), Y0
-	VMOVUPD 32(AX)(DI*8), Y1
-	VMOVUPD 64(AX)(DI*8), Y2
-	VMOVUPD 96(AX)(DI*8), Y3
-	VMOVUPD 128(AX)(DI*8), Y4
-	VMOVUPD 160(AX)(DI*8), Y5
-	VMOVUPD 192(AX)(DI*8), Y6
-	VMOVUPD 224(AX)(DI*8), Y7
-	LEAQ    (CX)(DI*4), R8
-	MOVQ    BX, R9
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ s+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000008, DI
+	JL   sumRowsWideEnd
 
-wideRow:
-	VCVTPS2PD (R8), Y8
-	VADDPD    Y8, Y0, Y0
-	VCVTPS2PD 16(R8), Y8
-	VADDPD    Y8, Y1, Y1
-	VCVTPS2PD 32(R8), Y8
-	VADDPD    Y8, Y2, Y2
-	VCVTPS2PD 48(R8), Y8
-	VADDPD    Y8, Y3, Y3
-	VCVTPS2PD 64(R8), Y8
-	VADDPD    Y8, Y4, Y4
-	VCVTPS2PD 80(R8), Y8
-	VADDPD    Y8, Y5, Y5
-	VCVTPS2PD 96(R8), Y8
-	VADDPD    Y8, Y6, Y6
-	VCVTPS2PD 112(R8), Y8
-	VADDPD    Y8, Y7, Y7
-	ADDQ      SI, R8
-	DECQ      R9
-	JNZ       wideRow
-	VMOVUPD   Y0, (AX)(DI*8)
-	VMOVUPD   Y1, 32(AX)(DI*8)
-	VMOVUPD   Y2, 64(AX)(DI*8)
-	VMOVUPD   Y3, 96(AX)(DI*8)
-	VMOVUPD   Y4, 128(AX)(DI*8)
-	VMOVUPD   Y5, 160(AX)(DI*8)
-	VMOVUPD   Y6, 192(AX)(DI*8)
-	VMOVUPD   Y7, 224(AX)(DI*8)
-	ADDQ      $0x20, DI
-	JMP       wide
+sumRowsWide:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	ADDQ       $0x00000100, R9
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	VCVTPS2PD  (BX), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(BX), Y2
+	VADDPD     Y2, Y1, Y1
+	VCVTPS2PD  (BX)(AX*1), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(BX)(AX*1), Y2
+	VADDPD     Y2, Y1, Y1
+	VCVTPS2PD  (BX)(AX*2), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(BX)(AX*2), Y2
+	VADDPD     Y2, Y1, Y1
+	VCVTPS2PD  (BX)(CX*1), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(BX)(CX*1), Y2
+	VADDPD     Y2, Y1, Y1
+	VCVTPS2PD  (BX)(AX*4), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(BX)(AX*4), Y2
+	VADDPD     Y2, Y1, Y1
+	VCVTPS2PD  (DX), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(DX), Y2
+	VADDPD     Y2, Y1, Y1
+	VCVTPS2PD  (BX)(CX*2), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(BX)(CX*2), Y2
+	VADDPD     Y2, Y1, Y1
+	VCVTPS2PD  (DX)(AX*2), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(DX)(AX*2), Y2
+	VADDPD     Y2, Y1, Y1
+	VADDPD     (SI)(R8*8), Y0, Y0
+	VMOVUPD    Y0, (SI)(R8*8)
+	VADDPD     32(SI)(R8*8), Y1, Y1
+	VMOVUPD    Y1, 32(SI)(R8*8)
+	ADDQ       $0x00000020, BX
+	ADDQ       $0x00000020, DX
+	ADDQ       $0x00000008, R8
+	SUBQ       $0x00000008, DI
+	JGE        sumRowsWide
 
-narrow:
-	CMPQ    DI, DX
-	JGE     done
-	VMOVUPD (AX)(DI*8), Y0
-	LEAQ    (CX)(DI*4), R8
-	MOVQ    BX, R9
+sumRowsWideEnd:
+	ADDQ $0x00000008, DI
+	SUBQ $0x00000004, DI
+	JL   sumRowsStripEnd
 
-narrowRow:
-	VCVTPS2PD (R8), Y1
+sumRowsStrip:
+	VXORPD    Y0, Y0, Y0
+	VCVTPS2PD (BX), Y1
 	VADDPD    Y1, Y0, Y0
-	ADDQ      SI, R8
-	DECQ      R9
-	JNZ       narrowRow
-	VMOVUPD   Y0, (AX)(DI*8)
-	ADDQ      $0x04, DI
-	JMP       narrow
+	VCVTPS2PD (BX)(AX*1), Y1
+	VADDPD    Y1, Y0, Y0
+	VCVTPS2PD (BX)(AX*2), Y1
+	VADDPD    Y1, Y0, Y0
+	VCVTPS2PD (BX)(CX*1), Y1
+	VADDPD    Y1, Y0, Y0
+	VCVTPS2PD (BX)(AX*4), Y1
+	VADDPD    Y1, Y0, Y0
+	VCVTPS2PD (DX), Y1
+	VADDPD    Y1, Y0, Y0
+	VCVTPS2PD (BX)(CX*2), Y1
+	VADDPD    Y1, Y0, Y0
+	VCVTPS2PD (DX)(AX*2), Y1
+	VADDPD    Y1, Y0, Y0
+	VADDPD    (SI)(R8*8), Y0, Y0
+	VMOVUPD   Y0, (SI)(R8*8)
+	ADDQ      $0x00000010, BX
+	ADDQ      $0x00000010, DX
+	ADDQ      $0x00000004, R8
+	SUBQ      $0x00000004, DI
+	JGE       sumRowsStrip
 
-done:
+sumRowsStripEnd:
+	ADDQ       $0x00000004, DI
+	TESTQ      DI, DI
+	JE         sumRowsNext
+	LEAQ       tailMask<>+0(SB), R9
+	NEGQ       DI
+	VMOVUPS    32(R9)(DI*4), X1
+	VPMOVSXDQ  X1, Y0
+	VXORPD     Y0, Y0, Y0
+	VMASKMOVPS (BX), X1, X2
+	VCVTPS2PD  X2, Y2
+	VADDPD     Y2, Y0, Y0
+	VMASKMOVPS (BX)(AX*1), X1, X2
+	VCVTPS2PD  X2, Y2
+	VADDPD     Y2, Y0, Y0
+	VMASKMOVPS (BX)(AX*2), X1, X2
+	VCVTPS2PD  X2, Y2
+	VADDPD     Y2, Y0, Y0
+	VMASKMOVPS (BX)(CX*1), X1, X2
+	VCVTPS2PD  X2, Y2
+	VADDPD     Y2, Y0, Y0
+	VMASKMOVPS (BX)(AX*4), X1, X2
+	VCVTPS2PD  X2, Y2
+	VADDPD     Y2, Y0, Y0
+	VMASKMOVPS (DX), X1, X2
+	VCVTPS2PD  X2, Y2
+	VADDPD     Y2, Y0, Y0
+	VMASKMOVPS (BX)(CX*2), X1, X2
+	VCVTPS2PD  X2, Y2
+	VADDPD     Y2, Y0, Y0
+	VMASKMOVPS (DX)(AX*2), X1, X1
+	VCVTPS2PD  X1, Y1
+	VADDPD     Y1, Y0, Y0
+	VADDPD     (SI)(R8*8), Y0, Y0
+	VMOVUPD    Y0, (SI)(R8*8)
+
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ s+0(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	SUBQ $0x00000008, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD    Y0, Y0, Y0
+	VXORPD    Y1, Y1, Y1
+	VCVTPS2PD (AX), Y2
+	VADDPD    Y2, Y0, Y0
+	VCVTPS2PD 16(AX), Y2
+	VADDPD    Y2, Y1, Y1
+	VADDPD    (CX)(BX*8), Y0, Y0
+	VMOVUPD   Y0, (CX)(BX*8)
+	VADDPD    32(CX)(BX*8), Y1, Y1
+	VMOVUPD   Y1, 32(CX)(BX*8)
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000008, BX
+	SUBQ      $0x00000008, DX
+	JGE       sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, DX
+	SUBQ $0x00000004, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD    Y0, Y0, Y0
+	VCVTPS2PD (AX), Y1
+	VADDPD    Y1, Y0, Y0
+	VADDPD    (CX)(BX*8), Y0, Y0
+	VMOVUPD   Y0, (CX)(BX*8)
+	ADDQ      $0x00000010, AX
+	ADDQ      $0x00000004, BX
+	SUBQ      $0x00000004, DX
+	JGE       sumRowStrip
+
+sumRowStripEnd:
+	ADDQ       $0x00000004, DX
+	TESTQ      DX, DX
+	JE         sumRowNext
+	LEAQ       tailMask<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*4), X1
+	VPMOVSXDQ  X1, Y0
+	VXORPD     Y0, Y0, Y0
+	VMASKMOVPS (AX), X1, X1
+	VCVTPS2PD  X1, Y1
+	VADDPD     Y1, Y0, Y0
+	VADDPD     (CX)(BX*8), Y0, Y0
+	VMOVUPD    Y0, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
 	VZEROUPPER
 	RET
 
-// func columnSumsF64AVX2(s *float64, x *float64, n int, count int, stride int)
-// Requires: AVX
-TEXT ·columnSumsF64AVX2(SB), NOSPLIT, $0-40
-	MOVQ s+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	MOVQ count+24(FP), BX
-	MOVQ stride+32(FP), SI
+DATA tailMask<>+0(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+8(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+16(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+24(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+32(SB)/8, $0x0000000000000000
+DATA tailMask<>+40(SB)/8, $0x0000000000000000
+DATA tailMask<>+48(SB)/8, $0x0000000000000000
+DATA tailMask<>+56(SB)/8, $0x0000000000000000
+GLOBL tailMask<>(SB), RODATA|NOPTR, $64
+
+// func centredSumsColumnsF32AVX2(d *float64, q *float64, x *float32, m *float32, n int, rows int, stride int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·centredSumsColumnsF32AVX2(SB), NOSPLIT, $0-56
+	SUBQ $0x08, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+16(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ d+0(FP), SI
+	MOVQ q+8(FP), DI
+	MOVQ m+24(FP), R8
+	MOVQ n+32(FP), R9
+	XORQ R10, R10
+	LEAQ (BX)(AX*8), R11
+	SUBQ $0x00000008, R9
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	ADDQ        $0x00000100, R11
+	VCVTPS2PD   (R8)(R10*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VCVTPS2PD   16(R8)(R10*4), Y3
+	VXORPD      Y4, Y4, Y4
+	VXORPD      Y5, Y5, Y5
+	VCVTPS2PD   (BX), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(BX), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VCVTPS2PD   (BX)(AX*1), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(BX)(AX*1), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VCVTPS2PD   (BX)(AX*2), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(BX)(AX*2), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VCVTPS2PD   (BX)(CX*1), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(BX)(CX*1), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VCVTPS2PD   (BX)(AX*4), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(BX)(AX*4), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VCVTPS2PD   (DX), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(DX), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VCVTPS2PD   (BX)(CX*2), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(BX)(CX*2), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VCVTPS2PD   (DX)(AX*2), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(DX)(AX*2), Y0
+	VSUBPD      Y3, Y0, Y0
+	VADDPD      Y0, Y4, Y4
+	VFMADD231PD Y0, Y0, Y5
+	VADDPD      (SI)(R10*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R10*8)
+	VADDPD      32(SI)(R10*8), Y4, Y4
+	VMOVUPD     Y4, 32(SI)(R10*8)
+	VADDPD      32(DI)(R10*8), Y5, Y5
+	VMOVUPD     Y5, 32(DI)(R10*8)
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000008, R10
+	SUBQ        $0x00000008, R9
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, R9
+	SUBQ $0x00000004, R9
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VCVTPS2PD   (R8)(R10*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VCVTPS2PD   (BX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (BX)(AX*1), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (BX)(AX*2), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (BX)(CX*1), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (BX)(AX*4), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (DX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (BX)(CX*2), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (DX)(AX*2), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VADDPD      (SI)(R10*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R10*8)
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000010, DX
+	ADDQ        $0x00000004, R10
+	SUBQ        $0x00000004, R9
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, R9
+	TESTQ       R9, R9
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R9
+	VMOVUPS     32(R11)(R9*4), X1
+	VPMOVSXDQ   X1, Y0
+	VCVTPS2PD   (R8)(R10*4), Y0
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMASKMOVPS  (BX), X1, X4
+	VCVTPS2PD   X4, Y4
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPS  (BX)(AX*1), X1, X4
+	VCVTPS2PD   X4, Y4
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPS  (BX)(AX*2), X1, X4
+	VCVTPS2PD   X4, Y4
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPS  (BX)(CX*1), X1, X4
+	VCVTPS2PD   X4, Y4
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPS  (BX)(AX*4), X1, X4
+	VCVTPS2PD   X4, Y4
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPS  (DX), X1, X4
+	VCVTPS2PD   X4, Y4
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPS  (BX)(CX*2), X1, X4
+	VCVTPS2PD   X4, Y4
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPS  (DX)(AX*2), X1, X1
+	VCVTPS2PD   X1, Y1
+	VSUBPD      Y0, Y1, Y1
+	VADDPD      Y1, Y2, Y2
+	VFMADD231PD Y1, Y1, Y3
+	VADDPD      (SI)(R10*8), Y2, Y2
+	VMOVUPD     Y2, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Y3, Y3
+	VMOVUPD     Y3, (DI)(R10*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+16(FP)
+	SUBQ $0x08, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ x+16(FP), AX
+	MOVQ d+0(FP), CX
+	MOVQ q+8(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ n+32(FP), SI
 	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   sumRowWideEnd
 
-wide:
-	MOVQ    DX, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $0x20
-	JL      narrow
-	VMOVUPD (AX)(DI*8), Y0
-	VMOVUPD 32(AX)(DI*8), Y1
-	VMOVUPD 64(AX)(DI*8), Y2
-	VMOVUPD 96(AX)(DI*8), Y3
-	VMOVUPD 128(AX)(DI*8), Y4
-	VMOVUPD 160(AX)(DI*8), Y5
-	VMOVUPD 192(AX)(DI*8), Y6
-	VMOVUPD 224(AX)(DI*8), Y7
-	LEAQ    (CX)(DI*8), R8
-	MOVQ    BX, R9
+sumRowWide:
+	VCVTPS2PD   (BX)(DI*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VCVTPS2PD   16(BX)(DI*4), Y3
+	VXORPD      Y4, Y4, Y4
+	VXORPD      Y5, Y5, Y5
+	VCVTPS2PD   (AX), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VCVTPS2PD   16(AX), Y0
+	VSUBPD      Y3, Y0, Y0
+	VADDPD      Y0, Y4, Y4
+	VFMADD231PD Y0, Y0, Y5
+	VADDPD      (CX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (DX)(DI*8)
+	VADDPD      32(CX)(DI*8), Y4, Y4
+	VMOVUPD     Y4, 32(CX)(DI*8)
+	VADDPD      32(DX)(DI*8), Y5, Y5
+	VMOVUPD     Y5, 32(DX)(DI*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowWide
 
-wideRow:
-	VMOVUPD (R8), Y8
-	VADDPD  Y8, Y0, Y0
-	VMOVUPD 32(R8), Y8
-	VADDPD  Y8, Y1, Y1
-	VMOVUPD 64(R8), Y8
-	VADDPD  Y8, Y2, Y2
-	VMOVUPD 96(R8), Y8
-	VADDPD  Y8, Y3, Y3
-	VMOVUPD 128(R8), Y8
-	VADDPD  Y8, Y4, Y4
-	VMOVUPD 160(R8), Y8
-	VADDPD  Y8, Y5, Y5
-	VMOVUPD 192(R8), Y8
-	VADDPD  Y8, Y6, Y6
-	VMOVUPD 224(R8), Y8
-	VADDPD  Y8, Y7, Y7
-	ADDQ    SI, R8
-	DECQ    R9
-	JNZ     wideRow
-	VMOVUPD Y0, (AX)(DI*8)
-	VMOVUPD Y1, 32(AX)(DI*8)
-	VMOVUPD Y2, 64(AX)(DI*8)
-	VMOVUPD Y3, 96(AX)(DI*8)
-	VMOVUPD Y4, 128(AX)(DI*8)
-	VMOVUPD Y5, 160(AX)(DI*8)
-	VMOVUPD Y6, 192(AX)(DI*8)
-	VMOVUPD Y7, 224(AX)(DI*8)
-	ADDQ    $0x20, DI
-	JMP     wide
+sumRowWideEnd:
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000004, SI
+	JL   sumRowStripEnd
 
-narrow:
-	CMPQ    DI, DX
-	JGE     done
-	VMOVUPD (AX)(DI*8), Y0
-	LEAQ    (CX)(DI*8), R8
-	MOVQ    BX, R9
+sumRowStrip:
+	VCVTPS2PD   (BX)(DI*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VCVTPS2PD   (AX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VADDPD      (CX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (DX)(DI*8)
+	ADDQ        $0x00000010, AX
+	ADDQ        $0x00000004, DI
+	SUBQ        $0x00000004, SI
+	JGE         sumRowStrip
 
-narrowRow:
-	VMOVUPD (R8), Y1
+sumRowStripEnd:
+	ADDQ        $0x00000004, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), X1
+	VPMOVSXDQ   X1, Y0
+	VCVTPS2PD   (BX)(DI*4), Y0
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMASKMOVPS  (AX), X1, X1
+	VCVTPS2PD   X1, Y1
+	VSUBPD      Y0, Y1, Y1
+	VADDPD      Y1, Y2, Y2
+	VFMADD231PD Y1, Y1, Y3
+	VADDPD      (CX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Y3, Y3
+	VMOVUPD     Y3, (DX)(DI*8)
+
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+16(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func gradSumsColumnsF32AVX2(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, rows int, stride int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gradSumsColumnsF32AVX2(SB), NOSPLIT, $0-72
+	SUBQ $0x04, rows+56(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+64(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+24(FP), DX
+	MOVQ dy+32(FP), BX
+	MOVQ s+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ e+16(FP), R8
+	MOVQ m+40(FP), R9
+	MOVQ n+48(FP), R10
+	XORQ R11, R11
+	LEAQ (DX)(AX*4), R12
+	LEAQ (BX)(AX*4), R13
+	SUBQ $0x00000008, R10
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R12)
+	PREFETCHT0  64(R12)
+	ADDQ        $0x00000080, R12
+	PREFETCHT0  (R13)
+	PREFETCHT0  64(R13)
+	ADDQ        $0x00000080, R13
+	VCVTPS2PD   (R9)(R11*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VCVTPS2PD   16(R9)(R11*4), Y4
+	VXORPD      Y5, Y5, Y5
+	VXORPD      Y6, Y6, Y6
+	VXORPD      Y7, Y7, Y7
+	VCVTPS2PD   (DX), Y8
+	VCVTPS2PD   (BX), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VCVTPS2PD   16(DX), Y8
+	VCVTPS2PD   16(BX), Y9
+	VSUBPD      Y4, Y8, Y8
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y8, Y6
+	VFMADD231PD Y9, Y9, Y7
+	VCVTPS2PD   (DX)(AX*1), Y8
+	VCVTPS2PD   (BX)(AX*1), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VCVTPS2PD   16(DX)(AX*1), Y8
+	VCVTPS2PD   16(BX)(AX*1), Y9
+	VSUBPD      Y4, Y8, Y8
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y8, Y6
+	VFMADD231PD Y9, Y9, Y7
+	VCVTPS2PD   (DX)(AX*2), Y8
+	VCVTPS2PD   (BX)(AX*2), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VCVTPS2PD   16(DX)(AX*2), Y8
+	VCVTPS2PD   16(BX)(AX*2), Y9
+	VSUBPD      Y4, Y8, Y8
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y8, Y6
+	VFMADD231PD Y9, Y9, Y7
+	VCVTPS2PD   (DX)(CX*1), Y8
+	VCVTPS2PD   (BX)(CX*1), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VCVTPS2PD   16(DX)(CX*1), Y0
+	VCVTPS2PD   16(BX)(CX*1), Y8
+	VSUBPD      Y4, Y0, Y0
+	VADDPD      Y8, Y5, Y5
+	VFMADD231PD Y8, Y0, Y6
+	VFMADD231PD Y8, Y8, Y7
+	VADDPD      (SI)(R11*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Y3, Y3
+	VMOVUPD     Y3, (R8)(R11*8)
+	VADDPD      32(SI)(R11*8), Y5, Y5
+	VMOVUPD     Y5, 32(SI)(R11*8)
+	VADDPD      32(DI)(R11*8), Y6, Y6
+	VMOVUPD     Y6, 32(DI)(R11*8)
+	VADDPD      32(R8)(R11*8), Y7, Y7
+	VMOVUPD     Y7, 32(R8)(R11*8)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000008, R11
+	SUBQ        $0x00000008, R10
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, R10
+	SUBQ $0x00000004, R10
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VCVTPS2PD   (R9)(R11*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VCVTPS2PD   (DX), Y4
+	VCVTPS2PD   (BX), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VCVTPS2PD   (DX)(AX*1), Y4
+	VCVTPS2PD   (BX)(AX*1), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VCVTPS2PD   (DX)(AX*2), Y4
+	VCVTPS2PD   (BX)(AX*2), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VCVTPS2PD   (DX)(CX*1), Y4
+	VCVTPS2PD   (BX)(CX*1), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VADDPD      (SI)(R11*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Y3, Y3
+	VMOVUPD     Y3, (R8)(R11*8)
+	ADDQ        $0x00000010, DX
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000004, R11
+	SUBQ        $0x00000004, R10
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, R10
+	TESTQ       R10, R10
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R12
+	NEGQ        R10
+	VMOVUPS     32(R12)(R10*4), X1
+	VPMOVSXDQ   X1, Y0
+	VCVTPS2PD   (R9)(R11*4), Y0
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VXORPD      Y4, Y4, Y4
+	VMASKMOVPS  (DX), X1, X5
+	VCVTPS2PD   X5, Y5
+	VMASKMOVPS  (BX), X1, X6
+	VCVTPS2PD   X6, Y6
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y6, Y2, Y2
+	VFMADD231PD Y6, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	VMASKMOVPS  (DX)(AX*1), X1, X5
+	VCVTPS2PD   X5, Y5
+	VMASKMOVPS  (BX)(AX*1), X1, X6
+	VCVTPS2PD   X6, Y6
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y6, Y2, Y2
+	VFMADD231PD Y6, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	VMASKMOVPS  (DX)(AX*2), X1, X5
+	VCVTPS2PD   X5, Y5
+	VMASKMOVPS  (BX)(AX*2), X1, X6
+	VCVTPS2PD   X6, Y6
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y6, Y2, Y2
+	VFMADD231PD Y6, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	VMASKMOVPS  (DX)(CX*1), X1, X5
+	VCVTPS2PD   X5, Y5
+	VMASKMOVPS  (BX)(CX*1), X1, X1
+	VCVTPS2PD   X1, Y1
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y1, Y2, Y2
+	VFMADD231PD Y1, Y5, Y3
+	VFMADD231PD Y1, Y1, Y4
+	VADDPD      (SI)(R11*8), Y2, Y2
+	VMOVUPD     Y2, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Y3, Y3
+	VMOVUPD     Y3, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Y4, Y4
+	VMOVUPD     Y4, (R8)(R11*8)
+
+sumRowsNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	SUBQ $0x04, rows+56(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+56(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+64(FP), AX
+	MOVQ x+24(FP), AX
+	MOVQ dy+32(FP), CX
+	MOVQ s+0(FP), DX
+	MOVQ p+8(FP), BX
+	MOVQ e+16(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VCVTPS2PD   (DI)(R9*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VCVTPS2PD   16(DI)(R9*4), Y4
+	VXORPD      Y5, Y5, Y5
+	VXORPD      Y6, Y6, Y6
+	VXORPD      Y7, Y7, Y7
+	VCVTPS2PD   (AX), Y8
+	VCVTPS2PD   (CX), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VCVTPS2PD   16(AX), Y0
+	VCVTPS2PD   16(CX), Y8
+	VSUBPD      Y4, Y0, Y0
+	VADDPD      Y8, Y5, Y5
+	VFMADD231PD Y8, Y0, Y6
+	VFMADD231PD Y8, Y8, Y7
+	VADDPD      (DX)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Y3, Y3
+	VMOVUPD     Y3, (SI)(R9*8)
+	VADDPD      32(DX)(R9*8), Y5, Y5
+	VMOVUPD     Y5, 32(DX)(R9*8)
+	VADDPD      32(BX)(R9*8), Y6, Y6
+	VMOVUPD     Y6, 32(BX)(R9*8)
+	VADDPD      32(SI)(R9*8), Y7, Y7
+	VMOVUPD     Y7, 32(SI)(R9*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, R8
+	SUBQ $0x00000004, R8
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VCVTPS2PD   (DI)(R9*4), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VCVTPS2PD   (AX), Y4
+	VCVTPS2PD   (CX), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VADDPD      (DX)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Y3, Y3
+	VMOVUPD     Y3, (SI)(R9*8)
+	ADDQ        $0x00000010, AX
+	ADDQ        $0x00000010, CX
+	ADDQ        $0x00000004, R9
+	SUBQ        $0x00000004, R8
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000004, R8
+	TESTQ       R8, R8
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R8
+	VMOVUPS     32(R10)(R8*4), X1
+	VPMOVSXDQ   X1, Y0
+	VCVTPS2PD   (DI)(R9*4), Y0
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VXORPD      Y4, Y4, Y4
+	VMASKMOVPS  (AX), X1, X5
+	VCVTPS2PD   X5, Y5
+	VMASKMOVPS  (CX), X1, X1
+	VCVTPS2PD   X1, Y1
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y1, Y2, Y2
+	VFMADD231PD Y1, Y5, Y3
+	VFMADD231PD Y1, Y1, Y4
+	VADDPD      (DX)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Y3, Y3
+	VMOVUPD     Y3, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Y4, Y4
+	VMOVUPD     Y4, (SI)(R9*8)
+
+sumRowNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	DECQ rows+56(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func squaresColumnsF32AVX2(q *float64, v *float32, n int, rows int, stride int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·squaresColumnsF32AVX2(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ v+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ q+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000008, DI
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	PREFETCHT0  128(R9)
+	PREFETCHT0  192(R9)
+	ADDQ        $0x00000100, R9
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VCVTPS2PD   (BX), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(BX), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VCVTPS2PD   (BX)(AX*1), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(BX)(AX*1), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VCVTPS2PD   (BX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(BX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VCVTPS2PD   (BX)(CX*1), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(BX)(CX*1), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VCVTPS2PD   (BX)(AX*4), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(BX)(AX*4), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VCVTPS2PD   (DX), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(DX), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VCVTPS2PD   (BX)(CX*2), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(BX)(CX*2), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VCVTPS2PD   (DX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(DX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VADDPD      (SI)(R8*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R8*8)
+	VADDPD      32(SI)(R8*8), Y1, Y1
+	VMOVUPD     Y1, 32(SI)(R8*8)
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, DI
+	SUBQ $0x00000004, DI
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Y0, Y0, Y0
+	VCVTPS2PD   (BX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VCVTPS2PD   (BX)(AX*1), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VCVTPS2PD   (BX)(AX*2), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VCVTPS2PD   (BX)(CX*1), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VCVTPS2PD   (BX)(AX*4), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VCVTPS2PD   (DX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VCVTPS2PD   (BX)(CX*2), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VCVTPS2PD   (DX)(AX*2), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VADDPD      (SI)(R8*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R8*8)
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000010, DX
+	ADDQ        $0x00000004, R8
+	SUBQ        $0x00000004, DI
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, DI
+	TESTQ       DI, DI
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*4), X1
+	VPMOVSXDQ   X1, Y0
+	VXORPD      Y0, Y0, Y0
+	VMASKMOVPS  (BX), X1, X2
+	VCVTPS2PD   X2, Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMASKMOVPS  (BX)(AX*1), X1, X2
+	VCVTPS2PD   X2, Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMASKMOVPS  (BX)(AX*2), X1, X2
+	VCVTPS2PD   X2, Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMASKMOVPS  (BX)(CX*1), X1, X2
+	VCVTPS2PD   X2, Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMASKMOVPS  (BX)(AX*4), X1, X2
+	VCVTPS2PD   X2, Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMASKMOVPS  (DX), X1, X2
+	VCVTPS2PD   X2, Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMASKMOVPS  (BX)(CX*2), X1, X2
+	VCVTPS2PD   X2, Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMASKMOVPS  (DX)(AX*2), X1, X1
+	VCVTPS2PD   X1, Y1
+	VFMADD231PD Y1, Y1, Y0
+	VADDPD      (SI)(R8*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R8*8)
+
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, v+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ q+0(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	SUBQ $0x00000008, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VCVTPS2PD   (AX), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VCVTPS2PD   16(AX), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VADDPD      (CX)(BX*8), Y0, Y0
+	VMOVUPD     Y0, (CX)(BX*8)
+	VADDPD      32(CX)(BX*8), Y1, Y1
+	VMOVUPD     Y1, 32(CX)(BX*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000008, BX
+	SUBQ        $0x00000008, DX
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, DX
+	SUBQ $0x00000004, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD      Y0, Y0, Y0
+	VCVTPS2PD   (AX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VADDPD      (CX)(BX*8), Y0, Y0
+	VMOVUPD     Y0, (CX)(BX*8)
+	ADDQ        $0x00000010, AX
+	ADDQ        $0x00000004, BX
+	SUBQ        $0x00000004, DX
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000004, DX
+	TESTQ       DX, DX
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*4), X1
+	VPMOVSXDQ   X1, Y0
+	VXORPD      Y0, Y0, Y0
+	VMASKMOVPS  (AX), X1, X1
+	VCVTPS2PD   X1, Y1
+	VFMADD231PD Y1, Y1, Y0
+	VADDPD      (CX)(BX*8), Y0, Y0
+	VMOVUPD     Y0, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func dotsColumnsF32AVX2(q *float64, p *float64, v *float32, dw *float32, n int, rows int, stride int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·dotsColumnsF32AVX2(SB), NOSPLIT, $0-56
+	SUBQ $0x04, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ q+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ n+32(FP), R8
+	XORQ R9, R9
+	LEAQ (DX)(AX*4), R10
+	LEAQ (BX)(AX*4), R11
+	SUBQ $0x00000008, R8
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $0x00000080, R10
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	ADDQ        $0x00000080, R11
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VCVTPS2PD   (DX), Y4
+	VCVTPS2PD   (BX), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VCVTPS2PD   16(DX), Y4
+	VCVTPS2PD   16(BX), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VCVTPS2PD   (DX)(AX*1), Y4
+	VCVTPS2PD   (BX)(AX*1), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VCVTPS2PD   16(DX)(AX*1), Y4
+	VCVTPS2PD   16(BX)(AX*1), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VCVTPS2PD   (DX)(AX*2), Y4
+	VCVTPS2PD   (BX)(AX*2), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VCVTPS2PD   16(DX)(AX*2), Y4
+	VCVTPS2PD   16(BX)(AX*2), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VCVTPS2PD   (DX)(CX*1), Y4
+	VCVTPS2PD   (BX)(CX*1), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VCVTPS2PD   16(DX)(CX*1), Y4
+	VCVTPS2PD   16(BX)(CX*1), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VADDPD      (SI)(R9*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DI)(R9*8)
+	VADDPD      32(SI)(R9*8), Y2, Y2
+	VMOVUPD     Y2, 32(SI)(R9*8)
+	VADDPD      32(DI)(R9*8), Y3, Y3
+	VMOVUPD     Y3, 32(DI)(R9*8)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, R8
+	SUBQ $0x00000004, R8
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VCVTPS2PD   (DX), Y2
+	VCVTPS2PD   (BX), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VCVTPS2PD   (DX)(AX*1), Y2
+	VCVTPS2PD   (BX)(AX*1), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VCVTPS2PD   (DX)(AX*2), Y2
+	VCVTPS2PD   (BX)(AX*2), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VCVTPS2PD   (DX)(CX*1), Y2
+	VCVTPS2PD   (BX)(CX*1), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VADDPD      (SI)(R9*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DI)(R9*8)
+	ADDQ        $0x00000010, DX
+	ADDQ        $0x00000010, BX
+	ADDQ        $0x00000004, R9
+	SUBQ        $0x00000004, R8
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, R8
+	TESTQ       R8, R8
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R8
+	VMOVUPS     32(R10)(R8*4), X1
+	VPMOVSXDQ   X1, Y0
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y2, Y2, Y2
+	VMASKMOVPS  (DX), X1, X3
+	VCVTPS2PD   X3, Y3
+	VMASKMOVPS  (BX), X1, X4
+	VCVTPS2PD   X4, Y4
+	VFMADD231PD Y3, Y3, Y0
+	VFMADD231PD Y4, Y3, Y2
+	VMASKMOVPS  (DX)(AX*1), X1, X3
+	VCVTPS2PD   X3, Y3
+	VMASKMOVPS  (BX)(AX*1), X1, X4
+	VCVTPS2PD   X4, Y4
+	VFMADD231PD Y3, Y3, Y0
+	VFMADD231PD Y4, Y3, Y2
+	VMASKMOVPS  (DX)(AX*2), X1, X3
+	VCVTPS2PD   X3, Y3
+	VMASKMOVPS  (BX)(AX*2), X1, X4
+	VCVTPS2PD   X4, Y4
+	VFMADD231PD Y3, Y3, Y0
+	VFMADD231PD Y4, Y3, Y2
+	VMASKMOVPS  (DX)(CX*1), X1, X3
+	VCVTPS2PD   X3, Y3
+	VMASKMOVPS  (BX)(CX*1), X1, X1
+	VCVTPS2PD   X1, Y1
+	VFMADD231PD Y3, Y3, Y0
+	VFMADD231PD Y1, Y3, Y2
+	VADDPD      (SI)(R9*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R9*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	SUBQ $0x04, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+16(FP), AX
+	MOVQ dw+24(FP), CX
+	MOVQ q+0(FP), DX
+	MOVQ p+8(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VCVTPS2PD   (AX), Y4
+	VCVTPS2PD   (CX), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VCVTPS2PD   16(AX), Y4
+	VCVTPS2PD   16(CX), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VADDPD      (DX)(DI*8), Y0, Y0
+	VMOVUPD     Y0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (BX)(DI*8)
+	VADDPD      32(DX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, 32(DX)(DI*8)
+	VADDPD      32(BX)(DI*8), Y3, Y3
+	VMOVUPD     Y3, 32(BX)(DI*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000004, SI
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VCVTPS2PD   (AX), Y2
+	VCVTPS2PD   (CX), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VADDPD      (DX)(DI*8), Y0, Y0
+	VMOVUPD     Y0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (BX)(DI*8)
+	ADDQ        $0x00000010, AX
+	ADDQ        $0x00000010, CX
+	ADDQ        $0x00000004, DI
+	SUBQ        $0x00000004, SI
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000004, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), X1
+	VPMOVSXDQ   X1, Y0
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y2, Y2, Y2
+	VMASKMOVPS  (AX), X1, X3
+	VCVTPS2PD   X3, Y3
+	VMASKMOVPS  (CX), X1, X1
+	VCVTPS2PD   X1, Y1
+	VFMADD231PD Y3, Y3, Y0
+	VFMADD231PD Y1, Y3, Y2
+	VADDPD      (DX)(DI*8), Y0, Y0
+	VMOVUPD     Y0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (BX)(DI*8)
+
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func normalizeColumnsF32AVX2(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normalizeColumnsF32AVX2(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS     (DX)(R8*4), Y0
+	VMOVUPS     (BX)(R8*4), Y1
+	VMOVUPS     (SI)(R8*4), Y2
+	VMOVUPS     (AX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         plainRowStrip
+
+plainRowStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          plainRowNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*4), Y0
+	VMOVUPS     (DX)(R8*4), Y1
+	VMOVUPS     (BX)(R8*4), Y2
+	VMOVUPS     (SI)(R8*4), Y3
+	VMASKMOVPS  (AX), Y0, Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMASKMOVPS  Y4, Y0, (CX)
+
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS     (DX)(R8*4), Y0
+	VMOVUPS     (BX)(R8*4), Y1
+	VMOVUPS     (SI)(R8*4), Y2
+	VMOVUPS     (AX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVNTPS    Y3, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         streamRowStrip
+
+streamRowStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          streamRowNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*4), Y0
+	VMOVUPS     (DX)(R8*4), Y1
+	VMOVUPS     (BX)(R8*4), Y2
+	VMOVUPS     (SI)(R8*4), Y3
+	VMASKMOVPS  (AX), Y0, Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMASKMOVPS  Y4, Y0, (CX)
+
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradColumnsF32AVX2(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normGradColumnsF32AVX2(SB), NOSPLIT, $0-89
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	XORQ R11, R11
+	SUBQ $0x00000008, R10
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS      (BX)(R11*4), Y0
+	VMOVUPS      (SI)(R11*4), Y1
+	VMOVUPS      (DI)(R11*4), Y2
+	VMOVUPS      (R8)(R11*4), Y3
+	VMOVUPS      (R9)(R11*4), Y4
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000008, R10
+	JGE          plainRowStrip
+
+plainRowStripEnd:
+	ADDQ         $0x00000008, R10
+	TESTQ        R10, R10
+	JE           plainRowNext
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R10
+	VMOVUPS      32(R12)(R10*4), Y0
+	VMOVUPS      (BX)(R11*4), Y1
+	VMOVUPS      (SI)(R11*4), Y2
+	VMOVUPS      (DI)(R11*4), Y3
+	VMOVUPS      (R8)(R11*4), Y4
+	VMOVUPS      (R9)(R11*4), Y5
+	VMASKMOVPS   (AX), Y0, Y6
+	VMASKMOVPS   (CX), Y0, Y7
+	VSUBPS       Y1, Y6, Y6
+	VFMSUB213PS  Y4, Y3, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y2, Y7, Y7
+	VMASKMOVPS   Y7, Y0, (DX)
+
+plainRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	XORQ R11, R11
+	SUBQ $0x00000008, R10
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS      (BX)(R11*4), Y0
+	VMOVUPS      (SI)(R11*4), Y1
+	VMOVUPS      (DI)(R11*4), Y2
+	VMOVUPS      (R8)(R11*4), Y3
+	VMOVUPS      (R9)(R11*4), Y4
+	VMOVUPS      (AX), Y5
+	VMOVUPS      (CX), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVNTPS     Y6, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000008, R10
+	JGE          streamRowStrip
+
+streamRowStripEnd:
+	ADDQ         $0x00000008, R10
+	TESTQ        R10, R10
+	JE           streamRowNext
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R10
+	VMOVUPS      32(R12)(R10*4), Y0
+	VMOVUPS      (BX)(R11*4), Y1
+	VMOVUPS      (SI)(R11*4), Y2
+	VMOVUPS      (DI)(R11*4), Y3
+	VMOVUPS      (R8)(R11*4), Y4
+	VMOVUPS      (R9)(R11*4), Y5
+	VMASKMOVPS   (AX), Y0, Y6
+	VMASKMOVPS   (CX), Y0, Y7
+	VSUBPS       Y1, Y6, Y6
+	VFMSUB213PS  Y4, Y3, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y2, Y7, Y7
+	VMASKMOVPS   Y7, Y0, (DX)
+
+streamRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaledColumnsF32AVX2(w *float32, v *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaledColumnsF32AVX2(SB), NOSPLIT, $0-57
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS     (DX)(DI*4), Y0
+	VMOVUPS     (BX)(DI*4), Y1
+	VMOVUPS     (AX), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         plainRowStrip
+
+plainRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          plainRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y0
+	VMOVUPS     (DX)(DI*4), Y1
+	VMOVUPS     (BX)(DI*4), Y2
+	VMASKMOVPS  (AX), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMASKMOVPS  Y3, Y0, (CX)
+
+plainRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS     (DX)(DI*4), Y0
+	VMOVUPS     (BX)(DI*4), Y1
+	VMOVUPS     (AX), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVNTPS    Y2, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         streamRowStrip
+
+streamRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          streamRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*4), Y0
+	VMOVUPS     (DX)(DI*4), Y1
+	VMOVUPS     (BX)(DI*4), Y2
+	VMASKMOVPS  (AX), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMASKMOVPS  Y3, Y0, (CX)
+
+streamRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaleGradColumnsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaleGradColumnsF32AVX2(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS      (BX)(R8*4), Y0
+	VMOVUPS      (SI)(R8*4), Y1
+	VMOVUPS      (AX), Y2
+	VMOVUPS      (CX), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000008, DI
+	JGE          plainRowStrip
+
+plainRowStripEnd:
+	ADDQ         $0x00000008, DI
+	TESTQ        DI, DI
+	JE           plainRowNext
+	LEAQ         tailMask<>+0(SB), R9
+	NEGQ         DI
+	VMOVUPS      32(R9)(DI*4), Y0
+	VMOVUPS      (BX)(R8*4), Y1
+	VMOVUPS      (SI)(R8*4), Y2
+	VMASKMOVPS   (AX), Y0, Y3
+	VMASKMOVPS   (CX), Y0, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y1, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (DX)
+
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS      (BX)(R8*4), Y0
+	VMOVUPS      (SI)(R8*4), Y1
+	VMOVUPS      (AX), Y2
+	VMOVUPS      (CX), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVNTPS     Y3, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000008, DI
+	JGE          streamRowStrip
+
+streamRowStripEnd:
+	ADDQ         $0x00000008, DI
+	TESTQ        DI, DI
+	JE           streamRowNext
+	LEAQ         tailMask<>+0(SB), R9
+	NEGQ         DI
+	VMOVUPS      32(R9)(DI*4), Y0
+	VMOVUPS      (BX)(R8*4), Y1
+	VMOVUPS      (SI)(R8*4), Y2
+	VMASKMOVPS   (AX), Y0, Y3
+	VMASKMOVPS   (CX), Y0, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y1, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (DX)
+
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func sumsColumnsF64AVX2(s *float64, x *float64, n int, rows int, stride int)
+// Requires: AVX, MMX+
+TEXT ·sumsColumnsF64AVX2(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ s+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000008, DI
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 256(R9)
+	PREFETCHT0 320(R9)
+	PREFETCHT0 384(R9)
+	PREFETCHT0 448(R9)
+	ADDQ       $0x00000200, R9
+	VXORPD     Y0, Y0, Y0
+	VXORPD     Y1, Y1, Y1
+	VMOVUPD    (BX), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(BX), Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVUPD    (BX)(AX*1), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(BX)(AX*1), Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVUPD    (BX)(AX*2), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(BX)(AX*2), Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVUPD    (BX)(CX*1), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(BX)(CX*1), Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVUPD    (BX)(AX*4), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(BX)(AX*4), Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVUPD    (DX), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(DX), Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVUPD    (BX)(CX*2), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(BX)(CX*2), Y2
+	VADDPD     Y2, Y1, Y1
+	VMOVUPD    (DX)(AX*2), Y2
+	VADDPD     Y2, Y0, Y0
+	VMOVUPD    32(DX)(AX*2), Y2
+	VADDPD     Y2, Y1, Y1
+	VADDPD     (SI)(R8*8), Y0, Y0
+	VMOVUPD    Y0, (SI)(R8*8)
+	VADDPD     32(SI)(R8*8), Y1, Y1
+	VMOVUPD    Y1, 32(SI)(R8*8)
+	ADDQ       $0x00000040, BX
+	ADDQ       $0x00000040, DX
+	ADDQ       $0x00000008, R8
+	SUBQ       $0x00000008, DI
+	JGE        sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, DI
+	SUBQ $0x00000004, DI
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD  Y0, Y0, Y0
+	VMOVUPD (BX), Y1
 	VADDPD  Y1, Y0, Y0
-	ADDQ    SI, R8
-	DECQ    R9
-	JNZ     narrowRow
-	VMOVUPD Y0, (AX)(DI*8)
-	ADDQ    $0x04, DI
-	JMP     narrow
+	VMOVUPD (BX)(AX*1), Y1
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD (BX)(AX*2), Y1
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD (BX)(CX*1), Y1
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD (BX)(AX*4), Y1
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD (DX), Y1
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD (BX)(CX*2), Y1
+	VADDPD  Y1, Y0, Y0
+	VMOVUPD (DX)(AX*2), Y1
+	VADDPD  Y1, Y0, Y0
+	VADDPD  (SI)(R8*8), Y0, Y0
+	VMOVUPD Y0, (SI)(R8*8)
+	ADDQ    $0x00000020, BX
+	ADDQ    $0x00000020, DX
+	ADDQ    $0x00000004, R8
+	SUBQ    $0x00000004, DI
+	JGE     sumRowsStrip
 
-done:
+sumRowsStripEnd:
+	ADDQ       $0x00000004, DI
+	TESTQ      DI, DI
+	JE         sumRowsNext
+	LEAQ       tailMask<>+0(SB), R9
+	NEGQ       DI
+	VMOVUPS    32(R9)(DI*8), Y0
+	VXORPD     Y1, Y1, Y1
+	VMASKMOVPD (BX), Y0, Y2
+	VADDPD     Y2, Y1, Y1
+	VMASKMOVPD (BX)(AX*1), Y0, Y2
+	VADDPD     Y2, Y1, Y1
+	VMASKMOVPD (BX)(AX*2), Y0, Y2
+	VADDPD     Y2, Y1, Y1
+	VMASKMOVPD (BX)(CX*1), Y0, Y2
+	VADDPD     Y2, Y1, Y1
+	VMASKMOVPD (BX)(AX*4), Y0, Y2
+	VADDPD     Y2, Y1, Y1
+	VMASKMOVPD (DX), Y0, Y2
+	VADDPD     Y2, Y1, Y1
+	VMASKMOVPD (BX)(CX*2), Y0, Y2
+	VADDPD     Y2, Y1, Y1
+	VMASKMOVPD (DX)(AX*2), Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VADDPD     (SI)(R8*8), Y1, Y1
+	VMOVUPD    Y1, (SI)(R8*8)
+
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ s+0(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	SUBQ $0x00000008, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD  Y0, Y0, Y0
+	VXORPD  Y1, Y1, Y1
+	VMOVUPD (AX), Y2
+	VADDPD  Y2, Y0, Y0
+	VMOVUPD 32(AX), Y2
+	VADDPD  Y2, Y1, Y1
+	VADDPD  (CX)(BX*8), Y0, Y0
+	VMOVUPD Y0, (CX)(BX*8)
+	VADDPD  32(CX)(BX*8), Y1, Y1
+	VMOVUPD Y1, 32(CX)(BX*8)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000008, BX
+	SUBQ    $0x00000008, DX
+	JGE     sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, DX
+	SUBQ $0x00000004, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD  Y0, Y0, Y0
+	VMOVUPD (AX), Y1
+	VADDPD  Y1, Y0, Y0
+	VADDPD  (CX)(BX*8), Y0, Y0
+	VMOVUPD Y0, (CX)(BX*8)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000004, BX
+	SUBQ    $0x00000004, DX
+	JGE     sumRowStrip
+
+sumRowStripEnd:
+	ADDQ       $0x00000004, DX
+	TESTQ      DX, DX
+	JE         sumRowNext
+	LEAQ       tailMask<>+0(SB), SI
+	NEGQ       DX
+	VMOVUPS    32(SI)(DX*8), Y0
+	VXORPD     Y1, Y1, Y1
+	VMASKMOVPD (AX), Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VADDPD     (CX)(BX*8), Y1, Y1
+	VMOVUPD    Y1, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
 	VZEROUPPER
 	RET
 
-// func columnSumsF32AVX512(s *float64, x *float32, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnSumsF32AVX512(SB), NOSPLIT, $0-40
-	MOVQ s+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	MOVQ count+24(FP), BX
-	MOVQ stride+32(FP), SI
+// func centredSumsColumnsF64AVX2(d *float64, q *float64, x *float64, m *float64, n int, rows int, stride int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·centredSumsColumnsF64AVX2(SB), NOSPLIT, $0-56
+	SUBQ $0x08, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+16(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ d+0(FP), SI
+	MOVQ q+8(FP), DI
+	MOVQ m+24(FP), R8
+	MOVQ n+32(FP), R9
+	XORQ R10, R10
+	LEAQ (BX)(AX*8), R11
+	SUBQ $0x00000008, R9
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	PREFETCHT0  256(R11)
+	PREFETCHT0  320(R11)
+	PREFETCHT0  384(R11)
+	PREFETCHT0  448(R11)
+	ADDQ        $0x00000200, R11
+	VMOVUPD     (R8)(R10*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VMOVUPD     32(R8)(R10*8), Y3
+	VXORPD      Y4, Y4, Y4
+	VXORPD      Y5, Y5, Y5
+	VMOVUPD     (BX), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(BX), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VMOVUPD     (BX)(AX*1), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(BX)(AX*1), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VMOVUPD     (BX)(AX*2), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(BX)(AX*2), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VMOVUPD     (BX)(CX*1), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(BX)(CX*1), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VMOVUPD     (BX)(AX*4), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(BX)(AX*4), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VMOVUPD     (DX), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(DX), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VMOVUPD     (BX)(CX*2), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(BX)(CX*2), Y6
+	VSUBPD      Y3, Y6, Y6
+	VADDPD      Y6, Y4, Y4
+	VFMADD231PD Y6, Y6, Y5
+	VMOVUPD     (DX)(AX*2), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(DX)(AX*2), Y0
+	VSUBPD      Y3, Y0, Y0
+	VADDPD      Y0, Y4, Y4
+	VFMADD231PD Y0, Y0, Y5
+	VADDPD      (SI)(R10*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R10*8)
+	VADDPD      32(SI)(R10*8), Y4, Y4
+	VMOVUPD     Y4, 32(SI)(R10*8)
+	VADDPD      32(DI)(R10*8), Y5, Y5
+	VMOVUPD     Y5, 32(DI)(R10*8)
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000008, R10
+	SUBQ        $0x00000008, R9
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, R9
+	SUBQ $0x00000004, R9
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VMOVUPD     (R8)(R10*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VMOVUPD     (BX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     (BX)(AX*1), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     (BX)(AX*2), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     (BX)(CX*1), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     (BX)(AX*4), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     (DX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     (BX)(CX*2), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     (DX)(AX*2), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VADDPD      (SI)(R10*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R10*8)
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000004, R10
+	SUBQ        $0x00000004, R9
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, R9
+	TESTQ       R9, R9
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R9
+	VMOVUPS     32(R11)(R9*8), Y0
+	VMOVUPD     (R8)(R10*8), Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMASKMOVPD  (BX), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPD  (BX)(AX*1), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPD  (BX)(AX*2), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPD  (BX)(CX*1), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPD  (BX)(AX*4), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPD  (DX), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPD  (BX)(CX*2), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VADDPD      Y4, Y2, Y2
+	VFMADD231PD Y4, Y4, Y3
+	VMASKMOVPD  (DX)(AX*2), Y0, Y0
+	VSUBPD      Y1, Y0, Y0
+	VADDPD      Y0, Y2, Y2
+	VFMADD231PD Y0, Y0, Y3
+	VADDPD      (SI)(R10*8), Y2, Y2
+	VMOVUPD     Y2, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Y3, Y3
+	VMOVUPD     Y3, (DI)(R10*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+16(FP)
+	SUBQ $0x08, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ x+16(FP), AX
+	MOVQ d+0(FP), CX
+	MOVQ q+8(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ n+32(FP), SI
 	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   sumRowWideEnd
 
-wide:
-	MOVQ    DX, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $0x40
-	JL      narrow
-	VMOVUPD (AX)(DI*8), Z0
-	VMOVUPD 64(AX)(DI*8), Z1
-	VMOVUPD 128(AX)(DI*8), Z2
-	VMOVUPD 192(AX)(DI*8), Z3
-	VMOVUPD 256(AX)(DI*8), Z4
-	VMOVUPD 320(AX)(DI*8), Z5
-	VMOVUPD 384(AX)(DI*8), Z6
-	VMOVUPD 448(AX)(DI*8), Z7
-	LEAQ    (CX)(DI*4), R8
-	MOVQ    BX, R9
+sumRowWide:
+	VMOVUPD     (BX)(DI*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VMOVUPD     32(BX)(DI*8), Y3
+	VXORPD      Y4, Y4, Y4
+	VXORPD      Y5, Y5, Y5
+	VMOVUPD     (AX), Y6
+	VSUBPD      Y0, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y2
+	VMOVUPD     32(AX), Y0
+	VSUBPD      Y3, Y0, Y0
+	VADDPD      Y0, Y4, Y4
+	VFMADD231PD Y0, Y0, Y5
+	VADDPD      (CX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (DX)(DI*8)
+	VADDPD      32(CX)(DI*8), Y4, Y4
+	VMOVUPD     Y4, 32(CX)(DI*8)
+	VADDPD      32(DX)(DI*8), Y5, Y5
+	VMOVUPD     Y5, 32(DX)(DI*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowWide
 
-wideRow:
-	VCVTPS2PD (R8), Z8
-	VADDPD    Z8, Z0, Z0
-	VCVTPS2PD 32(R8), Z8
-	VADDPD    Z8, Z1, Z1
-	VCVTPS2PD 64(R8), Z8
-	VADDPD    Z8, Z2, Z2
-	VCVTPS2PD 96(R8), Z8
-	VADDPD    Z8, Z3, Z3
-	VCVTPS2PD 128(R8), Z8
-	VADDPD    Z8, Z4, Z4
-	VCVTPS2PD 160(R8), Z8
-	VADDPD    Z8, Z5, Z5
-	VCVTPS2PD 192(R8), Z8
-	VADDPD    Z8, Z6, Z6
-	VCVTPS2PD 224(R8), Z8
-	VADDPD    Z8, Z7, Z7
-	ADDQ      SI, R8
-	DECQ      R9
-	JNZ       wideRow
-	VMOVUPD   Z0, (AX)(DI*8)
-	VMOVUPD   Z1, 64(AX)(DI*8)
-	VMOVUPD   Z2, 128(AX)(DI*8)
-	VMOVUPD   Z3, 192(AX)(DI*8)
-	VMOVUPD   Z4, 256(AX)(DI*8)
-	VMOVUPD   Z5, 320(AX)(DI*8)
-	VMOVUPD   Z6, 384(AX)(DI*8)
-	VMOVUPD   Z7, 448(AX)(DI*8)
-	ADDQ      $0x40, DI
-	JMP       wide
+sumRowWideEnd:
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000004, SI
+	JL   sumRowStripEnd
 
-narrow:
-	CMPQ    DI, DX
-	JGE     done
-	VMOVUPD (AX)(DI*8), Z0
-	LEAQ    (CX)(DI*4), R8
-	MOVQ    BX, R9
+sumRowStrip:
+	VMOVUPD     (BX)(DI*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VMOVUPD     (AX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VADDPD      (CX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (DX)(DI*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000004, DI
+	SUBQ        $0x00000004, SI
+	JGE         sumRowStrip
 
-narrowRow:
-	VCVTPS2PD (R8), Z1
+sumRowStripEnd:
+	ADDQ        $0x00000004, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*8), Y0
+	VMOVUPD     (BX)(DI*8), Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMASKMOVPD  (AX), Y0, Y0
+	VSUBPD      Y1, Y0, Y0
+	VADDPD      Y0, Y2, Y2
+	VFMADD231PD Y0, Y0, Y3
+	VADDPD      (CX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Y3, Y3
+	VMOVUPD     Y3, (DX)(DI*8)
+
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+16(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func gradSumsColumnsF64AVX2(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, rows int, stride int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gradSumsColumnsF64AVX2(SB), NOSPLIT, $0-72
+	SUBQ $0x04, rows+56(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+64(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+24(FP), DX
+	MOVQ dy+32(FP), BX
+	MOVQ s+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ e+16(FP), R8
+	MOVQ m+40(FP), R9
+	MOVQ n+48(FP), R10
+	XORQ R11, R11
+	LEAQ (DX)(AX*4), R12
+	LEAQ (BX)(AX*4), R13
+	SUBQ $0x00000008, R10
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R12)
+	PREFETCHT0  64(R12)
+	PREFETCHT0  128(R12)
+	PREFETCHT0  192(R12)
+	ADDQ        $0x00000100, R12
+	PREFETCHT0  (R13)
+	PREFETCHT0  64(R13)
+	PREFETCHT0  128(R13)
+	PREFETCHT0  192(R13)
+	ADDQ        $0x00000100, R13
+	VMOVUPD     (R9)(R11*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMOVUPD     32(R9)(R11*8), Y4
+	VXORPD      Y5, Y5, Y5
+	VXORPD      Y6, Y6, Y6
+	VXORPD      Y7, Y7, Y7
+	VMOVUPD     (DX), Y8
+	VMOVUPD     (BX), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VMOVUPD     32(DX), Y8
+	VMOVUPD     32(BX), Y9
+	VSUBPD      Y4, Y8, Y8
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y8, Y6
+	VFMADD231PD Y9, Y9, Y7
+	VMOVUPD     (DX)(AX*1), Y8
+	VMOVUPD     (BX)(AX*1), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VMOVUPD     32(DX)(AX*1), Y8
+	VMOVUPD     32(BX)(AX*1), Y9
+	VSUBPD      Y4, Y8, Y8
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y8, Y6
+	VFMADD231PD Y9, Y9, Y7
+	VMOVUPD     (DX)(AX*2), Y8
+	VMOVUPD     (BX)(AX*2), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VMOVUPD     32(DX)(AX*2), Y8
+	VMOVUPD     32(BX)(AX*2), Y9
+	VSUBPD      Y4, Y8, Y8
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y8, Y6
+	VFMADD231PD Y9, Y9, Y7
+	VMOVUPD     (DX)(CX*1), Y8
+	VMOVUPD     (BX)(CX*1), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VMOVUPD     32(DX)(CX*1), Y0
+	VMOVUPD     32(BX)(CX*1), Y8
+	VSUBPD      Y4, Y0, Y0
+	VADDPD      Y8, Y5, Y5
+	VFMADD231PD Y8, Y0, Y6
+	VFMADD231PD Y8, Y8, Y7
+	VADDPD      (SI)(R11*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Y3, Y3
+	VMOVUPD     Y3, (R8)(R11*8)
+	VADDPD      32(SI)(R11*8), Y5, Y5
+	VMOVUPD     Y5, 32(SI)(R11*8)
+	VADDPD      32(DI)(R11*8), Y6, Y6
+	VMOVUPD     Y6, 32(DI)(R11*8)
+	VADDPD      32(R8)(R11*8), Y7, Y7
+	VMOVUPD     Y7, 32(R8)(R11*8)
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000008, R11
+	SUBQ        $0x00000008, R10
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, R10
+	SUBQ $0x00000004, R10
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VMOVUPD     (R9)(R11*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMOVUPD     (DX), Y4
+	VMOVUPD     (BX), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VMOVUPD     (DX)(AX*1), Y4
+	VMOVUPD     (BX)(AX*1), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VMOVUPD     (DX)(AX*2), Y4
+	VMOVUPD     (BX)(AX*2), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VMOVUPD     (DX)(CX*1), Y4
+	VMOVUPD     (BX)(CX*1), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VADDPD      (SI)(R11*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Y3, Y3
+	VMOVUPD     Y3, (R8)(R11*8)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000004, R11
+	SUBQ        $0x00000004, R10
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, R10
+	TESTQ       R10, R10
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R12
+	NEGQ        R10
+	VMOVUPS     32(R12)(R10*8), Y0
+	VMOVUPD     (R9)(R11*8), Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VXORPD      Y4, Y4, Y4
+	VMASKMOVPD  (DX), Y0, Y5
+	VMASKMOVPD  (BX), Y0, Y6
+	VSUBPD      Y1, Y5, Y5
+	VADDPD      Y6, Y2, Y2
+	VFMADD231PD Y6, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	VMASKMOVPD  (DX)(AX*1), Y0, Y5
+	VMASKMOVPD  (BX)(AX*1), Y0, Y6
+	VSUBPD      Y1, Y5, Y5
+	VADDPD      Y6, Y2, Y2
+	VFMADD231PD Y6, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	VMASKMOVPD  (DX)(AX*2), Y0, Y5
+	VMASKMOVPD  (BX)(AX*2), Y0, Y6
+	VSUBPD      Y1, Y5, Y5
+	VADDPD      Y6, Y2, Y2
+	VFMADD231PD Y6, Y5, Y3
+	VFMADD231PD Y6, Y6, Y4
+	VMASKMOVPD  (DX)(CX*1), Y0, Y5
+	VMASKMOVPD  (BX)(CX*1), Y0, Y0
+	VSUBPD      Y1, Y5, Y5
+	VADDPD      Y0, Y2, Y2
+	VFMADD231PD Y0, Y5, Y3
+	VFMADD231PD Y0, Y0, Y4
+	VADDPD      (SI)(R11*8), Y2, Y2
+	VMOVUPD     Y2, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Y3, Y3
+	VMOVUPD     Y3, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Y4, Y4
+	VMOVUPD     Y4, (R8)(R11*8)
+
+sumRowsNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	SUBQ $0x04, rows+56(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+56(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+64(FP), AX
+	MOVQ x+24(FP), AX
+	MOVQ dy+32(FP), CX
+	MOVQ s+0(FP), DX
+	MOVQ p+8(FP), BX
+	MOVQ e+16(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VMOVUPD     (DI)(R9*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMOVUPD     32(DI)(R9*8), Y4
+	VXORPD      Y5, Y5, Y5
+	VXORPD      Y6, Y6, Y6
+	VXORPD      Y7, Y7, Y7
+	VMOVUPD     (AX), Y8
+	VMOVUPD     (CX), Y9
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y8, Y2
+	VFMADD231PD Y9, Y9, Y3
+	VMOVUPD     32(AX), Y0
+	VMOVUPD     32(CX), Y8
+	VSUBPD      Y4, Y0, Y0
+	VADDPD      Y8, Y5, Y5
+	VFMADD231PD Y8, Y0, Y6
+	VFMADD231PD Y8, Y8, Y7
+	VADDPD      (DX)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Y3, Y3
+	VMOVUPD     Y3, (SI)(R9*8)
+	VADDPD      32(DX)(R9*8), Y5, Y5
+	VMOVUPD     Y5, 32(DX)(R9*8)
+	VADDPD      32(BX)(R9*8), Y6, Y6
+	VMOVUPD     Y6, 32(BX)(R9*8)
+	VADDPD      32(SI)(R9*8), Y7, Y7
+	VMOVUPD     Y7, 32(SI)(R9*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, R8
+	SUBQ $0x00000004, R8
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VMOVUPD     (DI)(R9*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMOVUPD     (AX), Y4
+	VMOVUPD     (CX), Y5
+	VSUBPD      Y0, Y4, Y4
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y4, Y2
+	VFMADD231PD Y5, Y5, Y3
+	VADDPD      (DX)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Y3, Y3
+	VMOVUPD     Y3, (SI)(R9*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000004, R9
+	SUBQ        $0x00000004, R8
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000004, R8
+	TESTQ       R8, R8
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R8
+	VMOVUPS     32(R10)(R8*8), Y0
+	VMOVUPD     (DI)(R9*8), Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VXORPD      Y4, Y4, Y4
+	VMASKMOVPD  (AX), Y0, Y5
+	VMASKMOVPD  (CX), Y0, Y0
+	VSUBPD      Y1, Y5, Y5
+	VADDPD      Y0, Y2, Y2
+	VFMADD231PD Y0, Y5, Y3
+	VFMADD231PD Y0, Y0, Y4
+	VADDPD      (DX)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Y3, Y3
+	VMOVUPD     Y3, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Y4, Y4
+	VMOVUPD     Y4, (SI)(R9*8)
+
+sumRowNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	DECQ rows+56(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func squaresColumnsF64AVX2(q *float64, v *float64, n int, rows int, stride int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·squaresColumnsF64AVX2(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ v+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ q+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000008, DI
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	PREFETCHT0  128(R9)
+	PREFETCHT0  192(R9)
+	PREFETCHT0  256(R9)
+	PREFETCHT0  320(R9)
+	PREFETCHT0  384(R9)
+	PREFETCHT0  448(R9)
+	ADDQ        $0x00000200, R9
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VMOVUPD     (BX), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(BX), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMOVUPD     (BX)(AX*1), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(BX)(AX*1), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMOVUPD     (BX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(BX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMOVUPD     (BX)(CX*1), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(BX)(CX*1), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMOVUPD     (BX)(AX*4), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(BX)(AX*4), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMOVUPD     (DX), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(DX), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMOVUPD     (BX)(CX*2), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(BX)(CX*2), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMOVUPD     (DX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(DX)(AX*2), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VADDPD      (SI)(R8*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R8*8)
+	VADDPD      32(SI)(R8*8), Y1, Y1
+	VMOVUPD     Y1, 32(SI)(R8*8)
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, DI
+	SUBQ $0x00000004, DI
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Y0, Y0, Y0
+	VMOVUPD     (BX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPD     (BX)(AX*1), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPD     (BX)(AX*2), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPD     (BX)(CX*1), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPD     (BX)(AX*4), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPD     (DX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPD     (BX)(CX*2), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VMOVUPD     (DX)(AX*2), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VADDPD      (SI)(R8*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R8*8)
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000004, R8
+	SUBQ        $0x00000004, DI
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, DI
+	TESTQ       DI, DI
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VMASKMOVPD  (BX), Y0, Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMASKMOVPD  (BX)(AX*1), Y0, Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMASKMOVPD  (BX)(AX*2), Y0, Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMASKMOVPD  (BX)(CX*1), Y0, Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMASKMOVPD  (BX)(AX*4), Y0, Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMASKMOVPD  (DX), Y0, Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMASKMOVPD  (BX)(CX*2), Y0, Y2
+	VFMADD231PD Y2, Y2, Y1
+	VMASKMOVPD  (DX)(AX*2), Y0, Y0
+	VFMADD231PD Y0, Y0, Y1
+	VADDPD      (SI)(R8*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R8*8)
+
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, v+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ q+0(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	SUBQ $0x00000008, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VMOVUPD     (AX), Y2
+	VFMADD231PD Y2, Y2, Y0
+	VMOVUPD     32(AX), Y2
+	VFMADD231PD Y2, Y2, Y1
+	VADDPD      (CX)(BX*8), Y0, Y0
+	VMOVUPD     Y0, (CX)(BX*8)
+	VADDPD      32(CX)(BX*8), Y1, Y1
+	VMOVUPD     Y1, 32(CX)(BX*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000008, BX
+	SUBQ        $0x00000008, DX
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, DX
+	SUBQ $0x00000004, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD      Y0, Y0, Y0
+	VMOVUPD     (AX), Y1
+	VFMADD231PD Y1, Y1, Y0
+	VADDPD      (CX)(BX*8), Y0, Y0
+	VMOVUPD     Y0, (CX)(BX*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000004, BX
+	SUBQ        $0x00000004, DX
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000004, DX
+	TESTQ       DX, DX
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), SI
+	NEGQ        DX
+	VMOVUPS     32(SI)(DX*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VMASKMOVPD  (AX), Y0, Y0
+	VFMADD231PD Y0, Y0, Y1
+	VADDPD      (CX)(BX*8), Y1, Y1
+	VMOVUPD     Y1, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func dotsColumnsF64AVX2(q *float64, p *float64, v *float64, dw *float64, n int, rows int, stride int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·dotsColumnsF64AVX2(SB), NOSPLIT, $0-56
+	SUBQ $0x04, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ q+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ n+32(FP), R8
+	XORQ R9, R9
+	LEAQ (DX)(AX*4), R10
+	LEAQ (BX)(AX*4), R11
+	SUBQ $0x00000008, R8
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	PREFETCHT0  128(R10)
+	PREFETCHT0  192(R10)
+	ADDQ        $0x00000100, R10
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	ADDQ        $0x00000100, R11
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMOVUPD     (DX), Y4
+	VMOVUPD     (BX), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VMOVUPD     32(DX), Y4
+	VMOVUPD     32(BX), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VMOVUPD     (DX)(AX*1), Y4
+	VMOVUPD     (BX)(AX*1), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VMOVUPD     32(DX)(AX*1), Y4
+	VMOVUPD     32(BX)(AX*1), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VMOVUPD     (DX)(AX*2), Y4
+	VMOVUPD     (BX)(AX*2), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VMOVUPD     32(DX)(AX*2), Y4
+	VMOVUPD     32(BX)(AX*2), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VMOVUPD     (DX)(CX*1), Y4
+	VMOVUPD     (BX)(CX*1), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VMOVUPD     32(DX)(CX*1), Y4
+	VMOVUPD     32(BX)(CX*1), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VADDPD      (SI)(R9*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DI)(R9*8)
+	VADDPD      32(SI)(R9*8), Y2, Y2
+	VMOVUPD     Y2, 32(SI)(R9*8)
+	VADDPD      32(DI)(R9*8), Y3, Y3
+	VMOVUPD     Y3, 32(DI)(R9*8)
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000008, R8
+	SUBQ $0x00000004, R8
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VMOVUPD     (DX), Y2
+	VMOVUPD     (BX), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VMOVUPD     (DX)(AX*1), Y2
+	VMOVUPD     (BX)(AX*1), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VMOVUPD     (DX)(AX*2), Y2
+	VMOVUPD     (BX)(AX*2), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VMOVUPD     (DX)(CX*1), Y2
+	VMOVUPD     (BX)(CX*1), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VADDPD      (SI)(R9*8), Y0, Y0
+	VMOVUPD     Y0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (DI)(R9*8)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000004, R9
+	SUBQ        $0x00000004, R8
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000004, R8
+	TESTQ       R8, R8
+	JE          sumRowsNext
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R8
+	VMOVUPS     32(R10)(R8*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VMASKMOVPD  (DX), Y0, Y3
+	VMASKMOVPD  (BX), Y0, Y4
+	VFMADD231PD Y3, Y3, Y1
+	VFMADD231PD Y4, Y3, Y2
+	VMASKMOVPD  (DX)(AX*1), Y0, Y3
+	VMASKMOVPD  (BX)(AX*1), Y0, Y4
+	VFMADD231PD Y3, Y3, Y1
+	VFMADD231PD Y4, Y3, Y2
+	VMASKMOVPD  (DX)(AX*2), Y0, Y3
+	VMASKMOVPD  (BX)(AX*2), Y0, Y4
+	VFMADD231PD Y3, Y3, Y1
+	VFMADD231PD Y4, Y3, Y2
+	VMASKMOVPD  (DX)(CX*1), Y0, Y3
+	VMASKMOVPD  (BX)(CX*1), Y0, Y0
+	VFMADD231PD Y3, Y3, Y1
+	VFMADD231PD Y0, Y3, Y2
+	VADDPD      (SI)(R9*8), Y1, Y1
+	VMOVUPD     Y1, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Y2, Y2
+	VMOVUPD     Y2, (DI)(R9*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	SUBQ $0x04, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+16(FP), AX
+	MOVQ dw+24(FP), CX
+	MOVQ q+0(FP), DX
+	MOVQ p+8(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VXORPD      Y3, Y3, Y3
+	VMOVUPD     (AX), Y4
+	VMOVUPD     (CX), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y1
+	VMOVUPD     32(AX), Y4
+	VMOVUPD     32(CX), Y5
+	VFMADD231PD Y4, Y4, Y2
+	VFMADD231PD Y5, Y4, Y3
+	VADDPD      (DX)(DI*8), Y0, Y0
+	VMOVUPD     Y0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (BX)(DI*8)
+	VADDPD      32(DX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, 32(DX)(DI*8)
+	VADDPD      32(BX)(DI*8), Y3, Y3
+	VMOVUPD     Y3, 32(BX)(DI*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000008, SI
+	SUBQ $0x00000004, SI
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD      Y0, Y0, Y0
+	VXORPD      Y1, Y1, Y1
+	VMOVUPD     (AX), Y2
+	VMOVUPD     (CX), Y3
+	VFMADD231PD Y2, Y2, Y0
+	VFMADD231PD Y3, Y2, Y1
+	VADDPD      (DX)(DI*8), Y0, Y0
+	VMOVUPD     Y0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (BX)(DI*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000004, DI
+	SUBQ        $0x00000004, SI
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000004, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*8), Y0
+	VXORPD      Y1, Y1, Y1
+	VXORPD      Y2, Y2, Y2
+	VMASKMOVPD  (AX), Y0, Y3
+	VMASKMOVPD  (CX), Y0, Y0
+	VFMADD231PD Y3, Y3, Y1
+	VFMADD231PD Y0, Y3, Y2
+	VADDPD      (DX)(DI*8), Y1, Y1
+	VMOVUPD     Y1, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Y2, Y2
+	VMOVUPD     Y2, (BX)(DI*8)
+
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func normalizeColumnsF64AVX2(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normalizeColumnsF64AVX2(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000004, DI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPD     (DX)(R8*8), Y0
+	VMOVUPD     (BX)(R8*8), Y1
+	VMOVUPD     (SI)(R8*8), Y2
+	VMOVUPD     (AX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000004, R8
+	SUBQ        $0x00000004, DI
+	JGE         plainRowStrip
+
+plainRowStripEnd:
+	ADDQ        $0x00000004, DI
+	TESTQ       DI, DI
+	JE          plainRowNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*8), Y0
+	VMOVUPD     (DX)(R8*8), Y1
+	VMOVUPD     (BX)(R8*8), Y2
+	VMOVUPD     (SI)(R8*8), Y3
+	VMASKMOVPD  (AX), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VFMADD213PD Y3, Y2, Y4
+	VMASKMOVPD  Y4, Y0, (CX)
+
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000004, DI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPD     (DX)(R8*8), Y0
+	VMOVUPD     (BX)(R8*8), Y1
+	VMOVUPD     (SI)(R8*8), Y2
+	VMOVUPD     (AX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVNTPD    Y3, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000004, R8
+	SUBQ        $0x00000004, DI
+	JGE         streamRowStrip
+
+streamRowStripEnd:
+	ADDQ        $0x00000004, DI
+	TESTQ       DI, DI
+	JE          streamRowNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*8), Y0
+	VMOVUPD     (DX)(R8*8), Y1
+	VMOVUPD     (BX)(R8*8), Y2
+	VMOVUPD     (SI)(R8*8), Y3
+	VMASKMOVPD  (AX), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VFMADD213PD Y3, Y2, Y4
+	VMASKMOVPD  Y4, Y0, (CX)
+
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradColumnsF64AVX2(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normGradColumnsF64AVX2(SB), NOSPLIT, $0-89
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	XORQ R11, R11
+	SUBQ $0x00000004, R10
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPD      (BX)(R11*8), Y0
+	VMOVUPD      (SI)(R11*8), Y1
+	VMOVUPD      (DI)(R11*8), Y2
+	VMOVUPD      (R8)(R11*8), Y3
+	VMOVUPD      (R9)(R11*8), Y4
+	VMOVUPD      (AX), Y5
+	VMOVUPD      (CX), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, R11
+	SUBQ         $0x00000004, R10
+	JGE          plainRowStrip
+
+plainRowStripEnd:
+	ADDQ         $0x00000004, R10
+	TESTQ        R10, R10
+	JE           plainRowNext
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R10
+	VMOVUPS      32(R12)(R10*8), Y0
+	VMOVUPD      (BX)(R11*8), Y1
+	VMOVUPD      (SI)(R11*8), Y2
+	VMOVUPD      (DI)(R11*8), Y3
+	VMOVUPD      (R8)(R11*8), Y4
+	VMOVUPD      (R9)(R11*8), Y5
+	VMASKMOVPD   (AX), Y0, Y6
+	VMASKMOVPD   (CX), Y0, Y7
+	VSUBPD       Y1, Y6, Y6
+	VFMSUB213PD  Y4, Y3, Y7
+	VFNMADD231PD Y5, Y6, Y7
+	VMULPD       Y2, Y7, Y7
+	VMASKMOVPD   Y7, Y0, (DX)
+
+plainRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	XORQ R11, R11
+	SUBQ $0x00000004, R10
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPD      (BX)(R11*8), Y0
+	VMOVUPD      (SI)(R11*8), Y1
+	VMOVUPD      (DI)(R11*8), Y2
+	VMOVUPD      (R8)(R11*8), Y3
+	VMOVUPD      (R9)(R11*8), Y4
+	VMOVUPD      (AX), Y5
+	VMOVUPD      (CX), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, R11
+	SUBQ         $0x00000004, R10
+	JGE          streamRowStrip
+
+streamRowStripEnd:
+	ADDQ         $0x00000004, R10
+	TESTQ        R10, R10
+	JE           streamRowNext
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R10
+	VMOVUPS      32(R12)(R10*8), Y0
+	VMOVUPD      (BX)(R11*8), Y1
+	VMOVUPD      (SI)(R11*8), Y2
+	VMOVUPD      (DI)(R11*8), Y3
+	VMOVUPD      (R8)(R11*8), Y4
+	VMOVUPD      (R9)(R11*8), Y5
+	VMASKMOVPD   (AX), Y0, Y6
+	VMASKMOVPD   (CX), Y0, Y7
+	VSUBPD       Y1, Y6, Y6
+	VFMSUB213PD  Y4, Y3, Y7
+	VFNMADD231PD Y5, Y6, Y7
+	VMULPD       Y2, Y7, Y7
+	VMASKMOVPD   Y7, Y0, (DX)
+
+streamRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaledColumnsF64AVX2(w *float64, v *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaledColumnsF64AVX2(SB), NOSPLIT, $0-57
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000004, SI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPD     (DX)(DI*8), Y0
+	VMOVUPD     (BX)(DI*8), Y1
+	VMOVUPD     (AX), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000004, DI
+	SUBQ        $0x00000004, SI
+	JGE         plainRowStrip
+
+plainRowStripEnd:
+	ADDQ        $0x00000004, SI
+	TESTQ       SI, SI
+	JE          plainRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*8), Y0
+	VMOVUPD     (DX)(DI*8), Y1
+	VMOVUPD     (BX)(DI*8), Y2
+	VMASKMOVPD  (AX), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMASKMOVPD  Y3, Y0, (CX)
+
+plainRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000004, SI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPD     (DX)(DI*8), Y0
+	VMOVUPD     (BX)(DI*8), Y1
+	VMOVUPD     (AX), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVNTPD    Y2, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000004, DI
+	SUBQ        $0x00000004, SI
+	JGE         streamRowStrip
+
+streamRowStripEnd:
+	ADDQ        $0x00000004, SI
+	TESTQ       SI, SI
+	JE          streamRowNext
+	LEAQ        tailMask<>+0(SB), R8
+	NEGQ        SI
+	VMOVUPS     32(R8)(SI*8), Y0
+	VMOVUPD     (DX)(DI*8), Y1
+	VMOVUPD     (BX)(DI*8), Y2
+	VMASKMOVPD  (AX), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMASKMOVPD  Y3, Y0, (CX)
+
+streamRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaleGradColumnsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaleGradColumnsF64AVX2(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000004, DI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPD      (BX)(R8*8), Y0
+	VMOVUPD      (SI)(R8*8), Y1
+	VMOVUPD      (AX), Y2
+	VMOVUPD      (CX), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000004, DI
+	JGE          plainRowStrip
+
+plainRowStripEnd:
+	ADDQ         $0x00000004, DI
+	TESTQ        DI, DI
+	JE           plainRowNext
+	LEAQ         tailMask<>+0(SB), R9
+	NEGQ         DI
+	VMOVUPS      32(R9)(DI*8), Y0
+	VMOVUPD      (BX)(R8*8), Y1
+	VMOVUPD      (SI)(R8*8), Y2
+	VMASKMOVPD   (AX), Y0, Y3
+	VMASKMOVPD   (CX), Y0, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y1, Y4, Y4
+	VMASKMOVPD   Y4, Y0, (DX)
+
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000004, DI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPD      (BX)(R8*8), Y0
+	VMOVUPD      (SI)(R8*8), Y1
+	VMOVUPD      (AX), Y2
+	VMOVUPD      (CX), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVNTPD     Y3, (DX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, R8
+	SUBQ         $0x00000004, DI
+	JGE          streamRowStrip
+
+streamRowStripEnd:
+	ADDQ         $0x00000004, DI
+	TESTQ        DI, DI
+	JE           streamRowNext
+	LEAQ         tailMask<>+0(SB), R9
+	NEGQ         DI
+	VMOVUPS      32(R9)(DI*8), Y0
+	VMOVUPD      (BX)(R8*8), Y1
+	VMOVUPD      (SI)(R8*8), Y2
+	VMASKMOVPD   (AX), Y0, Y3
+	VMASKMOVPD   (CX), Y0, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y1, Y4, Y4
+	VMASKMOVPD   Y4, Y0, (DX)
+
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func sumsColumnsF32AVX512(s *float64, x *float32, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·sumsColumnsF32AVX512(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ s+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000020, DI
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 256(R9)
+	PREFETCHT0 320(R9)
+	PREFETCHT0 384(R9)
+	PREFETCHT0 448(R9)
+	PREFETCHT0 512(R9)
+	PREFETCHT0 576(R9)
+	PREFETCHT0 640(R9)
+	PREFETCHT0 704(R9)
+	PREFETCHT0 768(R9)
+	PREFETCHT0 832(R9)
+	PREFETCHT0 896(R9)
+	PREFETCHT0 960(R9)
+	ADDQ       $0x00000400, R9
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VCVTPS2PD  (BX), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(BX), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(BX), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(BX), Z4
+	VADDPD     Z4, Z3, Z3
+	VCVTPS2PD  (BX)(AX*1), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(BX)(AX*1), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(BX)(AX*1), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(BX)(AX*1), Z4
+	VADDPD     Z4, Z3, Z3
+	VCVTPS2PD  (BX)(AX*2), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(BX)(AX*2), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(BX)(AX*2), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(BX)(AX*2), Z4
+	VADDPD     Z4, Z3, Z3
+	VCVTPS2PD  (BX)(CX*1), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(BX)(CX*1), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(BX)(CX*1), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(BX)(CX*1), Z4
+	VADDPD     Z4, Z3, Z3
+	VCVTPS2PD  (BX)(AX*4), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(BX)(AX*4), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(BX)(AX*4), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(BX)(AX*4), Z4
+	VADDPD     Z4, Z3, Z3
+	VCVTPS2PD  (DX), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(DX), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(DX), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(DX), Z4
+	VADDPD     Z4, Z3, Z3
+	VCVTPS2PD  (BX)(CX*2), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(BX)(CX*2), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(BX)(CX*2), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(BX)(CX*2), Z4
+	VADDPD     Z4, Z3, Z3
+	VCVTPS2PD  (DX)(AX*2), Z4
+	VADDPD     Z4, Z0, Z0
+	VCVTPS2PD  32(DX)(AX*2), Z4
+	VADDPD     Z4, Z1, Z1
+	VCVTPS2PD  64(DX)(AX*2), Z4
+	VADDPD     Z4, Z2, Z2
+	VCVTPS2PD  96(DX)(AX*2), Z4
+	VADDPD     Z4, Z3, Z3
+	VADDPD     (SI)(R8*8), Z0, Z0
+	VMOVUPD    Z0, (SI)(R8*8)
+	VADDPD     64(SI)(R8*8), Z1, Z1
+	VMOVUPD    Z1, 64(SI)(R8*8)
+	VADDPD     128(SI)(R8*8), Z2, Z2
+	VMOVUPD    Z2, 128(SI)(R8*8)
+	VADDPD     192(SI)(R8*8), Z3, Z3
+	VMOVUPD    Z3, 192(SI)(R8*8)
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x00000080, DX
+	ADDQ       $0x00000020, R8
+	SUBQ       $0x00000020, DI
+	JGE        sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD    Z0, Z0, Z0
+	VCVTPS2PD (BX), Z1
 	VADDPD    Z1, Z0, Z0
-	ADDQ      SI, R8
-	DECQ      R9
-	JNZ       narrowRow
-	VMOVUPD   Z0, (AX)(DI*8)
-	ADDQ      $0x08, DI
-	JMP       narrow
+	VCVTPS2PD (BX)(AX*1), Z1
+	VADDPD    Z1, Z0, Z0
+	VCVTPS2PD (BX)(AX*2), Z1
+	VADDPD    Z1, Z0, Z0
+	VCVTPS2PD (BX)(CX*1), Z1
+	VADDPD    Z1, Z0, Z0
+	VCVTPS2PD (BX)(AX*4), Z1
+	VADDPD    Z1, Z0, Z0
+	VCVTPS2PD (DX), Z1
+	VADDPD    Z1, Z0, Z0
+	VCVTPS2PD (BX)(CX*2), Z1
+	VADDPD    Z1, Z0, Z0
+	VCVTPS2PD (DX)(AX*2), Z1
+	VADDPD    Z1, Z0, Z0
+	VADDPD    (SI)(R8*8), Z0, Z0
+	VMOVUPD   Z0, (SI)(R8*8)
+	ADDQ      $0x00000020, BX
+	ADDQ      $0x00000020, DX
+	ADDQ      $0x00000008, R8
+	SUBQ      $0x00000008, DI
+	JGE       sumRowsStrip
 
-done:
-	VZEROUPPER
-	RET
+sumRowsStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VXORPD      Z0, Z0, Z0
+	VCVTPS2PD.Z (BX), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VCVTPS2PD.Z (BX)(AX*1), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VCVTPS2PD.Z (BX)(AX*2), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VCVTPS2PD.Z (BX)(CX*1), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VCVTPS2PD.Z (BX)(AX*4), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VCVTPS2PD.Z (DX), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VCVTPS2PD.Z (BX)(CX*2), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VCVTPS2PD.Z (DX)(AX*2), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VADDPD      (SI)(R8*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R8*8)
 
-// func columnSumsF64AVX512(s *float64, x *float64, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnSumsF64AVX512(SB), NOSPLIT, $0-40
-	MOVQ s+0(FP), AX
-	MOVQ x+8(FP), CX
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ s+0(FP), CX
 	MOVQ n+16(FP), DX
-	MOVQ count+24(FP), BX
-	MOVQ stride+32(FP), SI
+	XORQ BX, BX
+	SUBQ $0x00000020, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD    Z0, Z0, Z0
+	VXORPD    Z1, Z1, Z1
+	VXORPD    Z2, Z2, Z2
+	VXORPD    Z3, Z3, Z3
+	VCVTPS2PD (AX), Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(AX), Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(AX), Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(AX), Z4
+	VADDPD    Z4, Z3, Z3
+	VADDPD    (CX)(BX*8), Z0, Z0
+	VMOVUPD   Z0, (CX)(BX*8)
+	VADDPD    64(CX)(BX*8), Z1, Z1
+	VMOVUPD   Z1, 64(CX)(BX*8)
+	VADDPD    128(CX)(BX*8), Z2, Z2
+	VMOVUPD   Z2, 128(CX)(BX*8)
+	VADDPD    192(CX)(BX*8), Z3, Z3
+	VMOVUPD   Z3, 192(CX)(BX*8)
+	ADDQ      $0x00000080, AX
+	ADDQ      $0x00000020, BX
+	SUBQ      $0x00000020, DX
+	JGE       sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD    Z0, Z0, Z0
+	VCVTPS2PD (AX), Z1
+	VADDPD    Z1, Z0, Z0
+	VADDPD    (CX)(BX*8), Z0, Z0
+	VMOVUPD   Z0, (CX)(BX*8)
+	ADDQ      $0x00000020, AX
+	ADDQ      $0x00000008, BX
+	SUBQ      $0x00000008, DX
+	JGE       sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000008, DX
+	TESTQ       DX, DX
+	JE          sumRowNext
+	MOVL        $0xffffffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VXORPD      Z0, Z0, Z0
+	VCVTPS2PD.Z (AX), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	VADDPD      (CX)(BX*8), Z0, Z0
+	VMOVUPD     Z0, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func centredSumsColumnsF32AVX512(d *float64, q *float64, x *float32, m *float32, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·centredSumsColumnsF32AVX512(SB), NOSPLIT, $0-56
+	SUBQ $0x08, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+16(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ d+0(FP), SI
+	MOVQ q+8(FP), DI
+	MOVQ m+24(FP), R8
+	MOVQ n+32(FP), R9
+	XORQ R10, R10
+	LEAQ (BX)(AX*8), R11
+	SUBQ $0x00000020, R9
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	PREFETCHT0  256(R11)
+	PREFETCHT0  320(R11)
+	PREFETCHT0  384(R11)
+	PREFETCHT0  448(R11)
+	PREFETCHT0  512(R11)
+	PREFETCHT0  576(R11)
+	PREFETCHT0  640(R11)
+	PREFETCHT0  704(R11)
+	PREFETCHT0  768(R11)
+	PREFETCHT0  832(R11)
+	PREFETCHT0  896(R11)
+	PREFETCHT0  960(R11)
+	ADDQ        $0x00000400, R11
+	VCVTPS2PD   (R8)(R10*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VCVTPS2PD   32(R8)(R10*4), Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VCVTPS2PD   64(R8)(R10*4), Z6
+	VXORPD      Z7, Z7, Z7
+	VXORPD      Z8, Z8, Z8
+	VCVTPS2PD   96(R8)(R10*4), Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VCVTPS2PD   (BX), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(BX), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VCVTPS2PD   64(BX), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VCVTPS2PD   96(BX), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VCVTPS2PD   (BX)(AX*1), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(BX)(AX*1), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VCVTPS2PD   64(BX)(AX*1), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VCVTPS2PD   96(BX)(AX*1), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VCVTPS2PD   (BX)(AX*2), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(BX)(AX*2), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VCVTPS2PD   64(BX)(AX*2), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VCVTPS2PD   96(BX)(AX*2), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VCVTPS2PD   (BX)(CX*1), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(BX)(CX*1), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VCVTPS2PD   64(BX)(CX*1), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VCVTPS2PD   96(BX)(CX*1), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VCVTPS2PD   (BX)(AX*4), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(BX)(AX*4), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VCVTPS2PD   64(BX)(AX*4), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VCVTPS2PD   96(BX)(AX*4), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VCVTPS2PD   (DX), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(DX), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VCVTPS2PD   64(DX), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VCVTPS2PD   96(DX), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VCVTPS2PD   (BX)(CX*2), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(BX)(CX*2), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VCVTPS2PD   64(BX)(CX*2), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VCVTPS2PD   96(BX)(CX*2), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VCVTPS2PD   (DX)(AX*2), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(DX)(AX*2), Z0
+	VSUBPD      Z3, Z0, Z0
+	VADDPD      Z0, Z4, Z4
+	VFMADD231PD Z0, Z0, Z5
+	VCVTPS2PD   64(DX)(AX*2), Z0
+	VSUBPD      Z6, Z0, Z0
+	VADDPD      Z0, Z7, Z7
+	VFMADD231PD Z0, Z0, Z8
+	VCVTPS2PD   96(DX)(AX*2), Z0
+	VSUBPD      Z9, Z0, Z0
+	VADDPD      Z0, Z10, Z10
+	VFMADD231PD Z0, Z0, Z11
+	VADDPD      (SI)(R10*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R10*8)
+	VADDPD      64(SI)(R10*8), Z4, Z4
+	VMOVUPD     Z4, 64(SI)(R10*8)
+	VADDPD      64(DI)(R10*8), Z5, Z5
+	VMOVUPD     Z5, 64(DI)(R10*8)
+	VADDPD      128(SI)(R10*8), Z7, Z7
+	VMOVUPD     Z7, 128(SI)(R10*8)
+	VADDPD      128(DI)(R10*8), Z8, Z8
+	VMOVUPD     Z8, 128(DI)(R10*8)
+	VADDPD      192(SI)(R10*8), Z10, Z10
+	VMOVUPD     Z10, 192(SI)(R10*8)
+	VADDPD      192(DI)(R10*8), Z11, Z11
+	VMOVUPD     Z11, 192(DI)(R10*8)
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, R9
+	SUBQ $0x00000008, R9
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VCVTPS2PD   (R8)(R10*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VCVTPS2PD   (BX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD   (BX)(AX*1), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD   (BX)(AX*2), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD   (BX)(CX*1), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD   (BX)(AX*4), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD   (DX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD   (BX)(CX*2), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD   (DX)(AX*2), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (SI)(R10*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R10*8)
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000008, R10
+	SUBQ        $0x00000008, R9
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, R9
+	TESTQ       R9, R9
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R11
+	BZHIL       R9, R11, R11
+	KMOVW       R11, K1
+	VCVTPS2PD   (R8)(R10*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VCVTPS2PD.Z (BX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD.Z (BX)(AX*1), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD.Z (BX)(AX*2), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD.Z (BX)(CX*1), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD.Z (BX)(AX*4), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD.Z (DX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD.Z (BX)(CX*2), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VCVTPS2PD.Z (DX)(AX*2), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (SI)(R10*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R10*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+16(FP)
+	SUBQ $0x08, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ x+16(FP), AX
+	MOVQ d+0(FP), CX
+	MOVQ q+8(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ n+32(FP), SI
 	XORQ DI, DI
+	SUBQ $0x00000020, SI
+	JL   sumRowWideEnd
 
-wide:
-	MOVQ    DX, R8
-	SUBQ    DI, R8
-	CMPQ    R8, $0x40
-	JL      narrow
-	VMOVUPD (AX)(DI*8), Z0
-	VMOVUPD 64(AX)(DI*8), Z1
-	VMOVUPD 128(AX)(DI*8), Z2
-	VMOVUPD 192(AX)(DI*8), Z3
-	VMOVUPD 256(AX)(DI*8), Z4
-	VMOVUPD 320(AX)(DI*8), Z5
-	VMOVUPD 384(AX)(DI*8), Z6
-	VMOVUPD 448(AX)(DI*8), Z7
-	LEAQ    (CX)(DI*8), R8
-	MOVQ    BX, R9
+sumRowWide:
+	VCVTPS2PD   (BX)(DI*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VCVTPS2PD   32(BX)(DI*4), Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VCVTPS2PD   64(BX)(DI*4), Z6
+	VXORPD      Z7, Z7, Z7
+	VXORPD      Z8, Z8, Z8
+	VCVTPS2PD   96(BX)(DI*4), Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VCVTPS2PD   (AX), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VCVTPS2PD   32(AX), Z0
+	VSUBPD      Z3, Z0, Z0
+	VADDPD      Z0, Z4, Z4
+	VFMADD231PD Z0, Z0, Z5
+	VCVTPS2PD   64(AX), Z0
+	VSUBPD      Z6, Z0, Z0
+	VADDPD      Z0, Z7, Z7
+	VFMADD231PD Z0, Z0, Z8
+	VCVTPS2PD   96(AX), Z0
+	VSUBPD      Z9, Z0, Z0
+	VADDPD      Z0, Z10, Z10
+	VFMADD231PD Z0, Z0, Z11
+	VADDPD      (CX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, (DX)(DI*8)
+	VADDPD      64(CX)(DI*8), Z4, Z4
+	VMOVUPD     Z4, 64(CX)(DI*8)
+	VADDPD      64(DX)(DI*8), Z5, Z5
+	VMOVUPD     Z5, 64(DX)(DI*8)
+	VADDPD      128(CX)(DI*8), Z7, Z7
+	VMOVUPD     Z7, 128(CX)(DI*8)
+	VADDPD      128(DX)(DI*8), Z8, Z8
+	VMOVUPD     Z8, 128(DX)(DI*8)
+	VADDPD      192(CX)(DI*8), Z10, Z10
+	VMOVUPD     Z10, 192(CX)(DI*8)
+	VADDPD      192(DX)(DI*8), Z11, Z11
+	VMOVUPD     Z11, 192(DX)(DI*8)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000020, DI
+	SUBQ        $0x00000020, SI
+	JGE         sumRowWide
 
-wideRow:
-	VMOVUPD (R8), Z8
-	VADDPD  Z8, Z0, Z0
-	VMOVUPD 64(R8), Z8
-	VADDPD  Z8, Z1, Z1
-	VMOVUPD 128(R8), Z8
-	VADDPD  Z8, Z2, Z2
-	VMOVUPD 192(R8), Z8
-	VADDPD  Z8, Z3, Z3
-	VMOVUPD 256(R8), Z8
-	VADDPD  Z8, Z4, Z4
-	VMOVUPD 320(R8), Z8
-	VADDPD  Z8, Z5, Z5
-	VMOVUPD 384(R8), Z8
-	VADDPD  Z8, Z6, Z6
-	VMOVUPD 448(R8), Z8
-	VADDPD  Z8, Z7, Z7
-	ADDQ    SI, R8
-	DECQ    R9
-	JNZ     wideRow
-	VMOVUPD Z0, (AX)(DI*8)
-	VMOVUPD Z1, 64(AX)(DI*8)
-	VMOVUPD Z2, 128(AX)(DI*8)
-	VMOVUPD Z3, 192(AX)(DI*8)
-	VMOVUPD Z4, 256(AX)(DI*8)
-	VMOVUPD Z5, 320(AX)(DI*8)
-	VMOVUPD Z6, 384(AX)(DI*8)
-	VMOVUPD Z7, 448(AX)(DI*8)
-	ADDQ    $0x40, DI
-	JMP     wide
+sumRowWideEnd:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JL   sumRowStripEnd
 
-narrow:
-	CMPQ    DI, DX
-	JGE     done
-	VMOVUPD (AX)(DI*8), Z0
-	LEAQ    (CX)(DI*8), R8
-	MOVQ    BX, R9
+sumRowStrip:
+	VCVTPS2PD   (BX)(DI*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VCVTPS2PD   (AX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (CX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, (DX)(DI*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowStrip
 
-narrowRow:
-	VMOVUPD (R8), Z1
+sumRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VCVTPS2PD   (BX)(DI*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VCVTPS2PD.Z (AX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (CX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, (DX)(DI*8)
+
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+16(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func gradSumsColumnsF32AVX512(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·gradSumsColumnsF32AVX512(SB), NOSPLIT, $0-72
+	SUBQ $0x04, rows+56(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+64(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+24(FP), DX
+	MOVQ dy+32(FP), BX
+	MOVQ s+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ e+16(FP), R8
+	MOVQ m+40(FP), R9
+	MOVQ n+48(FP), R10
+	XORQ R11, R11
+	LEAQ (DX)(AX*4), R12
+	LEAQ (BX)(AX*4), R13
+	SUBQ $0x00000020, R10
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R12)
+	PREFETCHT0  64(R12)
+	PREFETCHT0  128(R12)
+	PREFETCHT0  192(R12)
+	PREFETCHT0  256(R12)
+	PREFETCHT0  320(R12)
+	PREFETCHT0  384(R12)
+	PREFETCHT0  448(R12)
+	ADDQ        $0x00000200, R12
+	PREFETCHT0  (R13)
+	PREFETCHT0  64(R13)
+	PREFETCHT0  128(R13)
+	PREFETCHT0  192(R13)
+	PREFETCHT0  256(R13)
+	PREFETCHT0  320(R13)
+	PREFETCHT0  384(R13)
+	PREFETCHT0  448(R13)
+	ADDQ        $0x00000200, R13
+	VCVTPS2PD   (R9)(R11*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD   32(R9)(R11*4), Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VCVTPS2PD   64(R9)(R11*4), Z8
+	VXORPD      Z9, Z9, Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VCVTPS2PD   96(R9)(R11*4), Z12
+	VXORPD      Z13, Z13, Z13
+	VXORPD      Z14, Z14, Z14
+	VXORPD      Z15, Z15, Z15
+	VCVTPS2PD   (DX), Z16
+	VCVTPS2PD   (BX), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VCVTPS2PD   32(DX), Z16
+	VCVTPS2PD   32(BX), Z17
+	VSUBPD      Z4, Z16, Z16
+	VADDPD      Z17, Z5, Z5
+	VFMADD231PD Z17, Z16, Z6
+	VFMADD231PD Z17, Z17, Z7
+	VCVTPS2PD   64(DX), Z16
+	VCVTPS2PD   64(BX), Z17
+	VSUBPD      Z8, Z16, Z16
+	VADDPD      Z17, Z9, Z9
+	VFMADD231PD Z17, Z16, Z10
+	VFMADD231PD Z17, Z17, Z11
+	VCVTPS2PD   96(DX), Z16
+	VCVTPS2PD   96(BX), Z17
+	VSUBPD      Z12, Z16, Z16
+	VADDPD      Z17, Z13, Z13
+	VFMADD231PD Z17, Z16, Z14
+	VFMADD231PD Z17, Z17, Z15
+	VCVTPS2PD   (DX)(AX*1), Z16
+	VCVTPS2PD   (BX)(AX*1), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VCVTPS2PD   32(DX)(AX*1), Z16
+	VCVTPS2PD   32(BX)(AX*1), Z17
+	VSUBPD      Z4, Z16, Z16
+	VADDPD      Z17, Z5, Z5
+	VFMADD231PD Z17, Z16, Z6
+	VFMADD231PD Z17, Z17, Z7
+	VCVTPS2PD   64(DX)(AX*1), Z16
+	VCVTPS2PD   64(BX)(AX*1), Z17
+	VSUBPD      Z8, Z16, Z16
+	VADDPD      Z17, Z9, Z9
+	VFMADD231PD Z17, Z16, Z10
+	VFMADD231PD Z17, Z17, Z11
+	VCVTPS2PD   96(DX)(AX*1), Z16
+	VCVTPS2PD   96(BX)(AX*1), Z17
+	VSUBPD      Z12, Z16, Z16
+	VADDPD      Z17, Z13, Z13
+	VFMADD231PD Z17, Z16, Z14
+	VFMADD231PD Z17, Z17, Z15
+	VCVTPS2PD   (DX)(AX*2), Z16
+	VCVTPS2PD   (BX)(AX*2), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VCVTPS2PD   32(DX)(AX*2), Z16
+	VCVTPS2PD   32(BX)(AX*2), Z17
+	VSUBPD      Z4, Z16, Z16
+	VADDPD      Z17, Z5, Z5
+	VFMADD231PD Z17, Z16, Z6
+	VFMADD231PD Z17, Z17, Z7
+	VCVTPS2PD   64(DX)(AX*2), Z16
+	VCVTPS2PD   64(BX)(AX*2), Z17
+	VSUBPD      Z8, Z16, Z16
+	VADDPD      Z17, Z9, Z9
+	VFMADD231PD Z17, Z16, Z10
+	VFMADD231PD Z17, Z17, Z11
+	VCVTPS2PD   96(DX)(AX*2), Z16
+	VCVTPS2PD   96(BX)(AX*2), Z17
+	VSUBPD      Z12, Z16, Z16
+	VADDPD      Z17, Z13, Z13
+	VFMADD231PD Z17, Z16, Z14
+	VFMADD231PD Z17, Z17, Z15
+	VCVTPS2PD   (DX)(CX*1), Z16
+	VCVTPS2PD   (BX)(CX*1), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VCVTPS2PD   32(DX)(CX*1), Z0
+	VCVTPS2PD   32(BX)(CX*1), Z16
+	VSUBPD      Z4, Z0, Z0
+	VADDPD      Z16, Z5, Z5
+	VFMADD231PD Z16, Z0, Z6
+	VFMADD231PD Z16, Z16, Z7
+	VCVTPS2PD   64(DX)(CX*1), Z0
+	VCVTPS2PD   64(BX)(CX*1), Z4
+	VSUBPD      Z8, Z0, Z0
+	VADDPD      Z4, Z9, Z9
+	VFMADD231PD Z4, Z0, Z10
+	VFMADD231PD Z4, Z4, Z11
+	VCVTPS2PD   96(DX)(CX*1), Z0
+	VCVTPS2PD   96(BX)(CX*1), Z4
+	VSUBPD      Z12, Z0, Z0
+	VADDPD      Z4, Z13, Z13
+	VFMADD231PD Z4, Z0, Z14
+	VFMADD231PD Z4, Z4, Z15
+	VADDPD      (SI)(R11*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Z3, Z3
+	VMOVUPD     Z3, (R8)(R11*8)
+	VADDPD      64(SI)(R11*8), Z5, Z5
+	VMOVUPD     Z5, 64(SI)(R11*8)
+	VADDPD      64(DI)(R11*8), Z6, Z6
+	VMOVUPD     Z6, 64(DI)(R11*8)
+	VADDPD      64(R8)(R11*8), Z7, Z7
+	VMOVUPD     Z7, 64(R8)(R11*8)
+	VADDPD      128(SI)(R11*8), Z9, Z9
+	VMOVUPD     Z9, 128(SI)(R11*8)
+	VADDPD      128(DI)(R11*8), Z10, Z10
+	VMOVUPD     Z10, 128(DI)(R11*8)
+	VADDPD      128(R8)(R11*8), Z11, Z11
+	VMOVUPD     Z11, 128(R8)(R11*8)
+	VADDPD      192(SI)(R11*8), Z13, Z13
+	VMOVUPD     Z13, 192(SI)(R11*8)
+	VADDPD      192(DI)(R11*8), Z14, Z14
+	VMOVUPD     Z14, 192(DI)(R11*8)
+	VADDPD      192(R8)(R11*8), Z15, Z15
+	VMOVUPD     Z15, 192(R8)(R11*8)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, R10
+	SUBQ $0x00000008, R10
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VCVTPS2PD   (R9)(R11*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD   (DX), Z4
+	VCVTPS2PD   (BX), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VCVTPS2PD   (DX)(AX*1), Z4
+	VCVTPS2PD   (BX)(AX*1), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VCVTPS2PD   (DX)(AX*2), Z4
+	VCVTPS2PD   (BX)(AX*2), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VCVTPS2PD   (DX)(CX*1), Z4
+	VCVTPS2PD   (BX)(CX*1), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (SI)(R11*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Z3, Z3
+	VMOVUPD     Z3, (R8)(R11*8)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000008, R11
+	SUBQ        $0x00000008, R10
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, R10
+	TESTQ       R10, R10
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVW       R12, K1
+	VCVTPS2PD   (R9)(R11*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD.Z (DX), K1, Z4
+	VCVTPS2PD.Z (BX), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VCVTPS2PD.Z (DX)(AX*1), K1, Z4
+	VCVTPS2PD.Z (BX)(AX*1), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VCVTPS2PD.Z (DX)(AX*2), K1, Z4
+	VCVTPS2PD.Z (BX)(AX*2), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VCVTPS2PD.Z (DX)(CX*1), K1, Z4
+	VCVTPS2PD.Z (BX)(CX*1), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (SI)(R11*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Z3, Z3
+	VMOVUPD     Z3, (R8)(R11*8)
+
+sumRowsNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	SUBQ $0x04, rows+56(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+56(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+64(FP), AX
+	MOVQ x+24(FP), AX
+	MOVQ dy+32(FP), CX
+	MOVQ s+0(FP), DX
+	MOVQ p+8(FP), BX
+	MOVQ e+16(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000020, R8
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VCVTPS2PD   (DI)(R9*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD   32(DI)(R9*4), Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VCVTPS2PD   64(DI)(R9*4), Z8
+	VXORPD      Z9, Z9, Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VCVTPS2PD   96(DI)(R9*4), Z12
+	VXORPD      Z13, Z13, Z13
+	VXORPD      Z14, Z14, Z14
+	VXORPD      Z15, Z15, Z15
+	VCVTPS2PD   (AX), Z16
+	VCVTPS2PD   (CX), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VCVTPS2PD   32(AX), Z0
+	VCVTPS2PD   32(CX), Z16
+	VSUBPD      Z4, Z0, Z0
+	VADDPD      Z16, Z5, Z5
+	VFMADD231PD Z16, Z0, Z6
+	VFMADD231PD Z16, Z16, Z7
+	VCVTPS2PD   64(AX), Z0
+	VCVTPS2PD   64(CX), Z4
+	VSUBPD      Z8, Z0, Z0
+	VADDPD      Z4, Z9, Z9
+	VFMADD231PD Z4, Z0, Z10
+	VFMADD231PD Z4, Z4, Z11
+	VCVTPS2PD   96(AX), Z0
+	VCVTPS2PD   96(CX), Z4
+	VSUBPD      Z12, Z0, Z0
+	VADDPD      Z4, Z13, Z13
+	VFMADD231PD Z4, Z0, Z14
+	VFMADD231PD Z4, Z4, Z15
+	VADDPD      (DX)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Z2, Z2
+	VMOVUPD     Z2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, (SI)(R9*8)
+	VADDPD      64(DX)(R9*8), Z5, Z5
+	VMOVUPD     Z5, 64(DX)(R9*8)
+	VADDPD      64(BX)(R9*8), Z6, Z6
+	VMOVUPD     Z6, 64(BX)(R9*8)
+	VADDPD      64(SI)(R9*8), Z7, Z7
+	VMOVUPD     Z7, 64(SI)(R9*8)
+	VADDPD      128(DX)(R9*8), Z9, Z9
+	VMOVUPD     Z9, 128(DX)(R9*8)
+	VADDPD      128(BX)(R9*8), Z10, Z10
+	VMOVUPD     Z10, 128(BX)(R9*8)
+	VADDPD      128(SI)(R9*8), Z11, Z11
+	VMOVUPD     Z11, 128(SI)(R9*8)
+	VADDPD      192(DX)(R9*8), Z13, Z13
+	VMOVUPD     Z13, 192(DX)(R9*8)
+	VADDPD      192(BX)(R9*8), Z14, Z14
+	VMOVUPD     Z14, 192(BX)(R9*8)
+	VADDPD      192(SI)(R9*8), Z15, Z15
+	VMOVUPD     Z15, 192(SI)(R9*8)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000020, R8
+	SUBQ $0x00000008, R8
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VCVTPS2PD   (DI)(R9*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD   (AX), Z4
+	VCVTPS2PD   (CX), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (DX)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Z2, Z2
+	VMOVUPD     Z2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, (SI)(R9*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000008, R8
+	TESTQ       R8, R8
+	JE          sumRowNext
+	MOVL        $0xffffffff, R10
+	BZHIL       R8, R10, R10
+	KMOVW       R10, K1
+	VCVTPS2PD   (DI)(R9*4), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD.Z (AX), K1, Z4
+	VCVTPS2PD.Z (CX), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (DX)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Z2, Z2
+	VMOVUPD     Z2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, (SI)(R9*8)
+
+sumRowNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	DECQ rows+56(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func squaresColumnsF32AVX512(q *float64, v *float32, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·squaresColumnsF32AVX512(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ v+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ q+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000020, DI
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	PREFETCHT0  128(R9)
+	PREFETCHT0  192(R9)
+	PREFETCHT0  256(R9)
+	PREFETCHT0  320(R9)
+	PREFETCHT0  384(R9)
+	PREFETCHT0  448(R9)
+	PREFETCHT0  512(R9)
+	PREFETCHT0  576(R9)
+	PREFETCHT0  640(R9)
+	PREFETCHT0  704(R9)
+	PREFETCHT0  768(R9)
+	PREFETCHT0  832(R9)
+	PREFETCHT0  896(R9)
+	PREFETCHT0  960(R9)
+	ADDQ        $0x00000400, R9
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD   (BX), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(BX), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(BX), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(BX), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VCVTPS2PD   (BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VCVTPS2PD   (BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VCVTPS2PD   (BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VCVTPS2PD   (BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VCVTPS2PD   (DX), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(DX), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(DX), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(DX), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VCVTPS2PD   (BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VCVTPS2PD   (DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VADDPD      (SI)(R8*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R8*8)
+	VADDPD      64(SI)(R8*8), Z1, Z1
+	VMOVUPD     Z1, 64(SI)(R8*8)
+	VADDPD      128(SI)(R8*8), Z2, Z2
+	VMOVUPD     Z2, 128(SI)(R8*8)
+	VADDPD      192(SI)(R8*8), Z3, Z3
+	VMOVUPD     Z3, 192(SI)(R8*8)
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Z0, Z0, Z0
+	VCVTPS2PD   (BX), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD   (BX)(AX*1), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD   (BX)(AX*2), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD   (BX)(CX*1), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD   (BX)(AX*4), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD   (DX), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD   (BX)(CX*2), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD   (DX)(AX*2), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (SI)(R8*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R8*8)
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VXORPD      Z0, Z0, Z0
+	VCVTPS2PD.Z (BX), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD.Z (BX)(AX*1), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD.Z (BX)(AX*2), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD.Z (BX)(CX*1), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD.Z (BX)(AX*4), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD.Z (DX), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD.Z (BX)(CX*2), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VCVTPS2PD.Z (DX)(AX*2), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (SI)(R8*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R8*8)
+
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, v+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ q+0(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	SUBQ $0x00000020, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VCVTPS2PD   (AX), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(AX), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(AX), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(AX), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VADDPD      (CX)(BX*8), Z0, Z0
+	VMOVUPD     Z0, (CX)(BX*8)
+	VADDPD      64(CX)(BX*8), Z1, Z1
+	VMOVUPD     Z1, 64(CX)(BX*8)
+	VADDPD      128(CX)(BX*8), Z2, Z2
+	VMOVUPD     Z2, 128(CX)(BX*8)
+	VADDPD      192(CX)(BX*8), Z3, Z3
+	VMOVUPD     Z3, 192(CX)(BX*8)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000020, DX
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD      Z0, Z0, Z0
+	VCVTPS2PD   (AX), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (CX)(BX*8), Z0, Z0
+	VMOVUPD     Z0, (CX)(BX*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000008, BX
+	SUBQ        $0x00000008, DX
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000008, DX
+	TESTQ       DX, DX
+	JE          sumRowNext
+	MOVL        $0xffffffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VXORPD      Z0, Z0, Z0
+	VCVTPS2PD.Z (AX), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (CX)(BX*8), Z0, Z0
+	VMOVUPD     Z0, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func dotsColumnsF32AVX512(q *float64, p *float64, v *float32, dw *float32, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·dotsColumnsF32AVX512(SB), NOSPLIT, $0-56
+	SUBQ $0x04, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ q+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ n+32(FP), R8
+	XORQ R9, R9
+	LEAQ (DX)(AX*4), R10
+	LEAQ (BX)(AX*4), R11
+	SUBQ $0x00000020, R8
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	PREFETCHT0  128(R10)
+	PREFETCHT0  192(R10)
+	PREFETCHT0  256(R10)
+	PREFETCHT0  320(R10)
+	PREFETCHT0  384(R10)
+	PREFETCHT0  448(R10)
+	ADDQ        $0x00000200, R10
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	PREFETCHT0  256(R11)
+	PREFETCHT0  320(R11)
+	PREFETCHT0  384(R11)
+	PREFETCHT0  448(R11)
+	ADDQ        $0x00000200, R11
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VCVTPS2PD   (DX), Z8
+	VCVTPS2PD   (BX), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VCVTPS2PD   32(DX), Z8
+	VCVTPS2PD   32(BX), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VCVTPS2PD   64(DX), Z8
+	VCVTPS2PD   64(BX), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VCVTPS2PD   96(DX), Z8
+	VCVTPS2PD   96(BX), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VCVTPS2PD   (DX)(AX*1), Z8
+	VCVTPS2PD   (BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VCVTPS2PD   32(DX)(AX*1), Z8
+	VCVTPS2PD   32(BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VCVTPS2PD   64(DX)(AX*1), Z8
+	VCVTPS2PD   64(BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VCVTPS2PD   96(DX)(AX*1), Z8
+	VCVTPS2PD   96(BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VCVTPS2PD   (DX)(AX*2), Z8
+	VCVTPS2PD   (BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VCVTPS2PD   32(DX)(AX*2), Z8
+	VCVTPS2PD   32(BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VCVTPS2PD   64(DX)(AX*2), Z8
+	VCVTPS2PD   64(BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VCVTPS2PD   96(DX)(AX*2), Z8
+	VCVTPS2PD   96(BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VCVTPS2PD   (DX)(CX*1), Z8
+	VCVTPS2PD   (BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VCVTPS2PD   32(DX)(CX*1), Z8
+	VCVTPS2PD   32(BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VCVTPS2PD   64(DX)(CX*1), Z8
+	VCVTPS2PD   64(BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VCVTPS2PD   96(DX)(CX*1), Z8
+	VCVTPS2PD   96(BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VADDPD      (SI)(R9*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DI)(R9*8)
+	VADDPD      64(SI)(R9*8), Z2, Z2
+	VMOVUPD     Z2, 64(SI)(R9*8)
+	VADDPD      64(DI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, 64(DI)(R9*8)
+	VADDPD      128(SI)(R9*8), Z4, Z4
+	VMOVUPD     Z4, 128(SI)(R9*8)
+	VADDPD      128(DI)(R9*8), Z5, Z5
+	VMOVUPD     Z5, 128(DI)(R9*8)
+	VADDPD      192(SI)(R9*8), Z6, Z6
+	VMOVUPD     Z6, 192(SI)(R9*8)
+	VADDPD      192(DI)(R9*8), Z7, Z7
+	VMOVUPD     Z7, 192(DI)(R9*8)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, R8
+	SUBQ $0x00000008, R8
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VCVTPS2PD   (DX), Z2
+	VCVTPS2PD   (BX), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VCVTPS2PD   (DX)(AX*1), Z2
+	VCVTPS2PD   (BX)(AX*1), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VCVTPS2PD   (DX)(AX*2), Z2
+	VCVTPS2PD   (BX)(AX*2), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VCVTPS2PD   (DX)(CX*1), Z2
+	VCVTPS2PD   (BX)(CX*1), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (SI)(R9*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DI)(R9*8)
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, R8
+	TESTQ       R8, R8
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R10
+	BZHIL       R8, R10, R10
+	KMOVW       R10, K1
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VCVTPS2PD.Z (DX), K1, Z2
+	VCVTPS2PD.Z (BX), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VCVTPS2PD.Z (DX)(AX*1), K1, Z2
+	VCVTPS2PD.Z (BX)(AX*1), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VCVTPS2PD.Z (DX)(AX*2), K1, Z2
+	VCVTPS2PD.Z (BX)(AX*2), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VCVTPS2PD.Z (DX)(CX*1), K1, Z2
+	VCVTPS2PD.Z (BX)(CX*1), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (SI)(R9*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DI)(R9*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	SUBQ $0x04, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+16(FP), AX
+	MOVQ dw+24(FP), CX
+	MOVQ q+0(FP), DX
+	MOVQ p+8(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000020, SI
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VCVTPS2PD   (AX), Z8
+	VCVTPS2PD   (CX), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VCVTPS2PD   32(AX), Z8
+	VCVTPS2PD   32(CX), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VCVTPS2PD   64(AX), Z8
+	VCVTPS2PD   64(CX), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VCVTPS2PD   96(AX), Z8
+	VCVTPS2PD   96(CX), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VADDPD      (DX)(DI*8), Z0, Z0
+	VMOVUPD     Z0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (BX)(DI*8)
+	VADDPD      64(DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, 64(DX)(DI*8)
+	VADDPD      64(BX)(DI*8), Z3, Z3
+	VMOVUPD     Z3, 64(BX)(DI*8)
+	VADDPD      128(DX)(DI*8), Z4, Z4
+	VMOVUPD     Z4, 128(DX)(DI*8)
+	VADDPD      128(BX)(DI*8), Z5, Z5
+	VMOVUPD     Z5, 128(BX)(DI*8)
+	VADDPD      192(DX)(DI*8), Z6, Z6
+	VMOVUPD     Z6, 192(DX)(DI*8)
+	VADDPD      192(BX)(DI*8), Z7, Z7
+	VMOVUPD     Z7, 192(BX)(DI*8)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000020, DI
+	SUBQ        $0x00000020, SI
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VCVTPS2PD   (AX), Z2
+	VCVTPS2PD   (CX), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (DX)(DI*8), Z0, Z0
+	VMOVUPD     Z0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (BX)(DI*8)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VCVTPS2PD.Z (AX), K1, Z2
+	VCVTPS2PD.Z (CX), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (DX)(DI*8), Z0, Z0
+	VMOVUPD     Z0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (BX)(DI*8)
+
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func normalizeColumnsF32AVX512(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normalizeColumnsF32AVX512(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000010, DI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS     (DX)(R8*4), Z0
+	VMOVUPS     (BX)(R8*4), Z1
+	VMOVUPS     (SI)(R8*4), Z2
+	VMOVUPS     (AX), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000010, R8
+	SUBQ        $0x00000010, DI
+	JGE         plainRowStrip
+
+plainRowStripEnd:
+	ADDQ        $0x00000010, DI
+	TESTQ       DI, DI
+	JE          plainRowNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     (DX)(R8*4), Z0
+	VMOVUPS     (BX)(R8*4), Z1
+	VMOVUPS     (SI)(R8*4), Z2
+	VMOVUPS.Z   (AX), K1, Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, K1, (CX)
+
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000010, DI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS     (DX)(R8*4), Z0
+	VMOVUPS     (BX)(R8*4), Z1
+	VMOVUPS     (SI)(R8*4), Z2
+	VMOVUPS     (AX), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVNTPS    Z3, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000010, R8
+	SUBQ        $0x00000010, DI
+	JGE         streamRowStrip
+
+streamRowStripEnd:
+	ADDQ        $0x00000010, DI
+	TESTQ       DI, DI
+	JE          streamRowNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     (DX)(R8*4), Z0
+	VMOVUPS     (BX)(R8*4), Z1
+	VMOVUPS     (SI)(R8*4), Z2
+	VMOVUPS.Z   (AX), K1, Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, K1, (CX)
+
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradColumnsF32AVX512(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normGradColumnsF32AVX512(SB), NOSPLIT, $0-89
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	XORQ R11, R11
+	SUBQ $0x00000010, R10
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS      (BX)(R11*4), Z0
+	VMOVUPS      (SI)(R11*4), Z1
+	VMOVUPS      (DI)(R11*4), Z2
+	VMOVUPS      (R8)(R11*4), Z3
+	VMOVUPS      (R9)(R11*4), Z4
+	VMOVUPS      (AX), Z5
+	VMOVUPS      (CX), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000010, R11
+	SUBQ         $0x00000010, R10
+	JGE          plainRowStrip
+
+plainRowStripEnd:
+	ADDQ         $0x00000010, R10
+	TESTQ        R10, R10
+	JE           plainRowNext
+	MOVL         $0xffffffff, R12
+	BZHIL        R10, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS      (BX)(R11*4), Z0
+	VMOVUPS      (SI)(R11*4), Z1
+	VMOVUPS      (DI)(R11*4), Z2
+	VMOVUPS      (R8)(R11*4), Z3
+	VMOVUPS      (R9)(R11*4), Z4
+	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (CX), K1, Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (DX)
+
+plainRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	XORQ R11, R11
+	SUBQ $0x00000010, R10
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS      (BX)(R11*4), Z0
+	VMOVUPS      (SI)(R11*4), Z1
+	VMOVUPS      (DI)(R11*4), Z2
+	VMOVUPS      (R8)(R11*4), Z3
+	VMOVUPS      (R9)(R11*4), Z4
+	VMOVUPS      (AX), Z5
+	VMOVUPS      (CX), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVNTPS     Z6, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000010, R11
+	SUBQ         $0x00000010, R10
+	JGE          streamRowStrip
+
+streamRowStripEnd:
+	ADDQ         $0x00000010, R10
+	TESTQ        R10, R10
+	JE           streamRowNext
+	MOVL         $0xffffffff, R12
+	BZHIL        R10, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS      (BX)(R11*4), Z0
+	VMOVUPS      (SI)(R11*4), Z1
+	VMOVUPS      (DI)(R11*4), Z2
+	VMOVUPS      (R8)(R11*4), Z3
+	VMOVUPS      (R9)(R11*4), Z4
+	VMOVUPS.Z    (AX), K1, Z5
+	VMOVUPS.Z    (CX), K1, Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (DX)
+
+streamRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaledColumnsF32AVX512(w *float32, v *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaledColumnsF32AVX512(SB), NOSPLIT, $0-57
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000010, SI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS     (DX)(DI*4), Z0
+	VMOVUPS     (BX)(DI*4), Z1
+	VMOVUPS     (AX), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000010, DI
+	SUBQ        $0x00000010, SI
+	JGE         plainRowStrip
+
+plainRowStripEnd:
+	ADDQ        $0x00000010, SI
+	TESTQ       SI, SI
+	JE          plainRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS     (DX)(DI*4), Z0
+	VMOVUPS     (BX)(DI*4), Z1
+	VMOVUPS.Z   (AX), K1, Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (CX)
+
+plainRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+	SUBQ $0x00000010, SI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS     (DX)(DI*4), Z0
+	VMOVUPS     (BX)(DI*4), Z1
+	VMOVUPS     (AX), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVNTPS    Z2, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000010, DI
+	SUBQ        $0x00000010, SI
+	JGE         streamRowStrip
+
+streamRowStripEnd:
+	ADDQ        $0x00000010, SI
+	TESTQ       SI, SI
+	JE          streamRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS     (DX)(DI*4), Z0
+	VMOVUPS     (BX)(DI*4), Z1
+	VMOVUPS.Z   (AX), K1, Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (CX)
+
+streamRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaleGradColumnsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaleGradColumnsF32AVX512(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000010, DI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPS      (BX)(R8*4), Z0
+	VMOVUPS      (SI)(R8*4), Z1
+	VMOVUPS      (AX), Z2
+	VMOVUPS      (CX), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000010, R8
+	SUBQ         $0x00000010, DI
+	JGE          plainRowStrip
+
+plainRowStripEnd:
+	ADDQ         $0x00000010, DI
+	TESTQ        DI, DI
+	JE           plainRowNext
+	MOVL         $0xffffffff, R9
+	BZHIL        DI, R9, R9
+	KMOVW        R9, K1
+	VMOVUPS      (BX)(R8*4), Z0
+	VMOVUPS      (SI)(R8*4), Z1
+	VMOVUPS.Z    (AX), K1, Z2
+	VMOVUPS.Z    (CX), K1, Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (DX)
+
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000010, DI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPS      (BX)(R8*4), Z0
+	VMOVUPS      (SI)(R8*4), Z1
+	VMOVUPS      (AX), Z2
+	VMOVUPS      (CX), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVNTPS     Z3, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000010, R8
+	SUBQ         $0x00000010, DI
+	JGE          streamRowStrip
+
+streamRowStripEnd:
+	ADDQ         $0x00000010, DI
+	TESTQ        DI, DI
+	JE           streamRowNext
+	MOVL         $0xffffffff, R9
+	BZHIL        DI, R9, R9
+	KMOVW        R9, K1
+	VMOVUPS      (BX)(R8*4), Z0
+	VMOVUPS      (SI)(R8*4), Z1
+	VMOVUPS.Z    (AX), K1, Z2
+	VMOVUPS.Z    (CX), K1, Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (DX)
+
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func sumsColumnsF64AVX512(s *float64, x *float64, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·sumsColumnsF64AVX512(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ s+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000020, DI
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 128(R9)
+	PREFETCHT0 192(R9)
+	PREFETCHT0 256(R9)
+	PREFETCHT0 320(R9)
+	PREFETCHT0 384(R9)
+	PREFETCHT0 448(R9)
+	PREFETCHT0 512(R9)
+	PREFETCHT0 576(R9)
+	PREFETCHT0 640(R9)
+	PREFETCHT0 704(R9)
+	PREFETCHT0 768(R9)
+	PREFETCHT0 832(R9)
+	PREFETCHT0 896(R9)
+	PREFETCHT0 960(R9)
+	PREFETCHT0 1024(R9)
+	PREFETCHT0 1088(R9)
+	PREFETCHT0 1152(R9)
+	PREFETCHT0 1216(R9)
+	PREFETCHT0 1280(R9)
+	PREFETCHT0 1344(R9)
+	PREFETCHT0 1408(R9)
+	PREFETCHT0 1472(R9)
+	PREFETCHT0 1536(R9)
+	PREFETCHT0 1600(R9)
+	PREFETCHT0 1664(R9)
+	PREFETCHT0 1728(R9)
+	PREFETCHT0 1792(R9)
+	PREFETCHT0 1856(R9)
+	PREFETCHT0 1920(R9)
+	PREFETCHT0 1984(R9)
+	ADDQ       $0x00000800, R9
+	VXORPD     Z0, Z0, Z0
+	VXORPD     Z1, Z1, Z1
+	VXORPD     Z2, Z2, Z2
+	VXORPD     Z3, Z3, Z3
+	VMOVUPD    (BX), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(BX), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(BX), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(BX), Z4
+	VADDPD     Z4, Z3, Z3
+	VMOVUPD    (BX)(AX*1), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(BX)(AX*1), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(BX)(AX*1), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(BX)(AX*1), Z4
+	VADDPD     Z4, Z3, Z3
+	VMOVUPD    (BX)(AX*2), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(BX)(AX*2), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(BX)(AX*2), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(BX)(AX*2), Z4
+	VADDPD     Z4, Z3, Z3
+	VMOVUPD    (BX)(CX*1), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(BX)(CX*1), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(BX)(CX*1), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(BX)(CX*1), Z4
+	VADDPD     Z4, Z3, Z3
+	VMOVUPD    (BX)(AX*4), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(BX)(AX*4), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(BX)(AX*4), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(BX)(AX*4), Z4
+	VADDPD     Z4, Z3, Z3
+	VMOVUPD    (DX), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(DX), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(DX), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(DX), Z4
+	VADDPD     Z4, Z3, Z3
+	VMOVUPD    (BX)(CX*2), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(BX)(CX*2), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(BX)(CX*2), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(BX)(CX*2), Z4
+	VADDPD     Z4, Z3, Z3
+	VMOVUPD    (DX)(AX*2), Z4
+	VADDPD     Z4, Z0, Z0
+	VMOVUPD    64(DX)(AX*2), Z4
+	VADDPD     Z4, Z1, Z1
+	VMOVUPD    128(DX)(AX*2), Z4
+	VADDPD     Z4, Z2, Z2
+	VMOVUPD    192(DX)(AX*2), Z4
+	VADDPD     Z4, Z3, Z3
+	VADDPD     (SI)(R8*8), Z0, Z0
+	VMOVUPD    Z0, (SI)(R8*8)
+	VADDPD     64(SI)(R8*8), Z1, Z1
+	VMOVUPD    Z1, 64(SI)(R8*8)
+	VADDPD     128(SI)(R8*8), Z2, Z2
+	VMOVUPD    Z2, 128(SI)(R8*8)
+	VADDPD     192(SI)(R8*8), Z3, Z3
+	VMOVUPD    Z3, 192(SI)(R8*8)
+	ADDQ       $0x00000100, BX
+	ADDQ       $0x00000100, DX
+	ADDQ       $0x00000020, R8
+	SUBQ       $0x00000020, DI
+	JGE        sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD  Z0, Z0, Z0
+	VMOVUPD (BX), Z1
 	VADDPD  Z1, Z0, Z0
-	ADDQ    SI, R8
-	DECQ    R9
-	JNZ     narrowRow
-	VMOVUPD Z0, (AX)(DI*8)
-	ADDQ    $0x08, DI
-	JMP     narrow
+	VMOVUPD (BX)(AX*1), Z1
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD (BX)(AX*2), Z1
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD (BX)(CX*1), Z1
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD (BX)(AX*4), Z1
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD (DX), Z1
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD (BX)(CX*2), Z1
+	VADDPD  Z1, Z0, Z0
+	VMOVUPD (DX)(AX*2), Z1
+	VADDPD  Z1, Z0, Z0
+	VADDPD  (SI)(R8*8), Z0, Z0
+	VMOVUPD Z0, (SI)(R8*8)
+	ADDQ    $0x00000040, BX
+	ADDQ    $0x00000040, DX
+	ADDQ    $0x00000008, R8
+	SUBQ    $0x00000008, DI
+	JGE     sumRowsStrip
 
-done:
+sumRowsStripEnd:
+	ADDQ      $0x00000008, DI
+	TESTQ     DI, DI
+	JE        sumRowsNext
+	MOVL      $0xffffffff, R9
+	BZHIL     DI, R9, R9
+	KMOVW     R9, K1
+	VXORPD    Z0, Z0, Z0
+	VMOVUPD.Z (BX), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD.Z (BX)(AX*1), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD.Z (BX)(AX*2), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD.Z (BX)(CX*1), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD.Z (BX)(AX*4), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD.Z (DX), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD.Z (BX)(CX*2), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VMOVUPD.Z (DX)(AX*2), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VADDPD    (SI)(R8*8), Z0, Z0
+	VMOVUPD   Z0, (SI)(R8*8)
+
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ s+0(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	SUBQ $0x00000020, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD  Z0, Z0, Z0
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VMOVUPD (AX), Z4
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD 64(AX), Z4
+	VADDPD  Z4, Z1, Z1
+	VMOVUPD 128(AX), Z4
+	VADDPD  Z4, Z2, Z2
+	VMOVUPD 192(AX), Z4
+	VADDPD  Z4, Z3, Z3
+	VADDPD  (CX)(BX*8), Z0, Z0
+	VMOVUPD Z0, (CX)(BX*8)
+	VADDPD  64(CX)(BX*8), Z1, Z1
+	VMOVUPD Z1, 64(CX)(BX*8)
+	VADDPD  128(CX)(BX*8), Z2, Z2
+	VMOVUPD Z2, 128(CX)(BX*8)
+	VADDPD  192(CX)(BX*8), Z3, Z3
+	VMOVUPD Z3, 192(CX)(BX*8)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x00000020, BX
+	SUBQ    $0x00000020, DX
+	JGE     sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD  Z0, Z0, Z0
+	VMOVUPD (AX), Z1
+	VADDPD  Z1, Z0, Z0
+	VADDPD  (CX)(BX*8), Z0, Z0
+	VMOVUPD Z0, (CX)(BX*8)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000008, BX
+	SUBQ    $0x00000008, DX
+	JGE     sumRowStrip
+
+sumRowStripEnd:
+	ADDQ      $0x00000008, DX
+	TESTQ     DX, DX
+	JE        sumRowNext
+	MOVL      $0xffffffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VXORPD    Z0, Z0, Z0
+	VMOVUPD.Z (AX), K1, Z1
+	VADDPD    Z1, Z0, Z0
+	VADDPD    (CX)(BX*8), Z0, Z0
+	VMOVUPD   Z0, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
 	VZEROUPPER
 	RET
 
-// func columnCentredF32AVX2(d *float64, q *float64, x *float32, m *float64, n int, count int, stride int)
-// Requires: AVX, FMA3
-TEXT ·columnCentredF32AVX2(SB), NOSPLIT, $0-56
-	MOVQ d+0(FP), AX
-	MOVQ q+8(FP), CX
-	MOVQ x+16(FP), DX
+// func centredSumsColumnsF64AVX512(d *float64, q *float64, x *float64, m *float64, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·centredSumsColumnsF64AVX512(SB), NOSPLIT, $0-56
+	SUBQ $0x08, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ x+16(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ d+0(FP), SI
+	MOVQ q+8(FP), DI
+	MOVQ m+24(FP), R8
+	MOVQ n+32(FP), R9
+	XORQ R10, R10
+	LEAQ (BX)(AX*8), R11
+	SUBQ $0x00000020, R9
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	PREFETCHT0  256(R11)
+	PREFETCHT0  320(R11)
+	PREFETCHT0  384(R11)
+	PREFETCHT0  448(R11)
+	PREFETCHT0  512(R11)
+	PREFETCHT0  576(R11)
+	PREFETCHT0  640(R11)
+	PREFETCHT0  704(R11)
+	PREFETCHT0  768(R11)
+	PREFETCHT0  832(R11)
+	PREFETCHT0  896(R11)
+	PREFETCHT0  960(R11)
+	PREFETCHT0  1024(R11)
+	PREFETCHT0  1088(R11)
+	PREFETCHT0  1152(R11)
+	PREFETCHT0  1216(R11)
+	PREFETCHT0  1280(R11)
+	PREFETCHT0  1344(R11)
+	PREFETCHT0  1408(R11)
+	PREFETCHT0  1472(R11)
+	PREFETCHT0  1536(R11)
+	PREFETCHT0  1600(R11)
+	PREFETCHT0  1664(R11)
+	PREFETCHT0  1728(R11)
+	PREFETCHT0  1792(R11)
+	PREFETCHT0  1856(R11)
+	PREFETCHT0  1920(R11)
+	PREFETCHT0  1984(R11)
+	ADDQ        $0x00000800, R11
+	VMOVUPD     (R8)(R10*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VMOVUPD     64(R8)(R10*8), Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VMOVUPD     128(R8)(R10*8), Z6
+	VXORPD      Z7, Z7, Z7
+	VXORPD      Z8, Z8, Z8
+	VMOVUPD     192(R8)(R10*8), Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VMOVUPD     (BX), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(BX), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VMOVUPD     128(BX), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VMOVUPD     192(BX), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VMOVUPD     (BX)(AX*1), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(BX)(AX*1), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VMOVUPD     128(BX)(AX*1), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VMOVUPD     192(BX)(AX*1), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VMOVUPD     (BX)(AX*2), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(BX)(AX*2), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VMOVUPD     128(BX)(AX*2), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VMOVUPD     192(BX)(AX*2), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VMOVUPD     (BX)(CX*1), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(BX)(CX*1), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VMOVUPD     128(BX)(CX*1), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VMOVUPD     192(BX)(CX*1), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VMOVUPD     (BX)(AX*4), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(BX)(AX*4), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VMOVUPD     128(BX)(AX*4), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VMOVUPD     192(BX)(AX*4), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VMOVUPD     (DX), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(DX), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VMOVUPD     128(DX), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VMOVUPD     192(DX), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VMOVUPD     (BX)(CX*2), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(BX)(CX*2), Z12
+	VSUBPD      Z3, Z12, Z12
+	VADDPD      Z12, Z4, Z4
+	VFMADD231PD Z12, Z12, Z5
+	VMOVUPD     128(BX)(CX*2), Z12
+	VSUBPD      Z6, Z12, Z12
+	VADDPD      Z12, Z7, Z7
+	VFMADD231PD Z12, Z12, Z8
+	VMOVUPD     192(BX)(CX*2), Z12
+	VSUBPD      Z9, Z12, Z12
+	VADDPD      Z12, Z10, Z10
+	VFMADD231PD Z12, Z12, Z11
+	VMOVUPD     (DX)(AX*2), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(DX)(AX*2), Z0
+	VSUBPD      Z3, Z0, Z0
+	VADDPD      Z0, Z4, Z4
+	VFMADD231PD Z0, Z0, Z5
+	VMOVUPD     128(DX)(AX*2), Z0
+	VSUBPD      Z6, Z0, Z0
+	VADDPD      Z0, Z7, Z7
+	VFMADD231PD Z0, Z0, Z8
+	VMOVUPD     192(DX)(AX*2), Z0
+	VSUBPD      Z9, Z0, Z0
+	VADDPD      Z0, Z10, Z10
+	VFMADD231PD Z0, Z0, Z11
+	VADDPD      (SI)(R10*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R10*8)
+	VADDPD      64(SI)(R10*8), Z4, Z4
+	VMOVUPD     Z4, 64(SI)(R10*8)
+	VADDPD      64(DI)(R10*8), Z5, Z5
+	VMOVUPD     Z5, 64(DI)(R10*8)
+	VADDPD      128(SI)(R10*8), Z7, Z7
+	VMOVUPD     Z7, 128(SI)(R10*8)
+	VADDPD      128(DI)(R10*8), Z8, Z8
+	VMOVUPD     Z8, 128(DI)(R10*8)
+	VADDPD      192(SI)(R10*8), Z10, Z10
+	VMOVUPD     Z10, 192(SI)(R10*8)
+	VADDPD      192(DI)(R10*8), Z11, Z11
+	VMOVUPD     Z11, 192(DI)(R10*8)
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000020, R10
+	SUBQ        $0x00000020, R9
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, R9
+	SUBQ $0x00000008, R9
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VMOVUPD     (R8)(R10*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VMOVUPD     (BX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD     (BX)(AX*1), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD     (BX)(AX*2), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD     (BX)(CX*1), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD     (BX)(AX*4), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD     (DX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD     (BX)(CX*2), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD     (DX)(AX*2), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (SI)(R10*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R10*8)
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000008, R10
+	SUBQ        $0x00000008, R9
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, R9
+	TESTQ       R9, R9
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R11
+	BZHIL       R9, R11, R11
+	KMOVW       R11, K1
+	VMOVUPD     (R8)(R10*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VMOVUPD.Z   (BX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD.Z   (BX)(AX*1), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD.Z   (BX)(AX*2), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD.Z   (BX)(CX*1), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD.Z   (BX)(AX*4), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD.Z   (DX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD.Z   (BX)(CX*2), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VMOVUPD.Z   (DX)(AX*2), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (SI)(R10*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R10*8)
+	VADDPD      (DI)(R10*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R10*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, x+16(FP)
+	SUBQ $0x08, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ x+16(FP), AX
+	MOVQ d+0(FP), CX
+	MOVQ q+8(FP), DX
 	MOVQ m+24(FP), BX
 	MOVQ n+32(FP), SI
-	MOVQ count+40(FP), DI
-	MOVQ stride+48(FP), R8
-	XORQ R9, R9
+	XORQ DI, DI
+	SUBQ $0x00000020, SI
+	JL   sumRowWideEnd
 
-wide:
-	MOVQ    SI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x10
-	JL      narrow
-	VMOVUPD (AX)(R9*8), Y0
-	VMOVUPD (CX)(R9*8), Y1
-	VMOVUPD (BX)(R9*8), Y2
-	VMOVUPD 32(AX)(R9*8), Y3
-	VMOVUPD 32(CX)(R9*8), Y4
-	VMOVUPD 32(BX)(R9*8), Y5
-	VMOVUPD 64(AX)(R9*8), Y6
-	VMOVUPD 64(CX)(R9*8), Y7
-	VMOVUPD 64(BX)(R9*8), Y8
-	VMOVUPD 96(AX)(R9*8), Y9
-	VMOVUPD 96(CX)(R9*8), Y10
-	VMOVUPD 96(BX)(R9*8), Y11
-	LEAQ    (DX)(R9*4), R10
-	MOVQ    DI, R11
+sumRowWide:
+	VMOVUPD     (BX)(DI*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VMOVUPD     64(BX)(DI*8), Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VMOVUPD     128(BX)(DI*8), Z6
+	VXORPD      Z7, Z7, Z7
+	VXORPD      Z8, Z8, Z8
+	VMOVUPD     192(BX)(DI*8), Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VMOVUPD     (AX), Z12
+	VSUBPD      Z0, Z12, Z12
+	VADDPD      Z12, Z1, Z1
+	VFMADD231PD Z12, Z12, Z2
+	VMOVUPD     64(AX), Z0
+	VSUBPD      Z3, Z0, Z0
+	VADDPD      Z0, Z4, Z4
+	VFMADD231PD Z0, Z0, Z5
+	VMOVUPD     128(AX), Z0
+	VSUBPD      Z6, Z0, Z0
+	VADDPD      Z0, Z7, Z7
+	VFMADD231PD Z0, Z0, Z8
+	VMOVUPD     192(AX), Z0
+	VSUBPD      Z9, Z0, Z0
+	VADDPD      Z0, Z10, Z10
+	VFMADD231PD Z0, Z0, Z11
+	VADDPD      (CX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, (DX)(DI*8)
+	VADDPD      64(CX)(DI*8), Z4, Z4
+	VMOVUPD     Z4, 64(CX)(DI*8)
+	VADDPD      64(DX)(DI*8), Z5, Z5
+	VMOVUPD     Z5, 64(DX)(DI*8)
+	VADDPD      128(CX)(DI*8), Z7, Z7
+	VMOVUPD     Z7, 128(CX)(DI*8)
+	VADDPD      128(DX)(DI*8), Z8, Z8
+	VMOVUPD     Z8, 128(DX)(DI*8)
+	VADDPD      192(CX)(DI*8), Z10, Z10
+	VMOVUPD     Z10, 192(CX)(DI*8)
+	VADDPD      192(DX)(DI*8), Z11, Z11
+	VMOVUPD     Z11, 192(DX)(DI*8)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000020, DI
+	SUBQ        $0x00000020, SI
+	JGE         sumRowWide
 
-wideRow:
-	VCVTPS2PD   (R10), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y0, Y0
-	VFMADD231PD Y12, Y12, Y1
-	VCVTPS2PD   16(R10), Y12
-	VSUBPD      Y5, Y12, Y12
-	VADDPD      Y12, Y3, Y3
-	VFMADD231PD Y12, Y12, Y4
-	VCVTPS2PD   32(R10), Y12
-	VSUBPD      Y8, Y12, Y12
-	VADDPD      Y12, Y6, Y6
-	VFMADD231PD Y12, Y12, Y7
-	VCVTPS2PD   48(R10), Y12
-	VSUBPD      Y11, Y12, Y12
-	VADDPD      Y12, Y9, Y9
-	VFMADD231PD Y12, Y12, Y10
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Y0, (AX)(R9*8)
-	VMOVUPD     Y1, (CX)(R9*8)
-	VMOVUPD     Y3, 32(AX)(R9*8)
-	VMOVUPD     Y4, 32(CX)(R9*8)
-	VMOVUPD     Y6, 64(AX)(R9*8)
-	VMOVUPD     Y7, 64(CX)(R9*8)
-	VMOVUPD     Y9, 96(AX)(R9*8)
-	VMOVUPD     Y10, 96(CX)(R9*8)
-	ADDQ        $0x10, R9
-	JMP         wide
+sumRowWideEnd:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JL   sumRowStripEnd
 
-narrow:
-	CMPQ    R9, SI
-	JGE     done
-	VMOVUPD (AX)(R9*8), Y0
-	VMOVUPD (CX)(R9*8), Y1
-	VMOVUPD (BX)(R9*8), Y2
-	LEAQ    (DX)(R9*4), R10
-	MOVQ    DI, R11
+sumRowStrip:
+	VMOVUPD     (BX)(DI*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VMOVUPD     (AX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (CX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, (DX)(DI*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowStrip
 
-narrowRow:
-	VCVTPS2PD   (R10), Y3
-	VSUBPD      Y2, Y3, Y3
-	VADDPD      Y3, Y0, Y0
-	VFMADD231PD Y3, Y3, Y1
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Y0, (AX)(R9*8)
-	VMOVUPD     Y1, (CX)(R9*8)
-	ADDQ        $0x04, R9
-	JMP         narrow
+sumRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPD     (BX)(DI*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VMOVUPD.Z   (AX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VADDPD      Z3, Z1, Z1
+	VFMADD231PD Z3, Z3, Z2
+	VADDPD      (CX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (CX)(DI*8)
+	VADDPD      (DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, (DX)(DI*8)
 
-done:
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+16(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
 	VZEROUPPER
 	RET
 
-// func columnCentredF64AVX2(d *float64, q *float64, x *float64, m *float64, n int, count int, stride int)
-// Requires: AVX, FMA3
-TEXT ·columnCentredF64AVX2(SB), NOSPLIT, $0-56
-	MOVQ d+0(FP), AX
-	MOVQ q+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ m+24(FP), BX
+// func gradSumsColumnsF64AVX512(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·gradSumsColumnsF64AVX512(SB), NOSPLIT, $0-72
+	SUBQ $0x04, rows+56(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+64(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+24(FP), DX
+	MOVQ dy+32(FP), BX
+	MOVQ s+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ e+16(FP), R8
+	MOVQ m+40(FP), R9
+	MOVQ n+48(FP), R10
+	XORQ R11, R11
+	LEAQ (DX)(AX*4), R12
+	LEAQ (BX)(AX*4), R13
+	SUBQ $0x00000020, R10
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R12)
+	PREFETCHT0  64(R12)
+	PREFETCHT0  128(R12)
+	PREFETCHT0  192(R12)
+	PREFETCHT0  256(R12)
+	PREFETCHT0  320(R12)
+	PREFETCHT0  384(R12)
+	PREFETCHT0  448(R12)
+	PREFETCHT0  512(R12)
+	PREFETCHT0  576(R12)
+	PREFETCHT0  640(R12)
+	PREFETCHT0  704(R12)
+	PREFETCHT0  768(R12)
+	PREFETCHT0  832(R12)
+	PREFETCHT0  896(R12)
+	PREFETCHT0  960(R12)
+	ADDQ        $0x00000400, R12
+	PREFETCHT0  (R13)
+	PREFETCHT0  64(R13)
+	PREFETCHT0  128(R13)
+	PREFETCHT0  192(R13)
+	PREFETCHT0  256(R13)
+	PREFETCHT0  320(R13)
+	PREFETCHT0  384(R13)
+	PREFETCHT0  448(R13)
+	PREFETCHT0  512(R13)
+	PREFETCHT0  576(R13)
+	PREFETCHT0  640(R13)
+	PREFETCHT0  704(R13)
+	PREFETCHT0  768(R13)
+	PREFETCHT0  832(R13)
+	PREFETCHT0  896(R13)
+	PREFETCHT0  960(R13)
+	ADDQ        $0x00000400, R13
+	VMOVUPD     (R9)(R11*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD     64(R9)(R11*8), Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VMOVUPD     128(R9)(R11*8), Z8
+	VXORPD      Z9, Z9, Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VMOVUPD     192(R9)(R11*8), Z12
+	VXORPD      Z13, Z13, Z13
+	VXORPD      Z14, Z14, Z14
+	VXORPD      Z15, Z15, Z15
+	VMOVUPD     (DX), Z16
+	VMOVUPD     (BX), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VMOVUPD     64(DX), Z16
+	VMOVUPD     64(BX), Z17
+	VSUBPD      Z4, Z16, Z16
+	VADDPD      Z17, Z5, Z5
+	VFMADD231PD Z17, Z16, Z6
+	VFMADD231PD Z17, Z17, Z7
+	VMOVUPD     128(DX), Z16
+	VMOVUPD     128(BX), Z17
+	VSUBPD      Z8, Z16, Z16
+	VADDPD      Z17, Z9, Z9
+	VFMADD231PD Z17, Z16, Z10
+	VFMADD231PD Z17, Z17, Z11
+	VMOVUPD     192(DX), Z16
+	VMOVUPD     192(BX), Z17
+	VSUBPD      Z12, Z16, Z16
+	VADDPD      Z17, Z13, Z13
+	VFMADD231PD Z17, Z16, Z14
+	VFMADD231PD Z17, Z17, Z15
+	VMOVUPD     (DX)(AX*1), Z16
+	VMOVUPD     (BX)(AX*1), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VMOVUPD     64(DX)(AX*1), Z16
+	VMOVUPD     64(BX)(AX*1), Z17
+	VSUBPD      Z4, Z16, Z16
+	VADDPD      Z17, Z5, Z5
+	VFMADD231PD Z17, Z16, Z6
+	VFMADD231PD Z17, Z17, Z7
+	VMOVUPD     128(DX)(AX*1), Z16
+	VMOVUPD     128(BX)(AX*1), Z17
+	VSUBPD      Z8, Z16, Z16
+	VADDPD      Z17, Z9, Z9
+	VFMADD231PD Z17, Z16, Z10
+	VFMADD231PD Z17, Z17, Z11
+	VMOVUPD     192(DX)(AX*1), Z16
+	VMOVUPD     192(BX)(AX*1), Z17
+	VSUBPD      Z12, Z16, Z16
+	VADDPD      Z17, Z13, Z13
+	VFMADD231PD Z17, Z16, Z14
+	VFMADD231PD Z17, Z17, Z15
+	VMOVUPD     (DX)(AX*2), Z16
+	VMOVUPD     (BX)(AX*2), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VMOVUPD     64(DX)(AX*2), Z16
+	VMOVUPD     64(BX)(AX*2), Z17
+	VSUBPD      Z4, Z16, Z16
+	VADDPD      Z17, Z5, Z5
+	VFMADD231PD Z17, Z16, Z6
+	VFMADD231PD Z17, Z17, Z7
+	VMOVUPD     128(DX)(AX*2), Z16
+	VMOVUPD     128(BX)(AX*2), Z17
+	VSUBPD      Z8, Z16, Z16
+	VADDPD      Z17, Z9, Z9
+	VFMADD231PD Z17, Z16, Z10
+	VFMADD231PD Z17, Z17, Z11
+	VMOVUPD     192(DX)(AX*2), Z16
+	VMOVUPD     192(BX)(AX*2), Z17
+	VSUBPD      Z12, Z16, Z16
+	VADDPD      Z17, Z13, Z13
+	VFMADD231PD Z17, Z16, Z14
+	VFMADD231PD Z17, Z17, Z15
+	VMOVUPD     (DX)(CX*1), Z16
+	VMOVUPD     (BX)(CX*1), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VMOVUPD     64(DX)(CX*1), Z0
+	VMOVUPD     64(BX)(CX*1), Z16
+	VSUBPD      Z4, Z0, Z0
+	VADDPD      Z16, Z5, Z5
+	VFMADD231PD Z16, Z0, Z6
+	VFMADD231PD Z16, Z16, Z7
+	VMOVUPD     128(DX)(CX*1), Z0
+	VMOVUPD     128(BX)(CX*1), Z4
+	VSUBPD      Z8, Z0, Z0
+	VADDPD      Z4, Z9, Z9
+	VFMADD231PD Z4, Z0, Z10
+	VFMADD231PD Z4, Z4, Z11
+	VMOVUPD     192(DX)(CX*1), Z0
+	VMOVUPD     192(BX)(CX*1), Z4
+	VSUBPD      Z12, Z0, Z0
+	VADDPD      Z4, Z13, Z13
+	VFMADD231PD Z4, Z0, Z14
+	VFMADD231PD Z4, Z4, Z15
+	VADDPD      (SI)(R11*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Z3, Z3
+	VMOVUPD     Z3, (R8)(R11*8)
+	VADDPD      64(SI)(R11*8), Z5, Z5
+	VMOVUPD     Z5, 64(SI)(R11*8)
+	VADDPD      64(DI)(R11*8), Z6, Z6
+	VMOVUPD     Z6, 64(DI)(R11*8)
+	VADDPD      64(R8)(R11*8), Z7, Z7
+	VMOVUPD     Z7, 64(R8)(R11*8)
+	VADDPD      128(SI)(R11*8), Z9, Z9
+	VMOVUPD     Z9, 128(SI)(R11*8)
+	VADDPD      128(DI)(R11*8), Z10, Z10
+	VMOVUPD     Z10, 128(DI)(R11*8)
+	VADDPD      128(R8)(R11*8), Z11, Z11
+	VMOVUPD     Z11, 128(R8)(R11*8)
+	VADDPD      192(SI)(R11*8), Z13, Z13
+	VMOVUPD     Z13, 192(SI)(R11*8)
+	VADDPD      192(DI)(R11*8), Z14, Z14
+	VMOVUPD     Z14, 192(DI)(R11*8)
+	VADDPD      192(R8)(R11*8), Z15, Z15
+	VMOVUPD     Z15, 192(R8)(R11*8)
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000020, R11
+	SUBQ        $0x00000020, R10
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, R10
+	SUBQ $0x00000008, R10
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VMOVUPD     (R9)(R11*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD     (DX), Z4
+	VMOVUPD     (BX), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VMOVUPD     (DX)(AX*1), Z4
+	VMOVUPD     (BX)(AX*1), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VMOVUPD     (DX)(AX*2), Z4
+	VMOVUPD     (BX)(AX*2), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VMOVUPD     (DX)(CX*1), Z4
+	VMOVUPD     (BX)(CX*1), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (SI)(R11*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Z3, Z3
+	VMOVUPD     Z3, (R8)(R11*8)
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000008, R11
+	SUBQ        $0x00000008, R10
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, R10
+	TESTQ       R10, R10
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVW       R12, K1
+	VMOVUPD     (R9)(R11*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD.Z   (DX), K1, Z4
+	VMOVUPD.Z   (BX), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VMOVUPD.Z   (DX)(AX*1), K1, Z4
+	VMOVUPD.Z   (BX)(AX*1), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VMOVUPD.Z   (DX)(AX*2), K1, Z4
+	VMOVUPD.Z   (BX)(AX*2), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VMOVUPD.Z   (DX)(CX*1), K1, Z4
+	VMOVUPD.Z   (BX)(CX*1), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (SI)(R11*8), Z1, Z1
+	VMOVUPD     Z1, (SI)(R11*8)
+	VADDPD      (DI)(R11*8), Z2, Z2
+	VMOVUPD     Z2, (DI)(R11*8)
+	VADDPD      (R8)(R11*8), Z3, Z3
+	VMOVUPD     Z3, (R8)(R11*8)
+
+sumRowsNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	SUBQ $0x04, rows+56(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+56(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+64(FP), AX
+	MOVQ x+24(FP), AX
+	MOVQ dy+32(FP), CX
+	MOVQ s+0(FP), DX
+	MOVQ p+8(FP), BX
+	MOVQ e+16(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000020, R8
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VMOVUPD     (DI)(R9*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD     64(DI)(R9*8), Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VMOVUPD     128(DI)(R9*8), Z8
+	VXORPD      Z9, Z9, Z9
+	VXORPD      Z10, Z10, Z10
+	VXORPD      Z11, Z11, Z11
+	VMOVUPD     192(DI)(R9*8), Z12
+	VXORPD      Z13, Z13, Z13
+	VXORPD      Z14, Z14, Z14
+	VXORPD      Z15, Z15, Z15
+	VMOVUPD     (AX), Z16
+	VMOVUPD     (CX), Z17
+	VSUBPD      Z0, Z16, Z16
+	VADDPD      Z17, Z1, Z1
+	VFMADD231PD Z17, Z16, Z2
+	VFMADD231PD Z17, Z17, Z3
+	VMOVUPD     64(AX), Z0
+	VMOVUPD     64(CX), Z16
+	VSUBPD      Z4, Z0, Z0
+	VADDPD      Z16, Z5, Z5
+	VFMADD231PD Z16, Z0, Z6
+	VFMADD231PD Z16, Z16, Z7
+	VMOVUPD     128(AX), Z0
+	VMOVUPD     128(CX), Z4
+	VSUBPD      Z8, Z0, Z0
+	VADDPD      Z4, Z9, Z9
+	VFMADD231PD Z4, Z0, Z10
+	VFMADD231PD Z4, Z4, Z11
+	VMOVUPD     192(AX), Z0
+	VMOVUPD     192(CX), Z4
+	VSUBPD      Z12, Z0, Z0
+	VADDPD      Z4, Z13, Z13
+	VFMADD231PD Z4, Z0, Z14
+	VFMADD231PD Z4, Z4, Z15
+	VADDPD      (DX)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Z2, Z2
+	VMOVUPD     Z2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, (SI)(R9*8)
+	VADDPD      64(DX)(R9*8), Z5, Z5
+	VMOVUPD     Z5, 64(DX)(R9*8)
+	VADDPD      64(BX)(R9*8), Z6, Z6
+	VMOVUPD     Z6, 64(BX)(R9*8)
+	VADDPD      64(SI)(R9*8), Z7, Z7
+	VMOVUPD     Z7, 64(SI)(R9*8)
+	VADDPD      128(DX)(R9*8), Z9, Z9
+	VMOVUPD     Z9, 128(DX)(R9*8)
+	VADDPD      128(BX)(R9*8), Z10, Z10
+	VMOVUPD     Z10, 128(BX)(R9*8)
+	VADDPD      128(SI)(R9*8), Z11, Z11
+	VMOVUPD     Z11, 128(SI)(R9*8)
+	VADDPD      192(DX)(R9*8), Z13, Z13
+	VMOVUPD     Z13, 192(DX)(R9*8)
+	VADDPD      192(BX)(R9*8), Z14, Z14
+	VMOVUPD     Z14, 192(BX)(R9*8)
+	VADDPD      192(SI)(R9*8), Z15, Z15
+	VMOVUPD     Z15, 192(SI)(R9*8)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000020, R8
+	SUBQ $0x00000008, R8
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VMOVUPD     (DI)(R9*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD     (AX), Z4
+	VMOVUPD     (CX), Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (DX)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Z2, Z2
+	VMOVUPD     Z2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, (SI)(R9*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000008, R8
+	TESTQ       R8, R8
+	JE          sumRowNext
+	MOVL        $0xffffffff, R10
+	BZHIL       R8, R10, R10
+	KMOVW       R10, K1
+	VMOVUPD     (DI)(R9*8), Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD.Z   (AX), K1, Z4
+	VMOVUPD.Z   (CX), K1, Z5
+	VSUBPD      Z0, Z4, Z4
+	VADDPD      Z5, Z1, Z1
+	VFMADD231PD Z5, Z4, Z2
+	VFMADD231PD Z5, Z5, Z3
+	VADDPD      (DX)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DX)(R9*8)
+	VADDPD      (BX)(R9*8), Z2, Z2
+	VMOVUPD     Z2, (BX)(R9*8)
+	VADDPD      (SI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, (SI)(R9*8)
+
+sumRowNext:
+	MOVQ stride+64(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+24(FP)
+	ADDQ AX, dy+32(FP)
+	DECQ rows+56(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func squaresColumnsF64AVX512(q *float64, v *float64, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·squaresColumnsF64AVX512(SB), NOSPLIT, $0-40
+	SUBQ $0x08, rows+24(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+32(FP), AX
+	LEAQ (AX)(AX*2), CX
+	LEAQ (AX)(AX*4), DX
+	MOVQ v+8(FP), BX
+	LEAQ (BX)(DX*1), DX
+	MOVQ q+0(FP), SI
+	MOVQ n+16(FP), DI
+	XORQ R8, R8
+	LEAQ (BX)(AX*8), R9
+	SUBQ $0x00000020, DI
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	PREFETCHT0  128(R9)
+	PREFETCHT0  192(R9)
+	PREFETCHT0  256(R9)
+	PREFETCHT0  320(R9)
+	PREFETCHT0  384(R9)
+	PREFETCHT0  448(R9)
+	PREFETCHT0  512(R9)
+	PREFETCHT0  576(R9)
+	PREFETCHT0  640(R9)
+	PREFETCHT0  704(R9)
+	PREFETCHT0  768(R9)
+	PREFETCHT0  832(R9)
+	PREFETCHT0  896(R9)
+	PREFETCHT0  960(R9)
+	PREFETCHT0  1024(R9)
+	PREFETCHT0  1088(R9)
+	PREFETCHT0  1152(R9)
+	PREFETCHT0  1216(R9)
+	PREFETCHT0  1280(R9)
+	PREFETCHT0  1344(R9)
+	PREFETCHT0  1408(R9)
+	PREFETCHT0  1472(R9)
+	PREFETCHT0  1536(R9)
+	PREFETCHT0  1600(R9)
+	PREFETCHT0  1664(R9)
+	PREFETCHT0  1728(R9)
+	PREFETCHT0  1792(R9)
+	PREFETCHT0  1856(R9)
+	PREFETCHT0  1920(R9)
+	PREFETCHT0  1984(R9)
+	ADDQ        $0x00000800, R9
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD     (BX), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(BX), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(BX), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(BX), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(BX)(AX*1), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(BX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(BX)(CX*1), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(BX)(AX*4), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (DX), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(DX), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(DX), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(DX), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(BX)(CX*2), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(DX)(AX*2), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VADDPD      (SI)(R8*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R8*8)
+	VADDPD      64(SI)(R8*8), Z1, Z1
+	VMOVUPD     Z1, 64(SI)(R8*8)
+	VADDPD      128(SI)(R8*8), Z2, Z2
+	VMOVUPD     Z2, 128(SI)(R8*8)
+	VADDPD      192(SI)(R8*8), Z3, Z3
+	VMOVUPD     Z3, 192(SI)(R8*8)
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x00000020, DI
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, DI
+	SUBQ $0x00000008, DI
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Z0, Z0, Z0
+	VMOVUPD     (BX), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD     (BX)(AX*1), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD     (BX)(AX*2), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD     (BX)(CX*1), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD     (BX)(AX*4), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD     (DX), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD     (BX)(CX*2), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD     (DX)(AX*2), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (SI)(R8*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R8*8)
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VXORPD      Z0, Z0, Z0
+	VMOVUPD.Z   (BX), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD.Z   (BX)(AX*1), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD.Z   (BX)(AX*2), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD.Z   (BX)(CX*1), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD.Z   (BX)(AX*4), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD.Z   (DX), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD.Z   (BX)(CX*2), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VMOVUPD.Z   (DX)(AX*2), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (SI)(R8*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R8*8)
+
+sumRowsNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x03, AX
+	ADDQ AX, v+8(FP)
+	SUBQ $0x08, rows+24(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x08, rows+24(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+32(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ q+0(FP), CX
+	MOVQ n+16(FP), DX
+	XORQ BX, BX
+	SUBQ $0x00000020, DX
+	JL   sumRowWideEnd
+
+sumRowWide:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VMOVUPD     (AX), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(AX), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(AX), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(AX), Z4
+	VFMADD231PD Z4, Z4, Z3
+	VADDPD      (CX)(BX*8), Z0, Z0
+	VMOVUPD     Z0, (CX)(BX*8)
+	VADDPD      64(CX)(BX*8), Z1, Z1
+	VMOVUPD     Z1, 64(CX)(BX*8)
+	VADDPD      128(CX)(BX*8), Z2, Z2
+	VMOVUPD     Z2, 128(CX)(BX*8)
+	VADDPD      192(CX)(BX*8), Z3, Z3
+	VMOVUPD     Z3, 192(CX)(BX*8)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x00000020, DX
+	JGE         sumRowWide
+
+sumRowWideEnd:
+	ADDQ $0x00000020, DX
+	SUBQ $0x00000008, DX
+	JL   sumRowStripEnd
+
+sumRowStrip:
+	VXORPD      Z0, Z0, Z0
+	VMOVUPD     (AX), Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (CX)(BX*8), Z0, Z0
+	VMOVUPD     Z0, (CX)(BX*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000008, BX
+	SUBQ        $0x00000008, DX
+	JGE         sumRowStrip
+
+sumRowStripEnd:
+	ADDQ        $0x00000008, DX
+	TESTQ       DX, DX
+	JE          sumRowNext
+	MOVL        $0xffffffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VXORPD      Z0, Z0, Z0
+	VMOVUPD.Z   (AX), K1, Z1
+	VFMADD231PD Z1, Z1, Z0
+	VADDPD      (CX)(BX*8), Z0, Z0
+	VMOVUPD     Z0, (CX)(BX*8)
+
+sumRowNext:
+	MOVQ stride+32(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	DECQ rows+24(FP)
+	JNZ  sumRow
+
+sumDone:
+	VZEROUPPER
+	RET
+
+// func dotsColumnsF64AVX512(q *float64, p *float64, v *float64, dw *float64, n int, rows int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·dotsColumnsF64AVX512(SB), NOSPLIT, $0-56
+	SUBQ $0x04, rows+40(FP)
+	JL   sumRowsEnd
+
+sumRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ q+0(FP), SI
+	MOVQ p+8(FP), DI
+	MOVQ n+32(FP), R8
+	XORQ R9, R9
+	LEAQ (DX)(AX*4), R10
+	LEAQ (BX)(AX*4), R11
+	SUBQ $0x00000020, R8
+	JL   sumRowsWideEnd
+
+sumRowsWide:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	PREFETCHT0  128(R10)
+	PREFETCHT0  192(R10)
+	PREFETCHT0  256(R10)
+	PREFETCHT0  320(R10)
+	PREFETCHT0  384(R10)
+	PREFETCHT0  448(R10)
+	PREFETCHT0  512(R10)
+	PREFETCHT0  576(R10)
+	PREFETCHT0  640(R10)
+	PREFETCHT0  704(R10)
+	PREFETCHT0  768(R10)
+	PREFETCHT0  832(R10)
+	PREFETCHT0  896(R10)
+	PREFETCHT0  960(R10)
+	ADDQ        $0x00000400, R10
+	PREFETCHT0  (R11)
+	PREFETCHT0  64(R11)
+	PREFETCHT0  128(R11)
+	PREFETCHT0  192(R11)
+	PREFETCHT0  256(R11)
+	PREFETCHT0  320(R11)
+	PREFETCHT0  384(R11)
+	PREFETCHT0  448(R11)
+	PREFETCHT0  512(R11)
+	PREFETCHT0  576(R11)
+	PREFETCHT0  640(R11)
+	PREFETCHT0  704(R11)
+	PREFETCHT0  768(R11)
+	PREFETCHT0  832(R11)
+	PREFETCHT0  896(R11)
+	PREFETCHT0  960(R11)
+	ADDQ        $0x00000400, R11
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VMOVUPD     (DX), Z8
+	VMOVUPD     (BX), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VMOVUPD     64(DX), Z8
+	VMOVUPD     64(BX), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VMOVUPD     128(DX), Z8
+	VMOVUPD     128(BX), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     192(DX), Z8
+	VMOVUPD     192(BX), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VMOVUPD     (DX)(AX*1), Z8
+	VMOVUPD     (BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VMOVUPD     64(DX)(AX*1), Z8
+	VMOVUPD     64(BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VMOVUPD     128(DX)(AX*1), Z8
+	VMOVUPD     128(BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     192(DX)(AX*1), Z8
+	VMOVUPD     192(BX)(AX*1), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VMOVUPD     (DX)(AX*2), Z8
+	VMOVUPD     (BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VMOVUPD     64(DX)(AX*2), Z8
+	VMOVUPD     64(BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VMOVUPD     128(DX)(AX*2), Z8
+	VMOVUPD     128(BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     192(DX)(AX*2), Z8
+	VMOVUPD     192(BX)(AX*2), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VMOVUPD     (DX)(CX*1), Z8
+	VMOVUPD     (BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VMOVUPD     64(DX)(CX*1), Z8
+	VMOVUPD     64(BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VMOVUPD     128(DX)(CX*1), Z8
+	VMOVUPD     128(BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     192(DX)(CX*1), Z8
+	VMOVUPD     192(BX)(CX*1), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VADDPD      (SI)(R9*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DI)(R9*8)
+	VADDPD      64(SI)(R9*8), Z2, Z2
+	VMOVUPD     Z2, 64(SI)(R9*8)
+	VADDPD      64(DI)(R9*8), Z3, Z3
+	VMOVUPD     Z3, 64(DI)(R9*8)
+	VADDPD      128(SI)(R9*8), Z4, Z4
+	VMOVUPD     Z4, 128(SI)(R9*8)
+	VADDPD      128(DI)(R9*8), Z5, Z5
+	VMOVUPD     Z5, 128(DI)(R9*8)
+	VADDPD      192(SI)(R9*8), Z6, Z6
+	VMOVUPD     Z6, 192(SI)(R9*8)
+	VADDPD      192(DI)(R9*8), Z7, Z7
+	VMOVUPD     Z7, 192(DI)(R9*8)
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000020, R9
+	SUBQ        $0x00000020, R8
+	JGE         sumRowsWide
+
+sumRowsWideEnd:
+	ADDQ $0x00000020, R8
+	SUBQ $0x00000008, R8
+	JL   sumRowsStripEnd
+
+sumRowsStrip:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VMOVUPD     (DX), Z2
+	VMOVUPD     (BX), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD     (DX)(AX*1), Z2
+	VMOVUPD     (BX)(AX*1), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD     (DX)(AX*2), Z2
+	VMOVUPD     (BX)(AX*2), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD     (DX)(CX*1), Z2
+	VMOVUPD     (BX)(CX*1), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (SI)(R9*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DI)(R9*8)
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         sumRowsStrip
+
+sumRowsStripEnd:
+	ADDQ        $0x00000008, R8
+	TESTQ       R8, R8
+	JE          sumRowsNext
+	MOVL        $0xffffffff, R10
+	BZHIL       R8, R10, R10
+	KMOVW       R10, K1
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VMOVUPD.Z   (DX), K1, Z2
+	VMOVUPD.Z   (BX), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD.Z   (DX)(AX*1), K1, Z2
+	VMOVUPD.Z   (BX)(AX*1), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD.Z   (DX)(AX*2), K1, Z2
+	VMOVUPD.Z   (BX)(AX*2), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VMOVUPD.Z   (DX)(CX*1), K1, Z2
+	VMOVUPD.Z   (BX)(CX*1), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (SI)(R9*8), Z0, Z0
+	VMOVUPD     Z0, (SI)(R9*8)
+	VADDPD      (DI)(R9*8), Z1, Z1
+	VMOVUPD     Z1, (DI)(R9*8)
+
+sumRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	SUBQ $0x04, rows+40(FP)
+	JGE  sumRows
+
+sumRowsEnd:
+	ADDQ $0x04, rows+40(FP)
+	JE   sumDone
+
+sumRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+16(FP), AX
+	MOVQ dw+24(FP), CX
+	MOVQ q+0(FP), DX
+	MOVQ p+8(FP), BX
 	MOVQ n+32(FP), SI
-	MOVQ count+40(FP), DI
-	MOVQ stride+48(FP), R8
-	XORQ R9, R9
+	XORQ DI, DI
+	SUBQ $0x00000020, SI
+	JL   sumRowWideEnd
 
-wide:
-	MOVQ    SI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x10
-	JL      narrow
-	VMOVUPD (AX)(R9*8), Y0
-	VMOVUPD (CX)(R9*8), Y1
-	VMOVUPD (BX)(R9*8), Y2
-	VMOVUPD 32(AX)(R9*8), Y3
-	VMOVUPD 32(CX)(R9*8), Y4
-	VMOVUPD 32(BX)(R9*8), Y5
-	VMOVUPD 64(AX)(R9*8), Y6
-	VMOVUPD 64(CX)(R9*8), Y7
-	VMOVUPD 64(BX)(R9*8), Y8
-	VMOVUPD 96(AX)(R9*8), Y9
-	VMOVUPD 96(CX)(R9*8), Y10
-	VMOVUPD 96(BX)(R9*8), Y11
-	LEAQ    (DX)(R9*8), R10
-	MOVQ    DI, R11
+sumRowWide:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VXORPD      Z2, Z2, Z2
+	VXORPD      Z3, Z3, Z3
+	VXORPD      Z4, Z4, Z4
+	VXORPD      Z5, Z5, Z5
+	VXORPD      Z6, Z6, Z6
+	VXORPD      Z7, Z7, Z7
+	VMOVUPD     (AX), Z8
+	VMOVUPD     (CX), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VMOVUPD     64(AX), Z8
+	VMOVUPD     64(CX), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VMOVUPD     128(AX), Z8
+	VMOVUPD     128(CX), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     192(AX), Z8
+	VMOVUPD     192(CX), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	VADDPD      (DX)(DI*8), Z0, Z0
+	VMOVUPD     Z0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (BX)(DI*8)
+	VADDPD      64(DX)(DI*8), Z2, Z2
+	VMOVUPD     Z2, 64(DX)(DI*8)
+	VADDPD      64(BX)(DI*8), Z3, Z3
+	VMOVUPD     Z3, 64(BX)(DI*8)
+	VADDPD      128(DX)(DI*8), Z4, Z4
+	VMOVUPD     Z4, 128(DX)(DI*8)
+	VADDPD      128(BX)(DI*8), Z5, Z5
+	VMOVUPD     Z5, 128(BX)(DI*8)
+	VADDPD      192(DX)(DI*8), Z6, Z6
+	VMOVUPD     Z6, 192(DX)(DI*8)
+	VADDPD      192(BX)(DI*8), Z7, Z7
+	VMOVUPD     Z7, 192(BX)(DI*8)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000020, DI
+	SUBQ        $0x00000020, SI
+	JGE         sumRowWide
 
-wideRow:
-	VMOVUPD     (R10), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y0, Y0
-	VFMADD231PD Y12, Y12, Y1
-	VMOVUPD     32(R10), Y12
-	VSUBPD      Y5, Y12, Y12
-	VADDPD      Y12, Y3, Y3
-	VFMADD231PD Y12, Y12, Y4
-	VMOVUPD     64(R10), Y12
-	VSUBPD      Y8, Y12, Y12
-	VADDPD      Y12, Y6, Y6
-	VFMADD231PD Y12, Y12, Y7
-	VMOVUPD     96(R10), Y12
-	VSUBPD      Y11, Y12, Y12
-	VADDPD      Y12, Y9, Y9
-	VFMADD231PD Y12, Y12, Y10
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Y0, (AX)(R9*8)
-	VMOVUPD     Y1, (CX)(R9*8)
-	VMOVUPD     Y3, 32(AX)(R9*8)
-	VMOVUPD     Y4, 32(CX)(R9*8)
-	VMOVUPD     Y6, 64(AX)(R9*8)
-	VMOVUPD     Y7, 64(CX)(R9*8)
-	VMOVUPD     Y9, 96(AX)(R9*8)
-	VMOVUPD     Y10, 96(CX)(R9*8)
-	ADDQ        $0x10, R9
-	JMP         wide
+sumRowWideEnd:
+	ADDQ $0x00000020, SI
+	SUBQ $0x00000008, SI
+	JL   sumRowStripEnd
 
-narrow:
-	CMPQ    R9, SI
-	JGE     done
-	VMOVUPD (AX)(R9*8), Y0
-	VMOVUPD (CX)(R9*8), Y1
-	VMOVUPD (BX)(R9*8), Y2
-	LEAQ    (DX)(R9*8), R10
-	MOVQ    DI, R11
+sumRowStrip:
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VMOVUPD     (AX), Z2
+	VMOVUPD     (CX), Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (DX)(DI*8), Z0, Z0
+	VMOVUPD     Z0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (BX)(DI*8)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         sumRowStrip
 
-narrowRow:
-	VMOVUPD     (R10), Y3
-	VSUBPD      Y2, Y3, Y3
-	VADDPD      Y3, Y0, Y0
-	VFMADD231PD Y3, Y3, Y1
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Y0, (AX)(R9*8)
-	VMOVUPD     Y1, (CX)(R9*8)
-	ADDQ        $0x04, R9
-	JMP         narrow
+sumRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          sumRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VXORPD      Z0, Z0, Z0
+	VXORPD      Z1, Z1, Z1
+	VMOVUPD.Z   (AX), K1, Z2
+	VMOVUPD.Z   (CX), K1, Z3
+	VFMADD231PD Z2, Z2, Z0
+	VFMADD231PD Z3, Z2, Z1
+	VADDPD      (DX)(DI*8), Z0, Z0
+	VMOVUPD     Z0, (DX)(DI*8)
+	VADDPD      (BX)(DI*8), Z1, Z1
+	VMOVUPD     Z1, (BX)(DI*8)
 
-done:
+sumRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+16(FP)
+	ADDQ AX, dw+24(FP)
+	DECQ rows+40(FP)
+	JNZ  sumRow
+
+sumDone:
 	VZEROUPPER
 	RET
 
-// func columnCentredF32AVX512(d *float64, q *float64, x *float32, m *float64, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnCentredF32AVX512(SB), NOSPLIT, $0-56
-	MOVQ d+0(FP), AX
-	MOVQ q+8(FP), CX
-	MOVQ x+16(FP), DX
+// func normalizeColumnsF64AVX512(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normalizeColumnsF64AVX512(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   plainRowStripEnd
+
+plainRowStrip:
+	VMOVUPD     (DX)(R8*8), Z0
+	VMOVUPD     (BX)(R8*8), Z1
+	VMOVUPD     (SI)(R8*8), Z2
+	VMOVUPD     (AX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         plainRowStrip
+
+plainRowStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          plainRowNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD     (DX)(R8*8), Z0
+	VMOVUPD     (BX)(R8*8), Z1
+	VMOVUPD     (SI)(R8*8), Z2
+	VMOVUPD.Z   (AX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, K1, (CX)
+
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
+	VZEROUPPER
+	RET
+
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ y+0(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   streamRowStripEnd
+
+streamRowStrip:
+	VMOVUPD     (DX)(R8*8), Z0
+	VMOVUPD     (BX)(R8*8), Z1
+	VMOVUPD     (SI)(R8*8), Z2
+	VMOVUPD     (AX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVNTPD    Z3, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         streamRowStrip
+
+streamRowStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          streamRowNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD     (DX)(R8*8), Z0
+	VMOVUPD     (BX)(R8*8), Z1
+	VMOVUPD     (SI)(R8*8), Z2
+	VMOVUPD.Z   (AX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, K1, (CX)
+
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradColumnsF64AVX512(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normGradColumnsF64AVX512(SB), NOSPLIT, $0-89
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
 	MOVQ m+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ count+40(FP), DI
-	MOVQ stride+48(FP), R8
-	XORQ R9, R9
-
-wide:
-	MOVQ    SI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x20
-	JL      narrow
-	VMOVUPD (AX)(R9*8), Z0
-	VMOVUPD (CX)(R9*8), Z1
-	VMOVUPD (BX)(R9*8), Z2
-	VMOVUPD 64(AX)(R9*8), Z3
-	VMOVUPD 64(CX)(R9*8), Z4
-	VMOVUPD 64(BX)(R9*8), Z5
-	VMOVUPD 128(AX)(R9*8), Z6
-	VMOVUPD 128(CX)(R9*8), Z7
-	VMOVUPD 128(BX)(R9*8), Z8
-	VMOVUPD 192(AX)(R9*8), Z9
-	VMOVUPD 192(CX)(R9*8), Z10
-	VMOVUPD 192(BX)(R9*8), Z11
-	LEAQ    (DX)(R9*4), R10
-	MOVQ    DI, R11
-
-wideRow:
-	VCVTPS2PD   (R10), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z0, Z0
-	VFMADD231PD Z12, Z12, Z1
-	VCVTPS2PD   32(R10), Z12
-	VSUBPD      Z5, Z12, Z12
-	VADDPD      Z12, Z3, Z3
-	VFMADD231PD Z12, Z12, Z4
-	VCVTPS2PD   64(R10), Z12
-	VSUBPD      Z8, Z12, Z12
-	VADDPD      Z12, Z6, Z6
-	VFMADD231PD Z12, Z12, Z7
-	VCVTPS2PD   96(R10), Z12
-	VSUBPD      Z11, Z12, Z12
-	VADDPD      Z12, Z9, Z9
-	VFMADD231PD Z12, Z12, Z10
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Z0, (AX)(R9*8)
-	VMOVUPD     Z1, (CX)(R9*8)
-	VMOVUPD     Z3, 64(AX)(R9*8)
-	VMOVUPD     Z4, 64(CX)(R9*8)
-	VMOVUPD     Z6, 128(AX)(R9*8)
-	VMOVUPD     Z7, 128(CX)(R9*8)
-	VMOVUPD     Z9, 192(AX)(R9*8)
-	VMOVUPD     Z10, 192(CX)(R9*8)
-	ADDQ        $0x20, R9
-	JMP         wide
-
-narrow:
-	CMPQ    R9, SI
-	JGE     done
-	VMOVUPD (AX)(R9*8), Z0
-	VMOVUPD (CX)(R9*8), Z1
-	VMOVUPD (BX)(R9*8), Z2
-	LEAQ    (DX)(R9*4), R10
-	MOVQ    DI, R11
-
-narrowRow:
-	VCVTPS2PD   (R10), Z3
-	VSUBPD      Z2, Z3, Z3
-	VADDPD      Z3, Z0, Z0
-	VFMADD231PD Z3, Z3, Z1
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Z0, (AX)(R9*8)
-	VMOVUPD     Z1, (CX)(R9*8)
-	ADDQ        $0x08, R9
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnCentredF64AVX512(d *float64, q *float64, x *float64, m *float64, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnCentredF64AVX512(SB), NOSPLIT, $0-56
-	MOVQ d+0(FP), AX
-	MOVQ q+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ m+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ count+40(FP), DI
-	MOVQ stride+48(FP), R8
-	XORQ R9, R9
-
-wide:
-	MOVQ    SI, R10
-	SUBQ    R9, R10
-	CMPQ    R10, $0x20
-	JL      narrow
-	VMOVUPD (AX)(R9*8), Z0
-	VMOVUPD (CX)(R9*8), Z1
-	VMOVUPD (BX)(R9*8), Z2
-	VMOVUPD 64(AX)(R9*8), Z3
-	VMOVUPD 64(CX)(R9*8), Z4
-	VMOVUPD 64(BX)(R9*8), Z5
-	VMOVUPD 128(AX)(R9*8), Z6
-	VMOVUPD 128(CX)(R9*8), Z7
-	VMOVUPD 128(BX)(R9*8), Z8
-	VMOVUPD 192(AX)(R9*8), Z9
-	VMOVUPD 192(CX)(R9*8), Z10
-	VMOVUPD 192(BX)(R9*8), Z11
-	LEAQ    (DX)(R9*8), R10
-	MOVQ    DI, R11
-
-wideRow:
-	VMOVUPD     (R10), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z0, Z0
-	VFMADD231PD Z12, Z12, Z1
-	VMOVUPD     64(R10), Z12
-	VSUBPD      Z5, Z12, Z12
-	VADDPD      Z12, Z3, Z3
-	VFMADD231PD Z12, Z12, Z4
-	VMOVUPD     128(R10), Z12
-	VSUBPD      Z8, Z12, Z12
-	VADDPD      Z12, Z6, Z6
-	VFMADD231PD Z12, Z12, Z7
-	VMOVUPD     192(R10), Z12
-	VSUBPD      Z11, Z12, Z12
-	VADDPD      Z12, Z9, Z9
-	VFMADD231PD Z12, Z12, Z10
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Z0, (AX)(R9*8)
-	VMOVUPD     Z1, (CX)(R9*8)
-	VMOVUPD     Z3, 64(AX)(R9*8)
-	VMOVUPD     Z4, 64(CX)(R9*8)
-	VMOVUPD     Z6, 128(AX)(R9*8)
-	VMOVUPD     Z7, 128(CX)(R9*8)
-	VMOVUPD     Z9, 192(AX)(R9*8)
-	VMOVUPD     Z10, 192(CX)(R9*8)
-	ADDQ        $0x20, R9
-	JMP         wide
-
-narrow:
-	CMPQ    R9, SI
-	JGE     done
-	VMOVUPD (AX)(R9*8), Z0
-	VMOVUPD (CX)(R9*8), Z1
-	VMOVUPD (BX)(R9*8), Z2
-	LEAQ    (DX)(R9*8), R10
-	MOVQ    DI, R11
-
-narrowRow:
-	VMOVUPD     (R10), Z3
-	VSUBPD      Z2, Z3, Z3
-	VADDPD      Z3, Z0, Z0
-	VFMADD231PD Z3, Z3, Z1
-	ADDQ        R8, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Z0, (AX)(R9*8)
-	VMOVUPD     Z1, (CX)(R9*8)
-	ADDQ        $0x08, R9
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnDotsF32AVX2(s *float64, a *float32, c *float32, n int, count int, stride int)
-// Requires: AVX, FMA3
-TEXT ·columnDotsF32AVX2(SB), NOSPLIT, $0-48
-	MOVQ s+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ c+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ count+32(FP), SI
-	MOVQ stride+40(FP), DI
-	XORQ R8, R8
-
-wide:
-	MOVQ    BX, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $0x10
-	JL      narrow
-	VMOVUPD (AX)(R8*8), Y0
-	VMOVUPD 32(AX)(R8*8), Y1
-	VMOVUPD 64(AX)(R8*8), Y2
-	VMOVUPD 96(AX)(R8*8), Y3
-	LEAQ    (CX)(R8*4), R9
-	LEAQ    (DX)(R8*4), R10
-	MOVQ    SI, R11
-
-wideRow:
-	VCVTPS2PD   (R9), Y4
-	VCVTPS2PD   (R10), Y5
-	VFMADD231PD Y4, Y5, Y0
-	VCVTPS2PD   16(R9), Y4
-	VCVTPS2PD   16(R10), Y5
-	VFMADD231PD Y4, Y5, Y1
-	VCVTPS2PD   32(R9), Y4
-	VCVTPS2PD   32(R10), Y5
-	VFMADD231PD Y4, Y5, Y2
-	VCVTPS2PD   48(R9), Y4
-	VCVTPS2PD   48(R10), Y5
-	VFMADD231PD Y4, Y5, Y3
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Y0, (AX)(R8*8)
-	VMOVUPD     Y1, 32(AX)(R8*8)
-	VMOVUPD     Y2, 64(AX)(R8*8)
-	VMOVUPD     Y3, 96(AX)(R8*8)
-	ADDQ        $0x10, R8
-	JMP         wide
-
-narrow:
-	CMPQ    R8, BX
-	JGE     done
-	VMOVUPD (AX)(R8*8), Y0
-	LEAQ    (CX)(R8*4), R9
-	LEAQ    (DX)(R8*4), R10
-	MOVQ    SI, R11
-
-narrowRow:
-	VCVTPS2PD   (R9), Y1
-	VCVTPS2PD   (R10), Y2
-	VFMADD231PD Y1, Y2, Y0
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Y0, (AX)(R8*8)
-	ADDQ        $0x04, R8
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnDotsF64AVX2(s *float64, a *float64, c *float64, n int, count int, stride int)
-// Requires: AVX, FMA3
-TEXT ·columnDotsF64AVX2(SB), NOSPLIT, $0-48
-	MOVQ s+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ c+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ count+32(FP), SI
-	MOVQ stride+40(FP), DI
-	XORQ R8, R8
-
-wide:
-	MOVQ    BX, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $0x10
-	JL      narrow
-	VMOVUPD (AX)(R8*8), Y0
-	VMOVUPD 32(AX)(R8*8), Y1
-	VMOVUPD 64(AX)(R8*8), Y2
-	VMOVUPD 96(AX)(R8*8), Y3
-	LEAQ    (CX)(R8*8), R9
-	LEAQ    (DX)(R8*8), R10
-	MOVQ    SI, R11
-
-wideRow:
-	VMOVUPD     (R9), Y4
-	VMOVUPD     (R10), Y5
-	VFMADD231PD Y4, Y5, Y0
-	VMOVUPD     32(R9), Y4
-	VMOVUPD     32(R10), Y5
-	VFMADD231PD Y4, Y5, Y1
-	VMOVUPD     64(R9), Y4
-	VMOVUPD     64(R10), Y5
-	VFMADD231PD Y4, Y5, Y2
-	VMOVUPD     96(R9), Y4
-	VMOVUPD     96(R10), Y5
-	VFMADD231PD Y4, Y5, Y3
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Y0, (AX)(R8*8)
-	VMOVUPD     Y1, 32(AX)(R8*8)
-	VMOVUPD     Y2, 64(AX)(R8*8)
-	VMOVUPD     Y3, 96(AX)(R8*8)
-	ADDQ        $0x10, R8
-	JMP         wide
-
-narrow:
-	CMPQ    R8, BX
-	JGE     done
-	VMOVUPD (AX)(R8*8), Y0
-	LEAQ    (CX)(R8*8), R9
-	LEAQ    (DX)(R8*8), R10
-	MOVQ    SI, R11
-
-narrowRow:
-	VMOVUPD     (R9), Y1
-	VMOVUPD     (R10), Y2
-	VFMADD231PD Y1, Y2, Y0
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Y0, (AX)(R8*8)
-	ADDQ        $0x04, R8
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnDotsF32AVX512(s *float64, a *float32, c *float32, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnDotsF32AVX512(SB), NOSPLIT, $0-48
-	MOVQ s+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ c+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ count+32(FP), SI
-	MOVQ stride+40(FP), DI
-	XORQ R8, R8
-
-wide:
-	MOVQ    BX, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $0x20
-	JL      narrow
-	VMOVUPD (AX)(R8*8), Z0
-	VMOVUPD 64(AX)(R8*8), Z1
-	VMOVUPD 128(AX)(R8*8), Z2
-	VMOVUPD 192(AX)(R8*8), Z3
-	LEAQ    (CX)(R8*4), R9
-	LEAQ    (DX)(R8*4), R10
-	MOVQ    SI, R11
-
-wideRow:
-	VCVTPS2PD   (R9), Z4
-	VCVTPS2PD   (R10), Z5
-	VFMADD231PD Z4, Z5, Z0
-	VCVTPS2PD   32(R9), Z4
-	VCVTPS2PD   32(R10), Z5
-	VFMADD231PD Z4, Z5, Z1
-	VCVTPS2PD   64(R9), Z4
-	VCVTPS2PD   64(R10), Z5
-	VFMADD231PD Z4, Z5, Z2
-	VCVTPS2PD   96(R9), Z4
-	VCVTPS2PD   96(R10), Z5
-	VFMADD231PD Z4, Z5, Z3
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Z0, (AX)(R8*8)
-	VMOVUPD     Z1, 64(AX)(R8*8)
-	VMOVUPD     Z2, 128(AX)(R8*8)
-	VMOVUPD     Z3, 192(AX)(R8*8)
-	ADDQ        $0x20, R8
-	JMP         wide
-
-narrow:
-	CMPQ    R8, BX
-	JGE     done
-	VMOVUPD (AX)(R8*8), Z0
-	LEAQ    (CX)(R8*4), R9
-	LEAQ    (DX)(R8*4), R10
-	MOVQ    SI, R11
-
-narrowRow:
-	VCVTPS2PD   (R9), Z1
-	VCVTPS2PD   (R10), Z2
-	VFMADD231PD Z1, Z2, Z0
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Z0, (AX)(R8*8)
-	ADDQ        $0x08, R8
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnDotsF64AVX512(s *float64, a *float64, c *float64, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnDotsF64AVX512(SB), NOSPLIT, $0-48
-	MOVQ s+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ c+16(FP), DX
-	MOVQ n+24(FP), BX
-	MOVQ count+32(FP), SI
-	MOVQ stride+40(FP), DI
-	XORQ R8, R8
-
-wide:
-	MOVQ    BX, R9
-	SUBQ    R8, R9
-	CMPQ    R9, $0x20
-	JL      narrow
-	VMOVUPD (AX)(R8*8), Z0
-	VMOVUPD 64(AX)(R8*8), Z1
-	VMOVUPD 128(AX)(R8*8), Z2
-	VMOVUPD 192(AX)(R8*8), Z3
-	LEAQ    (CX)(R8*8), R9
-	LEAQ    (DX)(R8*8), R10
-	MOVQ    SI, R11
-
-wideRow:
-	VMOVUPD     (R9), Z4
-	VMOVUPD     (R10), Z5
-	VFMADD231PD Z4, Z5, Z0
-	VMOVUPD     64(R9), Z4
-	VMOVUPD     64(R10), Z5
-	VFMADD231PD Z4, Z5, Z1
-	VMOVUPD     128(R9), Z4
-	VMOVUPD     128(R10), Z5
-	VFMADD231PD Z4, Z5, Z2
-	VMOVUPD     192(R9), Z4
-	VMOVUPD     192(R10), Z5
-	VFMADD231PD Z4, Z5, Z3
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         wideRow
-	VMOVUPD     Z0, (AX)(R8*8)
-	VMOVUPD     Z1, 64(AX)(R8*8)
-	VMOVUPD     Z2, 128(AX)(R8*8)
-	VMOVUPD     Z3, 192(AX)(R8*8)
-	ADDQ        $0x20, R8
-	JMP         wide
-
-narrow:
-	CMPQ    R8, BX
-	JGE     done
-	VMOVUPD (AX)(R8*8), Z0
-	LEAQ    (CX)(R8*8), R9
-	LEAQ    (DX)(R8*8), R10
-	MOVQ    SI, R11
-
-narrowRow:
-	VMOVUPD     (R9), Z1
-	VMOVUPD     (R10), Z2
-	VFMADD231PD Z1, Z2, Z0
-	ADDQ        DI, R9
-	ADDQ        DI, R10
-	DECQ        R11
-	JNZ         narrowRow
-	VMOVUPD     Z0, (AX)(R8*8)
-	ADDQ        $0x08, R8
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnNormGradSumsF32AVX2(s *float64, p *float64, x *float32, dy *float32, hi *float64, lo *float64, n int, count int, stride int)
-// Requires: AVX, FMA3
-TEXT ·columnNormGradSumsF32AVX2(SB), NOSPLIT, $0-72
-	MOVQ s+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ dy+24(FP), BX
-	MOVQ hi+32(FP), SI
-	MOVQ lo+40(FP), DI
-	MOVQ n+48(FP), R8
-	MOVQ count+56(FP), R9
-	MOVQ stride+64(FP), R10
-	XORQ R11, R11
-
-wide:
-	MOVQ    R8, R12
-	SUBQ    R11, R12
-	CMPQ    R12, $0x08
-	JL      narrow
-	VMOVUPD (AX)(R11*8), Y0
-	VMOVUPD (CX)(R11*8), Y1
-	VMOVUPD (SI)(R11*8), Y2
-	VMOVUPD (DI)(R11*8), Y3
-	VMOVUPD 32(AX)(R11*8), Y4
-	VMOVUPD 32(CX)(R11*8), Y5
-	VMOVUPD 32(SI)(R11*8), Y6
-	VMOVUPD 32(DI)(R11*8), Y7
-	LEAQ    (DX)(R11*4), R12
-	LEAQ    (BX)(R11*4), R13
-	MOVQ    R9, R14
-
-wideRow:
-	VCVTPS2PD   (R12), Y8
-	VSUBPD      Y2, Y8, Y8
-	VSUBPD      Y3, Y8, Y8
-	VCVTPS2PD   (R13), Y9
-	VADDPD      Y9, Y0, Y0
-	VFMADD231PD Y8, Y9, Y1
-	VCVTPS2PD   16(R12), Y8
-	VSUBPD      Y6, Y8, Y8
-	VSUBPD      Y7, Y8, Y8
-	VCVTPS2PD   16(R13), Y9
-	VADDPD      Y9, Y4, Y4
-	VFMADD231PD Y8, Y9, Y5
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         wideRow
-	VMOVUPD     Y0, (AX)(R11*8)
-	VMOVUPD     Y1, (CX)(R11*8)
-	VMOVUPD     Y4, 32(AX)(R11*8)
-	VMOVUPD     Y5, 32(CX)(R11*8)
-	ADDQ        $0x08, R11
-	JMP         wide
-
-narrow:
-	CMPQ    R11, R8
-	JGE     done
-	VMOVUPD (AX)(R11*8), Y0
-	VMOVUPD (CX)(R11*8), Y1
-	VMOVUPD (SI)(R11*8), Y2
-	VMOVUPD (DI)(R11*8), Y3
-	LEAQ    (DX)(R11*4), R12
-	LEAQ    (BX)(R11*4), R13
-	MOVQ    R9, R14
-
-narrowRow:
-	VCVTPS2PD   (R12), Y4
-	VSUBPD      Y2, Y4, Y4
-	VSUBPD      Y3, Y4, Y4
-	VCVTPS2PD   (R13), Y5
-	VADDPD      Y5, Y0, Y0
-	VFMADD231PD Y4, Y5, Y1
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         narrowRow
-	VMOVUPD     Y0, (AX)(R11*8)
-	VMOVUPD     Y1, (CX)(R11*8)
-	ADDQ        $0x04, R11
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnNormGradSumsF64AVX2(s *float64, p *float64, x *float64, dy *float64, hi *float64, lo *float64, n int, count int, stride int)
-// Requires: AVX, FMA3
-TEXT ·columnNormGradSumsF64AVX2(SB), NOSPLIT, $0-72
-	MOVQ s+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ dy+24(FP), BX
-	MOVQ hi+32(FP), SI
-	MOVQ lo+40(FP), DI
-	MOVQ n+48(FP), R8
-	MOVQ count+56(FP), R9
-	MOVQ stride+64(FP), R10
-	XORQ R11, R11
-
-wide:
-	MOVQ    R8, R12
-	SUBQ    R11, R12
-	CMPQ    R12, $0x08
-	JL      narrow
-	VMOVUPD (AX)(R11*8), Y0
-	VMOVUPD (CX)(R11*8), Y1
-	VMOVUPD (SI)(R11*8), Y2
-	VMOVUPD (DI)(R11*8), Y3
-	VMOVUPD 32(AX)(R11*8), Y4
-	VMOVUPD 32(CX)(R11*8), Y5
-	VMOVUPD 32(SI)(R11*8), Y6
-	VMOVUPD 32(DI)(R11*8), Y7
-	LEAQ    (DX)(R11*8), R12
-	LEAQ    (BX)(R11*8), R13
-	MOVQ    R9, R14
-
-wideRow:
-	VMOVUPD     (R12), Y8
-	VSUBPD      Y2, Y8, Y8
-	VSUBPD      Y3, Y8, Y8
-	VMOVUPD     (R13), Y9
-	VADDPD      Y9, Y0, Y0
-	VFMADD231PD Y8, Y9, Y1
-	VMOVUPD     32(R12), Y8
-	VSUBPD      Y6, Y8, Y8
-	VSUBPD      Y7, Y8, Y8
-	VMOVUPD     32(R13), Y9
-	VADDPD      Y9, Y4, Y4
-	VFMADD231PD Y8, Y9, Y5
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         wideRow
-	VMOVUPD     Y0, (AX)(R11*8)
-	VMOVUPD     Y1, (CX)(R11*8)
-	VMOVUPD     Y4, 32(AX)(R11*8)
-	VMOVUPD     Y5, 32(CX)(R11*8)
-	ADDQ        $0x08, R11
-	JMP         wide
-
-narrow:
-	CMPQ    R11, R8
-	JGE     done
-	VMOVUPD (AX)(R11*8), Y0
-	VMOVUPD (CX)(R11*8), Y1
-	VMOVUPD (SI)(R11*8), Y2
-	VMOVUPD (DI)(R11*8), Y3
-	LEAQ    (DX)(R11*8), R12
-	LEAQ    (BX)(R11*8), R13
-	MOVQ    R9, R14
-
-narrowRow:
-	VMOVUPD     (R12), Y4
-	VSUBPD      Y2, Y4, Y4
-	VSUBPD      Y3, Y4, Y4
-	VMOVUPD     (R13), Y5
-	VADDPD      Y5, Y0, Y0
-	VFMADD231PD Y4, Y5, Y1
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         narrowRow
-	VMOVUPD     Y0, (AX)(R11*8)
-	VMOVUPD     Y1, (CX)(R11*8)
-	ADDQ        $0x04, R11
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnNormGradSumsF32AVX512(s *float64, p *float64, x *float32, dy *float32, hi *float64, lo *float64, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnNormGradSumsF32AVX512(SB), NOSPLIT, $0-72
-	MOVQ s+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ dy+24(FP), BX
-	MOVQ hi+32(FP), SI
-	MOVQ lo+40(FP), DI
-	MOVQ n+48(FP), R8
-	MOVQ count+56(FP), R9
-	MOVQ stride+64(FP), R10
-	XORQ R11, R11
-
-wide:
-	MOVQ    R8, R12
-	SUBQ    R11, R12
-	CMPQ    R12, $0x20
-	JL      narrow
-	VMOVUPD (AX)(R11*8), Z0
-	VMOVUPD (CX)(R11*8), Z1
-	VMOVUPD (SI)(R11*8), Z2
-	VMOVUPD (DI)(R11*8), Z3
-	VMOVUPD 64(AX)(R11*8), Z4
-	VMOVUPD 64(CX)(R11*8), Z5
-	VMOVUPD 64(SI)(R11*8), Z6
-	VMOVUPD 64(DI)(R11*8), Z7
-	VMOVUPD 128(AX)(R11*8), Z8
-	VMOVUPD 128(CX)(R11*8), Z9
-	VMOVUPD 128(SI)(R11*8), Z10
-	VMOVUPD 128(DI)(R11*8), Z11
-	VMOVUPD 192(AX)(R11*8), Z12
-	VMOVUPD 192(CX)(R11*8), Z13
-	VMOVUPD 192(SI)(R11*8), Z14
-	VMOVUPD 192(DI)(R11*8), Z15
-	LEAQ    (DX)(R11*4), R12
-	LEAQ    (BX)(R11*4), R13
-	MOVQ    R9, R14
-
-wideRow:
-	VCVTPS2PD   (R12), Z16
-	VSUBPD      Z2, Z16, Z16
-	VSUBPD      Z3, Z16, Z16
-	VCVTPS2PD   (R13), Z17
-	VADDPD      Z17, Z0, Z0
-	VFMADD231PD Z16, Z17, Z1
-	VCVTPS2PD   32(R12), Z16
-	VSUBPD      Z6, Z16, Z16
-	VSUBPD      Z7, Z16, Z16
-	VCVTPS2PD   32(R13), Z17
-	VADDPD      Z17, Z4, Z4
-	VFMADD231PD Z16, Z17, Z5
-	VCVTPS2PD   64(R12), Z16
-	VSUBPD      Z10, Z16, Z16
-	VSUBPD      Z11, Z16, Z16
-	VCVTPS2PD   64(R13), Z17
-	VADDPD      Z17, Z8, Z8
-	VFMADD231PD Z16, Z17, Z9
-	VCVTPS2PD   96(R12), Z16
-	VSUBPD      Z14, Z16, Z16
-	VSUBPD      Z15, Z16, Z16
-	VCVTPS2PD   96(R13), Z17
-	VADDPD      Z17, Z12, Z12
-	VFMADD231PD Z16, Z17, Z13
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         wideRow
-	VMOVUPD     Z0, (AX)(R11*8)
-	VMOVUPD     Z1, (CX)(R11*8)
-	VMOVUPD     Z4, 64(AX)(R11*8)
-	VMOVUPD     Z5, 64(CX)(R11*8)
-	VMOVUPD     Z8, 128(AX)(R11*8)
-	VMOVUPD     Z9, 128(CX)(R11*8)
-	VMOVUPD     Z12, 192(AX)(R11*8)
-	VMOVUPD     Z13, 192(CX)(R11*8)
-	ADDQ        $0x20, R11
-	JMP         wide
-
-narrow:
-	CMPQ    R11, R8
-	JGE     done
-	VMOVUPD (AX)(R11*8), Z0
-	VMOVUPD (CX)(R11*8), Z1
-	VMOVUPD (SI)(R11*8), Z2
-	VMOVUPD (DI)(R11*8), Z3
-	LEAQ    (DX)(R11*4), R12
-	LEAQ    (BX)(R11*4), R13
-	MOVQ    R9, R14
-
-narrowRow:
-	VCVTPS2PD   (R12), Z4
-	VSUBPD      Z2, Z4, Z4
-	VSUBPD      Z3, Z4, Z4
-	VCVTPS2PD   (R13), Z5
-	VADDPD      Z5, Z0, Z0
-	VFMADD231PD Z4, Z5, Z1
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         narrowRow
-	VMOVUPD     Z0, (AX)(R11*8)
-	VMOVUPD     Z1, (CX)(R11*8)
-	ADDQ        $0x08, R11
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func columnNormGradSumsF64AVX512(s *float64, p *float64, x *float64, dy *float64, hi *float64, lo *float64, n int, count int, stride int)
-// Requires: AVX, AVX512F
-TEXT ·columnNormGradSumsF64AVX512(SB), NOSPLIT, $0-72
-	MOVQ s+0(FP), AX
-	MOVQ p+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ dy+24(FP), BX
-	MOVQ hi+32(FP), SI
-	MOVQ lo+40(FP), DI
-	MOVQ n+48(FP), R8
-	MOVQ count+56(FP), R9
-	MOVQ stride+64(FP), R10
-	XORQ R11, R11
-
-wide:
-	MOVQ    R8, R12
-	SUBQ    R11, R12
-	CMPQ    R12, $0x20
-	JL      narrow
-	VMOVUPD (AX)(R11*8), Z0
-	VMOVUPD (CX)(R11*8), Z1
-	VMOVUPD (SI)(R11*8), Z2
-	VMOVUPD (DI)(R11*8), Z3
-	VMOVUPD 64(AX)(R11*8), Z4
-	VMOVUPD 64(CX)(R11*8), Z5
-	VMOVUPD 64(SI)(R11*8), Z6
-	VMOVUPD 64(DI)(R11*8), Z7
-	VMOVUPD 128(AX)(R11*8), Z8
-	VMOVUPD 128(CX)(R11*8), Z9
-	VMOVUPD 128(SI)(R11*8), Z10
-	VMOVUPD 128(DI)(R11*8), Z11
-	VMOVUPD 192(AX)(R11*8), Z12
-	VMOVUPD 192(CX)(R11*8), Z13
-	VMOVUPD 192(SI)(R11*8), Z14
-	VMOVUPD 192(DI)(R11*8), Z15
-	LEAQ    (DX)(R11*8), R12
-	LEAQ    (BX)(R11*8), R13
-	MOVQ    R9, R14
-
-wideRow:
-	VMOVUPD     (R12), Z16
-	VSUBPD      Z2, Z16, Z16
-	VSUBPD      Z3, Z16, Z16
-	VMOVUPD     (R13), Z17
-	VADDPD      Z17, Z0, Z0
-	VFMADD231PD Z16, Z17, Z1
-	VMOVUPD     64(R12), Z16
-	VSUBPD      Z6, Z16, Z16
-	VSUBPD      Z7, Z16, Z16
-	VMOVUPD     64(R13), Z17
-	VADDPD      Z17, Z4, Z4
-	VFMADD231PD Z16, Z17, Z5
-	VMOVUPD     128(R12), Z16
-	VSUBPD      Z10, Z16, Z16
-	VSUBPD      Z11, Z16, Z16
-	VMOVUPD     128(R13), Z17
-	VADDPD      Z17, Z8, Z8
-	VFMADD231PD Z16, Z17, Z9
-	VMOVUPD     192(R12), Z16
-	VSUBPD      Z14, Z16, Z16
-	VSUBPD      Z15, Z16, Z16
-	VMOVUPD     192(R13), Z17
-	VADDPD      Z17, Z12, Z12
-	VFMADD231PD Z16, Z17, Z13
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         wideRow
-	VMOVUPD     Z0, (AX)(R11*8)
-	VMOVUPD     Z1, (CX)(R11*8)
-	VMOVUPD     Z4, 64(AX)(R11*8)
-	VMOVUPD     Z5, 64(CX)(R11*8)
-	VMOVUPD     Z8, 128(AX)(R11*8)
-	VMOVUPD     Z9, 128(CX)(R11*8)
-	VMOVUPD     Z12, 192(AX)(R11*8)
-	VMOVUPD     Z13, 192(CX)(R11*8)
-	ADDQ        $0x20, R11
-	JMP         wide
-
-narrow:
-	CMPQ    R11, R8
-	JGE     done
-	VMOVUPD (AX)(R11*8), Z0
-	VMOVUPD (CX)(R11*8), Z1
-	VMOVUPD (SI)(R11*8), Z2
-	VMOVUPD (DI)(R11*8), Z3
-	LEAQ    (DX)(R11*8), R12
-	LEAQ    (BX)(R11*8), R13
-	MOVQ    R9, R14
-
-narrowRow:
-	VMOVUPD     (R12), Z4
-	VSUBPD      Z2, Z4, Z4
-	VSUBPD      Z3, Z4, Z4
-	VMOVUPD     (R13), Z5
-	VADDPD      Z5, Z0, Z0
-	VFMADD231PD Z4, Z5, Z1
-	ADDQ        R10, R12
-	ADDQ        R10, R13
-	DECQ        R14
-	JNZ         narrowRow
-	VMOVUPD     Z0, (AX)(R11*8)
-	VMOVUPD     Z1, (CX)(R11*8)
-	ADDQ        $0x08, R11
-	JMP         narrow
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeRowF32AVX2(y *float32, x *float32, hi *float64, lo *float64, scale *float64, shift *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normalizeRowF32AVX2(SB), NOSPLIT, $0-56
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ hi+16(FP), DX
-	MOVQ lo+24(FP), BX
 	MOVQ scale+32(FP), SI
-	MOVQ shift+40(FP), DI
-	MOVQ n+48(FP), R8
-	XORQ R9, R9
-
-unrolled:
-	MOVQ        R8, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x08
-	JL          single
-	VCVTPS2PD   (CX)(R9*4), Y0
-	VSUBPD      (DX)(R9*8), Y0, Y0
-	VSUBPD      (BX)(R9*8), Y0, Y0
-	VMOVUPD     (SI)(R9*8), Y1
-	VFMADD213PD (DI)(R9*8), Y1, Y0
-	VCVTPD2PSY  Y0, X0
-	VMOVUPS     X0, (AX)(R9*4)
-	VCVTPS2PD   16(CX)(R9*4), Y0
-	VSUBPD      32(DX)(R9*8), Y0, Y0
-	VSUBPD      32(BX)(R9*8), Y0, Y0
-	VMOVUPD     32(SI)(R9*8), Y1
-	VFMADD213PD 32(DI)(R9*8), Y1, Y0
-	VCVTPD2PSY  Y0, X0
-	VMOVUPS     X0, 16(AX)(R9*4)
-	ADDQ        $0x08, R9
-	JMP         unrolled
-
-single:
-	CMPQ        R9, R8
-	JGE         done
-	VCVTPS2PD   (CX)(R9*4), Y0
-	VSUBPD      (DX)(R9*8), Y0, Y0
-	VSUBPD      (BX)(R9*8), Y0, Y0
-	VMOVUPD     (SI)(R9*8), Y1
-	VFMADD213PD (DI)(R9*8), Y1, Y0
-	VCVTPD2PSY  Y0, X0
-	VMOVUPS     X0, (AX)(R9*4)
-	ADDQ        $0x04, R9
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeRowF64AVX2(y *float64, x *float64, hi *float64, lo *float64, scale *float64, shift *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normalizeRowF64AVX2(SB), NOSPLIT, $0-56
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ hi+16(FP), DX
-	MOVQ lo+24(FP), BX
-	MOVQ scale+32(FP), SI
-	MOVQ shift+40(FP), DI
-	MOVQ n+48(FP), R8
-	XORQ R9, R9
-
-unrolled:
-	MOVQ        R8, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x08
-	JL          single
-	VMOVUPD     (CX)(R9*8), Y0
-	VSUBPD      (DX)(R9*8), Y0, Y0
-	VSUBPD      (BX)(R9*8), Y0, Y0
-	VMOVUPD     (SI)(R9*8), Y1
-	VFMADD213PD (DI)(R9*8), Y1, Y0
-	VMOVUPD     Y0, (AX)(R9*8)
-	VMOVUPD     32(CX)(R9*8), Y0
-	VSUBPD      32(DX)(R9*8), Y0, Y0
-	VSUBPD      32(BX)(R9*8), Y0, Y0
-	VMOVUPD     32(SI)(R9*8), Y1
-	VFMADD213PD 32(DI)(R9*8), Y1, Y0
-	VMOVUPD     Y0, 32(AX)(R9*8)
-	ADDQ        $0x08, R9
-	JMP         unrolled
-
-single:
-	CMPQ        R9, R8
-	JGE         done
-	VMOVUPD     (CX)(R9*8), Y0
-	VSUBPD      (DX)(R9*8), Y0, Y0
-	VSUBPD      (BX)(R9*8), Y0, Y0
-	VMOVUPD     (SI)(R9*8), Y1
-	VFMADD213PD (DI)(R9*8), Y1, Y0
-	VMOVUPD     Y0, (AX)(R9*8)
-	ADDQ        $0x04, R9
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeRowF32AVX512(y *float32, x *float32, hi *float64, lo *float64, scale *float64, shift *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normalizeRowF32AVX512(SB), NOSPLIT, $0-56
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ hi+16(FP), DX
-	MOVQ lo+24(FP), BX
-	MOVQ scale+32(FP), SI
-	MOVQ shift+40(FP), DI
-	MOVQ n+48(FP), R8
-	XORQ R9, R9
-
-unrolled:
-	MOVQ        R8, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x10
-	JL          single
-	VCVTPS2PD   (CX)(R9*4), Z0
-	VSUBPD      (DX)(R9*8), Z0, Z0
-	VSUBPD      (BX)(R9*8), Z0, Z0
-	VMOVUPD     (SI)(R9*8), Z1
-	VFMADD213PD (DI)(R9*8), Z1, Z0
-	VCVTPD2PS   Z0, Y0
-	VMOVUPS     Y0, (AX)(R9*4)
-	VCVTPS2PD   32(CX)(R9*4), Z0
-	VSUBPD      64(DX)(R9*8), Z0, Z0
-	VSUBPD      64(BX)(R9*8), Z0, Z0
-	VMOVUPD     64(SI)(R9*8), Z1
-	VFMADD213PD 64(DI)(R9*8), Z1, Z0
-	VCVTPD2PS   Z0, Y0
-	VMOVUPS     Y0, 32(AX)(R9*4)
-	ADDQ        $0x10, R9
-	JMP         unrolled
-
-single:
-	CMPQ        R9, R8
-	JGE         done
-	VCVTPS2PD   (CX)(R9*4), Z0
-	VSUBPD      (DX)(R9*8), Z0, Z0
-	VSUBPD      (BX)(R9*8), Z0, Z0
-	VMOVUPD     (SI)(R9*8), Z1
-	VFMADD213PD (DI)(R9*8), Z1, Z0
-	VCVTPD2PS   Z0, Y0
-	VMOVUPS     Y0, (AX)(R9*4)
-	ADDQ        $0x08, R9
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeRowF64AVX512(y *float64, x *float64, hi *float64, lo *float64, scale *float64, shift *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normalizeRowF64AVX512(SB), NOSPLIT, $0-56
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ hi+16(FP), DX
-	MOVQ lo+24(FP), BX
-	MOVQ scale+32(FP), SI
-	MOVQ shift+40(FP), DI
-	MOVQ n+48(FP), R8
-	XORQ R9, R9
-
-unrolled:
-	MOVQ        R8, R10
-	SUBQ        R9, R10
-	CMPQ        R10, $0x10
-	JL          single
-	VMOVUPD     (CX)(R9*8), Z0
-	VSUBPD      (DX)(R9*8), Z0, Z0
-	VSUBPD      (BX)(R9*8), Z0, Z0
-	VMOVUPD     (SI)(R9*8), Z1
-	VFMADD213PD (DI)(R9*8), Z1, Z0
-	VMOVUPD     Z0, (AX)(R9*8)
-	VMOVUPD     64(CX)(R9*8), Z0
-	VSUBPD      64(DX)(R9*8), Z0, Z0
-	VSUBPD      64(BX)(R9*8), Z0, Z0
-	VMOVUPD     64(SI)(R9*8), Z1
-	VFMADD213PD 64(DI)(R9*8), Z1, Z0
-	VMOVUPD     Z0, 64(AX)(R9*8)
-	ADDQ        $0x10, R9
-	JMP         unrolled
-
-single:
-	CMPQ        R9, R8
-	JGE         done
-	VMOVUPD     (CX)(R9*8), Z0
-	VSUBPD      (DX)(R9*8), Z0, Z0
-	VSUBPD      (BX)(R9*8), Z0, Z0
-	VMOVUPD     (SI)(R9*8), Z1
-	VFMADD213PD (DI)(R9*8), Z1, Z0
-	VMOVUPD     Z0, (AX)(R9*8)
-	ADDQ        $0x08, R9
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normGradRowF32AVX2(dx *float32, x *float32, dy *float32, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normGradRowF32AVX2(SB), NOSPLIT, $0-72
-	MOVQ dx+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ dy+16(FP), DX
-	MOVQ hi+24(FP), BX
-	MOVQ lo+32(FP), SI
-	MOVQ scale+40(FP), DI
+	MOVQ gamma+40(FP), DI
 	MOVQ a+48(FP), R8
 	MOVQ b+56(FP), R9
 	MOVQ n+64(FP), R10
 	XORQ R11, R11
+	SUBQ $0x00000008, R10
+	JL   plainRowStripEnd
 
-unrolled:
-	MOVQ         R10, R12
-	SUBQ         R11, R12
-	CMPQ         R12, $0x08
-	JL           single
-	VCVTPS2PD    (CX)(R11*4), Y0
-	VSUBPD       (BX)(R11*8), Y0, Y0
-	VSUBPD       (SI)(R11*8), Y0, Y0
-	VCVTPS2PD    (DX)(R11*4), Y1
-	VSUBPD       (R8)(R11*8), Y1, Y1
-	VFNMADD231PD (R9)(R11*8), Y0, Y1
-	VMULPD       (DI)(R11*8), Y1, Y1
-	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, (AX)(R11*4)
-	VCVTPS2PD    16(CX)(R11*4), Y0
-	VSUBPD       32(BX)(R11*8), Y0, Y0
-	VSUBPD       32(SI)(R11*8), Y0, Y0
-	VCVTPS2PD    16(DX)(R11*4), Y1
-	VSUBPD       32(R8)(R11*8), Y1, Y1
-	VFNMADD231PD 32(R9)(R11*8), Y0, Y1
-	VMULPD       32(DI)(R11*8), Y1, Y1
-	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 16(AX)(R11*4)
-	ADDQ         $0x08, R11
-	JMP          unrolled
+plainRowStrip:
+	VMOVUPD      (BX)(R11*8), Z0
+	VMOVUPD      (SI)(R11*8), Z1
+	VMOVUPD      (DI)(R11*8), Z2
+	VMOVUPD      (R8)(R11*8), Z3
+	VMOVUPD      (R9)(R11*8), Z4
+	VMOVUPD      (AX), Z5
+	VMOVUPD      (CX), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000008, R10
+	JGE          plainRowStrip
 
-single:
-	CMPQ         R11, R10
-	JGE          done
-	VCVTPS2PD    (CX)(R11*4), Y0
-	VSUBPD       (BX)(R11*8), Y0, Y0
-	VSUBPD       (SI)(R11*8), Y0, Y0
-	VCVTPS2PD    (DX)(R11*4), Y1
-	VSUBPD       (R8)(R11*8), Y1, Y1
-	VFNMADD231PD (R9)(R11*8), Y0, Y1
-	VMULPD       (DI)(R11*8), Y1, Y1
-	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, (AX)(R11*4)
-	ADDQ         $0x04, R11
-	JMP          single
+plainRowStripEnd:
+	ADDQ         $0x00000008, R10
+	TESTQ        R10, R10
+	JE           plainRowNext
+	MOVL         $0xffffffff, R12
+	BZHIL        R10, R12, R12
+	KMOVW        R12, K1
+	VMOVUPD      (BX)(R11*8), Z0
+	VMOVUPD      (SI)(R11*8), Z1
+	VMOVUPD      (DI)(R11*8), Z2
+	VMOVUPD      (R8)(R11*8), Z3
+	VMOVUPD      (R9)(R11*8), Z4
+	VMOVUPD.Z    (AX), K1, Z5
+	VMOVUPD.Z    (CX), K1, Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, K1, (DX)
 
-done:
+plainRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  plainRow
 	VZEROUPPER
 	RET
 
-// func normGradRowF64AVX2(dx *float64, x *float64, dy *float64, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normGradRowF64AVX2(SB), NOSPLIT, $0-72
-	MOVQ dx+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ dy+16(FP), DX
-	MOVQ hi+24(FP), BX
-	MOVQ lo+32(FP), SI
-	MOVQ scale+40(FP), DI
+streaming:
+streamRow:
+	MOVQ stride+80(FP), AX
+	MOVQ x+8(FP), AX
+	MOVQ dy+16(FP), CX
+	MOVQ dx+0(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
 	MOVQ a+48(FP), R8
 	MOVQ b+56(FP), R9
 	MOVQ n+64(FP), R10
 	XORQ R11, R11
+	SUBQ $0x00000008, R10
+	JL   streamRowStripEnd
 
-unrolled:
-	MOVQ         R10, R12
-	SUBQ         R11, R12
-	CMPQ         R12, $0x08
-	JL           single
-	VMOVUPD      (CX)(R11*8), Y0
-	VSUBPD       (BX)(R11*8), Y0, Y0
-	VSUBPD       (SI)(R11*8), Y0, Y0
-	VMOVUPD      (DX)(R11*8), Y1
-	VSUBPD       (R8)(R11*8), Y1, Y1
-	VFNMADD231PD (R9)(R11*8), Y0, Y1
-	VMULPD       (DI)(R11*8), Y1, Y1
-	VMOVUPD      Y1, (AX)(R11*8)
-	VMOVUPD      32(CX)(R11*8), Y0
-	VSUBPD       32(BX)(R11*8), Y0, Y0
-	VSUBPD       32(SI)(R11*8), Y0, Y0
-	VMOVUPD      32(DX)(R11*8), Y1
-	VSUBPD       32(R8)(R11*8), Y1, Y1
-	VFNMADD231PD 32(R9)(R11*8), Y0, Y1
-	VMULPD       32(DI)(R11*8), Y1, Y1
-	VMOVUPD      Y1, 32(AX)(R11*8)
-	ADDQ         $0x08, R11
-	JMP          unrolled
+streamRowStrip:
+	VMOVUPD      (BX)(R11*8), Z0
+	VMOVUPD      (SI)(R11*8), Z1
+	VMOVUPD      (DI)(R11*8), Z2
+	VMOVUPD      (R8)(R11*8), Z3
+	VMOVUPD      (R9)(R11*8), Z4
+	VMOVUPD      (AX), Z5
+	VMOVUPD      (CX), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVNTPD     Z6, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000008, R11
+	SUBQ         $0x00000008, R10
+	JGE          streamRowStrip
 
-single:
-	CMPQ         R11, R10
-	JGE          done
-	VMOVUPD      (CX)(R11*8), Y0
-	VSUBPD       (BX)(R11*8), Y0, Y0
-	VSUBPD       (SI)(R11*8), Y0, Y0
-	VMOVUPD      (DX)(R11*8), Y1
-	VSUBPD       (R8)(R11*8), Y1, Y1
-	VFNMADD231PD (R9)(R11*8), Y0, Y1
-	VMULPD       (DI)(R11*8), Y1, Y1
-	VMOVUPD      Y1, (AX)(R11*8)
-	ADDQ         $0x04, R11
-	JMP          single
+streamRowStripEnd:
+	ADDQ         $0x00000008, R10
+	TESTQ        R10, R10
+	JE           streamRowNext
+	MOVL         $0xffffffff, R12
+	BZHIL        R10, R12, R12
+	KMOVW        R12, K1
+	VMOVUPD      (BX)(R11*8), Z0
+	VMOVUPD      (SI)(R11*8), Z1
+	VMOVUPD      (DI)(R11*8), Z2
+	VMOVUPD      (R8)(R11*8), Z3
+	VMOVUPD      (R9)(R11*8), Z4
+	VMOVUPD.Z    (AX), K1, Z5
+	VMOVUPD.Z    (CX), K1, Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, K1, (DX)
 
-done:
+streamRowNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	DECQ rows+72(FP)
+	JNZ  streamRow
+	SFENCE
 	VZEROUPPER
 	RET
 
-// func normGradRowF32AVX512(dx *float32, x *float32, dy *float32, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normGradRowF32AVX512(SB), NOSPLIT, $0-72
-	MOVQ dx+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ dy+16(FP), DX
-	MOVQ hi+24(FP), BX
-	MOVQ lo+32(FP), SI
-	MOVQ scale+40(FP), DI
-	MOVQ a+48(FP), R8
-	MOVQ b+56(FP), R9
-	MOVQ n+64(FP), R10
-	XORQ R11, R11
+// func scaledColumnsF64AVX512(w *float64, v *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaledColumnsF64AVX512(SB), NOSPLIT, $0-57
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
 
-unrolled:
-	MOVQ         R10, R12
-	SUBQ         R11, R12
-	CMPQ         R12, $0x10
-	JL           single
-	VCVTPS2PD    (CX)(R11*4), Z0
-	VSUBPD       (BX)(R11*8), Z0, Z0
-	VSUBPD       (SI)(R11*8), Z0, Z0
-	VCVTPS2PD    (DX)(R11*4), Z1
-	VSUBPD       (R8)(R11*8), Z1, Z1
-	VFNMADD231PD (R9)(R11*8), Z0, Z1
-	VMULPD       (DI)(R11*8), Z1, Z1
-	VCVTPD2PS    Z1, Y0
-	VMOVUPS      Y0, (AX)(R11*4)
-	VCVTPS2PD    32(CX)(R11*4), Z0
-	VSUBPD       64(BX)(R11*8), Z0, Z0
-	VSUBPD       64(SI)(R11*8), Z0, Z0
-	VCVTPS2PD    32(DX)(R11*4), Z1
-	VSUBPD       64(R8)(R11*8), Z1, Z1
-	VFNMADD231PD 64(R9)(R11*8), Z0, Z1
-	VMULPD       64(DI)(R11*8), Z1, Z1
-	VCVTPD2PS    Z1, Y0
-	VMOVUPS      Y0, 32(AX)(R11*4)
-	ADDQ         $0x10, R11
-	JMP          unrolled
-
-single:
-	CMPQ         R11, R10
-	JGE          done
-	VCVTPS2PD    (CX)(R11*4), Z0
-	VSUBPD       (BX)(R11*8), Z0, Z0
-	VSUBPD       (SI)(R11*8), Z0, Z0
-	VCVTPS2PD    (DX)(R11*4), Z1
-	VSUBPD       (R8)(R11*8), Z1, Z1
-	VFNMADD231PD (R9)(R11*8), Z0, Z1
-	VMULPD       (DI)(R11*8), Z1, Z1
-	VCVTPD2PS    Z1, Y0
-	VMOVUPS      Y0, (AX)(R11*4)
-	ADDQ         $0x08, R11
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normGradRowF64AVX512(dx *float64, x *float64, dy *float64, hi *float64, lo *float64, scale *float64, a *float64, b *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normGradRowF64AVX512(SB), NOSPLIT, $0-72
-	MOVQ dx+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ dy+16(FP), DX
-	MOVQ hi+24(FP), BX
-	MOVQ lo+32(FP), SI
-	MOVQ scale+40(FP), DI
-	MOVQ a+48(FP), R8
-	MOVQ b+56(FP), R9
-	MOVQ n+64(FP), R10
-	XORQ R11, R11
-
-unrolled:
-	MOVQ         R10, R12
-	SUBQ         R11, R12
-	CMPQ         R12, $0x10
-	JL           single
-	VMOVUPD      (CX)(R11*8), Z0
-	VSUBPD       (BX)(R11*8), Z0, Z0
-	VSUBPD       (SI)(R11*8), Z0, Z0
-	VMOVUPD      (DX)(R11*8), Z1
-	VSUBPD       (R8)(R11*8), Z1, Z1
-	VFNMADD231PD (R9)(R11*8), Z0, Z1
-	VMULPD       (DI)(R11*8), Z1, Z1
-	VMOVUPD      Z1, (AX)(R11*8)
-	VMOVUPD      64(CX)(R11*8), Z0
-	VSUBPD       64(BX)(R11*8), Z0, Z0
-	VSUBPD       64(SI)(R11*8), Z0, Z0
-	VMOVUPD      64(DX)(R11*8), Z1
-	VSUBPD       64(R8)(R11*8), Z1, Z1
-	VFNMADD231PD 64(R9)(R11*8), Z0, Z1
-	VMULPD       64(DI)(R11*8), Z1, Z1
-	VMOVUPD      Z1, 64(AX)(R11*8)
-	ADDQ         $0x10, R11
-	JMP          unrolled
-
-single:
-	CMPQ         R11, R10
-	JGE          done
-	VMOVUPD      (CX)(R11*8), Z0
-	VSUBPD       (BX)(R11*8), Z0, Z0
-	VSUBPD       (SI)(R11*8), Z0, Z0
-	VMOVUPD      (DX)(R11*8), Z1
-	VSUBPD       (R8)(R11*8), Z1, Z1
-	VFNMADD231PD (R9)(R11*8), Z0, Z1
-	VMULPD       (DI)(R11*8), Z1, Z1
-	VMOVUPD      Z1, (AX)(R11*8)
-	ADDQ         $0x08, R11
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func scaleRowF32AVX2(w *float32, v *float32, a *float64, c *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·scaleRowF32AVX2(SB), NOSPLIT, $0-40
-	MOVQ w+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ c+24(FP), BX
+plainRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
 	MOVQ n+32(FP), SI
 	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   plainRowStripEnd
 
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x08
-	JL          single
-	VCVTPS2PD   (CX)(DI*4), Y0
-	VMOVUPD     (DX)(DI*8), Y1
-	VFMADD213PD (BX)(DI*8), Y1, Y0
-	VCVTPD2PSY  Y0, X0
-	VMOVUPS     X0, (AX)(DI*4)
-	VCVTPS2PD   16(CX)(DI*4), Y0
-	VMOVUPD     32(DX)(DI*8), Y1
-	VFMADD213PD 32(BX)(DI*8), Y1, Y0
-	VCVTPD2PSY  Y0, X0
-	VMOVUPS     X0, 16(AX)(DI*4)
-	ADDQ        $0x08, DI
-	JMP         unrolled
+plainRowStrip:
+	VMOVUPD     (DX)(DI*8), Z0
+	VMOVUPD     (BX)(DI*8), Z1
+	VMOVUPD     (AX), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         plainRowStrip
 
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VCVTPS2PD   (CX)(DI*4), Y0
-	VMOVUPD     (DX)(DI*8), Y1
-	VFMADD213PD (BX)(DI*8), Y1, Y0
-	VCVTPD2PSY  Y0, X0
-	VMOVUPS     X0, (AX)(DI*4)
-	ADDQ        $0x04, DI
-	JMP         single
+plainRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          plainRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPD     (DX)(DI*8), Z0
+	VMOVUPD     (BX)(DI*8), Z1
+	VMOVUPD.Z   (AX), K1, Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, K1, (CX)
 
-done:
+plainRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  plainRow
 	VZEROUPPER
 	RET
 
-// func scaleRowF64AVX2(w *float64, v *float64, a *float64, c *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·scaleRowF64AVX2(SB), NOSPLIT, $0-40
-	MOVQ w+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ c+24(FP), BX
+streaming:
+streamRow:
+	MOVQ stride+48(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ w+0(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
 	MOVQ n+32(FP), SI
 	XORQ DI, DI
+	SUBQ $0x00000008, SI
+	JL   streamRowStripEnd
 
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x08
-	JL          single
-	VMOVUPD     (CX)(DI*8), Y0
-	VMOVUPD     (DX)(DI*8), Y1
-	VFMADD213PD (BX)(DI*8), Y1, Y0
-	VMOVUPD     Y0, (AX)(DI*8)
-	VMOVUPD     32(CX)(DI*8), Y0
-	VMOVUPD     32(DX)(DI*8), Y1
-	VFMADD213PD 32(BX)(DI*8), Y1, Y0
-	VMOVUPD     Y0, 32(AX)(DI*8)
-	ADDQ        $0x08, DI
-	JMP         unrolled
+streamRowStrip:
+	VMOVUPD     (DX)(DI*8), Z0
+	VMOVUPD     (BX)(DI*8), Z1
+	VMOVUPD     (AX), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVNTPD    Z2, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000008, DI
+	SUBQ        $0x00000008, SI
+	JGE         streamRowStrip
 
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VMOVUPD     (CX)(DI*8), Y0
-	VMOVUPD     (DX)(DI*8), Y1
-	VFMADD213PD (BX)(DI*8), Y1, Y0
-	VMOVUPD     Y0, (AX)(DI*8)
-	ADDQ        $0x04, DI
-	JMP         single
+streamRowStripEnd:
+	ADDQ        $0x00000008, SI
+	TESTQ       SI, SI
+	JE          streamRowNext
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K1
+	VMOVUPD     (DX)(DI*8), Z0
+	VMOVUPD     (BX)(DI*8), Z1
+	VMOVUPD.Z   (AX), K1, Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, K1, (CX)
 
-done:
+streamRowNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	DECQ rows+40(FP)
+	JNZ  streamRow
+	SFENCE
 	VZEROUPPER
 	RET
 
-// func scaleRowF32AVX512(w *float32, v *float32, a *float64, c *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleRowF32AVX512(SB), NOSPLIT, $0-40
-	MOVQ w+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ c+24(FP), BX
-	MOVQ n+32(FP), SI
-	XORQ DI, DI
+// func scaleGradColumnsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaleGradColumnsF64AVX512(SB), NOSPLIT, $0-65
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
 
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x10
-	JL          single
-	VCVTPS2PD   (CX)(DI*4), Z0
-	VMOVUPD     (DX)(DI*8), Z1
-	VFMADD213PD (BX)(DI*8), Z1, Z0
-	VCVTPD2PS   Z0, Y0
-	VMOVUPS     Y0, (AX)(DI*4)
-	VCVTPS2PD   32(CX)(DI*4), Z0
-	VMOVUPD     64(DX)(DI*8), Z1
-	VFMADD213PD 64(BX)(DI*8), Z1, Z0
-	VCVTPD2PS   Z0, Y0
-	VMOVUPS     Y0, 32(AX)(DI*4)
-	ADDQ        $0x10, DI
-	JMP         unrolled
-
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VCVTPS2PD   (CX)(DI*4), Z0
-	VMOVUPD     (DX)(DI*8), Z1
-	VFMADD213PD (BX)(DI*8), Z1, Z0
-	VCVTPD2PS   Z0, Y0
-	VMOVUPS     Y0, (AX)(DI*4)
-	ADDQ        $0x08, DI
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func scaleRowF64AVX512(w *float64, v *float64, a *float64, c *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleRowF64AVX512(SB), NOSPLIT, $0-40
-	MOVQ w+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ c+24(FP), BX
-	MOVQ n+32(FP), SI
-	XORQ DI, DI
-
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x10
-	JL          single
-	VMOVUPD     (CX)(DI*8), Z0
-	VMOVUPD     (DX)(DI*8), Z1
-	VFMADD213PD (BX)(DI*8), Z1, Z0
-	VMOVUPD     Z0, (AX)(DI*8)
-	VMOVUPD     64(CX)(DI*8), Z0
-	VMOVUPD     64(DX)(DI*8), Z1
-	VFMADD213PD 64(BX)(DI*8), Z1, Z0
-	VMOVUPD     Z0, 64(AX)(DI*8)
-	ADDQ        $0x10, DI
-	JMP         unrolled
-
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VMOVUPD     (CX)(DI*8), Z0
-	VMOVUPD     (DX)(DI*8), Z1
-	VFMADD213PD (BX)(DI*8), Z1, Z0
-	VMOVUPD     Z0, (AX)(DI*8)
-	ADDQ        $0x08, DI
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func scaleGradRowF32AVX2(dv *float32, v *float32, dw *float32, a *float64, b *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·scaleGradRowF32AVX2(SB), NOSPLIT, $0-48
-	MOVQ dv+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ dw+16(FP), DX
-	MOVQ a+24(FP), BX
+plainRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   plainRowStripEnd
 
-unrolled:
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x08
-	JL           single
-	VCVTPS2PD    (DX)(R8*4), Y0
-	VCVTPS2PD    (CX)(R8*4), Y1
-	VFNMADD231PD (SI)(R8*8), Y1, Y0
-	VMULPD       (BX)(R8*8), Y0, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, (AX)(R8*4)
-	VCVTPS2PD    16(DX)(R8*4), Y0
-	VCVTPS2PD    16(CX)(R8*4), Y1
-	VFNMADD231PD 32(SI)(R8*8), Y1, Y0
-	VMULPD       32(BX)(R8*8), Y0, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 16(AX)(R8*4)
-	ADDQ         $0x08, R8
-	JMP          unrolled
+plainRowStrip:
+	VMOVUPD      (BX)(R8*8), Z0
+	VMOVUPD      (SI)(R8*8), Z1
+	VMOVUPD      (AX), Z2
+	VMOVUPD      (CX), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000008, DI
+	JGE          plainRowStrip
 
-single:
-	CMPQ         R8, DI
-	JGE          done
-	VCVTPS2PD    (DX)(R8*4), Y0
-	VCVTPS2PD    (CX)(R8*4), Y1
-	VFNMADD231PD (SI)(R8*8), Y1, Y0
-	VMULPD       (BX)(R8*8), Y0, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, (AX)(R8*4)
-	ADDQ         $0x04, R8
-	JMP          single
+plainRowStripEnd:
+	ADDQ         $0x00000008, DI
+	TESTQ        DI, DI
+	JE           plainRowNext
+	MOVL         $0xffffffff, R9
+	BZHIL        DI, R9, R9
+	KMOVW        R9, K1
+	VMOVUPD      (BX)(R8*8), Z0
+	VMOVUPD      (SI)(R8*8), Z1
+	VMOVUPD.Z    (AX), K1, Z2
+	VMOVUPD.Z    (CX), K1, Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, K1, (DX)
 
-done:
+plainRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  plainRow
 	VZEROUPPER
 	RET
 
-// func scaleGradRowF64AVX2(dv *float64, v *float64, dw *float64, a *float64, b *float64, n int)
-// Requires: AVX, FMA3
-TEXT ·scaleGradRowF64AVX2(SB), NOSPLIT, $0-48
-	MOVQ dv+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ dw+16(FP), DX
-	MOVQ a+24(FP), BX
+streaming:
+streamRow:
+	MOVQ stride+56(FP), AX
+	MOVQ v+8(FP), AX
+	MOVQ dw+16(FP), CX
+	MOVQ dv+0(FP), DX
+	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
 	MOVQ n+40(FP), DI
 	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   streamRowStripEnd
 
-unrolled:
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x08
-	JL           single
-	VMOVUPD      (DX)(R8*8), Y0
-	VMOVUPD      (CX)(R8*8), Y1
-	VFNMADD231PD (SI)(R8*8), Y1, Y0
-	VMULPD       (BX)(R8*8), Y0, Y0
-	VMOVUPD      Y0, (AX)(R8*8)
-	VMOVUPD      32(DX)(R8*8), Y0
-	VMOVUPD      32(CX)(R8*8), Y1
-	VFNMADD231PD 32(SI)(R8*8), Y1, Y0
-	VMULPD       32(BX)(R8*8), Y0, Y0
-	VMOVUPD      Y0, 32(AX)(R8*8)
-	ADDQ         $0x08, R8
-	JMP          unrolled
+streamRowStrip:
+	VMOVUPD      (BX)(R8*8), Z0
+	VMOVUPD      (SI)(R8*8), Z1
+	VMOVUPD      (AX), Z2
+	VMOVUPD      (CX), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVNTPD     Z3, (DX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000008, R8
+	SUBQ         $0x00000008, DI
+	JGE          streamRowStrip
 
-single:
-	CMPQ         R8, DI
-	JGE          done
-	VMOVUPD      (DX)(R8*8), Y0
-	VMOVUPD      (CX)(R8*8), Y1
-	VFNMADD231PD (SI)(R8*8), Y1, Y0
-	VMULPD       (BX)(R8*8), Y0, Y0
-	VMOVUPD      Y0, (AX)(R8*8)
-	ADDQ         $0x04, R8
-	JMP          single
+streamRowStripEnd:
+	ADDQ         $0x00000008, DI
+	TESTQ        DI, DI
+	JE           streamRowNext
+	MOVL         $0xffffffff, R9
+	BZHIL        DI, R9, R9
+	KMOVW        R9, K1
+	VMOVUPD      (BX)(R8*8), Z0
+	VMOVUPD      (SI)(R8*8), Z1
+	VMOVUPD.Z    (AX), K1, Z2
+	VMOVUPD.Z    (CX), K1, Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, K1, (DX)
 
-done:
-	VZEROUPPER
-	RET
-
-// func scaleGradRowF32AVX512(dv *float32, v *float32, dw *float32, a *float64, b *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleGradRowF32AVX512(SB), NOSPLIT, $0-48
-	MOVQ dv+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ dw+16(FP), DX
-	MOVQ a+24(FP), BX
-	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-
-unrolled:
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x10
-	JL           single
-	VCVTPS2PD    (DX)(R8*4), Z0
-	VCVTPS2PD    (CX)(R8*4), Z1
-	VFNMADD231PD (SI)(R8*8), Z1, Z0
-	VMULPD       (BX)(R8*8), Z0, Z0
-	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, (AX)(R8*4)
-	VCVTPS2PD    32(DX)(R8*4), Z0
-	VCVTPS2PD    32(CX)(R8*4), Z1
-	VFNMADD231PD 64(SI)(R8*8), Z1, Z0
-	VMULPD       64(BX)(R8*8), Z0, Z0
-	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, 32(AX)(R8*4)
-	ADDQ         $0x10, R8
-	JMP          unrolled
-
-single:
-	CMPQ         R8, DI
-	JGE          done
-	VCVTPS2PD    (DX)(R8*4), Z0
-	VCVTPS2PD    (CX)(R8*4), Z1
-	VFNMADD231PD (SI)(R8*8), Z1, Z0
-	VMULPD       (BX)(R8*8), Z0, Z0
-	VCVTPD2PS    Z0, Y0
-	VMOVUPS      Y0, (AX)(R8*4)
-	ADDQ         $0x08, R8
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func scaleGradRowF64AVX512(dv *float64, v *float64, dw *float64, a *float64, b *float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleGradRowF64AVX512(SB), NOSPLIT, $0-48
-	MOVQ dv+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ dw+16(FP), DX
-	MOVQ a+24(FP), BX
-	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-
-unrolled:
-	MOVQ         DI, R9
-	SUBQ         R8, R9
-	CMPQ         R9, $0x10
-	JL           single
-	VMOVUPD      (DX)(R8*8), Z0
-	VMOVUPD      (CX)(R8*8), Z1
-	VFNMADD231PD (SI)(R8*8), Z1, Z0
-	VMULPD       (BX)(R8*8), Z0, Z0
-	VMOVUPD      Z0, (AX)(R8*8)
-	VMOVUPD      64(DX)(R8*8), Z0
-	VMOVUPD      64(CX)(R8*8), Z1
-	VFNMADD231PD 64(SI)(R8*8), Z1, Z0
-	VMULPD       64(BX)(R8*8), Z0, Z0
-	VMOVUPD      Z0, 64(AX)(R8*8)
-	ADDQ         $0x10, R8
-	JMP          unrolled
-
-single:
-	CMPQ         R8, DI
-	JGE          done
-	VMOVUPD      (DX)(R8*8), Z0
-	VMOVUPD      (CX)(R8*8), Z1
-	VFNMADD231PD (SI)(R8*8), Z1, Z0
-	VMULPD       (BX)(R8*8), Z0, Z0
-	VMOVUPD      Z0, (AX)(R8*8)
-	ADDQ         $0x08, R8
-	JMP          single
-
-done:
+streamRowNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x00, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	DECQ rows+48(FP)
+	JNZ  streamRow
+	SFENCE
 	VZEROUPPER
 	RET

@@ -15,9 +15,9 @@ var isa = lower(detect(), os.Getenv("NORM_ISA"))
 
 func detect() int {
 	switch {
-	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasFMA:
+	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasFMA && cpu.X86.HasBMI2:
 		return avx512
-	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
+	case cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2:
 		return avx2
 	}
 	return generic
@@ -32,18 +32,6 @@ func lower(isa int, name string) int {
 	return isa
 }
 
-// wholeVectors returns how many of n elements fill vectors.
-func wholeVectors(n int) int {
-	switch isa {
-	case avx512:
-		return n &^ 7
-	case avx2:
-		return n &^ 3
-	}
-	return 0
-}
-
-func is32[T Float]() bool {
-	var x T
-	return unsafe.Sizeof(x) == 4
-}
+// f32 and f64 point to the elements of data of that type.
+func f32[T Float](x []T) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(x))) }
+func f64[T Float](x []T) *float64 { return (*float64)(unsafe.Pointer(unsafe.SliceData(x))) }

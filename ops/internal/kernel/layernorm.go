@@ -37,8 +37,12 @@ func (p Rows) spread(m moments) (r, c float64) {
 // enough tasks that their partial sums of dγ and dβ, two float64 a column, stay
 // small beside the data.
 func (p Rows) rowsPerTask() int {
-	most := max(4, min(4*minTasks, partialCols/p.Cols)) // tasks
-	return max(ceilDiv(taskLen, p.Cols), ceilDiv(p.Rows, most))
+	most := max(4, min(4*maxTasks, partialCols/p.Cols)) // tasks
+	n := max(ceilDiv(taskLen, p.Cols), ceilDiv(p.Rows, most))
+	if n > 2 { // whole groups
+		n = (n + 3) &^ 3
+	}
+	return n
 }
 
 // partialCols bounds the columns of all partial sums together, 16 MiB.
@@ -69,19 +73,7 @@ func (a *layerNormFwd[T]) run(first, last int) {
 	r0, _ := a.p.task(first)
 	_, r1 := a.p.task(last - 1)
 	from, to := r0*a.p.Cols, r1*a.p.Cols
-	if layerNormRows(a.y[from:to], a.x[from:to], a.gamma, a.beta, a.p) {
-		return
-	}
-	for r := r0; r < r1; r++ {
-		from, to := a.p.row(r)
-		layerNormRow(a.y[from:to], a.x[from:to], a.gamma, a.beta, a.p)
-	}
-}
-
-func layerNormRow[T Float](y, x, gamma, beta []T, p Rows) {
-	m := runMoments(x)
-	rstd, _ := p.spread(m)
-	normalizeAffine(y, x, gamma, beta, m.hi, m.lo, rstd)
+	layerNormRows(a.y[from:to], a.x[from:to], a.gamma, a.beta, a.p, len(a.x))
 }
 
 // LayerNormBwd gives the gradients of LayerNormFwd from dy, that of its
@@ -91,58 +83,38 @@ func layerNormRow[T Float](y, x, gamma, beta []T, p Rows) {
 //
 // with the terms of Rows.spread. dgamma and dbeta may be nil.
 func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
+	a := layerNormBwd[T]{dx: dx, x: x, gamma: ones(gamma, p.Cols), dy: dy, p: p}
 	if gamma == nil && dbeta == nil {
-		split(p.tasks(), len(x), plainNormBwd[T]{dx, x, dy, p})
+		split(p.tasks(), len(x), a)
 		return
 	}
-	tasks := p.tasks()
-	part := Borrow[float64](2 * tasks * p.Cols)
-	defer part.Release()
-	clear(part.Data)
-	split(tasks, len(x), layerNormBwd[T]{dx, x, ones(gamma, p.Cols), dy, part, p})
-	for t := 1; t < tasks; t++ {
-		accumulate(part.part(0, 2*p.Cols), part.part(t, 2*p.Cols))
+	n := padded(p.Cols)
+	a.grads = Borrow[float64](p.tasks() * 2 * n)
+	defer a.grads.Release()
+	split(p.tasks(), len(x), a)
+	if dgamma != nil {
+		sumParts(dgamma, a.grads.Data, 2*n)
 	}
-	store(dgamma, part.part(0, p.Cols))
-	store(dbeta, part.part(1, p.Cols))
+	if dbeta != nil {
+		sumParts(dbeta, a.grads.Data[n:], 2*n)
+	}
 }
 
 type layerNormBwd[T Float] struct {
 	dx, x, gamma, dy []T
-	part             *Scratch[float64] // of [tasks, 2, Cols]: the sums for dγ and dβ
+	grads            *Scratch[float64] // of [tasks, 2, padded Cols]: the sums for dγ and dβ, if wanted
 	p                Rows
 }
 
 func (a *layerNormBwd[T]) run(first, last int) {
 	for t := first; t < last; t++ {
-		dgamma, dbeta := a.part.part(2*t, a.p.Cols), a.part.part(2*t+1, a.p.Cols)
-		r0, r1 := a.p.task(t)
-		for r := r0; r < r1; r++ {
-			from, to := a.p.row(r)
-			x, dy := a.x[from:to], a.dy[from:to]
-			m := runMoments(x)
-			rstd, c := a.p.spread(m)
-			s, q := affineGradSums(dgamma, dbeta, x, a.gamma, dy, m.hi, m.lo, rstd)
-			affineGrad(a.dx[from:to], x, a.gamma, dy, m.hi, m.lo, rstd, s/m.n, q*c)
+		var grads []float64
+		if a.grads != nil {
+			grads = a.grads.part(t, 2*padded(a.p.Cols))
+			clear(grads)
 		}
-	}
-}
-
-// plainNormBwd is LayerNormBwd without gamma and beta.
-type plainNormBwd[T Float] struct {
-	dx, x, dy []T
-	p         Rows
-}
-
-func (a *plainNormBwd[T]) run(first, last int) {
-	r0, _ := a.p.task(first)
-	_, r1 := a.p.task(last - 1)
-	for r := r0; r < r1; r++ {
-		from, to := a.p.row(r)
-		x, dy := a.x[from:to], a.dy[from:to]
-		m := runMoments(x)
-		rstd, c := a.p.spread(m)
-		s, q := normGradSums(x, dy, m.hi, m.lo)
-		normGrad(a.dx[from:to], x, dy, m.hi, m.lo, rstd, s/m.n, q*rstd*c*rstd)
+		r0, r1 := a.p.task(t)
+		from, to := r0*a.p.Cols, r1*a.p.Cols
+		layerNormGradRows(a.dx[from:to], grads, a.x[from:to], a.gamma, a.dy[from:to], a.p, len(a.x))
 	}
 }

@@ -6,21 +6,20 @@ import "math"
 // m2 = Σ(x − mean)² of some values.
 type moments struct{ n, hi, lo, m2 float64 }
 
-// momentsOf finishes the second of two passes: m0 is the mean as the first
-// pass gave it, d = Σ(x − m0) and q = Σ(x − m0)². d would be 0 but for the
-// rounding of m0, so it corrects both the mean and m2.
+// momentsOf finishes a pass over n values: with any m near the mean,
+// d = Σ(x − m) and q = Σ(x − m)².
 //
 // Chan, Golub, LeVeque, "Algorithms for computing the sample variance:
 // analysis and recommendations", The American Statistician 37 (1983),
 // equation 1.7.
-func momentsOf(n, m0, d, q float64) moments {
+func momentsOf(n, m, d, q float64) moments {
 	r := d / n
-	m := moments{n: n, m2: q - r*d}
-	if m.m2 < 0 {
-		m.m2 = 0
+	s := moments{n: n, m2: q - r*d}
+	if s.m2 < 0 {
+		s.m2 = 0
 	}
-	m.hi, m.lo = twoSum(m0, r)
-	return m
+	s.hi, s.lo = twoSum(m, r)
+	return s
 }
 
 // merge adds the values behind b to a: equations 2.1 of the same paper, with
@@ -48,116 +47,113 @@ func twoSum(a, b float64) (s, e float64) {
 // rstd returns 1/√(variance + eps) with the biased variance m2/n.
 func (m moments) rstd(eps float64) float64 { return 1 / math.Sqrt(m.m2/m.n+eps) }
 
-// runMoments returns the moments of one run, read from memory once.
+// chainLen is how many elements the two passes of runMoments go over before
+// the result is merged: the first-level cache keeps them for the second pass.
+const chainLen = 4096
+
+// runMoments returns the moments of one run, by two passes in float64.
 func runMoments[T Float](x []T) moments {
 	var m moments
-	for len(x) > blockLen {
-		m.merge(blockMoments(x, block{0, 1, blockLen, 0}))
-		x = x[blockLen:]
+	for len(x) > 0 {
+		part := x[:min(chainLen, len(x))]
+		n := float64(len(part))
+		m0 := sumGo(part) / n
+		d, q := centredGo(part, m0)
+		m.merge(momentsOf(n, m0, d, q))
+		x = x[len(part):]
 	}
-	m.merge(blockMoments(x, block{0, 1, len(x), 0}))
 	return m
 }
 
-// blockMoments returns the moments of all elements of a block.
-func blockMoments[T Float](x []T, b block) moments {
-	n := float64(b.count * b.length)
-	var m0 float64
-	for i, at := 0, b.off; i < b.count; i, at = i+1, at+b.stride {
-		m0 += sum(x[at : at+b.length])
-	}
-	m0 /= n
-	var d, q float64
-	for i, at := 0, b.off; i < b.count; i, at = i+1, at+b.stride {
-		di, qi := centred(x[at:at+b.length], m0)
-		d += di
-		q += qi
-	}
-	return momentsOf(n, m0, d, q)
-}
-
-// tileMoments holds the moments of up to tileCols columns; all have n values.
-type tileMoments struct {
-	n          float64
-	hi, lo, m2 [tileCols]float64
-}
-
-// merge adds the values behind the columns of b, as moments.merge does.
-func (a *tileMoments) merge(b *tileMoments, cols int) {
-	if a.n == 0 {
-		*a = *b
-		return
-	}
-	n := a.n + b.n
-	w := b.n / n
-	for j := range cols {
-		delta := (b.hi[j] - a.hi[j]) + (b.lo[j] - a.lo[j])
-		a.m2[j] += b.m2[j] + delta*delta*a.n*w
-		a.hi[j], a.lo[j] = twoSum(a.hi[j], a.lo[j]+delta*w)
-	}
-	a.n = n
-}
-
-// columnMoments sets t to the moments of each column of a block.
-func columnMoments[T Float](t *tileMoments, x []T, b block) {
-	var m0, d, q [tileCols]float64
-	columnSums(m0[:b.length], x, b)
-	t.n = float64(b.count)
-	for j := range b.length {
-		m0[j] /= t.n
-	}
-	columnCentred(d[:b.length], q[:b.length], x, b, m0[:b.length])
-	for j := range b.length {
-		m := momentsOf(t.n, m0[j], d[j], q[j])
-		t.hi[j], t.lo[j], t.m2[j] = m.hi, m.lo, m.m2
-	}
-}
-
 // Moments gives for each channel of x the mean, as the unevaluated sum
-// mean + residual, and m2 = Σ(x − mean)².
-func Moments[T Float](x []T, v View, mean, residual, m2 []float64) {
-	segs := v.segments()
-	part := Borrow[moments](segs * v.Channels)
-	defer part.Release()
-	split(v.units()*segs, v.Len(), momentsOfView[T]{x, v, segs, part.Data})
-	for c := range v.Channels {
-		var m moments
-		for s := range segs {
-			m.merge(part.Data[s*v.Channels+c])
-		}
-		mean[c], residual[c], m2[c] = m.hi, m.lo, m.m2
-	}
-}
-
-type momentsOfView[T Float] struct {
-	x    []T
-	v    View
-	segs int
-	part []moments // of [segs, Channels]
-}
-
-func (a *momentsOfView[T]) run(first, last int) {
-	for task := first; task < last; task++ {
-		u, s := task/a.segs, task%a.segs
-		b0, b1 := a.v.segment(s, a.segs)
-		out := a.part[s*a.v.Channels:][:a.v.Channels]
-		if !a.v.columns() {
-			var m moments
-			for i := b0; i < b1; i++ {
-				m.merge(blockMoments(a.x, a.v.block(u, i)))
+// mean + residual, and m2 = Σ(x − mean)². Of a variance that is nothing beside
+// eps, squares may be lost below the range of T.
+//
+// It goes over x once, with the mean of the first few values of a channel for a
+// guess. Where a guess turns out to be far from the mean, by more than
+// 1.4 standard deviations, squares and their correction cancel: then all is done again
+// from the means just found, and what that cannot mend (overflow, or a mean that
+// is large beyond the precision of T) is done in float64.
+func Moments[T Float](x []T, v View, eps float64, mean, residual, m2 []float64) {
+	m := Borrow[T](padded(v.Channels))
+	defer m.Release()
+	guessMeans(m.Data, x, v)
+	n := float64(v.Count())
+	for range 2 {
+		sum := sumPass[T]{loop: centredPass, x: x, m: m.Data}.over(v)
+		d, q := sum.of(0)[:v.Channels], sum.of(1)[:v.Channels]
+		m, mean, residual, m2 := m.Data[:v.Channels], mean[:v.Channels], residual[:v.Channels], m2[:v.Channels]
+		good := true
+		for c := range m {
+			s := momentsOf(n, float64(m[c]), d[c], q[c])
+			mean[c], residual[c], m2[c] = s.hi, s.lo, s.m2
+			if !trusted[T](n, d[c], q[c], eps) {
+				good = false
+				m2[c] = math.NaN()
+				m[c] = T(s.hi)
 			}
-			out[u] = m
-			continue
 		}
-		var all, one tileMoments
-		var b block
-		for i := b0; i < b1; i++ {
-			b = a.v.block(u, i)
-			columnMoments(&one, a.x, b)
-			all.merge(&one, b.length)
-		}
-		for j := range b.length {
-			out[u*tileCols+j] = moments{all.n, all.hi[j], all.lo[j], all.m2[j]}
+		sum.release()
+		if good {
+			return
 		}
 	}
+	for c, q := range m2 {
+		if q != q {
+			s := channelMoments(x, v, c)
+			mean[c], residual[c], m2[c] = s.hi, s.lo, s.m2
+		}
+	}
+}
+
+// trusted says whether q − d²/n has the digits of q: the correction is at most
+// two thirds of q, and no squares that count beside eps are out of the range of T.
+func trusted[T Float](n, d, q, eps float64) bool {
+	return d*d <= q*n*(2.0/3) && (inRange[T](n, q) || q < n && eps >= negligible)
+}
+
+// negligible is the eps beside which all squares that are lost below the range of
+// float32, and the more of float64, are nothing: each is less than 2⁻¹²⁶.
+const negligible = 0x1p-64
+
+// inRange says whether a sum of n squares has its digits.
+func inRange[T Float](n, q float64) bool {
+	if is32[T]() {
+		return q >= n*0x1p-100 && q < math.MaxFloat32
+	}
+	return q >= n*0x1p-960 && q < math.MaxFloat64
+}
+
+// guessLen is how many values of a channel a guess of its mean is made of.
+const (
+	guessRows = 16
+	guessLen  = 256
+)
+
+// guessMeans sets m to about the mean of each channel.
+func guessMeans[T Float](m, x []T, v View) {
+	b := block{
+		channels: v.Channels, rows: 1, stride: v.Channels * v.Inner,
+		inner: min(v.Inner, guessLen), pitch: v.Inner,
+	}
+	if b.columns() {
+		b.rows = min(v.Outer, guessRows)
+	}
+	s := Borrow[float64](padded(v.Channels))
+	defer s.Release()
+	clear(s.Data)
+	sums(s.Data, x, b)
+	n := float64(b.rows * b.inner)
+	for c, t := range s.Data {
+		m[c] = T(t / n)
+	}
+}
+
+// channelMoments returns the moments of one channel, in float64.
+func channelMoments[T Float](x []T, v View, c int) moments {
+	var m moments
+	for o := range v.Outer {
+		m.merge(runMoments(x[(o*v.Channels+c)*v.Inner:][:v.Inner]))
+	}
+	return m
 }

@@ -13,9 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// onProcs runs f with a number of processors.
+// onProcs runs f with a number of processors, among which it spreads even small
+// work.
 func onProcs(n int, f func()) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
+	defer func(p, w int) { parallelLen, wakeLen = p, w }(parallelLen, wakeLen)
+	parallelLen, wakeLen = 1, 1
 	f()
 }
 
@@ -32,8 +35,7 @@ func together(n int, f func()) {
 	wg.Wait()
 }
 
-// parallelViews are above the size of parallel work. Some have so many
-// elements that minTasks limits the segments of a unit, and not their size.
+// parallelViews have many tasks. Some have so many elements that minTasks limits the segments of a unit, and not their size.
 var parallelViews = []View{{301, 131, 1}, {300001, 1, 1}, {3, 2, 9001}, {5, 2, 30001}, {3, 20000, 2}}
 
 func TestSameBitsOnAnyNumberOfProcessors(t *testing.T) {
@@ -211,25 +213,103 @@ func TestKernelPanicReachesCaller(t *testing.T) {
 	})
 }
 
-// busy is a job that lasts until it is closed.
-type busy chan struct{}
-
-func (b busy) help() { <-b }
-
 // There are never more workers than processors but one, since the caller works
-// too, and a job that none has time for is refused.
+// too, and whoever is not needed waits.
 func TestWorkersAreFew(t *testing.T) {
-	c := crew{jobs: make(chan interface{ help() })}
+	c := newCrew()
 	onProcs(3, func() {
-		job := make(busy)
-		require.True(t, c.offer(job))
-		require.True(t, c.offer(job))
+		held := make(chan struct{})
+		j := newJob(func(int, int) { <-held })
+		j.tasks = 100
+		j.working.Store(1)
+		working := func(n int64) func() bool { return func() bool { return j.working.Load() == n } }
 		for range 10 {
-			require.False(t, c.offer(job))
+			c.offer(j, 5, true)
 		}
-		close(job)
-		require.Eventually(t, func() bool { return c.offer(job) }, 10*time.Second, time.Millisecond, "a worker is free again")
+		require.Eventually(t, working(3), 10*time.Second, time.Millisecond)
 		require.EqualValues(t, 2, c.started.Load())
+		close(held)
+		require.Eventually(t, working(1), 10*time.Second, time.Millisecond)
+		require.Nil(t, c.offered.Load(), "a job without tasks is on offer")
+	})
+}
+
+// A caller does not wait for workers who have not come when the tasks are done,
+// and they do not come later.
+func TestLateWorkersStayOut(t *testing.T) {
+	ran := 0
+	j := newJob(func(first, last int) { ran += last - first })
+	j.share(5, 0, false)
+	require.Equal(t, 5, ran)
+	require.False(t, j.join())
+}
+
+// Waking a worker takes longer than short work, unless there is more to come.
+func TestWorkersAreWokenForLongOrManyJobs(t *testing.T) {
+	onProcs(2, func() {
+		j := newJob(func(int, int) {})
+		offer := func(c *crew, sinceLast time.Duration, wake bool) {
+			c.ended.Store(clock() - int64(sinceLast))
+			c.offer(j, 1, wake)
+			c.withdraw(j)
+		}
+		long, many, few := newCrew(), newCrew(), newCrew()
+		offer(long, time.Hour, true)
+		require.EqualValues(t, 1, long.started.Load())
+		for i := range wakeRow {
+			require.Zero(t, many.started.Load(), "after %d jobs", i)
+			offer(many, -time.Hour, false) // that is soon, however slow the test
+			offer(few, time.Duration(i%2)*2*time.Hour-time.Hour, false)
+		}
+		require.EqualValues(t, 1, many.started.Load())
+		require.Zero(t, few.started.Load())
+	})
+}
+
+// Workers who find no job park, and are woken again.
+func TestWorkersPark(t *testing.T) {
+	onProcs(2, func() {
+		for range 3 {
+			split(2, 1, countArgs{make([]atomic.Int32, 2)})
+			require.Eventually(t, func() bool { return workers.spinning.Load() == 0 }, 10*time.Second, time.Millisecond)
+		}
+		TestSplitIsParallel(t)
+	})
+}
+
+type busyArgs struct{ task time.Duration }
+
+func (b *busyArgs) run(first, last int) {
+	for range last - first {
+		for start := time.Now(); time.Since(start) < b.task; {
+		}
+	}
+}
+
+// BenchmarkSplit hands over 16 µs of work, to a worker who is awake and to one
+// who is parked.
+func BenchmarkSplit(b *testing.B) {
+	work := busyArgs{2 * time.Microsecond}
+	b.Run("alone", func(b *testing.B) {
+		for b.Loop() {
+			split(8, 0, work)
+		}
+	})
+	b.Run("awake", func(b *testing.B) {
+		for b.Loop() {
+			split(8, wakeLen, work)
+		}
+	})
+	b.Run("parked", func(b *testing.B) {
+		var total time.Duration
+		for b.Loop() {
+			for start := time.Now(); time.Since(start) < 2*spinTime; {
+			}
+			start := time.Now()
+			split(8, wakeLen, work)
+			total += time.Since(start)
+		}
+		b.ReportMetric(float64(total.Nanoseconds())/float64(b.N), "ns/op")
 	})
 }
 

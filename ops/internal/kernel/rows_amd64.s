@@ -4,2244 +4,7479 @@
 
 #include "textflag.h"
 
-// func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, rows int, n int, eps float64)
-// Requires: AVX, AVX2, FMA3
-TEXT ·layerNormRowsF32AVX2(SB), NOSPLIT, $0-56
-	MOVQ       y+0(FP), AX
-	MOVQ       x+8(FP), CX
-	MOVQ       gamma+16(FP), DX
-	MOVQ       beta+24(FP), BX
-	MOVQ       rows+32(FP), SI
-	MOVQ       n+40(FP), DI
-	VXORPD     X0, X0, X0
-	VCVTSI2SDQ DI, X0, X0
-	VMOVSD     eps+48(FP), X1
+// func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// Requires: AVX, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormRowsF32AVX2(SB), $392-96
+	MOVQ y+0(FP), AX
+	MOVQ AX, 24(SP)
+	MOVQ x+8(FP), AX
+	MOVQ AX, 32(SP)
+	MOVQ rows+40(FP), AX
+	MOVQ AX, (SP)
+	MOVQ n+48(FP), AX
+	SHLQ $0x02, AX
 
-row:
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   DI, R9
-	XORQ   R8, R8
+group:
+	MOVQ    group+64(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+56(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    40(SP), SI
 
-sumUnrolled:
-	CMPQ      R9, $0x10
-	JL        sumSingle
-	VCVTPS2PD (CX)(R8*4), Y6
-	VADDPD    Y6, Y2, Y2
-	VCVTPS2PD 16(CX)(R8*4), Y6
-	VADDPD    Y6, Y3, Y3
-	VCVTPS2PD 32(CX)(R8*4), Y6
-	VADDPD    Y6, Y4, Y4
-	VCVTPS2PD 48(CX)(R8*4), Y6
-	VADDPD    Y6, Y5, Y5
-	ADDQ      $0x10, R8
-	SUBQ      $0x10, R9
-	JMP       sumUnrolled
+guess:
+	VXORPD Y0, Y0, Y0
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000080, R10
 
-sumSingle:
-	TESTQ     R9, R9
-	JE        sumDone
-	VCVTPS2PD (CX)(R8*4), Y6
-	VADDPD    Y6, Y2, Y2
-	ADDQ      $0x04, R8
-	SUBQ      $0x04, R9
-	JMP       sumSingle
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	SUBQ    $0x20, R9
+	JL      guessSumsManyEnd
 
-sumDone:
+guessSumsMany:
+	VADDPS (DX)(DI*4), Y1, Y1
+	VADDPS 32(DX)(DI*4), Y2, Y2
+	VADDPS 64(DX)(DI*4), Y3, Y3
+	VADDPS 96(DX)(DI*4), Y4, Y4
+	ADDQ   $0x20, DI
+	SUBQ   $0x20, R9
+	JGE    guessSumsMany
+
+guessSumsManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   guessSumsOneEnd
+
+guessSumsOne:
+	VADDPS (DX)(DI*4), Y1, Y1
+	ADDQ   $0x08, DI
+	SUBQ   $0x08, R9
+	JGE    guessSumsOne
+
+guessSumsOneEnd:
+	ADDQ       $0x08, R9
+	TESTQ      R9, R9
+	JE         guessSumsDone
+	LEAQ       tailMask<>+0(SB), R11
+	NEGQ       R9
+	VMOVUPS    32(R11)(R9*4), Y5
+	VMASKMOVPS (DX)(DI*4), Y5, Y5
+	VADDPS     Y5, Y1, Y1
+
+guessSumsDone:
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y1, Y0, Y0
+	VADDPD       Y2, Y0, Y0
+	TESTQ        R8, R8
+	JNE          guessSumsChain
+	VMOVUPD      Y0, (SI)
+	ADDQ         AX, DX
+	ADDQ         $0x20, SI
+	INCQ         BX
+	CMPQ         BX, 8(SP)
+	JL           guess
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 296(SP)
+	MOVQ         $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	XORQ BX, BX
+	LEAQ 40(SP), SI
+
+centred:
+	VBROADCASTSS 296(SP)(BX*4), Y0
+	MOVQ         8(SP), DI
+	IMULQ        AX, DI
+	ADDQ         DX, DI
+	MOVQ         n+48(FP), R8
+	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	XORQ         R9, R9
+	MOVQ         $0x00000080, R11
+
+centredSumsChain:
+	MOVQ    R8, R10
+	CMPQ    R10, R11
+	CMOVQGT R11, R10
+	SUBQ    R10, R8
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	SUBQ    $0x20, R10
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (DI)(R9*4)
+	VSUBPS      (DX)(R9*4), Y0, Y11
+	VADDPS      Y11, Y3, Y3
+	VFMADD231PS Y11, Y11, Y4
+	PREFETCHT1  32(DI)(R9*4)
+	VSUBPS      32(DX)(R9*4), Y0, Y11
+	VADDPS      Y11, Y5, Y5
+	VFMADD231PS Y11, Y11, Y6
+	PREFETCHT1  64(DI)(R9*4)
+	VSUBPS      64(DX)(R9*4), Y0, Y11
+	VADDPS      Y11, Y7, Y7
+	VFMADD231PS Y11, Y11, Y8
+	PREFETCHT1  96(DI)(R9*4)
+	VSUBPS      96(DX)(R9*4), Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (DI)(R9*4)
+	VSUBPS      (DX)(R9*4), Y0, Y11
+	VADDPS      Y11, Y3, Y3
+	VFMADD231PS Y11, Y11, Y4
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          centredSumsDone
+	LEAQ        tailMask<>+0(SB), R12
+	NEGQ        R10
+	VMOVUPS     32(R12)(R10*4), Y11
+	PREFETCHT1  (DI)(R9*4)
+	VMASKMOVPS  (DX)(R9*4), Y11, Y12
+	VSUBPS      Y12, Y0, Y12
+	VANDPS      Y11, Y12, Y12
+	VADDPS      Y12, Y3, Y3
+	VFMADD231PS Y12, Y12, Y4
+
+centredSumsDone:
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y9, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X5
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y5, Y1, Y1
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y10, Y6, Y6
+	VADDPS       Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X3
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X3, Y3
 	VADDPD       Y4, Y2, Y2
-	VADDPD       Y5, Y3, Y3
 	VADDPD       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPD       X3, X2, X3
-	VUNPCKHPD    X3, X3, X2
-	VADDSD       X3, X2, X3
-	VDIVSD       X0, X3, X3
-	VBROADCASTSD X3, Y2
+	TESTQ        R8, R8
+	JNE          centredSumsChain
+	VMOVUPD      Y1, (SI)
+	VMOVUPD      Y2, 128(SI)
+	ADDQ         AX, DX
+	ADDQ         $0x20, SI
+	INCQ         BX
+	CMPQ         BX, 8(SP)
+	JL           centred
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      168(SP), Y1
+	VMOVUPD      200(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      232(SP), Y1
+	VMOVUPD      264(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y0
+	VBROADCASTSD quarter<>+0(SB), Y3
+	VMULPD       Y3, Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y3, Y3
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y3, Y3
 	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
-	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	VXORPD       Y9, Y9, Y9
-	VXORPD       Y10, Y10, Y10
-	VXORPD       Y11, Y11, Y11
-	MOVQ         DI, R9
+	VCMPPD       $0x09, Y4, Y3, Y3
+	VMOVMSKPD    Y3, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	MOVQ         DX, 16(SP)
+	TESTQ        DX, DX
+	JE           known
+	DECQ         CX
+	JE           known
+	VCVTPS2PD    296(SP), Y0
+	VMOVAPD      Y2, Y1
+	VANDPD       Y3, Y1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 296(SP)
+	JMP          centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VBROADCASTSD one<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMULPD       Y0, Y2, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, 360(SP)
+	VXORPD       Y1, Y1, Y1
+	VSUBPD       Y0, Y1, Y1
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 328(SP)
+	MOVQ         stream+72(FP), CX
+	TESTQ        CX, CX
+	JNE          past
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	XORQ         BX, BX
+	LEAQ         (AX)(AX*2), SI
+
+pack:
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         BX, R8
+	IMULQ        AX, R8
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	VBROADCASTSS 296(SP)(BX*4), Y0
+	VBROADCASTSS 300(SP)(BX*4), Y1
+	VBROADCASTSS 328(SP)(BX*4), Y2
+	VBROADCASTSS 332(SP)(BX*4), Y3
+	VBROADCASTSS 360(SP)(BX*4), Y4
+	VBROADCASTSS 364(SP)(BX*4), Y5
+	MOVQ         n+48(FP), R8
+	MOVQ         R8, R9
 	XORQ         R8, R8
+	SUBQ         $0x08, R9
+	JL           packLoopOneEnd
 
-centredUnrolled:
-	CMPQ        R9, $0x10
-	JL          centredSingle
-	VCVTPS2PD   (CX)(R8*4), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y4, Y4
-	VFMADD231PD Y12, Y12, Y8
-	VCVTPS2PD   16(CX)(R8*4), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y5, Y5
-	VFMADD231PD Y12, Y12, Y9
-	VCVTPS2PD   32(CX)(R8*4), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y6, Y6
-	VFMADD231PD Y12, Y12, Y10
-	VCVTPS2PD   48(CX)(R8*4), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y7, Y7
-	VFMADD231PD Y12, Y12, Y11
-	ADDQ        $0x10, R8
-	SUBQ        $0x10, R9
-	JMP         centredUnrolled
-
-centredSingle:
-	TESTQ       R9, R9
-	JE          centredDone
-	VCVTPS2PD   (CX)(R8*4), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y4, Y4
-	VFMADD231PD Y12, Y12, Y8
-	ADDQ        $0x04, R8
-	SUBQ        $0x04, R9
-	JMP         centredSingle
-
-centredDone:
-	VADDPD       Y6, Y4, Y4
-	VADDPD       Y7, Y5, Y5
-	VADDPD       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X2
-	VADDPD       X2, X4, X2
-	VUNPCKHPD    X2, X2, X4
-	VADDSD       X2, X4, X2
-	VADDPD       Y10, Y8, Y8
-	VADDPD       Y11, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X4
-	VADDPD       X4, X8, X4
-	VUNPCKHPD    X4, X4, X5
-	VADDSD       X4, X5, X4
-	VDIVSD       X0, X2, X5
-	VFNMADD231SD X5, X2, X4
-	VXORPD       X2, X2, X2
-	VMAXSD       X4, X2, X4
-	VDIVSD       X0, X4, X4
-	VADDSD       X1, X4, X4
-	VSQRTSD      X4, X4, X4
-	MOVQ         $0x3ff0000000000000, R8
-	VMOVQ        R8, X2
-	VDIVSD       X4, X2, X4
-	VADDSD       X5, X3, X2
-	VSUBSD       X3, X2, X6
-	VSUBSD       X6, X2, X7
-	VSUBSD       X7, X3, X7
-	VSUBSD       X6, X5, X6
-	VADDSD       X6, X7, X7
-	VBROADCASTSD X2, Y2
-	VBROADCASTSD X7, Y3
-	VBROADCASTSD X4, Y4
-	MOVQ         DI, R9
-	XORQ         R8, R8
-
-writeUnrolled:
-	CMPQ        R9, $0x08
-	JL          writeSingle
-	VCVTPS2PD   (CX)(R8*4), Y5
-	VSUBPD      Y2, Y5, Y5
-	VSUBPD      Y3, Y5, Y5
-	VMULPD      Y4, Y5, Y5
-	VCVTPS2PD   (BX)(R8*4), Y6
-	VCVTPS2PD   (DX)(R8*4), Y7
-	VFMADD213PD Y6, Y7, Y5
-	VCVTPD2PSY  Y5, X5
-	VMOVUPS     X5, (AX)(R8*4)
-	VCVTPS2PD   16(CX)(R8*4), Y5
-	VSUBPD      Y2, Y5, Y5
-	VSUBPD      Y3, Y5, Y5
-	VMULPD      Y4, Y5, Y5
-	VCVTPS2PD   16(BX)(R8*4), Y6
-	VCVTPS2PD   16(DX)(R8*4), Y7
-	VFMADD213PD Y6, Y7, Y5
-	VCVTPD2PSY  Y5, X5
-	VMOVUPS     X5, 16(AX)(R8*4)
+packLoopOne:
+	VMOVUPS     (CX)(R8*4), Y6
+	VMOVUPS     (DX)(R8*4), Y7
+	VSUBPS      (DI), Y0, Y8
+	VFMADD213PS Y4, Y2, Y8
+	VFMADD213PS Y7, Y6, Y8
+	VMOVUPS     Y8, (SI)
+	VSUBPS      (DI)(AX*1), Y1, Y8
+	VFMADD213PS Y5, Y3, Y8
+	VFMADD213PS Y7, Y6, Y8
+	VMOVUPS     Y8, (SI)(AX*1)
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
 	ADDQ        $0x08, R8
 	SUBQ        $0x08, R9
-	JMP         writeUnrolled
+	JGE         packLoopOne
 
-writeSingle:
+packLoopOneEnd:
+	ADDQ        $0x08, R9
 	TESTQ       R9, R9
-	JE          writeDone
-	VCVTPS2PD   (CX)(R8*4), Y5
-	VSUBPD      Y2, Y5, Y5
-	VSUBPD      Y3, Y5, Y5
-	VMULPD      Y4, Y5, Y5
-	VCVTPS2PD   (BX)(R8*4), Y6
-	VCVTPS2PD   (DX)(R8*4), Y7
-	VFMADD213PD Y6, Y7, Y5
-	VCVTPD2PSY  Y5, X5
-	VMOVUPS     X5, (AX)(R8*4)
-	ADDQ        $0x04, R8
-	SUBQ        $0x04, R9
-	JMP         writeSingle
+	JE          packLoopDone
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R9
+	VMOVUPS     32(R10)(R9*4), Y6
+	VMASKMOVPS  (CX)(R8*4), Y6, Y7
+	VMASKMOVPS  (DX)(R8*4), Y6, Y8
+	VMASKMOVPS  (DI), Y6, Y9
+	VSUBPS      Y9, Y0, Y9
+	VFMADD213PS Y4, Y2, Y9
+	VFMADD213PS Y8, Y7, Y9
+	VMASKMOVPS  Y9, Y6, (SI)
+	VMASKMOVPS  (DI)(AX*1), Y6, Y0
+	VSUBPS      Y0, Y1, Y0
+	VFMADD213PS Y5, Y3, Y0
+	VFMADD213PS Y8, Y7, Y0
+	VMASKMOVPS  Y0, Y6, (SI)(AX*1)
 
-writeDone:
-	LEAQ (CX)(DI*4), CX
-	LEAQ (AX)(DI*4), AX
-	DECQ SI
-	JNZ  row
+packLoopDone:
+	ADDQ $0x02, BX
+	CMPQ BX, $0x04
+	JL   pack
+	JMP  written
+
+singly:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+single:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          singleSkip
+	VBROADCASTSS 296(SP)(DI*4), Y0
+	VBROADCASTSS 328(SP)(DI*4), Y1
+	VBROADCASTSS 360(SP)(DI*4), Y2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
+	JL           singleLoopManyEnd
+
+singleLoopMany:
+	VSUBPS      (SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     (CX)(R9*4), Y4
+	VFMADD213PS (DX)(R9*4), Y4, Y3
+	VMOVUPS     Y3, (BX)(R9*4)
+	VSUBPS      32(SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     32(CX)(R9*4), Y4
+	VFMADD213PS 32(DX)(R9*4), Y4, Y3
+	VMOVUPS     Y3, 32(BX)(R9*4)
+	VSUBPS      64(SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     64(CX)(R9*4), Y4
+	VFMADD213PS 64(DX)(R9*4), Y4, Y3
+	VMOVUPS     Y3, 64(BX)(R9*4)
+	VSUBPS      96(SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     96(CX)(R9*4), Y4
+	VFMADD213PS 96(DX)(R9*4), Y4, Y3
+	VMOVUPS     Y3, 96(BX)(R9*4)
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         singleLoopMany
+
+singleLoopManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   singleLoopOneEnd
+
+singleLoopOne:
+	VSUBPS      (SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     (CX)(R9*4), Y4
+	VFMADD213PS (DX)(R9*4), Y4, Y3
+	VMOVUPS     Y3, (BX)(R9*4)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          singleLoopDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*4), Y3
+	VMASKMOVPS  (SI)(R9*4), Y3, Y4
+	VSUBPS      Y4, Y0, Y4
+	VFMADD213PS Y2, Y1, Y4
+	VMASKMOVPS  (CX)(R9*4), Y3, Y0
+	VMASKMOVPS  (DX)(R9*4), Y3, Y1
+	VFMADD213PS Y1, Y0, Y4
+	VMASKMOVPS  Y4, Y3, (BX)(R9*4)
+
+singleLoopDone:
+singleSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   single
+	JMP  written
+
+past:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+stream:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          streamSkip
+	VBROADCASTSS 296(SP)(DI*4), Y0
+	VBROADCASTSS 328(SP)(DI*4), Y1
+	VBROADCASTSS 360(SP)(DI*4), Y2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
+	JL           streamLoopManyEnd
+
+streamLoopMany:
+	VSUBPS      (SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     (CX)(R9*4), Y4
+	VFMADD213PS (DX)(R9*4), Y4, Y3
+	VMOVNTPS    Y3, (BX)(R9*4)
+	VSUBPS      32(SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     32(CX)(R9*4), Y4
+	VFMADD213PS 32(DX)(R9*4), Y4, Y3
+	VMOVNTPS    Y3, 32(BX)(R9*4)
+	VSUBPS      64(SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     64(CX)(R9*4), Y4
+	VFMADD213PS 64(DX)(R9*4), Y4, Y3
+	VMOVNTPS    Y3, 64(BX)(R9*4)
+	VSUBPS      96(SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     96(CX)(R9*4), Y4
+	VFMADD213PS 96(DX)(R9*4), Y4, Y3
+	VMOVNTPS    Y3, 96(BX)(R9*4)
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         streamLoopMany
+
+streamLoopManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   streamLoopOneEnd
+
+streamLoopOne:
+	VSUBPS      (SI)(R9*4), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     (CX)(R9*4), Y4
+	VFMADD213PS (DX)(R9*4), Y4, Y3
+	VMOVNTPS    Y3, (BX)(R9*4)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         streamLoopOne
+
+streamLoopOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          streamLoopDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*4), Y3
+	VMASKMOVPS  (SI)(R9*4), Y3, Y4
+	VSUBPS      Y4, Y0, Y4
+	VFMADD213PS Y2, Y1, Y4
+	VMASKMOVPS  (CX)(R9*4), Y3, Y0
+	VMASKMOVPS  (DX)(R9*4), Y3, Y1
+	VFMADD213PS Y1, Y0, Y4
+	VMOVNTPS    Y4, (BX)(R9*4)
+
+streamLoopDone:
+streamSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   stream
+
+written:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	TESTQ CX, CX
+	JE    group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+80(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+88(FP)
 	VZEROUPPER
 	RET
 
-// func layerNormRowsSingleAVX2(y *float32, x *float32, gamma *float32, beta *float32, rows int, n int, eps float64) (done int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·layerNormRowsSingleAVX2(SB), NOSPLIT, $0-64
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ gamma+16(FP), DX
-	MOVQ beta+24(FP), BX
-	MOVQ n+40(FP), SI
-	MOVQ SI, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+DATA tailMask<>+0(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+8(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+16(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+24(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+32(SB)/8, $0x0000000000000000
+DATA tailMask<>+40(SB)/8, $0x0000000000000000
+DATA tailMask<>+48(SB)/8, $0x0000000000000000
+DATA tailMask<>+56(SB)/8, $0x0000000000000000
+GLOBL tailMask<>(SB), RODATA|NOPTR, $64
 
-rows:
-	MOVQ   CX, R10
+DATA quarter<>+0(SB)/8, $0x3fd0000000000000
+GLOBL quarter<>(SB), RODATA|NOPTR, $8
+
+DATA one<>+0(SB)/8, $0x3ff0000000000000
+GLOBL one<>(SB), RODATA|NOPTR, $8
+
+// func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// Requires: AVX, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormGradRowsF32AVX2(SB), $952-120
+	MOVQ dx+0(FP), AX
+	MOVQ AX, 24(SP)
+	MOVQ x+24(FP), AX
+	MOVQ AX, 32(SP)
+	MOVQ dy+40(FP), AX
+	MOVQ AX, 40(SP)
+	MOVQ rows+56(FP), AX
+	MOVQ AX, (SP)
+	MOVQ n+64(FP), AX
+	SHLQ $0x02, AX
+
+group:
+	MOVQ    group+80(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+72(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    48(SP), SI
+
+guess:
 	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   SI, R11
-	XORQ   R9, R9
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000080, R10
 
-sum0Unrolled:
-	CMPQ   R11, $0x20
-	JL     sum0Single
-	VADDPS (R10)(R9*4), Y0, Y0
-	VADDPS 32(R10)(R9*4), Y1, Y1
-	VADDPS 64(R10)(R9*4), Y2, Y2
-	VADDPS 96(R10)(R9*4), Y3, Y3
-	ADDQ   $0x20, R9
-	SUBQ   $0x20, R11
-	JMP    sum0Unrolled
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	SUBQ    $0x20, R9
+	JL      guessSumsManyEnd
 
-sum0Single:
-	TESTQ  R11, R11
-	JE     sum0Done
-	VADDPS (R10)(R9*4), Y0, Y0
-	ADDQ   $0x08, R9
-	SUBQ   $0x08, R11
-	JMP    sum0Single
+guessSumsMany:
+	VADDPS (DX)(DI*4), Y1, Y1
+	VADDPS 32(DX)(DI*4), Y2, Y2
+	VADDPS 64(DX)(DI*4), Y3, Y3
+	VADDPS 96(DX)(DI*4), Y4, Y4
+	ADDQ   $0x20, DI
+	SUBQ   $0x20, R9
+	JGE    guessSumsMany
 
-sum0Done:
-	VADDPS Y2, Y0, Y0
-	VADDPS Y3, Y1, Y1
-	VADDPS Y1, Y0, Y0
-	ADDQ   DI, R10
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	MOVQ   SI, R11
-	XORQ   R9, R9
+guessSumsManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   guessSumsOneEnd
 
-sum1Unrolled:
-	CMPQ   R11, $0x20
-	JL     sum1Single
-	VADDPS (R10)(R9*4), Y1, Y1
-	VADDPS 32(R10)(R9*4), Y2, Y2
-	VADDPS 64(R10)(R9*4), Y3, Y3
-	VADDPS 96(R10)(R9*4), Y4, Y4
-	ADDQ   $0x20, R9
-	SUBQ   $0x20, R11
-	JMP    sum1Unrolled
+guessSumsOne:
+	VADDPS (DX)(DI*4), Y1, Y1
+	ADDQ   $0x08, DI
+	SUBQ   $0x08, R9
+	JGE    guessSumsOne
 
-sum1Single:
-	TESTQ  R11, R11
-	JE     sum1Done
-	VADDPS (R10)(R9*4), Y1, Y1
-	ADDQ   $0x08, R9
-	SUBQ   $0x08, R11
-	JMP    sum1Single
+guessSumsOneEnd:
+	ADDQ       $0x08, R9
+	TESTQ      R9, R9
+	JE         guessSumsDone
+	LEAQ       tailMask<>+0(SB), R11
+	NEGQ       R9
+	VMOVUPS    32(R11)(R9*4), Y5
+	VMASKMOVPS (DX)(DI*4), Y5, Y5
+	VADDPS     Y5, Y1, Y1
 
-sum1Done:
-	VADDPS Y3, Y1, Y1
-	VADDPS Y4, Y2, Y2
-	VADDPS Y2, Y1, Y1
-	ADDQ   DI, R10
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   SI, R11
-	XORQ   R9, R9
-
-sum2Unrolled:
-	CMPQ   R11, $0x20
-	JL     sum2Single
-	VADDPS (R10)(R9*4), Y2, Y2
-	VADDPS 32(R10)(R9*4), Y3, Y3
-	VADDPS 64(R10)(R9*4), Y4, Y4
-	VADDPS 96(R10)(R9*4), Y5, Y5
-	ADDQ   $0x20, R9
-	SUBQ   $0x20, R11
-	JMP    sum2Unrolled
-
-sum2Single:
-	TESTQ  R11, R11
-	JE     sum2Done
-	VADDPS (R10)(R9*4), Y2, Y2
-	ADDQ   $0x08, R9
-	SUBQ   $0x08, R11
-	JMP    sum2Single
-
-sum2Done:
-	VADDPS Y4, Y2, Y2
-	VADDPS Y5, Y3, Y3
-	VADDPS Y3, Y2, Y2
-	ADDQ   DI, R10
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	VXORPD Y6, Y6, Y6
-	MOVQ   SI, R11
-	XORQ   R9, R9
-
-sum3Unrolled:
-	CMPQ   R11, $0x20
-	JL     sum3Single
-	VADDPS (R10)(R9*4), Y3, Y3
-	VADDPS 32(R10)(R9*4), Y4, Y4
-	VADDPS 64(R10)(R9*4), Y5, Y5
-	VADDPS 96(R10)(R9*4), Y6, Y6
-	ADDQ   $0x20, R9
-	SUBQ   $0x20, R11
-	JMP    sum3Unrolled
-
-sum3Single:
-	TESTQ  R11, R11
-	JE     sum3Done
-	VADDPS (R10)(R9*4), Y3, Y3
-	ADDQ   $0x08, R9
-	SUBQ   $0x08, R11
-	JMP    sum3Single
-
-sum3Done:
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y6, Y4, Y4
-	VADDPS       Y4, Y3, Y3
-	ADDQ         DI, R10
-	VXORPD       X4, X4, X4
-	VCVTSI2SDQ   SI, X4, X4
-	VBROADCASTSD X4, Y4
-	VEXTRACTF128 $0x01, Y0, X5
-	VCVTPS2PD    X5, Y5
-	VCVTPS2PD    X0, Y0
-	VADDPD       Y5, Y0, Y0
-	VEXTRACTF128 $0x01, Y1, X5
-	VCVTPS2PD    X5, Y5
+guessSumsDone:
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y1
-	VADDPD       Y5, Y1, Y1
-	VEXTRACTF128 $0x01, Y2, X5
-	VCVTPS2PD    X5, Y5
 	VCVTPS2PD    X2, Y2
-	VADDPD       Y5, Y2, Y2
-	VEXTRACTF128 $0x01, Y3, X5
-	VCVTPS2PD    X5, Y5
-	VCVTPS2PD    X3, Y3
-	VADDPD       Y5, Y3, Y3
-	VUNPCKLPD    Y1, Y0, Y5
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y5, Y5
-	VUNPCKLPD    Y3, Y2, Y0
-	VUNPCKHPD    Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VPERM2F128   $0x20, Y0, Y5, Y1
-	VPERM2F128   $0x31, Y0, Y5, Y0
-	VADDPD       Y0, Y1, Y1
-	VDIVPD       Y4, Y1, Y0
+	VADDPD       Y2, Y0, Y0
+	TESTQ        R8, R8
+	JNE          guessSumsChain
+	VMOVUPD      Y0, (SI)
+	ADDQ         AX, DX
+	ADDQ         $0x20, SI
+	INCQ         BX
+	CMPQ         BX, 8(SP)
+	JL           guess
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	MOVQ         CX, R10
-	VPSHUFD      $0x00, X0, X1
-	VBROADCASTSS X1, Y1
+	VMOVUPS      X0, 688(SP)
+	MOVQ         $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	MOVQ 40(SP), BX
+	XORQ SI, SI
+	LEAQ 48(SP), DI
+
+centred:
+	VBROADCASTSS 688(SP)(SI*4), Y0
+	MOVQ         8(SP), R8
+	IMULQ        AX, R8
+	ADDQ         DX, R8
+	VXORPD       Y1, Y1, Y1
+	MOVQ         gamma+32(FP), R9
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         n+64(FP), R11
 	VXORPD       Y2, Y2, Y2
 	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
 	VXORPD       Y5, Y5, Y5
-	MOVQ         SI, R11
-	XORQ         R9, R9
+	XORQ         R12, R12
+	MOVQ         $0x00000020, R14
 
-centred0Unrolled:
-	CMPQ        R11, $0x10
-	JL          centred0Single
-	VMOVUPS     (R10)(R9*4), Y6
-	VSUBPS      Y1, Y6, Y6
-	VADDPS      Y6, Y2, Y2
-	VFMADD231PS Y6, Y6, Y4
-	VMOVUPS     32(R10)(R9*4), Y6
-	VSUBPS      Y1, Y6, Y6
-	VADDPS      Y6, Y3, Y3
-	VFMADD231PS Y6, Y6, Y5
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred0Unrolled
+centredSumsChain:
+	MOVQ    R11, R13
+	CMPQ    R13, R14
+	CMOVQGT R14, R13
+	SUBQ    R13, R11
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	SUBQ    $0x08, R13
+	JL      centredSumsOneEnd
 
-centred0Single:
-	TESTQ       R11, R11
-	JE          centred0Done
-	VMOVUPS     (R10)(R9*4), Y6
-	VSUBPS      Y1, Y6, Y6
-	VADDPS      Y6, Y2, Y2
-	VFMADD231PS Y6, Y6, Y4
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, R11
-	JMP         centred0Single
+centredSumsOne:
+	PREFETCHT1  (R8)(R12*4)
+	VSUBPS      (DX)(R12*4), Y0, Y10
+	VADDPS      Y10, Y6, Y6
+	VFMADD231PS Y10, Y10, Y7
+	PREFETCHT1  (R10)(R12*4)
+	VMOVUPS     (BX)(R12*4), Y11
+	VMULPS      (R9)(R12*4), Y11, Y11
+	VADDPS      Y11, Y8, Y8
+	VFMADD231PS Y10, Y11, Y9
+	VANDPS      magnitude32<>+0(SB), Y11, Y10
+	VMAXPS      Y10, Y1, Y1
+	ADDQ        $0x08, R12
+	SUBQ        $0x08, R13
+	JGE         centredSumsOne
 
-centred0Done:
-	VADDPS       Y3, Y2, Y2
-	VADDPS       Y5, Y4, Y4
-	ADDQ         DI, R10
-	VPSHUFD      $0x55, X0, X1
-	VBROADCASTSS X1, Y1
+centredSumsOneEnd:
+	ADDQ        $0x08, R13
+	TESTQ       R13, R13
+	JE          centredSumsDone
+	LEAQ        tailMask<>+0(SB), R15
+	NEGQ        R13
+	VMOVUPS     32(R15)(R13*4), Y10
+	PREFETCHT1  (R8)(R12*4)
+	VMASKMOVPS  (DX)(R12*4), Y10, Y11
+	VSUBPS      Y11, Y0, Y11
+	VANDPS      Y10, Y11, Y11
+	VADDPS      Y11, Y6, Y6
+	VFMADD231PS Y11, Y11, Y7
+	PREFETCHT1  (R10)(R12*4)
+	VMASKMOVPS  (BX)(R12*4), Y10, Y12
+	VMASKMOVPS  (R9)(R12*4), Y10, Y10
+	VMULPS      Y10, Y12, Y12
+	VADDPS      Y12, Y8, Y8
+	VFMADD231PS Y11, Y12, Y9
+	VANDPS      magnitude32<>+0(SB), Y12, Y10
+	VMAXPS      Y10, Y1, Y1
+
+centredSumsDone:
+	VEXTRACTF128 $0x01, Y6, X10
+	VCVTPS2PD    X6, Y6
+	VCVTPS2PD    X10, Y10
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y10, Y2, Y2
+	VEXTRACTF128 $0x01, Y7, X6
+	VCVTPS2PD    X7, Y7
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y6, Y3, Y3
+	VEXTRACTF128 $0x01, Y8, X6
+	VCVTPS2PD    X8, Y7
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y7, Y4, Y4
+	VADDPD       Y6, Y4, Y4
+	VEXTRACTF128 $0x01, Y9, X6
+	VCVTPS2PD    X9, Y7
+	VCVTPS2PD    X6, Y6
+	VADDPD       Y7, Y5, Y5
+	VADDPD       Y6, Y5, Y5
+	TESTQ        R11, R11
+	JNE          centredSumsChain
+	VMOVUPD      Y2, (DI)
+	VMOVUPD      Y3, 128(DI)
+	VMOVUPD      Y4, 256(DI)
+	VMOVUPD      Y5, 384(DI)
+	VEXTRACTF128 $0x01, Y1, X0
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(DI)
+	ADDQ         AX, DX
+	ADDQ         AX, BX
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
+	JL           centred
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      176(SP), Y1
+	VMOVUPD      208(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      240(SP), Y1
+	VMOVUPD      272(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y0
+	VBROADCASTSD quarter<>+0(SB), Y3
+	VMULPD       Y3, Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y3, Y3
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VCMPPD       $0x09, Y4, Y3, Y3
+	VMOVMSKPD    Y3, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	MOVQ         DX, 16(SP)
+	TESTQ        DX, DX
+	JE           known
+	DECQ         CX
+	JE           known
+	VCVTPS2PD    688(SP), Y0
+	VMOVAPD      Y2, Y1
+	VANDPD       Y3, Y1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 688(SP)
+	JMP          centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 752(SP)
 	VXORPD       Y3, Y3, Y3
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
+	VSUBPD       Y1, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 720(SP)
+	VMOVUPD      Y2, 784(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 816(SP)
+	VMOVUPD      304(SP), Y0
+	VMOVUPD      336(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      368(SP), Y0
+	VMOVUPD      400(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      560(SP), Y2
+	VMOVUPD      592(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      624(SP), Y2
+	VMOVUPD      656(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VPERM2F128   $0x20, Y5, Y4, Y2
+	VPERM2F128   $0x31, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 848(SP)
+	VMOVUPD      784(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       816(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 880(SP)
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 912(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VCVTPS2PD    880(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VCVTPS2PD    912(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	TESTQ        CX, CX
+	JE           plainly
+	TESTQ        DX, DX
+	JNE          past
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	XORQ         SI, SI
+	LEAQ         (AX)(AX*2), DI
+
+pack:
+	MOVQ         24(SP), DI
+	MOVQ         32(SP), R8
+	MOVQ         40(SP), R9
+	MOVQ         SI, R10
+	IMULQ        AX, R10
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	VBROADCASTSS 688(SP)(SI*4), Y0
+	VBROADCASTSS 720(SP)(SI*4), Y1
+	VBROADCASTSS 912(SP)(SI*4), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSS 880(SP)(SI*4), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSS 752(SP)(SI*4), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSS 692(SP)(SI*4), Y4
+	VBROADCASTSS 724(SP)(SI*4), Y5
+	VBROADCASTSS 916(SP)(SI*4), Y6
 	VXORPD       Y7, Y7, Y7
-	MOVQ         SI, R11
-	XORQ         R9, R9
+	VBROADCASTSS 884(SP)(SI*4), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSS 756(SP)(SI*4), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x08, R11
+	JL           packLoopOneEnd
 
-centred1Unrolled:
-	CMPQ        R11, $0x10
-	JL          centred1Single
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y1, Y8, Y8
-	VADDPS      Y8, Y3, Y3
-	VFMADD231PS Y8, Y8, Y6
-	VMOVUPS     32(R10)(R9*4), Y8
-	VSUBPS      Y1, Y8, Y8
-	VADDPS      Y8, Y5, Y5
-	VFMADD231PS Y8, Y8, Y7
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred1Unrolled
+packLoopOne:
+	VMOVUPS      (BX)(R10*4), Y8
+	VMOVUPS      (R9), Y9
+	VSUBPS       (R8), Y0, Y10
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y8, Y9, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y12
+	VMAXPS       Y12, Y3, Y3
+	VMULPS       Y1, Y11, Y11
+	VMOVUPS      Y11, (DI)
+	VFMADD213PS  80(SP), Y1, Y10
+	VMULPS       Y9, Y10, Y10
+	VMOVUPS      (R9)(AX*1), Y11
+	VSUBPS       (R8)(AX*1), Y4, Y12
+	VMOVUPS      112(SP), Y13
+	VFNMADD231PS Y8, Y11, Y13
+	VFNMADD231PS Y6, Y12, Y13
+	VANDPS       magnitude32<>+0(SB), Y13, Y8
+	VMAXPS       Y8, Y7, Y7
+	VMULPS       Y5, Y13, Y13
+	VMOVUPS      Y13, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y5, Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VADDPS       Y11, Y9, Y9
+	VADDPS       (CX)(R10*4), Y10, Y10
+	VMOVUPS      Y10, (CX)(R10*4)
+	VADDPS       (DX)(R10*4), Y9, Y9
+	VMOVUPS      Y9, (DX)(R10*4)
+	ADDQ         $0x20, DI
+	ADDQ         $0x20, R8
+	ADDQ         $0x20, R9
+	ADDQ         $0x08, R10
+	SUBQ         $0x08, R11
+	JGE          packLoopOne
 
-centred1Single:
-	TESTQ       R11, R11
-	JE          centred1Done
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y1, Y8, Y8
-	VADDPS      Y8, Y3, Y3
-	VFMADD231PS Y8, Y8, Y6
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, R11
-	JMP         centred1Single
+packLoopOneEnd:
+	ADDQ         $0x08, R11
+	TESTQ        R11, R11
+	JE           packLoopDone
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*4), Y8
+	VMASKMOVPS   (BX)(R10*4), Y8, Y9
+	VMASKMOVPS   (R9), Y8, Y10
+	VMASKMOVPS   (R8), Y8, Y11
+	VSUBPS       Y11, Y0, Y11
+	VMOVUPS      48(SP), Y0
+	VFNMADD231PS Y9, Y10, Y0
+	VFNMADD231PS Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y8, (DI)
+	VFMADD213PS  80(SP), Y1, Y11
+	VMULPS       Y10, Y11, Y11
+	VMASKMOVPS   (R9)(AX*1), Y8, Y0
+	VMASKMOVPS   (R8)(AX*1), Y8, Y1
+	VSUBPS       Y1, Y4, Y1
+	VMOVUPS      112(SP), Y2
+	VFNMADD231PS Y9, Y0, Y2
+	VFNMADD231PS Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude32<>+0(SB), Y2, Y4
+	VMAXPS       Y4, Y7, Y7
+	VMULPS       Y5, Y2, Y2
+	VMASKMOVPS   Y2, Y8, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y5, Y1
+	VFMADD231PS  Y0, Y1, Y11
+	VADDPS       Y0, Y10, Y10
+	VADDPS       (CX)(R10*4), Y11, Y11
+	VMOVUPS      Y11, (CX)(R10*4)
+	VADDPS       (DX)(R10*4), Y10, Y10
+	VMOVUPS      Y10, (DX)(R10*4)
 
-centred1Done:
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y7, Y6, Y6
-	ADDQ         DI, R10
-	VPSHUFD      $0xaa, X0, X1
-	VBROADCASTSS X1, Y1
-	VXORPD       Y5, Y5, Y5
+packLoopDone:
+	MOVQ         SI, DI
+	SHLQ         $0x05, DI
+	LEAQ         48(SP)(DI*1), DI
+	VEXTRACTF128 $0x01, Y3, X0
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(DI)
+	MOVQ         SI, DI
+	SHLQ         $0x05, DI
+	LEAQ         80(SP)(DI*1), DI
+	VEXTRACTF128 $0x01, Y7, X0
+	VCVTPS2PD    X7, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(DI)
+	ADDQ         $0x02, SI
+	CMPQ         SI, $0x04
+	JL           pack
+	JMP          written
+
+past:
+	MOVQ dgamma+8(FP), CX
+	MOVQ dbeta+16(FP), DX
+	MOVQ gamma+32(FP), BX
+	XORQ SI, SI
+	LEAQ (AX)(AX*2), DI
+
+stream:
+	MOVQ         24(SP), DI
+	MOVQ         32(SP), R8
+	MOVQ         40(SP), R9
+	MOVQ         SI, R10
+	IMULQ        AX, R10
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	VBROADCASTSS 688(SP)(SI*4), Y0
+	VBROADCASTSS 720(SP)(SI*4), Y1
+	VBROADCASTSS 912(SP)(SI*4), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSS 880(SP)(SI*4), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSS 752(SP)(SI*4), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSS 692(SP)(SI*4), Y4
+	VBROADCASTSS 724(SP)(SI*4), Y5
+	VBROADCASTSS 916(SP)(SI*4), Y6
 	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	VXORPD       Y9, Y9, Y9
-	MOVQ         SI, R11
-	XORQ         R9, R9
+	VBROADCASTSS 884(SP)(SI*4), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSS 756(SP)(SI*4), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x08, R11
+	JL           streamLoopOneEnd
 
-centred2Unrolled:
-	CMPQ        R11, $0x10
-	JL          centred2Single
-	VMOVUPS     (R10)(R9*4), Y10
-	VSUBPS      Y1, Y10, Y10
-	VADDPS      Y10, Y5, Y5
-	VFMADD231PS Y10, Y10, Y8
-	VMOVUPS     32(R10)(R9*4), Y10
-	VSUBPS      Y1, Y10, Y10
-	VADDPS      Y10, Y7, Y7
-	VFMADD231PS Y10, Y10, Y9
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred2Unrolled
+streamLoopOne:
+	VMOVUPS      (BX)(R10*4), Y8
+	VMOVUPS      (R9), Y9
+	VSUBPS       (R8), Y0, Y10
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y8, Y9, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y12
+	VMAXPS       Y12, Y3, Y3
+	VMULPS       Y1, Y11, Y11
+	VMOVNTPS     Y11, (DI)
+	VFMADD213PS  80(SP), Y1, Y10
+	VMULPS       Y9, Y10, Y10
+	VMOVUPS      (R9)(AX*1), Y11
+	VSUBPS       (R8)(AX*1), Y4, Y12
+	VMOVUPS      112(SP), Y13
+	VFNMADD231PS Y8, Y11, Y13
+	VFNMADD231PS Y6, Y12, Y13
+	VANDPS       magnitude32<>+0(SB), Y13, Y8
+	VMAXPS       Y8, Y7, Y7
+	VMULPS       Y5, Y13, Y13
+	VMOVNTPS     Y13, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y5, Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VADDPS       Y11, Y9, Y9
+	VADDPS       (CX)(R10*4), Y10, Y10
+	VMOVUPS      Y10, (CX)(R10*4)
+	VADDPS       (DX)(R10*4), Y9, Y9
+	VMOVUPS      Y9, (DX)(R10*4)
+	ADDQ         $0x20, DI
+	ADDQ         $0x20, R8
+	ADDQ         $0x20, R9
+	ADDQ         $0x08, R10
+	SUBQ         $0x08, R11
+	JGE          streamLoopOne
 
-centred2Single:
-	TESTQ       R11, R11
-	JE          centred2Done
-	VMOVUPS     (R10)(R9*4), Y10
-	VSUBPS      Y1, Y10, Y10
-	VADDPS      Y10, Y5, Y5
-	VFMADD231PS Y10, Y10, Y8
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, R11
-	JMP         centred2Single
+streamLoopOneEnd:
+	ADDQ         $0x08, R11
+	TESTQ        R11, R11
+	JE           streamLoopDone
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*4), Y8
+	VMASKMOVPS   (BX)(R10*4), Y8, Y9
+	VMASKMOVPS   (R9), Y8, Y10
+	VMASKMOVPS   (R8), Y8, Y11
+	VSUBPS       Y11, Y0, Y11
+	VMOVUPS      48(SP), Y0
+	VFNMADD231PS Y9, Y10, Y0
+	VFNMADD231PS Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       Y1, Y0, Y0
+	VMOVNTPS     Y0, (DI)
+	VFMADD213PS  80(SP), Y1, Y11
+	VMULPS       Y10, Y11, Y11
+	VMASKMOVPS   (R9)(AX*1), Y8, Y0
+	VMASKMOVPS   (R8)(AX*1), Y8, Y1
+	VSUBPS       Y1, Y4, Y1
+	VMOVUPS      112(SP), Y2
+	VFNMADD231PS Y9, Y0, Y2
+	VFNMADD231PS Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude32<>+0(SB), Y2, Y4
+	VMAXPS       Y4, Y7, Y7
+	VMULPS       Y5, Y2, Y2
+	VMOVNTPS     Y2, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y5, Y1
+	VFMADD231PS  Y0, Y1, Y11
+	VADDPS       Y0, Y10, Y10
+	VADDPS       (CX)(R10*4), Y11, Y11
+	VMOVUPS      Y11, (CX)(R10*4)
+	VADDPS       (DX)(R10*4), Y10, Y10
+	VMOVUPS      Y10, (DX)(R10*4)
 
-centred2Done:
-	VADDPS       Y7, Y5, Y5
-	VADDPS       Y9, Y8, Y8
-	ADDQ         DI, R10
-	VPSHUFD      $0xff, X0, X1
-	VBROADCASTSS X1, Y1
+streamLoopDone:
+	MOVQ         SI, DI
+	SHLQ         $0x05, DI
+	LEAQ         48(SP)(DI*1), DI
+	VEXTRACTF128 $0x01, Y3, X0
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(DI)
+	MOVQ         SI, DI
+	SHLQ         $0x05, DI
+	LEAQ         80(SP)(DI*1), DI
+	VEXTRACTF128 $0x01, Y7, X0
+	VCVTPS2PD    X7, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(DI)
+	ADDQ         $0x02, SI
+	CMPQ         SI, $0x04
+	JL           stream
+	JMP          written
+
+plainly:
+	TESTQ DX, DX
+	JNE   pastPlainly
+	MOVQ  gamma+32(FP), CX
+	XORQ  DX, DX
+	LEAQ  (AX)(AX*2), BX
+
+plain:
+	MOVQ         24(SP), BX
+	MOVQ         32(SP), SI
+	MOVQ         40(SP), DI
+	MOVQ         DX, R8
+	IMULQ        AX, R8
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	VBROADCASTSS 688(SP)(DX*4), Y0
+	VBROADCASTSS 720(SP)(DX*4), Y1
+	VBROADCASTSS 912(SP)(DX*4), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSS 880(SP)(DX*4), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSS 752(SP)(DX*4), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSS 692(SP)(DX*4), Y4
+	VBROADCASTSS 724(SP)(DX*4), Y5
+	VBROADCASTSS 916(SP)(DX*4), Y6
 	VXORPD       Y7, Y7, Y7
-	VXORPD       Y9, Y9, Y9
-	VXORPD       Y10, Y10, Y10
-	VXORPD       Y11, Y11, Y11
-	MOVQ         SI, R11
+	VBROADCASTSS 884(SP)(DX*4), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSS 756(SP)(DX*4), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R8
+	MOVQ         R8, R9
+	XORQ         R8, R8
+	SUBQ         $0x08, R9
+	JL           plainLoopOneEnd
+
+plainLoopOne:
+	VMOVUPS      (CX)(R8*4), Y8
+	VMOVUPS      (DI), Y9
+	VSUBPS       (SI), Y0, Y10
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y8, Y9, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y9
+	VMAXPS       Y9, Y3, Y3
+	VMULPS       Y1, Y11, Y11
+	VMOVUPS      Y11, (BX)
+	VMOVUPS      (DI)(AX*1), Y9
+	VSUBPS       (SI)(AX*1), Y4, Y10
+	VMOVUPS      112(SP), Y11
+	VFNMADD231PS Y8, Y9, Y11
+	VFNMADD231PS Y6, Y10, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y8
+	VMAXPS       Y8, Y7, Y7
+	VMULPS       Y5, Y11, Y11
+	VMOVUPS      Y11, (BX)(AX*1)
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, DI
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, R9
+	JGE          plainLoopOne
+
+plainLoopOneEnd:
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JE           plainLoopDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*4), Y8
+	VMASKMOVPS   (CX)(R8*4), Y8, Y9
+	VMASKMOVPS   (DI), Y8, Y10
+	VMASKMOVPS   (SI), Y8, Y11
+	VSUBPS       Y11, Y0, Y11
+	VMOVUPS      48(SP), Y0
+	VFNMADD231PS Y9, Y10, Y0
+	VFNMADD231PS Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y8, (BX)
+	VMASKMOVPS   (DI)(AX*1), Y8, Y0
+	VMASKMOVPS   (SI)(AX*1), Y8, Y1
+	VSUBPS       Y1, Y4, Y1
+	VMOVUPS      112(SP), Y2
+	VFNMADD231PS Y9, Y0, Y2
+	VFNMADD231PS Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude32<>+0(SB), Y2, Y0
+	VMAXPS       Y0, Y7, Y7
+	VMULPS       Y5, Y2, Y2
+	VMASKMOVPS   Y2, Y8, (BX)(AX*1)
+
+plainLoopDone:
+	MOVQ         DX, BX
+	SHLQ         $0x05, BX
+	LEAQ         48(SP)(BX*1), BX
+	VEXTRACTF128 $0x01, Y3, X0
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(BX)
+	MOVQ         DX, BX
+	SHLQ         $0x05, BX
+	LEAQ         80(SP)(BX*1), BX
+	VEXTRACTF128 $0x01, Y7, X0
+	VCVTPS2PD    X7, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(BX)
+	ADDQ         $0x02, DX
+	CMPQ         DX, $0x04
+	JL           plain
+	JMP          written
+
+pastPlainly:
+	MOVQ gamma+32(FP), CX
+	XORQ DX, DX
+	LEAQ (AX)(AX*2), BX
+
+plainStream:
+	MOVQ         24(SP), BX
+	MOVQ         32(SP), SI
+	MOVQ         40(SP), DI
+	MOVQ         DX, R8
+	IMULQ        AX, R8
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	VBROADCASTSS 688(SP)(DX*4), Y0
+	VBROADCASTSS 720(SP)(DX*4), Y1
+	VBROADCASTSS 912(SP)(DX*4), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSS 880(SP)(DX*4), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSS 752(SP)(DX*4), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSS 692(SP)(DX*4), Y4
+	VBROADCASTSS 724(SP)(DX*4), Y5
+	VBROADCASTSS 916(SP)(DX*4), Y6
+	VXORPD       Y7, Y7, Y7
+	VBROADCASTSS 884(SP)(DX*4), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSS 756(SP)(DX*4), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R8
+	MOVQ         R8, R9
+	XORQ         R8, R8
+	SUBQ         $0x08, R9
+	JL           plainStreamLoopOneEnd
+
+plainStreamLoopOne:
+	VMOVUPS      (CX)(R8*4), Y8
+	VMOVUPS      (DI), Y9
+	VSUBPS       (SI), Y0, Y10
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y8, Y9, Y11
+	VFNMADD231PS Y2, Y10, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y9
+	VMAXPS       Y9, Y3, Y3
+	VMULPS       Y1, Y11, Y11
+	VMOVNTPS     Y11, (BX)
+	VMOVUPS      (DI)(AX*1), Y9
+	VSUBPS       (SI)(AX*1), Y4, Y10
+	VMOVUPS      112(SP), Y11
+	VFNMADD231PS Y8, Y9, Y11
+	VFNMADD231PS Y6, Y10, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y8
+	VMAXPS       Y8, Y7, Y7
+	VMULPS       Y5, Y11, Y11
+	VMOVNTPS     Y11, (BX)(AX*1)
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, DI
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, R9
+	JGE          plainStreamLoopOne
+
+plainStreamLoopOneEnd:
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JE           plainStreamLoopDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*4), Y8
+	VMASKMOVPS   (CX)(R8*4), Y8, Y9
+	VMASKMOVPS   (DI), Y8, Y10
+	VMASKMOVPS   (SI), Y8, Y11
+	VSUBPS       Y11, Y0, Y11
+	VMOVUPS      48(SP), Y0
+	VFNMADD231PS Y9, Y10, Y0
+	VFNMADD231PS Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       Y1, Y0, Y0
+	VMOVNTPS     Y0, (BX)
+	VMASKMOVPS   (DI)(AX*1), Y8, Y0
+	VMASKMOVPS   (SI)(AX*1), Y8, Y1
+	VSUBPS       Y1, Y4, Y1
+	VMOVUPS      112(SP), Y2
+	VFNMADD231PS Y9, Y0, Y2
+	VFNMADD231PS Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude32<>+0(SB), Y2, Y0
+	VMAXPS       Y0, Y7, Y7
+	VMULPS       Y5, Y2, Y2
+	VMOVNTPS     Y2, (BX)(AX*1)
+
+plainStreamLoopDone:
+	MOVQ         DX, BX
+	SHLQ         $0x05, BX
+	LEAQ         48(SP)(BX*1), BX
+	VEXTRACTF128 $0x01, Y3, X0
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(BX)
+	MOVQ         DX, BX
+	SHLQ         $0x05, BX
+	LEAQ         80(SP)(BX*1), BX
+	VEXTRACTF128 $0x01, Y7, X0
+	VCVTPS2PD    X7, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(BX)
+	ADDQ         $0x02, DX
+	CMPQ         DX, $0x04
+	JL           plainStream
+	JMP          written
+
+singly:
+	TESTQ CX, CX
+	JE    plainSingly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	MOVQ  24(SP), SI
+	MOVQ  32(SP), DI
+	MOVQ  40(SP), R8
+	XORQ  R9, R9
+	LEAQ  48(SP), R10
+
+single:
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          singleSkip
+	VBROADCASTSS 688(SP)(R9*4), Y0
+	VBROADCASTSS 720(SP)(R9*4), Y1
+	VBROADCASTSS 912(SP)(R9*4), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSS 880(SP)(R9*4), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSS 752(SP)(R9*4), Y4
+	VMOVUPS      Y4, 80(SP)
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
+	JL           singleLoopOneEnd
+
+singleLoopOne:
+	VMOVUPS      (BX)(R11*4), Y4
+	VMOVUPS      (R8)(R11*4), Y5
+	VSUBPS       (DI)(R11*4), Y0, Y6
+	VMOVUPS      48(SP), Y7
+	VFNMADD231PS Y4, Y5, Y7
+	VFNMADD231PS Y2, Y6, Y7
+	VANDPS       magnitude32<>+0(SB), Y7, Y4
+	VMAXPS       Y4, Y3, Y3
+	VMULPS       Y1, Y7, Y7
+	VMOVUPS      Y7, (SI)(R11*4)
+	VFMADD213PS  80(SP), Y1, Y6
+	VMULPS       Y5, Y6, Y6
+	VADDPS       (CX)(R11*4), Y6, Y6
+	VMOVUPS      Y6, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Y5, Y5
+	VMOVUPS      Y5, (DX)(R11*4)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           singleLoopDone
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y4
+	VMASKMOVPS   (BX)(R11*4), Y4, Y5
+	VMASKMOVPS   (R8)(R11*4), Y4, Y6
+	VMASKMOVPS   (DI)(R11*4), Y4, Y7
+	VSUBPS       Y7, Y0, Y7
+	VMOVUPS      48(SP), Y0
+	VFNMADD231PS Y5, Y6, Y0
+	VFNMADD231PS Y2, Y7, Y0
+	VANDPS       Y4, Y0, Y0
+	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y4, (SI)(R11*4)
+	VFMADD213PS  80(SP), Y1, Y7
+	VMULPS       Y6, Y7, Y7
+	VADDPS       (CX)(R11*4), Y7, Y7
+	VMOVUPS      Y7, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Y6, Y6
+	VMOVUPS      Y6, (DX)(R11*4)
+
+singleLoopDone:
+	VEXTRACTF128 $0x01, Y3, X0
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(R10)
+
+singleSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
+	JL   single
+	JMP  written
+
+plainSingly:
+	MOVQ gamma+32(FP), CX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
+
+plainSingle:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainSingleSkip
+	VBROADCASTSS 688(SP)(DI*4), Y0
+	VBROADCASTSS 720(SP)(DI*4), Y1
+	VBROADCASTSS 912(SP)(DI*4), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSS 880(SP)(DI*4), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSS 752(SP)(DI*4), Y4
+	VMOVUPS      Y4, 80(SP)
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
 	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           plainSingleLoopOneEnd
 
-centred3Unrolled:
-	CMPQ        R11, $0x10
-	JL          centred3Single
-	VMOVUPS     (R10)(R9*4), Y12
-	VSUBPS      Y1, Y12, Y12
-	VADDPS      Y12, Y7, Y7
-	VFMADD231PS Y12, Y12, Y10
-	VMOVUPS     32(R10)(R9*4), Y12
-	VSUBPS      Y1, Y12, Y12
-	VADDPS      Y12, Y9, Y9
-	VFMADD231PS Y12, Y12, Y11
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred3Unrolled
+plainSingleLoopOne:
+	VMOVUPS      (CX)(R9*4), Y4
+	VMOVUPS      (SI)(R9*4), Y5
+	VSUBPS       (BX)(R9*4), Y0, Y6
+	VMOVUPS      48(SP), Y7
+	VFNMADD231PS Y4, Y5, Y7
+	VFNMADD231PS Y2, Y6, Y7
+	VANDPS       magnitude32<>+0(SB), Y7, Y4
+	VMAXPS       Y4, Y3, Y3
+	VMULPS       Y1, Y7, Y7
+	VMOVUPS      Y7, (DX)(R9*4)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
+	JGE          plainSingleLoopOne
 
-centred3Single:
-	TESTQ       R11, R11
-	JE          centred3Done
-	VMOVUPS     (R10)(R9*4), Y12
-	VSUBPS      Y1, Y12, Y12
-	VADDPS      Y12, Y7, Y7
-	VFMADD231PS Y12, Y12, Y10
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, R11
-	JMP         centred3Single
+plainSingleLoopOneEnd:
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
+	JE           plainSingleLoopDone
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*4), Y4
+	VMASKMOVPS   (CX)(R9*4), Y4, Y5
+	VMASKMOVPS   (SI)(R9*4), Y4, Y6
+	VMASKMOVPS   (BX)(R9*4), Y4, Y7
+	VSUBPS       Y7, Y0, Y7
+	VMOVUPS      48(SP), Y0
+	VFNMADD231PS Y5, Y6, Y0
+	VFNMADD231PS Y2, Y7, Y0
+	VANDPS       Y4, Y0, Y0
+	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VMAXPS       Y2, Y3, Y3
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y4, (DX)(R9*4)
 
-centred3Done:
-	VADDPS       Y9, Y7, Y7
-	VADDPS       Y11, Y10, Y10
-	ADDQ         DI, R10
-	VEXTRACTF128 $0x01, Y2, X1
+plainSingleLoopDone:
+	VEXTRACTF128 $0x01, Y3, X0
+	VCVTPS2PD    X3, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 512(R8)
+
+plainSingleSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   plainSingle
+
+written:
+	VMOVUPD    560(SP), Y0
+	VMOVUPD    592(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y2
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y2, Y2
+	VMOVUPD    624(SP), Y0
+	VMOVUPD    656(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y3
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y3, Y3
+	VPERM2F128 $0x20, Y3, Y2, Y0
+	VPERM2F128 $0x31, Y3, Y2, Y1
+	VMAXPD     Y1, Y0, Y0
+	VADDPD     Y0, Y0, Y1
+	VSUBPD     848(SP), Y1, Y1
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VXORPD     Y0, Y0, Y0
+	VCMPPD     $0x09, Y0, Y1, Y0
+	VMOVMSKPD  Y0, CX
+	MOVQ       8(SP), DX
+	BZHIL      DX, CX, CX
+	MOVQ       16(SP), DX
+	NOTQ       DX
+	ANDQ       DX, CX
+	MOVQ       CX, 944(SP)
+	MOVQ       8(SP), CX
+	MOVQ       AX, DX
+	IMULQ      CX, DX
+	ADDQ       DX, 24(SP)
+	ADDQ       DX, 32(SP)
+	ADDQ       DX, 40(SP)
+	SUBQ       CX, (SP)
+	JE         done
+	MOVQ       16(SP), CX
+	ORQ        944(SP), CX
+	TESTQ      CX, CX
+	JE         group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+96(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+104(FP)
+	MOVQ 944(SP), AX
+	MOVQ AX, again+112(FP)
+	VZEROUPPER
+	RET
+
+DATA magnitude32<>+0(SB)/8, $0x7fffffff7fffffff
+DATA magnitude32<>+8(SB)/8, $0x7fffffff7fffffff
+DATA magnitude32<>+16(SB)/8, $0x7fffffff7fffffff
+DATA magnitude32<>+24(SB)/8, $0x7fffffff7fffffff
+GLOBL magnitude32<>(SB), RODATA|NOPTR, $32
+
+DATA big<>+0(SB)/8, $0x6570000000000000
+GLOBL big<>(SB), RODATA|NOPTR, $8
+
+// func carryRowsF32AVX2(total *float64, sums *float32, n int)
+// Requires: AVX
+TEXT ·carryRowsF32AVX2(SB), NOSPLIT, $0-24
+	MOVQ   total+0(FP), AX
+	MOVQ   sums+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+	XORQ   BX, BX
+
+loop:
+	VMOVUPS      (CX)(BX*4), Y1
+	VMOVUPS      Y0, (CX)(BX*4)
+	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
-	VADDPD       Y1, Y2, Y2
-	VEXTRACTF128 $0x01, Y3, X1
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X3, Y3
-	VADDPD       Y1, Y3, Y3
-	VEXTRACTF128 $0x01, Y5, X1
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X5, Y5
-	VADDPD       Y1, Y5, Y5
-	VEXTRACTF128 $0x01, Y7, X1
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X7, Y7
-	VADDPD       Y1, Y7, Y7
-	VUNPCKLPD    Y3, Y2, Y1
-	VUNPCKHPD    Y3, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VUNPCKLPD    Y7, Y5, Y2
-	VUNPCKHPD    Y7, Y5, Y3
-	VADDPD       Y3, Y2, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y3
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VADDPD       Y1, Y3, Y3
-	VEXTRACTF128 $0x01, Y4, X1
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X4, Y2
-	VADDPD       Y1, Y2, Y2
-	VEXTRACTF128 $0x01, Y6, X1
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X6, Y4
-	VADDPD       Y1, Y4, Y4
-	VEXTRACTF128 $0x01, Y8, X1
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X8, Y5
-	VADDPD       Y1, Y5, Y5
-	VEXTRACTF128 $0x01, Y10, X1
-	VCVTPS2PD    X1, Y1
-	VCVTPS2PD    X10, Y6
-	VADDPD       Y1, Y6, Y6
-	VUNPCKLPD    Y4, Y2, Y1
-	VUNPCKHPD    Y4, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VUNPCKLPD    Y6, Y5, Y2
-	VUNPCKHPD    Y6, Y5, Y4
-	VADDPD       Y4, Y2, Y2
-	VPERM2F128   $0x20, Y2, Y1, Y4
-	VPERM2F128   $0x31, Y2, Y1, Y1
-	VADDPD       Y1, Y4, Y4
-	VXORPD       X1, X1, X1
-	VCVTSI2SDQ   SI, X1, X1
-	VBROADCASTSD X1, Y1
-	VDIVPD       Y1, Y3, Y1
-	VMULPD       Y1, Y3, Y2
-	MOVQ         $0x3fd0000000000000, R9
-	VMOVQ        R9, X3
-	VBROADCASTSD X3, Y3
-	VMULPD       Y3, Y4, Y3
-	VSUBPD       Y2, Y3, Y3
-	MOVQ         $0x39b0000000000000, R9
-	VMOVQ        R9, X5
-	VBROADCASTSD X5, Y5
-	VXORPD       X6, X6, X6
-	VCVTSI2SDQ   SI, X6, X6
-	VBROADCASTSD X6, Y6
-	VMULPD       Y5, Y6, Y5
-	VSUBPD       Y5, Y4, Y5
-	VMINPD       Y5, Y3, Y3
-	VSUBPD       Y4, Y4, Y5
-	VADDPD       Y5, Y3, Y3
-	VXORPD       Y5, Y5, Y5
-	VCMPPD       $0x0d, Y5, Y3, Y3
-	VMOVMSKPD    Y3, R9
-	CMPL         R9, $0x0f
-	JNE          done
-	VSUBPD       Y2, Y4, Y4
-	VXORPD       X2, X2, X2
-	VCVTSI2SDQ   SI, X2, X2
-	VBROADCASTSD X2, Y2
-	VDIVPD       Y2, Y4, Y4
-	VBROADCASTSD eps+48(FP), Y2
-	VADDPD       Y2, Y4, Y4
-	VSQRTPD      Y4, Y4
-	MOVQ         $0x3ff0000000000000, R9
-	VMOVQ        R9, X2
-	VBROADCASTSD X2, Y2
-	VDIVPD       Y4, Y2, Y4
-	VCVTPD2PSY   Y4, X2
-	VCVTPS2PD    X2, Y3
-	VMULPD       Y4, Y1, Y1
-	VCVTPD2PSY   Y1, X1
-	VSUBPD       Y3, Y4, Y4
-	VCVTPD2PSY   Y4, X3
-	MOVQ         CX, R10
-	VPSHUFD      $0x00, X0, X4
-	VBROADCASTSS X4, Y4
-	VPSHUFD      $0x00, X2, X5
-	VBROADCASTSS X5, Y5
-	VPSHUFD      $0x00, X3, X6
-	VBROADCASTSS X6, Y6
-	VPSHUFD      $0x00, X1, X7
-	VBROADCASTSS X7, Y7
-	MOVQ         SI, CX
-	XORQ         R9, R9
-
-write0Unrolled:
-	CMPQ        CX, $0x20
-	JL          write0Single
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     (DX)(R9*4), Y8
-	VFMADD213PS (BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, (AX)(R9*4)
-	VMOVUPS     32(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     32(DX)(R9*4), Y8
-	VFMADD213PS 32(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 32(AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     64(DX)(R9*4), Y8
-	VFMADD213PS 64(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 64(AX)(R9*4)
-	VMOVUPS     96(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     96(DX)(R9*4), Y8
-	VFMADD213PS 96(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 96(AX)(R9*4)
-	ADDQ        $0x20, R9
-	SUBQ        $0x20, CX
-	JMP         write0Unrolled
-
-write0Single:
-	TESTQ       CX, CX
-	JE          write0Done
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     (DX)(R9*4), Y8
-	VFMADD213PS (BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, (AX)(R9*4)
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, CX
-	JMP         write0Single
-
-write0Done:
-	ADDQ         DI, R10
-	ADDQ         DI, AX
-	VPSHUFD      $0x55, X0, X4
-	VBROADCASTSS X4, Y4
-	VPSHUFD      $0x55, X2, X5
-	VBROADCASTSS X5, Y5
-	VPSHUFD      $0x55, X3, X6
-	VBROADCASTSS X6, Y6
-	VPSHUFD      $0x55, X1, X7
-	VBROADCASTSS X7, Y7
-	MOVQ         SI, CX
-	XORQ         R9, R9
-
-write1Unrolled:
-	CMPQ        CX, $0x20
-	JL          write1Single
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     (DX)(R9*4), Y8
-	VFMADD213PS (BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, (AX)(R9*4)
-	VMOVUPS     32(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     32(DX)(R9*4), Y8
-	VFMADD213PS 32(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 32(AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     64(DX)(R9*4), Y8
-	VFMADD213PS 64(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 64(AX)(R9*4)
-	VMOVUPS     96(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     96(DX)(R9*4), Y8
-	VFMADD213PS 96(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 96(AX)(R9*4)
-	ADDQ        $0x20, R9
-	SUBQ        $0x20, CX
-	JMP         write1Unrolled
-
-write1Single:
-	TESTQ       CX, CX
-	JE          write1Done
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     (DX)(R9*4), Y8
-	VFMADD213PS (BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, (AX)(R9*4)
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, CX
-	JMP         write1Single
-
-write1Done:
-	ADDQ         DI, R10
-	ADDQ         DI, AX
-	VPSHUFD      $0xaa, X0, X4
-	VBROADCASTSS X4, Y4
-	VPSHUFD      $0xaa, X2, X5
-	VBROADCASTSS X5, Y5
-	VPSHUFD      $0xaa, X3, X6
-	VBROADCASTSS X6, Y6
-	VPSHUFD      $0xaa, X1, X7
-	VBROADCASTSS X7, Y7
-	MOVQ         SI, CX
-	XORQ         R9, R9
-
-write2Unrolled:
-	CMPQ        CX, $0x20
-	JL          write2Single
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     (DX)(R9*4), Y8
-	VFMADD213PS (BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, (AX)(R9*4)
-	VMOVUPS     32(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     32(DX)(R9*4), Y8
-	VFMADD213PS 32(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 32(AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     64(DX)(R9*4), Y8
-	VFMADD213PS 64(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 64(AX)(R9*4)
-	VMOVUPS     96(R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     96(DX)(R9*4), Y8
-	VFMADD213PS 96(BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, 96(AX)(R9*4)
-	ADDQ        $0x20, R9
-	SUBQ        $0x20, CX
-	JMP         write2Unrolled
-
-write2Single:
-	TESTQ       CX, CX
-	JE          write2Done
-	VMOVUPS     (R10)(R9*4), Y8
-	VSUBPS      Y4, Y8, Y8
-	VMOVAPS     Y7, Y9
-	VFMSUB231PS Y6, Y8, Y9
-	VFMADD231PS Y5, Y8, Y9
-	VMOVUPS     (DX)(R9*4), Y8
-	VFMADD213PS (BX)(R9*4), Y8, Y9
-	VMOVUPS     Y9, (AX)(R9*4)
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, CX
-	JMP         write2Single
-
-write2Done:
-	ADDQ         DI, R10
-	ADDQ         DI, AX
-	VPSHUFD      $0xff, X0, X0
-	VBROADCASTSS X0, Y0
-	VPSHUFD      $0xff, X2, X2
-	VBROADCASTSS X2, Y2
-	VPSHUFD      $0xff, X3, X3
-	VBROADCASTSS X3, Y3
-	VPSHUFD      $0xff, X1, X1
-	VBROADCASTSS X1, Y1
-	MOVQ         SI, CX
-	XORQ         R9, R9
-
-write3Unrolled:
-	CMPQ        CX, $0x20
-	JL          write3Single
-	VMOVUPS     (R10)(R9*4), Y4
-	VSUBPS      Y0, Y4, Y4
-	VMOVAPS     Y1, Y5
-	VFMSUB231PS Y3, Y4, Y5
-	VFMADD231PS Y2, Y4, Y5
-	VMOVUPS     (DX)(R9*4), Y4
-	VFMADD213PS (BX)(R9*4), Y4, Y5
-	VMOVUPS     Y5, (AX)(R9*4)
-	VMOVUPS     32(R10)(R9*4), Y4
-	VSUBPS      Y0, Y4, Y4
-	VMOVAPS     Y1, Y5
-	VFMSUB231PS Y3, Y4, Y5
-	VFMADD231PS Y2, Y4, Y5
-	VMOVUPS     32(DX)(R9*4), Y4
-	VFMADD213PS 32(BX)(R9*4), Y4, Y5
-	VMOVUPS     Y5, 32(AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Y4
-	VSUBPS      Y0, Y4, Y4
-	VMOVAPS     Y1, Y5
-	VFMSUB231PS Y3, Y4, Y5
-	VFMADD231PS Y2, Y4, Y5
-	VMOVUPS     64(DX)(R9*4), Y4
-	VFMADD213PS 64(BX)(R9*4), Y4, Y5
-	VMOVUPS     Y5, 64(AX)(R9*4)
-	VMOVUPS     96(R10)(R9*4), Y4
-	VSUBPS      Y0, Y4, Y4
-	VMOVAPS     Y1, Y5
-	VFMSUB231PS Y3, Y4, Y5
-	VFMADD231PS Y2, Y4, Y5
-	VMOVUPS     96(DX)(R9*4), Y4
-	VFMADD213PS 96(BX)(R9*4), Y4, Y5
-	VMOVUPS     Y5, 96(AX)(R9*4)
-	ADDQ        $0x20, R9
-	SUBQ        $0x20, CX
-	JMP         write3Unrolled
-
-write3Single:
-	TESTQ       CX, CX
-	JE          write3Done
-	VMOVUPS     (R10)(R9*4), Y4
-	VSUBPS      Y0, Y4, Y4
-	VMOVAPS     Y1, Y5
-	VFMSUB231PS Y3, Y4, Y5
-	VFMADD231PS Y2, Y4, Y5
-	VMOVUPS     (DX)(R9*4), Y4
-	VFMADD213PS (BX)(R9*4), Y4, Y5
-	VMOVUPS     Y5, (AX)(R9*4)
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, CX
-	JMP         write3Single
-
-write3Done:
-	ADDQ DI, R10
-	ADDQ DI, AX
-	MOVQ R10, CX
-	ADDQ $0x04, R8
-	CMPQ R8, rows+32(FP)
-	JL   rows
-
-done:
-	MOVQ R8, done+56(FP)
+	VADDPD       (AX)(BX*8), Y1, Y1
+	VMOVUPD      Y1, (AX)(BX*8)
+	VADDPD       32(AX)(BX*8), Y2, Y2
+	VMOVUPD      Y2, 32(AX)(BX*8)
+	ADDQ         $0x08, BX
+	CMPQ         BX, DX
+	JL           loop
 	VZEROUPPER
 	RET
 
-// func layerNormRowsF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, rows int, n int, eps float64)
-// Requires: AVX, AVX2, FMA3
-TEXT ·layerNormRowsF64AVX2(SB), NOSPLIT, $0-56
-	MOVQ       y+0(FP), AX
-	MOVQ       x+8(FP), CX
-	MOVQ       gamma+16(FP), DX
-	MOVQ       beta+24(FP), BX
-	MOVQ       rows+32(FP), SI
-	MOVQ       n+40(FP), DI
-	VXORPD     X0, X0, X0
-	VCVTSI2SDQ DI, X0, X0
-	VMOVSD     eps+48(FP), X1
+// func sumPartsF32AVX2(sums *float32, parts *float64, rows int, stride int, n int)
+// Requires: AVX
+TEXT ·sumPartsF32AVX2(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), AX
+	MOVQ parts+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ SI, DI
+	XORQ SI, SI
+	SUBQ $0x08, DI
+	JL   columnsOneEnd
+
+columnsOne:
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	LEAQ   (CX)(SI*8), R8
+	MOVQ   DX, R9
 
 row:
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	VXORPD Y4, Y4, Y4
-	VXORPD Y5, Y5, Y5
-	MOVQ   DI, R9
-	XORQ   R8, R8
+	VADDPD      (R8), Y0, Y0
+	VADDPD      32(R8), Y1, Y1
+	ADDQ        BX, R8
+	DECQ        R9
+	JNE         row
+	VCVTPD2PSY  Y0, X2
+	VCVTPD2PSY  Y1, X0
+	VINSERTF128 $0x01, X0, Y2, Y0
+	VMOVUPS     Y0, (AX)(SI*4)
+	ADDQ        $0x08, SI
+	SUBQ        $0x08, DI
+	JGE         columnsOne
 
-sumUnrolled:
-	CMPQ    R9, $0x10
-	JL      sumSingle
-	VMOVUPD (CX)(R8*8), Y6
-	VADDPD  Y6, Y2, Y2
-	VMOVUPD 32(CX)(R8*8), Y6
-	VADDPD  Y6, Y3, Y3
-	VMOVUPD 64(CX)(R8*8), Y6
-	VADDPD  Y6, Y4, Y4
-	VMOVUPD 96(CX)(R8*8), Y6
-	VADDPD  Y6, Y5, Y5
-	ADDQ    $0x10, R8
+columnsOneEnd:
+	ADDQ    $0x08, DI
+	TESTQ   DI, DI
+	JE      columnsDone
+	LEAQ    tailMask<>+0(SB), R8
+	NEGQ    DI
+	VMOVUPS 32(R8)(DI*4), Y0
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y3, Y3, Y3
+	LEAQ    (CX)(SI*8), CX
+
+rowLast:
+	VADDPD      (CX), Y1, Y1
+	VADDPD      32(CX), Y3, Y3
+	ADDQ        BX, CX
+	DECQ        DX
+	JNE         rowLast
+	VCVTPD2PSY  Y1, X2
+	VCVTPD2PSY  Y3, X1
+	VINSERTF128 $0x01, X1, Y2, Y1
+	VMASKMOVPS  Y1, Y0, (AX)(SI*4)
+
+columnsDone:
+	VZEROUPPER
+	RET
+
+// func layerNormRowsF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// Requires: AVX, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormRowsF64AVX2(SB), $392-96
+	MOVQ y+0(FP), AX
+	MOVQ AX, 24(SP)
+	MOVQ x+8(FP), AX
+	MOVQ AX, 32(SP)
+	MOVQ rows+40(FP), AX
+	MOVQ AX, (SP)
+	MOVQ n+48(FP), AX
+	SHLQ $0x03, AX
+
+group:
+	MOVQ    group+64(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+56(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    40(SP), SI
+
+guess:
+	VXORPD Y0, Y0, Y0
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000040, R10
+
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
 	SUBQ    $0x10, R9
-	JMP     sumUnrolled
+	JL      guessSumsManyEnd
 
-sumSingle:
-	TESTQ   R9, R9
-	JE      sumDone
-	VMOVUPD (CX)(R8*8), Y6
-	VADDPD  Y6, Y2, Y2
-	ADDQ    $0x04, R8
-	SUBQ    $0x04, R9
-	JMP     sumSingle
+guessSumsMany:
+	VADDPD (DX)(DI*8), Y1, Y1
+	VADDPD 32(DX)(DI*8), Y2, Y2
+	VADDPD 64(DX)(DI*8), Y3, Y3
+	VADDPD 96(DX)(DI*8), Y4, Y4
+	ADDQ   $0x10, DI
+	SUBQ   $0x10, R9
+	JGE    guessSumsMany
 
-sumDone:
+guessSumsManyEnd:
+	ADDQ $0x10, R9
+	SUBQ $0x04, R9
+	JL   guessSumsOneEnd
+
+guessSumsOne:
+	VADDPD (DX)(DI*8), Y1, Y1
+	ADDQ   $0x04, DI
+	SUBQ   $0x04, R9
+	JGE    guessSumsOne
+
+guessSumsOneEnd:
+	ADDQ       $0x04, R9
+	TESTQ      R9, R9
+	JE         guessSumsDone
+	LEAQ       tailMask<>+0(SB), R11
+	NEGQ       R9
+	VMOVUPS    32(R11)(R9*8), Y5
+	VMASKMOVPD (DX)(DI*8), Y5, Y5
+	VADDPD     Y5, Y1, Y1
+
+guessSumsDone:
+	VADDPD       Y3, Y1, Y1
 	VADDPD       Y4, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	TESTQ        R8, R8
+	JNE          guessSumsChain
+	VMOVUPD      Y0, (SI)
+	ADDQ         AX, DX
+	ADDQ         $0x20, SI
+	INCQ         BX
+	CMPQ         BX, 8(SP)
+	JL           guess
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 296(SP)
+	MOVQ         $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	XORQ BX, BX
+	LEAQ 40(SP), SI
+
+centred:
+	VBROADCASTSD 296(SP)(BX*8), Y0
+	MOVQ         8(SP), DI
+	IMULQ        AX, DI
+	ADDQ         DX, DI
+	MOVQ         n+48(FP), R8
+	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	XORQ         R9, R9
+	MOVQ         $0x00000040, R11
+
+centredSumsChain:
+	MOVQ    R8, R10
+	CMPQ    R10, R11
+	CMOVQGT R11, R10
+	SUBQ    R10, R8
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	VXORPD  Y10, Y10, Y10
+	SUBQ    $0x10, R10
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (DI)(R9*8)
+	VSUBPD      (DX)(R9*8), Y0, Y11
+	VADDPD      Y11, Y3, Y3
+	VFMADD231PD Y11, Y11, Y4
+	PREFETCHT1  32(DI)(R9*8)
+	VSUBPD      32(DX)(R9*8), Y0, Y11
+	VADDPD      Y11, Y5, Y5
+	VFMADD231PD Y11, Y11, Y6
+	PREFETCHT1  64(DI)(R9*8)
+	VSUBPD      64(DX)(R9*8), Y0, Y11
+	VADDPD      Y11, Y7, Y7
+	VFMADD231PD Y11, Y11, Y8
+	PREFETCHT1  96(DI)(R9*8)
+	VSUBPD      96(DX)(R9*8), Y0, Y11
+	VADDPD      Y11, Y9, Y9
+	VFMADD231PD Y11, Y11, Y10
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x10, R10
+	SUBQ $0x04, R10
+	JL   centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (DI)(R9*8)
+	VSUBPD      (DX)(R9*8), Y0, Y11
+	VADDPD      Y11, Y3, Y3
+	VFMADD231PD Y11, Y11, Y4
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x04, R10
+	TESTQ       R10, R10
+	JE          centredSumsDone
+	LEAQ        tailMask<>+0(SB), R12
+	NEGQ        R10
+	VMOVUPS     32(R12)(R10*8), Y11
+	PREFETCHT1  (DI)(R9*8)
+	VMASKMOVPD  (DX)(R9*8), Y11, Y12
+	VSUBPD      Y12, Y0, Y12
+	VANDPS      Y11, Y12, Y12
+	VADDPD      Y12, Y3, Y3
+	VFMADD231PD Y12, Y12, Y4
+
+centredSumsDone:
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y9, Y5, Y5
 	VADDPD       Y5, Y3, Y3
-	VADDPD       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X3
-	VADDPD       X3, X2, X3
-	VUNPCKHPD    X3, X3, X2
-	VADDSD       X3, X2, X3
-	VDIVSD       X0, X3, X3
-	VBROADCASTSD X3, Y2
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y8, Y4, Y4
+	VADDPD       Y10, Y6, Y6
+	VADDPD       Y6, Y4, Y4
+	VADDPD       Y4, Y2, Y2
+	TESTQ        R8, R8
+	JNE          centredSumsChain
+	VMOVUPD      Y1, (SI)
+	VMOVUPD      Y2, 128(SI)
+	ADDQ         AX, DX
+	ADDQ         $0x20, SI
+	INCQ         BX
+	CMPQ         BX, 8(SP)
+	JL           centred
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      168(SP), Y1
+	VMOVUPD      200(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      232(SP), Y1
+	VMOVUPD      264(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y0
+	VBROADCASTSD quarter<>+0(SB), Y3
+	VMULPD       Y3, Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y3, Y3
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VCMPPD       $0x09, Y4, Y3, Y3
+	VMOVMSKPD    Y3, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	MOVQ         DX, 16(SP)
+	TESTQ        DX, DX
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      296(SP), Y0
+	VMOVAPD      Y2, Y1
+	VANDPD       Y3, Y1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 296(SP)
+	JMP          centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VBROADCASTSD one<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMULPD       Y0, Y2, Y1
+	VMOVUPD      Y1, 360(SP)
+	VXORPD       Y1, Y1, Y1
+	VSUBPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 328(SP)
+	MOVQ         stream+72(FP), CX
+	TESTQ        CX, CX
+	JNE          past
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	XORQ         BX, BX
+	LEAQ         (AX)(AX*2), SI
+
+pack:
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         BX, R8
+	IMULQ        AX, R8
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	VBROADCASTSD 296(SP)(BX*8), Y0
+	VBROADCASTSD 304(SP)(BX*8), Y1
+	VBROADCASTSD 328(SP)(BX*8), Y2
+	VBROADCASTSD 336(SP)(BX*8), Y3
+	VBROADCASTSD 360(SP)(BX*8), Y4
+	VBROADCASTSD 368(SP)(BX*8), Y5
+	MOVQ         n+48(FP), R8
+	MOVQ         R8, R9
+	XORQ         R8, R8
+	SUBQ         $0x04, R9
+	JL           packLoopOneEnd
+
+packLoopOne:
+	VMOVUPD     (CX)(R8*8), Y6
+	VMOVUPD     (DX)(R8*8), Y7
+	VSUBPD      (DI), Y0, Y8
+	VFMADD213PD Y4, Y2, Y8
+	VFMADD213PD Y7, Y6, Y8
+	VMOVUPD     Y8, (SI)
+	VSUBPD      (DI)(AX*1), Y1, Y8
+	VFMADD213PD Y5, Y3, Y8
+	VFMADD213PD Y7, Y6, Y8
+	VMOVUPD     Y8, (SI)(AX*1)
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	ADDQ        $0x04, R8
+	SUBQ        $0x04, R9
+	JGE         packLoopOne
+
+packLoopOneEnd:
+	ADDQ        $0x04, R9
+	TESTQ       R9, R9
+	JE          packLoopDone
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R9
+	VMOVUPS     32(R10)(R9*8), Y6
+	VMASKMOVPD  (CX)(R8*8), Y6, Y7
+	VMASKMOVPD  (DX)(R8*8), Y6, Y8
+	VMASKMOVPD  (DI), Y6, Y9
+	VSUBPD      Y9, Y0, Y9
+	VFMADD213PD Y4, Y2, Y9
+	VFMADD213PD Y8, Y7, Y9
+	VMASKMOVPD  Y9, Y6, (SI)
+	VMASKMOVPD  (DI)(AX*1), Y6, Y0
+	VSUBPD      Y0, Y1, Y0
+	VFMADD213PD Y5, Y3, Y0
+	VFMADD213PD Y8, Y7, Y0
+	VMASKMOVPD  Y0, Y6, (SI)(AX*1)
+
+packLoopDone:
+	ADDQ $0x02, BX
+	CMPQ BX, $0x04
+	JL   pack
+	JMP  written
+
+singly:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+single:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          singleSkip
+	VBROADCASTSD 296(SP)(DI*8), Y0
+	VBROADCASTSD 328(SP)(DI*8), Y1
+	VBROADCASTSD 360(SP)(DI*8), Y2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
+	JL           singleLoopManyEnd
+
+singleLoopMany:
+	VSUBPD      (SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     (CX)(R9*8), Y4
+	VFMADD213PD (DX)(R9*8), Y4, Y3
+	VMOVUPD     Y3, (BX)(R9*8)
+	VSUBPD      32(SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     32(CX)(R9*8), Y4
+	VFMADD213PD 32(DX)(R9*8), Y4, Y3
+	VMOVUPD     Y3, 32(BX)(R9*8)
+	VSUBPD      64(SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     64(CX)(R9*8), Y4
+	VFMADD213PD 64(DX)(R9*8), Y4, Y3
+	VMOVUPD     Y3, 64(BX)(R9*8)
+	VSUBPD      96(SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     96(CX)(R9*8), Y4
+	VFMADD213PD 96(DX)(R9*8), Y4, Y3
+	VMOVUPD     Y3, 96(BX)(R9*8)
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         singleLoopMany
+
+singleLoopManyEnd:
+	ADDQ $0x10, R10
+	SUBQ $0x04, R10
+	JL   singleLoopOneEnd
+
+singleLoopOne:
+	VSUBPD      (SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     (CX)(R9*8), Y4
+	VFMADD213PD (DX)(R9*8), Y4, Y3
+	VMOVUPD     Y3, (BX)(R9*8)
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JGE         singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ        $0x04, R10
+	TESTQ       R10, R10
+	JE          singleLoopDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*8), Y3
+	VMASKMOVPD  (SI)(R9*8), Y3, Y4
+	VSUBPD      Y4, Y0, Y4
+	VFMADD213PD Y2, Y1, Y4
+	VMASKMOVPD  (CX)(R9*8), Y3, Y0
+	VMASKMOVPD  (DX)(R9*8), Y3, Y1
+	VFMADD213PD Y1, Y0, Y4
+	VMASKMOVPD  Y4, Y3, (BX)(R9*8)
+
+singleLoopDone:
+singleSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   single
+	JMP  written
+
+past:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+stream:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          streamSkip
+	VBROADCASTSD 296(SP)(DI*8), Y0
+	VBROADCASTSD 328(SP)(DI*8), Y1
+	VBROADCASTSD 360(SP)(DI*8), Y2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
+	JL           streamLoopManyEnd
+
+streamLoopMany:
+	VSUBPD      (SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     (CX)(R9*8), Y4
+	VFMADD213PD (DX)(R9*8), Y4, Y3
+	VMOVNTPD    Y3, (BX)(R9*8)
+	VSUBPD      32(SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     32(CX)(R9*8), Y4
+	VFMADD213PD 32(DX)(R9*8), Y4, Y3
+	VMOVNTPD    Y3, 32(BX)(R9*8)
+	VSUBPD      64(SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     64(CX)(R9*8), Y4
+	VFMADD213PD 64(DX)(R9*8), Y4, Y3
+	VMOVNTPD    Y3, 64(BX)(R9*8)
+	VSUBPD      96(SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     96(CX)(R9*8), Y4
+	VFMADD213PD 96(DX)(R9*8), Y4, Y3
+	VMOVNTPD    Y3, 96(BX)(R9*8)
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         streamLoopMany
+
+streamLoopManyEnd:
+	ADDQ $0x10, R10
+	SUBQ $0x04, R10
+	JL   streamLoopOneEnd
+
+streamLoopOne:
+	VSUBPD      (SI)(R9*8), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     (CX)(R9*8), Y4
+	VFMADD213PD (DX)(R9*8), Y4, Y3
+	VMOVNTPD    Y3, (BX)(R9*8)
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JGE         streamLoopOne
+
+streamLoopOneEnd:
+	ADDQ        $0x04, R10
+	TESTQ       R10, R10
+	JE          streamLoopDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*8), Y3
+	VMASKMOVPD  (SI)(R9*8), Y3, Y4
+	VSUBPD      Y4, Y0, Y4
+	VFMADD213PD Y2, Y1, Y4
+	VMASKMOVPD  (CX)(R9*8), Y3, Y0
+	VMASKMOVPD  (DX)(R9*8), Y3, Y1
+	VFMADD213PD Y1, Y0, Y4
+	VMOVNTPD    Y4, (BX)(R9*8)
+
+streamLoopDone:
+streamSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   stream
+
+written:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	TESTQ CX, CX
+	JE    group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+80(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+88(FP)
+	VZEROUPPER
+	RET
+
+// func layerNormGradRowsF64AVX2(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// Requires: AVX, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormGradRowsF64AVX2(SB), $952-120
+	MOVQ dx+0(FP), AX
+	MOVQ AX, 24(SP)
+	MOVQ x+24(FP), AX
+	MOVQ AX, 32(SP)
+	MOVQ dy+40(FP), AX
+	MOVQ AX, 40(SP)
+	MOVQ rows+56(FP), AX
+	MOVQ AX, (SP)
+	MOVQ n+64(FP), AX
+	SHLQ $0x03, AX
+
+group:
+	MOVQ    group+80(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+72(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    48(SP), SI
+
+guess:
+	VXORPD Y0, Y0, Y0
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000040, R10
+
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	SUBQ    $0x10, R9
+	JL      guessSumsManyEnd
+
+guessSumsMany:
+	VADDPD (DX)(DI*8), Y1, Y1
+	VADDPD 32(DX)(DI*8), Y2, Y2
+	VADDPD 64(DX)(DI*8), Y3, Y3
+	VADDPD 96(DX)(DI*8), Y4, Y4
+	ADDQ   $0x10, DI
+	SUBQ   $0x10, R9
+	JGE    guessSumsMany
+
+guessSumsManyEnd:
+	ADDQ $0x10, R9
+	SUBQ $0x04, R9
+	JL   guessSumsOneEnd
+
+guessSumsOne:
+	VADDPD (DX)(DI*8), Y1, Y1
+	ADDQ   $0x04, DI
+	SUBQ   $0x04, R9
+	JGE    guessSumsOne
+
+guessSumsOneEnd:
+	ADDQ       $0x04, R9
+	TESTQ      R9, R9
+	JE         guessSumsDone
+	LEAQ       tailMask<>+0(SB), R11
+	NEGQ       R9
+	VMOVUPS    32(R11)(R9*8), Y5
+	VMASKMOVPD (DX)(DI*8), Y5, Y5
+	VADDPD     Y5, Y1, Y1
+
+guessSumsDone:
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y2, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	TESTQ        R8, R8
+	JNE          guessSumsChain
+	VMOVUPD      Y0, (SI)
+	ADDQ         AX, DX
+	ADDQ         $0x20, SI
+	INCQ         BX
+	CMPQ         BX, 8(SP)
+	JL           guess
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 688(SP)
+	MOVQ         $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	MOVQ 40(SP), BX
+	XORQ SI, SI
+	LEAQ 48(SP), DI
+
+centred:
+	VBROADCASTSD 688(SP)(SI*8), Y0
+	MOVQ         8(SP), R8
+	IMULQ        AX, R8
+	ADDQ         DX, R8
+	VXORPD       Y1, Y1, Y1
+	MOVQ         gamma+32(FP), R9
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         n+64(FP), R11
+	VXORPD       Y2, Y2, Y2
+	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
 	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
+	XORQ         R12, R12
+	MOVQ         $0x00000010, R14
+
+centredSumsChain:
+	MOVQ    R11, R13
+	CMPQ    R13, R14
+	CMOVQGT R14, R13
+	SUBQ    R13, R11
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	SUBQ    $0x04, R13
+	JL      centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (R8)(R12*8)
+	VSUBPD      (DX)(R12*8), Y0, Y10
+	VADDPD      Y10, Y6, Y6
+	VFMADD231PD Y10, Y10, Y7
+	PREFETCHT1  (R10)(R12*8)
+	VMOVUPD     (BX)(R12*8), Y11
+	VMULPD      (R9)(R12*8), Y11, Y11
+	VADDPD      Y11, Y8, Y8
+	VFMADD231PD Y10, Y11, Y9
+	VANDPS      magnitude64<>+0(SB), Y11, Y10
+	VMAXPD      Y10, Y1, Y1
+	ADDQ        $0x04, R12
+	SUBQ        $0x04, R13
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x04, R13
+	TESTQ       R13, R13
+	JE          centredSumsDone
+	LEAQ        tailMask<>+0(SB), R15
+	NEGQ        R13
+	VMOVUPS     32(R15)(R13*8), Y10
+	PREFETCHT1  (R8)(R12*8)
+	VMASKMOVPD  (DX)(R12*8), Y10, Y11
+	VSUBPD      Y11, Y0, Y11
+	VANDPS      Y10, Y11, Y11
+	VADDPD      Y11, Y6, Y6
+	VFMADD231PD Y11, Y11, Y7
+	PREFETCHT1  (R10)(R12*8)
+	VMASKMOVPD  (BX)(R12*8), Y10, Y12
+	VMASKMOVPD  (R9)(R12*8), Y10, Y10
+	VMULPD      Y10, Y12, Y12
+	VADDPD      Y12, Y8, Y8
+	VFMADD231PD Y11, Y12, Y9
+	VANDPS      magnitude64<>+0(SB), Y12, Y10
+	VMAXPD      Y10, Y1, Y1
+
+centredSumsDone:
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y8, Y4, Y4
+	VADDPD       Y9, Y5, Y5
+	TESTQ        R11, R11
+	JNE          centredSumsChain
+	VMOVUPD      Y2, (DI)
+	VMOVUPD      Y3, 128(DI)
+	VMOVUPD      Y4, 256(DI)
+	VMOVUPD      Y5, 384(DI)
+	VMOVUPD      Y1, 512(DI)
+	ADDQ         AX, DX
+	ADDQ         AX, BX
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
+	JL           centred
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      176(SP), Y1
+	VMOVUPD      208(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      240(SP), Y1
+	VMOVUPD      272(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y0
+	VBROADCASTSD quarter<>+0(SB), Y3
+	VMULPD       Y3, Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y3, Y3
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VCMPPD       $0x09, Y4, Y3, Y3
+	VMOVMSKPD    Y3, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	MOVQ         DX, 16(SP)
+	TESTQ        DX, DX
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      688(SP), Y0
+	VMOVAPD      Y2, Y1
+	VANDPD       Y3, Y1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 688(SP)
+	JMP          centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VMOVUPD      Y3, 752(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 720(SP)
+	VMOVUPD      Y2, 784(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 816(SP)
+	VMOVUPD      304(SP), Y0
+	VMOVUPD      336(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      368(SP), Y0
+	VMOVUPD      400(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      560(SP), Y2
+	VMOVUPD      592(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      624(SP), Y2
+	VMOVUPD      656(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VPERM2F128   $0x20, Y5, Y4, Y2
+	VPERM2F128   $0x31, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 848(SP)
+	VMOVUPD      784(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       816(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 880(SP)
+	VMOVUPD      Y1, 912(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      880(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      912(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	TESTQ        CX, CX
+	JE           plainly
+	TESTQ        DX, DX
+	JNE          past
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	XORQ         SI, SI
+	LEAQ         (AX)(AX*2), DI
+
+pack:
+	MOVQ         24(SP), DI
+	MOVQ         32(SP), R8
+	MOVQ         40(SP), R9
+	MOVQ         SI, R10
+	IMULQ        AX, R10
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	VBROADCASTSD 688(SP)(SI*8), Y0
+	VBROADCASTSD 720(SP)(SI*8), Y1
+	VBROADCASTSD 912(SP)(SI*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(SI*8), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSD 752(SP)(SI*8), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSD 696(SP)(SI*8), Y4
+	VBROADCASTSD 728(SP)(SI*8), Y5
+	VBROADCASTSD 920(SP)(SI*8), Y6
 	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	VXORPD       Y9, Y9, Y9
-	VXORPD       Y10, Y10, Y10
-	VXORPD       Y11, Y11, Y11
-	MOVQ         DI, R9
-	XORQ         R8, R8
+	VBROADCASTSD 888(SP)(SI*8), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSD 760(SP)(SI*8), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x04, R11
+	JL           packLoopOneEnd
 
-centredUnrolled:
-	CMPQ        R9, $0x10
-	JL          centredSingle
-	VMOVUPD     (CX)(R8*8), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y4, Y4
-	VFMADD231PD Y12, Y12, Y8
-	VMOVUPD     32(CX)(R8*8), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y5, Y5
-	VFMADD231PD Y12, Y12, Y9
-	VMOVUPD     64(CX)(R8*8), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y6, Y6
-	VFMADD231PD Y12, Y12, Y10
-	VMOVUPD     96(CX)(R8*8), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y7, Y7
-	VFMADD231PD Y12, Y12, Y11
-	ADDQ        $0x10, R8
-	SUBQ        $0x10, R9
-	JMP         centredUnrolled
-
-centredSingle:
-	TESTQ       R9, R9
-	JE          centredDone
-	VMOVUPD     (CX)(R8*8), Y12
-	VSUBPD      Y2, Y12, Y12
-	VADDPD      Y12, Y4, Y4
-	VFMADD231PD Y12, Y12, Y8
-	ADDQ        $0x04, R8
-	SUBQ        $0x04, R9
-	JMP         centredSingle
-
-centredDone:
-	VADDPD       Y6, Y4, Y4
-	VADDPD       Y7, Y5, Y5
-	VADDPD       Y5, Y4, Y4
-	VEXTRACTF128 $0x01, Y4, X2
-	VADDPD       X2, X4, X2
-	VUNPCKHPD    X2, X2, X4
-	VADDSD       X2, X4, X2
-	VADDPD       Y10, Y8, Y8
+packLoopOne:
+	VMOVUPD      (BX)(R10*8), Y8
+	VMOVUPD      (R9), Y9
+	VSUBPD       (R8), Y0, Y10
+	VMOVUPD      48(SP), Y11
+	VFNMADD231PD Y8, Y9, Y11
+	VFNMADD231PD Y2, Y10, Y11
+	VANDPS       magnitude64<>+0(SB), Y11, Y12
+	VMAXPD       Y12, Y3, Y3
+	VMULPD       Y1, Y11, Y11
+	VMOVUPD      Y11, (DI)
+	VFMADD213PD  80(SP), Y1, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPD      (R9)(AX*1), Y11
+	VSUBPD       (R8)(AX*1), Y4, Y12
+	VMOVUPD      112(SP), Y13
+	VFNMADD231PD Y8, Y11, Y13
+	VFNMADD231PD Y6, Y12, Y13
+	VANDPS       magnitude64<>+0(SB), Y13, Y8
+	VMAXPD       Y8, Y7, Y7
+	VMULPD       Y5, Y13, Y13
+	VMOVUPD      Y13, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y5, Y12
+	VFMADD231PD  Y11, Y12, Y10
 	VADDPD       Y11, Y9, Y9
-	VADDPD       Y9, Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X4
-	VADDPD       X4, X8, X4
-	VUNPCKHPD    X4, X4, X5
-	VADDSD       X4, X5, X4
-	VDIVSD       X0, X2, X5
-	VFNMADD231SD X5, X2, X4
-	VXORPD       X2, X2, X2
-	VMAXSD       X4, X2, X4
-	VDIVSD       X0, X4, X4
-	VADDSD       X1, X4, X4
-	VSQRTSD      X4, X4, X4
-	MOVQ         $0x3ff0000000000000, R8
-	VMOVQ        R8, X2
-	VDIVSD       X4, X2, X4
-	VADDSD       X5, X3, X2
-	VSUBSD       X3, X2, X6
-	VSUBSD       X6, X2, X7
-	VSUBSD       X7, X3, X7
-	VSUBSD       X6, X5, X6
-	VADDSD       X6, X7, X7
-	VBROADCASTSD X2, Y2
-	VBROADCASTSD X7, Y3
-	VBROADCASTSD X4, Y4
-	MOVQ         DI, R9
+	VADDPD       (CX)(R10*8), Y10, Y10
+	VMOVUPD      Y10, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y9, Y9
+	VMOVUPD      Y9, (DX)(R10*8)
+	ADDQ         $0x20, DI
+	ADDQ         $0x20, R8
+	ADDQ         $0x20, R9
+	ADDQ         $0x04, R10
+	SUBQ         $0x04, R11
+	JGE          packLoopOne
+
+packLoopOneEnd:
+	ADDQ         $0x04, R11
+	TESTQ        R11, R11
+	JE           packLoopDone
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*8), Y8
+	VMASKMOVPD   (BX)(R10*8), Y8, Y9
+	VMASKMOVPD   (R9), Y8, Y10
+	VMASKMOVPD   (R8), Y8, Y11
+	VSUBPD       Y11, Y0, Y11
+	VMOVUPD      48(SP), Y0
+	VFNMADD231PD Y9, Y10, Y0
+	VFNMADD231PD Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude64<>+0(SB), Y0, Y2
+	VMAXPD       Y2, Y3, Y3
+	VMULPD       Y1, Y0, Y0
+	VMASKMOVPD   Y0, Y8, (DI)
+	VFMADD213PD  80(SP), Y1, Y11
+	VMULPD       Y10, Y11, Y11
+	VMASKMOVPD   (R9)(AX*1), Y8, Y0
+	VMASKMOVPD   (R8)(AX*1), Y8, Y1
+	VSUBPD       Y1, Y4, Y1
+	VMOVUPD      112(SP), Y2
+	VFNMADD231PD Y9, Y0, Y2
+	VFNMADD231PD Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude64<>+0(SB), Y2, Y4
+	VMAXPD       Y4, Y7, Y7
+	VMULPD       Y5, Y2, Y2
+	VMASKMOVPD   Y2, Y8, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y5, Y1
+	VFMADD231PD  Y0, Y1, Y11
+	VADDPD       Y0, Y10, Y10
+	VADDPD       (CX)(R10*8), Y11, Y11
+	VMOVUPD      Y11, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y10, Y10
+	VMOVUPD      Y10, (DX)(R10*8)
+
+packLoopDone:
+	MOVQ    SI, DI
+	SHLQ    $0x05, DI
+	LEAQ    48(SP)(DI*1), DI
+	VMOVUPD Y3, 512(DI)
+	MOVQ    SI, DI
+	SHLQ    $0x05, DI
+	LEAQ    80(SP)(DI*1), DI
+	VMOVUPD Y7, 512(DI)
+	ADDQ    $0x02, SI
+	CMPQ    SI, $0x04
+	JL      pack
+	JMP     written
+
+past:
+	MOVQ dgamma+8(FP), CX
+	MOVQ dbeta+16(FP), DX
+	MOVQ gamma+32(FP), BX
+	XORQ SI, SI
+	LEAQ (AX)(AX*2), DI
+
+stream:
+	MOVQ         24(SP), DI
+	MOVQ         32(SP), R8
+	MOVQ         40(SP), R9
+	MOVQ         SI, R10
+	IMULQ        AX, R10
+	ADDQ         R10, DI
+	ADDQ         R10, R8
+	ADDQ         R10, R9
+	VBROADCASTSD 688(SP)(SI*8), Y0
+	VBROADCASTSD 720(SP)(SI*8), Y1
+	VBROADCASTSD 912(SP)(SI*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(SI*8), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSD 752(SP)(SI*8), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSD 696(SP)(SI*8), Y4
+	VBROADCASTSD 728(SP)(SI*8), Y5
+	VBROADCASTSD 920(SP)(SI*8), Y6
+	VXORPD       Y7, Y7, Y7
+	VBROADCASTSD 888(SP)(SI*8), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSD 760(SP)(SI*8), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x04, R11
+	JL           streamLoopOneEnd
+
+streamLoopOne:
+	VMOVUPD      (BX)(R10*8), Y8
+	VMOVUPD      (R9), Y9
+	VSUBPD       (R8), Y0, Y10
+	VMOVUPD      48(SP), Y11
+	VFNMADD231PD Y8, Y9, Y11
+	VFNMADD231PD Y2, Y10, Y11
+	VANDPS       magnitude64<>+0(SB), Y11, Y12
+	VMAXPD       Y12, Y3, Y3
+	VMULPD       Y1, Y11, Y11
+	VMOVNTPD     Y11, (DI)
+	VFMADD213PD  80(SP), Y1, Y10
+	VMULPD       Y9, Y10, Y10
+	VMOVUPD      (R9)(AX*1), Y11
+	VSUBPD       (R8)(AX*1), Y4, Y12
+	VMOVUPD      112(SP), Y13
+	VFNMADD231PD Y8, Y11, Y13
+	VFNMADD231PD Y6, Y12, Y13
+	VANDPS       magnitude64<>+0(SB), Y13, Y8
+	VMAXPD       Y8, Y7, Y7
+	VMULPD       Y5, Y13, Y13
+	VMOVNTPD     Y13, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y5, Y12
+	VFMADD231PD  Y11, Y12, Y10
+	VADDPD       Y11, Y9, Y9
+	VADDPD       (CX)(R10*8), Y10, Y10
+	VMOVUPD      Y10, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y9, Y9
+	VMOVUPD      Y9, (DX)(R10*8)
+	ADDQ         $0x20, DI
+	ADDQ         $0x20, R8
+	ADDQ         $0x20, R9
+	ADDQ         $0x04, R10
+	SUBQ         $0x04, R11
+	JGE          streamLoopOne
+
+streamLoopOneEnd:
+	ADDQ         $0x04, R11
+	TESTQ        R11, R11
+	JE           streamLoopDone
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*8), Y8
+	VMASKMOVPD   (BX)(R10*8), Y8, Y9
+	VMASKMOVPD   (R9), Y8, Y10
+	VMASKMOVPD   (R8), Y8, Y11
+	VSUBPD       Y11, Y0, Y11
+	VMOVUPD      48(SP), Y0
+	VFNMADD231PD Y9, Y10, Y0
+	VFNMADD231PD Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude64<>+0(SB), Y0, Y2
+	VMAXPD       Y2, Y3, Y3
+	VMULPD       Y1, Y0, Y0
+	VMOVNTPD     Y0, (DI)
+	VFMADD213PD  80(SP), Y1, Y11
+	VMULPD       Y10, Y11, Y11
+	VMASKMOVPD   (R9)(AX*1), Y8, Y0
+	VMASKMOVPD   (R8)(AX*1), Y8, Y1
+	VSUBPD       Y1, Y4, Y1
+	VMOVUPD      112(SP), Y2
+	VFNMADD231PD Y9, Y0, Y2
+	VFNMADD231PD Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude64<>+0(SB), Y2, Y4
+	VMAXPD       Y4, Y7, Y7
+	VMULPD       Y5, Y2, Y2
+	VMOVNTPD     Y2, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y5, Y1
+	VFMADD231PD  Y0, Y1, Y11
+	VADDPD       Y0, Y10, Y10
+	VADDPD       (CX)(R10*8), Y11, Y11
+	VMOVUPD      Y11, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y10, Y10
+	VMOVUPD      Y10, (DX)(R10*8)
+
+streamLoopDone:
+	MOVQ    SI, DI
+	SHLQ    $0x05, DI
+	LEAQ    48(SP)(DI*1), DI
+	VMOVUPD Y3, 512(DI)
+	MOVQ    SI, DI
+	SHLQ    $0x05, DI
+	LEAQ    80(SP)(DI*1), DI
+	VMOVUPD Y7, 512(DI)
+	ADDQ    $0x02, SI
+	CMPQ    SI, $0x04
+	JL      stream
+	JMP     written
+
+plainly:
+	TESTQ DX, DX
+	JNE   pastPlainly
+	MOVQ  gamma+32(FP), CX
+	XORQ  DX, DX
+	LEAQ  (AX)(AX*2), BX
+
+plain:
+	MOVQ         24(SP), BX
+	MOVQ         32(SP), SI
+	MOVQ         40(SP), DI
+	MOVQ         DX, R8
+	IMULQ        AX, R8
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	VBROADCASTSD 688(SP)(DX*8), Y0
+	VBROADCASTSD 720(SP)(DX*8), Y1
+	VBROADCASTSD 912(SP)(DX*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(DX*8), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSD 752(SP)(DX*8), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSD 696(SP)(DX*8), Y4
+	VBROADCASTSD 728(SP)(DX*8), Y5
+	VBROADCASTSD 920(SP)(DX*8), Y6
+	VXORPD       Y7, Y7, Y7
+	VBROADCASTSD 888(SP)(DX*8), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSD 760(SP)(DX*8), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R8
+	MOVQ         R8, R9
 	XORQ         R8, R8
+	SUBQ         $0x04, R9
+	JL           plainLoopOneEnd
 
-writeUnrolled:
-	CMPQ        R9, $0x08
-	JL          writeSingle
-	VMOVUPD     (CX)(R8*8), Y5
-	VSUBPD      Y2, Y5, Y5
-	VSUBPD      Y3, Y5, Y5
-	VMULPD      Y4, Y5, Y5
-	VMOVUPD     (BX)(R8*8), Y6
-	VMOVUPD     (DX)(R8*8), Y7
-	VFMADD213PD Y6, Y7, Y5
-	VMOVUPD     Y5, (AX)(R8*8)
-	VMOVUPD     32(CX)(R8*8), Y5
-	VSUBPD      Y2, Y5, Y5
-	VSUBPD      Y3, Y5, Y5
-	VMULPD      Y4, Y5, Y5
-	VMOVUPD     32(BX)(R8*8), Y6
-	VMOVUPD     32(DX)(R8*8), Y7
-	VFMADD213PD Y6, Y7, Y5
-	VMOVUPD     Y5, 32(AX)(R8*8)
-	ADDQ        $0x08, R8
-	SUBQ        $0x08, R9
-	JMP         writeUnrolled
+plainLoopOne:
+	VMOVUPD      (CX)(R8*8), Y8
+	VMOVUPD      (DI), Y9
+	VSUBPD       (SI), Y0, Y10
+	VMOVUPD      48(SP), Y11
+	VFNMADD231PD Y8, Y9, Y11
+	VFNMADD231PD Y2, Y10, Y11
+	VANDPS       magnitude64<>+0(SB), Y11, Y9
+	VMAXPD       Y9, Y3, Y3
+	VMULPD       Y1, Y11, Y11
+	VMOVUPD      Y11, (BX)
+	VMOVUPD      (DI)(AX*1), Y9
+	VSUBPD       (SI)(AX*1), Y4, Y10
+	VMOVUPD      112(SP), Y11
+	VFNMADD231PD Y8, Y9, Y11
+	VFNMADD231PD Y6, Y10, Y11
+	VANDPS       magnitude64<>+0(SB), Y11, Y8
+	VMAXPD       Y8, Y7, Y7
+	VMULPD       Y5, Y11, Y11
+	VMOVUPD      Y11, (BX)(AX*1)
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, DI
+	ADDQ         $0x04, R8
+	SUBQ         $0x04, R9
+	JGE          plainLoopOne
 
-writeSingle:
-	TESTQ       R9, R9
-	JE          writeDone
-	VMOVUPD     (CX)(R8*8), Y5
-	VSUBPD      Y2, Y5, Y5
-	VSUBPD      Y3, Y5, Y5
-	VMULPD      Y4, Y5, Y5
-	VMOVUPD     (BX)(R8*8), Y6
-	VMOVUPD     (DX)(R8*8), Y7
-	VFMADD213PD Y6, Y7, Y5
-	VMOVUPD     Y5, (AX)(R8*8)
-	ADDQ        $0x04, R8
-	SUBQ        $0x04, R9
-	JMP         writeSingle
+plainLoopOneEnd:
+	ADDQ         $0x04, R9
+	TESTQ        R9, R9
+	JE           plainLoopDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*8), Y8
+	VMASKMOVPD   (CX)(R8*8), Y8, Y9
+	VMASKMOVPD   (DI), Y8, Y10
+	VMASKMOVPD   (SI), Y8, Y11
+	VSUBPD       Y11, Y0, Y11
+	VMOVUPD      48(SP), Y0
+	VFNMADD231PD Y9, Y10, Y0
+	VFNMADD231PD Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude64<>+0(SB), Y0, Y2
+	VMAXPD       Y2, Y3, Y3
+	VMULPD       Y1, Y0, Y0
+	VMASKMOVPD   Y0, Y8, (BX)
+	VMASKMOVPD   (DI)(AX*1), Y8, Y0
+	VMASKMOVPD   (SI)(AX*1), Y8, Y1
+	VSUBPD       Y1, Y4, Y1
+	VMOVUPD      112(SP), Y2
+	VFNMADD231PD Y9, Y0, Y2
+	VFNMADD231PD Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude64<>+0(SB), Y2, Y0
+	VMAXPD       Y0, Y7, Y7
+	VMULPD       Y5, Y2, Y2
+	VMASKMOVPD   Y2, Y8, (BX)(AX*1)
 
-writeDone:
-	LEAQ (CX)(DI*8), CX
-	LEAQ (AX)(DI*8), AX
-	DECQ SI
-	JNZ  row
-	VZEROUPPER
-	RET
+plainLoopDone:
+	MOVQ    DX, BX
+	SHLQ    $0x05, BX
+	LEAQ    48(SP)(BX*1), BX
+	VMOVUPD Y3, 512(BX)
+	MOVQ    DX, BX
+	SHLQ    $0x05, BX
+	LEAQ    80(SP)(BX*1), BX
+	VMOVUPD Y7, 512(BX)
+	ADDQ    $0x02, DX
+	CMPQ    DX, $0x04
+	JL      plain
+	JMP     written
 
-// func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, rows int, n int, eps float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3
-TEXT ·layerNormRowsF32AVX512(SB), NOSPLIT, $0-56
-	MOVQ       y+0(FP), AX
-	MOVQ       x+8(FP), CX
-	MOVQ       gamma+16(FP), DX
-	MOVQ       beta+24(FP), BX
-	MOVQ       rows+32(FP), SI
-	MOVQ       n+40(FP), DI
-	VXORPD     X0, X0, X0
-	VCVTSI2SDQ DI, X0, X0
-	VMOVSD     eps+48(FP), X1
+pastPlainly:
+	MOVQ gamma+32(FP), CX
+	XORQ DX, DX
+	LEAQ (AX)(AX*2), BX
 
-row:
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	MOVQ   DI, R9
-	XORQ   R8, R8
+plainStream:
+	MOVQ         24(SP), BX
+	MOVQ         32(SP), SI
+	MOVQ         40(SP), DI
+	MOVQ         DX, R8
+	IMULQ        AX, R8
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R8, DI
+	VBROADCASTSD 688(SP)(DX*8), Y0
+	VBROADCASTSD 720(SP)(DX*8), Y1
+	VBROADCASTSD 912(SP)(DX*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(DX*8), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSD 752(SP)(DX*8), Y4
+	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSD 696(SP)(DX*8), Y4
+	VBROADCASTSD 728(SP)(DX*8), Y5
+	VBROADCASTSD 920(SP)(DX*8), Y6
+	VXORPD       Y7, Y7, Y7
+	VBROADCASTSD 888(SP)(DX*8), Y8
+	VMOVUPS      Y8, 112(SP)
+	VBROADCASTSD 760(SP)(DX*8), Y8
+	VMOVUPS      Y8, 144(SP)
+	MOVQ         n+64(FP), R8
+	MOVQ         R8, R9
+	XORQ         R8, R8
+	SUBQ         $0x04, R9
+	JL           plainStreamLoopOneEnd
 
-sumUnrolled:
-	CMPQ      R9, $0x20
-	JL        sumSingle
-	VCVTPS2PD (CX)(R8*4), Z6
-	VADDPD    Z6, Z2, Z2
-	VCVTPS2PD 32(CX)(R8*4), Z6
-	VADDPD    Z6, Z3, Z3
-	VCVTPS2PD 64(CX)(R8*4), Z6
-	VADDPD    Z6, Z4, Z4
-	VCVTPS2PD 96(CX)(R8*4), Z6
-	VADDPD    Z6, Z5, Z5
-	ADDQ      $0x20, R8
-	SUBQ      $0x20, R9
-	JMP       sumUnrolled
+plainStreamLoopOne:
+	VMOVUPD      (CX)(R8*8), Y8
+	VMOVUPD      (DI), Y9
+	VSUBPD       (SI), Y0, Y10
+	VMOVUPD      48(SP), Y11
+	VFNMADD231PD Y8, Y9, Y11
+	VFNMADD231PD Y2, Y10, Y11
+	VANDPS       magnitude64<>+0(SB), Y11, Y9
+	VMAXPD       Y9, Y3, Y3
+	VMULPD       Y1, Y11, Y11
+	VMOVNTPD     Y11, (BX)
+	VMOVUPD      (DI)(AX*1), Y9
+	VSUBPD       (SI)(AX*1), Y4, Y10
+	VMOVUPD      112(SP), Y11
+	VFNMADD231PD Y8, Y9, Y11
+	VFNMADD231PD Y6, Y10, Y11
+	VANDPS       magnitude64<>+0(SB), Y11, Y8
+	VMAXPD       Y8, Y7, Y7
+	VMULPD       Y5, Y11, Y11
+	VMOVNTPD     Y11, (BX)(AX*1)
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, DI
+	ADDQ         $0x04, R8
+	SUBQ         $0x04, R9
+	JGE          plainStreamLoopOne
 
-sumSingle:
-	TESTQ     R9, R9
-	JE        sumDone
-	VCVTPS2PD (CX)(R8*4), Z6
-	VADDPD    Z6, Z2, Z2
-	ADDQ      $0x08, R8
-	SUBQ      $0x08, R9
-	JMP       sumSingle
+plainStreamLoopOneEnd:
+	ADDQ         $0x04, R9
+	TESTQ        R9, R9
+	JE           plainStreamLoopDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*8), Y8
+	VMASKMOVPD   (CX)(R8*8), Y8, Y9
+	VMASKMOVPD   (DI), Y8, Y10
+	VMASKMOVPD   (SI), Y8, Y11
+	VSUBPD       Y11, Y0, Y11
+	VMOVUPD      48(SP), Y0
+	VFNMADD231PD Y9, Y10, Y0
+	VFNMADD231PD Y2, Y11, Y0
+	VANDPS       Y8, Y0, Y0
+	VANDPS       magnitude64<>+0(SB), Y0, Y2
+	VMAXPD       Y2, Y3, Y3
+	VMULPD       Y1, Y0, Y0
+	VMOVNTPD     Y0, (BX)
+	VMASKMOVPD   (DI)(AX*1), Y8, Y0
+	VMASKMOVPD   (SI)(AX*1), Y8, Y1
+	VSUBPD       Y1, Y4, Y1
+	VMOVUPD      112(SP), Y2
+	VFNMADD231PD Y9, Y0, Y2
+	VFNMADD231PD Y6, Y1, Y2
+	VANDPS       Y8, Y2, Y2
+	VANDPS       magnitude64<>+0(SB), Y2, Y0
+	VMAXPD       Y0, Y7, Y7
+	VMULPD       Y5, Y2, Y2
+	VMOVNTPD     Y2, (BX)(AX*1)
 
-sumDone:
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z5, Z3, Z3
-	VADDPD        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y3
-	VADDPD        Y3, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X3
-	VADDPD        X3, X2, X3
-	VUNPCKHPD     X3, X3, X2
-	VADDSD        X3, X2, X3
-	VDIVSD        X0, X3, X3
-	VBROADCASTSD  X3, Z2
-	VXORPD        Z4, Z4, Z4
-	VXORPD        Z5, Z5, Z5
-	VXORPD        Z6, Z6, Z6
-	VXORPD        Z7, Z7, Z7
-	VXORPD        Z8, Z8, Z8
-	VXORPD        Z9, Z9, Z9
-	VXORPD        Z10, Z10, Z10
-	VXORPD        Z11, Z11, Z11
-	MOVQ          DI, R9
-	XORQ          R8, R8
+plainStreamLoopDone:
+	MOVQ    DX, BX
+	SHLQ    $0x05, BX
+	LEAQ    48(SP)(BX*1), BX
+	VMOVUPD Y3, 512(BX)
+	MOVQ    DX, BX
+	SHLQ    $0x05, BX
+	LEAQ    80(SP)(BX*1), BX
+	VMOVUPD Y7, 512(BX)
+	ADDQ    $0x02, DX
+	CMPQ    DX, $0x04
+	JL      plainStream
+	JMP     written
 
-centredUnrolled:
-	CMPQ        R9, $0x20
-	JL          centredSingle
-	VCVTPS2PD   (CX)(R8*4), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z4, Z4
-	VFMADD231PD Z12, Z12, Z8
-	VCVTPS2PD   32(CX)(R8*4), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z5, Z5
-	VFMADD231PD Z12, Z12, Z9
-	VCVTPS2PD   64(CX)(R8*4), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z6, Z6
-	VFMADD231PD Z12, Z12, Z10
-	VCVTPS2PD   96(CX)(R8*4), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z7, Z7
-	VFMADD231PD Z12, Z12, Z11
-	ADDQ        $0x20, R8
-	SUBQ        $0x20, R9
-	JMP         centredUnrolled
+singly:
+	TESTQ CX, CX
+	JE    plainSingly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	MOVQ  24(SP), SI
+	MOVQ  32(SP), DI
+	MOVQ  40(SP), R8
+	XORQ  R9, R9
+	LEAQ  48(SP), R10
 
-centredSingle:
-	TESTQ       R9, R9
-	JE          centredDone
-	VCVTPS2PD   (CX)(R8*4), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z4, Z4
-	VFMADD231PD Z12, Z12, Z8
-	ADDQ        $0x08, R8
-	SUBQ        $0x08, R9
-	JMP         centredSingle
+single:
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          singleSkip
+	VBROADCASTSD 688(SP)(R9*8), Y0
+	VBROADCASTSD 720(SP)(R9*8), Y1
+	VBROADCASTSD 912(SP)(R9*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(R9*8), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSD 752(SP)(R9*8), Y4
+	VMOVUPS      Y4, 80(SP)
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x04, R12
+	JL           singleLoopOneEnd
 
-centredDone:
-	VADDPD        Z6, Z4, Z4
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y2
-	VADDPD        Y2, Y4, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPD        X4, X2, X4
-	VUNPCKHPD     X4, X4, X2
-	VADDSD        X4, X2, X4
-	VADDPD        Z10, Z8, Z8
-	VADDPD        Z11, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VEXTRACTF64X4 $0x01, Z8, Y2
-	VADDPD        Y2, Y8, Y2
-	VEXTRACTF32X4 $0x01, Y2, X5
-	VADDPD        X5, X2, X5
-	VUNPCKHPD     X5, X5, X2
-	VADDSD        X5, X2, X5
-	VDIVSD        X0, X4, X2
-	VFNMADD231SD  X2, X4, X5
-	VXORPD        X4, X4, X4
-	VMAXSD        X5, X4, X5
-	VDIVSD        X0, X5, X5
-	VADDSD        X1, X5, X5
-	VSQRTSD       X5, X5, X5
-	MOVQ          $0x3ff0000000000000, R8
-	VMOVQ         R8, X4
-	VDIVSD        X5, X4, X5
-	VADDSD        X2, X3, X4
-	VSUBSD        X3, X4, X6
-	VSUBSD        X6, X4, X7
-	VSUBSD        X7, X3, X7
-	VSUBSD        X6, X2, X6
-	VADDSD        X6, X7, X7
-	VBROADCASTSD  X4, Z2
-	VBROADCASTSD  X7, Z3
-	VBROADCASTSD  X5, Z4
-	MOVQ          DI, R9
-	XORQ          R8, R8
+singleLoopOne:
+	VMOVUPD      (BX)(R11*8), Y4
+	VMOVUPD      (R8)(R11*8), Y5
+	VSUBPD       (DI)(R11*8), Y0, Y6
+	VMOVUPD      48(SP), Y7
+	VFNMADD231PD Y4, Y5, Y7
+	VFNMADD231PD Y2, Y6, Y7
+	VANDPS       magnitude64<>+0(SB), Y7, Y4
+	VMAXPD       Y4, Y3, Y3
+	VMULPD       Y1, Y7, Y7
+	VMOVUPD      Y7, (SI)(R11*8)
+	VFMADD213PD  80(SP), Y1, Y6
+	VMULPD       Y5, Y6, Y6
+	VADDPD       (CX)(R11*8), Y6, Y6
+	VMOVUPD      Y6, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y5, Y5
+	VMOVUPD      Y5, (DX)(R11*8)
+	ADDQ         $0x04, R11
+	SUBQ         $0x04, R12
+	JGE          singleLoopOne
 
-writeUnrolled:
-	CMPQ        R9, $0x10
-	JL          writeSingle
-	VCVTPS2PD   (CX)(R8*4), Z5
-	VSUBPD      Z2, Z5, Z5
-	VSUBPD      Z3, Z5, Z5
-	VMULPD      Z4, Z5, Z5
-	VCVTPS2PD   (BX)(R8*4), Z6
-	VCVTPS2PD   (DX)(R8*4), Z7
-	VFMADD213PD Z6, Z7, Z5
-	VCVTPD2PS   Z5, Y5
-	VMOVUPS     Y5, (AX)(R8*4)
-	VCVTPS2PD   32(CX)(R8*4), Z5
-	VSUBPD      Z2, Z5, Z5
-	VSUBPD      Z3, Z5, Z5
-	VMULPD      Z4, Z5, Z5
-	VCVTPS2PD   32(BX)(R8*4), Z6
-	VCVTPS2PD   32(DX)(R8*4), Z7
-	VFMADD213PD Z6, Z7, Z5
-	VCVTPD2PS   Z5, Y5
-	VMOVUPS     Y5, 32(AX)(R8*4)
-	ADDQ        $0x10, R8
-	SUBQ        $0x10, R9
-	JMP         writeUnrolled
+singleLoopOneEnd:
+	ADDQ         $0x04, R12
+	TESTQ        R12, R12
+	JE           singleLoopDone
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*8), Y4
+	VMASKMOVPD   (BX)(R11*8), Y4, Y5
+	VMASKMOVPD   (R8)(R11*8), Y4, Y6
+	VMASKMOVPD   (DI)(R11*8), Y4, Y7
+	VSUBPD       Y7, Y0, Y7
+	VMOVUPD      48(SP), Y0
+	VFNMADD231PD Y5, Y6, Y0
+	VFNMADD231PD Y2, Y7, Y0
+	VANDPS       Y4, Y0, Y0
+	VANDPS       magnitude64<>+0(SB), Y0, Y2
+	VMAXPD       Y2, Y3, Y3
+	VMULPD       Y1, Y0, Y0
+	VMASKMOVPD   Y0, Y4, (SI)(R11*8)
+	VFMADD213PD  80(SP), Y1, Y7
+	VMULPD       Y6, Y7, Y7
+	VADDPD       (CX)(R11*8), Y7, Y7
+	VMOVUPD      Y7, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y6, Y6
+	VMOVUPD      Y6, (DX)(R11*8)
 
-writeSingle:
-	TESTQ       R9, R9
-	JE          writeDone
-	VCVTPS2PD   (CX)(R8*4), Z5
-	VSUBPD      Z2, Z5, Z5
-	VSUBPD      Z3, Z5, Z5
-	VMULPD      Z4, Z5, Z5
-	VCVTPS2PD   (BX)(R8*4), Z6
-	VCVTPS2PD   (DX)(R8*4), Z7
-	VFMADD213PD Z6, Z7, Z5
-	VCVTPD2PS   Z5, Y5
-	VMOVUPS     Y5, (AX)(R8*4)
-	ADDQ        $0x08, R8
-	SUBQ        $0x08, R9
-	JMP         writeSingle
+singleLoopDone:
+	VMOVUPD Y3, 512(R10)
 
-writeDone:
-	LEAQ (CX)(DI*4), CX
-	LEAQ (AX)(DI*4), AX
-	DECQ SI
-	JNZ  row
-	VZEROUPPER
-	RET
+singleSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
+	JL   single
+	JMP  written
 
-// func layerNormRowsSingleAVX512(y *float32, x *float32, gamma *float32, beta *float32, rows int, n int, eps float64) (done int)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL
-TEXT ·layerNormRowsSingleAVX512(SB), NOSPLIT, $0-64
-	MOVQ y+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ gamma+16(FP), DX
-	MOVQ beta+24(FP), BX
-	MOVQ n+40(FP), SI
-	MOVQ SI, DI
-	SHLQ $0x02, DI
-	XORQ R8, R8
+plainSingly:
+	MOVQ gamma+32(FP), CX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
 
-rows:
-	MOVQ   CX, R10
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   SI, R11
-	XORQ   R9, R9
-
-sum0Unrolled:
-	CMPQ   R11, $0x40
-	JL     sum0Single
-	VADDPS (R10)(R9*4), Z0, Z0
-	VADDPS 64(R10)(R9*4), Z1, Z1
-	VADDPS 128(R10)(R9*4), Z2, Z2
-	VADDPS 192(R10)(R9*4), Z3, Z3
-	ADDQ   $0x40, R9
-	SUBQ   $0x40, R11
-	JMP    sum0Unrolled
-
-sum0Single:
-	TESTQ  R11, R11
-	JE     sum0Done
-	VADDPS (R10)(R9*4), Z0, Z0
-	ADDQ   $0x10, R9
-	SUBQ   $0x10, R11
-	JMP    sum0Single
-
-sum0Done:
-	VADDPS Z2, Z0, Z0
-	VADDPS Z3, Z1, Z1
-	VADDPS Z1, Z0, Z0
-	ADDQ   DI, R10
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	MOVQ   SI, R11
-	XORQ   R9, R9
-
-sum1Unrolled:
-	CMPQ   R11, $0x40
-	JL     sum1Single
-	VADDPS (R10)(R9*4), Z1, Z1
-	VADDPS 64(R10)(R9*4), Z2, Z2
-	VADDPS 128(R10)(R9*4), Z3, Z3
-	VADDPS 192(R10)(R9*4), Z4, Z4
-	ADDQ   $0x40, R9
-	SUBQ   $0x40, R11
-	JMP    sum1Unrolled
-
-sum1Single:
-	TESTQ  R11, R11
-	JE     sum1Done
-	VADDPS (R10)(R9*4), Z1, Z1
-	ADDQ   $0x10, R9
-	SUBQ   $0x10, R11
-	JMP    sum1Single
-
-sum1Done:
-	VADDPS Z3, Z1, Z1
-	VADDPS Z4, Z2, Z2
-	VADDPS Z2, Z1, Z1
-	ADDQ   DI, R10
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	MOVQ   SI, R11
-	XORQ   R9, R9
-
-sum2Unrolled:
-	CMPQ   R11, $0x40
-	JL     sum2Single
-	VADDPS (R10)(R9*4), Z2, Z2
-	VADDPS 64(R10)(R9*4), Z3, Z3
-	VADDPS 128(R10)(R9*4), Z4, Z4
-	VADDPS 192(R10)(R9*4), Z5, Z5
-	ADDQ   $0x40, R9
-	SUBQ   $0x40, R11
-	JMP    sum2Unrolled
-
-sum2Single:
-	TESTQ  R11, R11
-	JE     sum2Done
-	VADDPS (R10)(R9*4), Z2, Z2
-	ADDQ   $0x10, R9
-	SUBQ   $0x10, R11
-	JMP    sum2Single
-
-sum2Done:
-	VADDPS Z4, Z2, Z2
-	VADDPS Z5, Z3, Z3
-	VADDPS Z3, Z2, Z2
-	ADDQ   DI, R10
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	MOVQ   SI, R11
-	XORQ   R9, R9
-
-sum3Unrolled:
-	CMPQ   R11, $0x40
-	JL     sum3Single
-	VADDPS (R10)(R9*4), Z3, Z3
-	VADDPS 64(R10)(R9*4), Z4, Z4
-	VADDPS 128(R10)(R9*4), Z5, Z5
-	VADDPS 192(R10)(R9*4), Z6, Z6
-	ADDQ   $0x40, R9
-	SUBQ   $0x40, R11
-	JMP    sum3Unrolled
-
-sum3Single:
-	TESTQ  R11, R11
-	JE     sum3Done
-	VADDPS (R10)(R9*4), Z3, Z3
-	ADDQ   $0x10, R9
-	SUBQ   $0x10, R11
-	JMP    sum3Single
-
-sum3Done:
-	VADDPS        Z5, Z3, Z3
-	VADDPS        Z6, Z4, Z4
-	VADDPS        Z4, Z3, Z3
-	ADDQ          DI, R10
-	VXORPD        X4, X4, X4
-	VCVTSI2SDQ    SI, X4, X4
-	VBROADCASTSD  X4, Y4
-	VEXTRACTF64X4 $0x01, Z0, Y5
-	VCVTPS2PD     Y5, Z5
-	VCVTPS2PD     Y0, Z0
-	VADDPD        Z5, Z0, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
-	VEXTRACTF64X4 $0x01, Z1, Y5
-	VCVTPS2PD     Y5, Z5
-	VCVTPS2PD     Y1, Z1
-	VADDPD        Z5, Z1, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y1
-	VADDPD        Y1, Y5, Y1
-	VEXTRACTF64X4 $0x01, Z2, Y5
-	VCVTPS2PD     Y5, Z5
-	VCVTPS2PD     Y2, Z2
-	VADDPD        Z5, Z2, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y2
-	VADDPD        Y2, Y5, Y2
-	VEXTRACTF64X4 $0x01, Z3, Y5
-	VCVTPS2PD     Y5, Z5
-	VCVTPS2PD     Y3, Z3
-	VADDPD        Z5, Z3, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y3
-	VADDPD        Y3, Y5, Y3
-	VUNPCKLPD     Y1, Y0, Y5
-	VUNPCKHPD     Y1, Y0, Y0
-	VADDPD        Y0, Y5, Y5
-	VUNPCKLPD     Y3, Y2, Y0
-	VUNPCKHPD     Y3, Y2, Y1
-	VADDPD        Y1, Y0, Y0
-	VSHUFF64X2    $0x00, Y0, Y5, Y1
-	VSHUFF64X2    $0x03, Y0, Y5, Y0
-	VADDPD        Y0, Y1, Y1
-	VDIVPD        Y4, Y1, Y0
-	VCVTPD2PSY    Y0, X0
-	MOVQ          CX, R10
-	VPSHUFD       $0x00, X0, X1
-	VBROADCASTSS  X1, Z1
-	VXORPD        Z2, Z2, Z2
-	VXORPD        Z3, Z3, Z3
-	VXORPD        Z4, Z4, Z4
-	VXORPD        Z5, Z5, Z5
-	VXORPD        Z6, Z6, Z6
-	VXORPD        Z7, Z7, Z7
-	VXORPD        Z8, Z8, Z8
-	VXORPD        Z9, Z9, Z9
-	MOVQ          SI, R11
-	XORQ          R9, R9
-
-centred0Unrolled:
-	CMPQ        R11, $0x40
-	JL          centred0Single
-	VMOVUPS     (R10)(R9*4), Z10
-	VSUBPS      Z1, Z10, Z10
-	VADDPS      Z10, Z2, Z2
-	VFMADD231PS Z10, Z10, Z6
-	VMOVUPS     64(R10)(R9*4), Z10
-	VSUBPS      Z1, Z10, Z10
-	VADDPS      Z10, Z3, Z3
-	VFMADD231PS Z10, Z10, Z7
-	VMOVUPS     128(R10)(R9*4), Z10
-	VSUBPS      Z1, Z10, Z10
-	VADDPS      Z10, Z4, Z4
-	VFMADD231PS Z10, Z10, Z8
-	VMOVUPS     192(R10)(R9*4), Z10
-	VSUBPS      Z1, Z10, Z10
-	VADDPS      Z10, Z5, Z5
-	VFMADD231PS Z10, Z10, Z9
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, R11
-	JMP         centred0Unrolled
-
-centred0Single:
-	TESTQ       R11, R11
-	JE          centred0Done
-	VMOVUPS     (R10)(R9*4), Z10
-	VSUBPS      Z1, Z10, Z10
-	VADDPS      Z10, Z2, Z2
-	VFMADD231PS Z10, Z10, Z6
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred0Single
-
-centred0Done:
-	VADDPS       Z4, Z2, Z2
-	VADDPS       Z5, Z3, Z3
-	VADDPS       Z3, Z2, Z2
-	VADDPS       Z8, Z6, Z6
-	VADDPS       Z9, Z7, Z7
-	VADDPS       Z7, Z6, Z6
-	ADDQ         DI, R10
-	VPSHUFD      $0x55, X0, X1
-	VBROADCASTSS X1, Z1
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z8, Z8, Z8
-	VXORPD       Z9, Z9, Z9
-	VXORPD       Z10, Z10, Z10
-	VXORPD       Z11, Z11, Z11
-	MOVQ         SI, R11
+plainSingle:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainSingleSkip
+	VBROADCASTSD 688(SP)(DI*8), Y0
+	VBROADCASTSD 720(SP)(DI*8), Y1
+	VBROADCASTSD 912(SP)(DI*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(DI*8), Y4
+	VMOVUPS      Y4, 48(SP)
+	VBROADCASTSD 752(SP)(DI*8), Y4
+	VMOVUPS      Y4, 80(SP)
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
 	XORQ         R9, R9
+	SUBQ         $0x04, R10
+	JL           plainSingleLoopOneEnd
 
-centred1Unrolled:
-	CMPQ        R11, $0x40
-	JL          centred1Single
-	VMOVUPS     (R10)(R9*4), Z12
-	VSUBPS      Z1, Z12, Z12
-	VADDPS      Z12, Z3, Z3
-	VFMADD231PS Z12, Z12, Z8
-	VMOVUPS     64(R10)(R9*4), Z12
-	VSUBPS      Z1, Z12, Z12
-	VADDPS      Z12, Z4, Z4
-	VFMADD231PS Z12, Z12, Z9
-	VMOVUPS     128(R10)(R9*4), Z12
-	VSUBPS      Z1, Z12, Z12
-	VADDPS      Z12, Z5, Z5
-	VFMADD231PS Z12, Z12, Z10
-	VMOVUPS     192(R10)(R9*4), Z12
-	VSUBPS      Z1, Z12, Z12
-	VADDPS      Z12, Z7, Z7
-	VFMADD231PS Z12, Z12, Z11
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, R11
-	JMP         centred1Unrolled
+plainSingleLoopOne:
+	VMOVUPD      (CX)(R9*8), Y4
+	VMOVUPD      (SI)(R9*8), Y5
+	VSUBPD       (BX)(R9*8), Y0, Y6
+	VMOVUPD      48(SP), Y7
+	VFNMADD231PD Y4, Y5, Y7
+	VFNMADD231PD Y2, Y6, Y7
+	VANDPS       magnitude64<>+0(SB), Y7, Y4
+	VMAXPD       Y4, Y3, Y3
+	VMULPD       Y1, Y7, Y7
+	VMOVUPD      Y7, (DX)(R9*8)
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, R10
+	JGE          plainSingleLoopOne
 
-centred1Single:
-	TESTQ       R11, R11
-	JE          centred1Done
-	VMOVUPS     (R10)(R9*4), Z12
-	VSUBPS      Z1, Z12, Z12
-	VADDPS      Z12, Z3, Z3
-	VFMADD231PS Z12, Z12, Z8
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred1Single
+plainSingleLoopOneEnd:
+	ADDQ         $0x04, R10
+	TESTQ        R10, R10
+	JE           plainSingleLoopDone
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*8), Y4
+	VMASKMOVPD   (CX)(R9*8), Y4, Y5
+	VMASKMOVPD   (SI)(R9*8), Y4, Y6
+	VMASKMOVPD   (BX)(R9*8), Y4, Y7
+	VSUBPD       Y7, Y0, Y7
+	VMOVUPD      48(SP), Y0
+	VFNMADD231PD Y5, Y6, Y0
+	VFNMADD231PD Y2, Y7, Y0
+	VANDPS       Y4, Y0, Y0
+	VANDPS       magnitude64<>+0(SB), Y0, Y2
+	VMAXPD       Y2, Y3, Y3
+	VMULPD       Y1, Y0, Y0
+	VMASKMOVPD   Y0, Y4, (DX)(R9*8)
 
-centred1Done:
-	VADDPS       Z5, Z3, Z3
-	VADDPS       Z7, Z4, Z4
-	VADDPS       Z4, Z3, Z3
-	VADDPS       Z10, Z8, Z8
-	VADDPS       Z11, Z9, Z9
-	VADDPS       Z9, Z8, Z8
-	ADDQ         DI, R10
-	VPSHUFD      $0xaa, X0, X1
-	VBROADCASTSS X1, Z1
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z9, Z9, Z9
-	VXORPD       Z10, Z10, Z10
-	VXORPD       Z11, Z11, Z11
-	VXORPD       Z12, Z12, Z12
-	VXORPD       Z13, Z13, Z13
-	MOVQ         SI, R11
-	XORQ         R9, R9
+plainSingleLoopDone:
+	VMOVUPD Y3, 512(R8)
 
-centred2Unrolled:
-	CMPQ        R11, $0x40
-	JL          centred2Single
-	VMOVUPS     (R10)(R9*4), Z14
-	VSUBPS      Z1, Z14, Z14
-	VADDPS      Z14, Z4, Z4
-	VFMADD231PS Z14, Z14, Z10
-	VMOVUPS     64(R10)(R9*4), Z14
-	VSUBPS      Z1, Z14, Z14
-	VADDPS      Z14, Z5, Z5
-	VFMADD231PS Z14, Z14, Z11
-	VMOVUPS     128(R10)(R9*4), Z14
-	VSUBPS      Z1, Z14, Z14
-	VADDPS      Z14, Z7, Z7
-	VFMADD231PS Z14, Z14, Z12
-	VMOVUPS     192(R10)(R9*4), Z14
-	VSUBPS      Z1, Z14, Z14
-	VADDPS      Z14, Z9, Z9
-	VFMADD231PS Z14, Z14, Z13
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, R11
-	JMP         centred2Unrolled
+plainSingleSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   plainSingle
 
-centred2Single:
-	TESTQ       R11, R11
-	JE          centred2Done
-	VMOVUPS     (R10)(R9*4), Z14
-	VSUBPS      Z1, Z14, Z14
-	VADDPS      Z14, Z4, Z4
-	VFMADD231PS Z14, Z14, Z10
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred2Single
-
-centred2Done:
-	VADDPS       Z7, Z4, Z4
-	VADDPS       Z9, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-	VADDPS       Z12, Z10, Z10
-	VADDPS       Z13, Z11, Z11
-	VADDPS       Z11, Z10, Z10
-	ADDQ         DI, R10
-	VPSHUFD      $0xff, X0, X1
-	VBROADCASTSS X1, Z1
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z9, Z9, Z9
-	VXORPD       Z11, Z11, Z11
-	VXORPD       Z12, Z12, Z12
-	VXORPD       Z13, Z13, Z13
-	VXORPD       Z14, Z14, Z14
-	VXORPD       Z15, Z15, Z15
-	MOVQ         SI, R11
-	XORQ         R9, R9
-
-centred3Unrolled:
-	CMPQ        R11, $0x40
-	JL          centred3Single
-	VMOVUPS     (R10)(R9*4), Z16
-	VSUBPS      Z1, Z16, Z16
-	VADDPS      Z16, Z5, Z5
-	VFMADD231PS Z16, Z16, Z12
-	VMOVUPS     64(R10)(R9*4), Z16
-	VSUBPS      Z1, Z16, Z16
-	VADDPS      Z16, Z7, Z7
-	VFMADD231PS Z16, Z16, Z13
-	VMOVUPS     128(R10)(R9*4), Z16
-	VSUBPS      Z1, Z16, Z16
-	VADDPS      Z16, Z9, Z9
-	VFMADD231PS Z16, Z16, Z14
-	VMOVUPS     192(R10)(R9*4), Z16
-	VSUBPS      Z1, Z16, Z16
-	VADDPS      Z16, Z11, Z11
-	VFMADD231PS Z16, Z16, Z15
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, R11
-	JMP         centred3Unrolled
-
-centred3Single:
-	TESTQ       R11, R11
-	JE          centred3Done
-	VMOVUPS     (R10)(R9*4), Z16
-	VSUBPS      Z1, Z16, Z16
-	VADDPS      Z16, Z5, Z5
-	VFMADD231PS Z16, Z16, Z12
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, R11
-	JMP         centred3Single
-
-centred3Done:
-	VADDPS        Z9, Z5, Z5
-	VADDPS        Z11, Z7, Z7
-	VADDPS        Z7, Z5, Z5
-	VADDPS        Z14, Z12, Z12
-	VADDPS        Z15, Z13, Z13
-	VADDPS        Z13, Z12, Z12
-	ADDQ          DI, R10
-	VEXTRACTF64X4 $0x01, Z2, Y1
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y2, Z2
-	VADDPD        Z1, Z2, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPD        Y2, Y1, Y1
-	VEXTRACTF64X4 $0x01, Z3, Y2
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y3, Z3
-	VADDPD        Z2, Z3, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y3
-	VADDPD        Y3, Y2, Y2
-	VEXTRACTF64X4 $0x01, Z4, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z3, Z4, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPD        Y4, Y3, Y3
-	VEXTRACTF64X4 $0x01, Z5, Y4
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y5, Z5
-	VADDPD        Z4, Z5, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y5
-	VADDPD        Y5, Y4, Y4
-	VUNPCKLPD     Y2, Y1, Y5
-	VUNPCKHPD     Y2, Y1, Y1
-	VADDPD        Y1, Y5, Y5
-	VUNPCKLPD     Y4, Y3, Y1
-	VUNPCKHPD     Y4, Y3, Y2
-	VADDPD        Y2, Y1, Y1
-	VSHUFF64X2    $0x00, Y1, Y5, Y2
-	VSHUFF64X2    $0x03, Y1, Y5, Y1
-	VADDPD        Y1, Y2, Y2
-	VEXTRACTF64X4 $0x01, Z6, Y1
-	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y6, Z3
-	VADDPD        Z1, Z3, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y3
-	VADDPD        Y3, Y1, Y1
-	VEXTRACTF64X4 $0x01, Z8, Y3
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y8, Z4
-	VADDPD        Z3, Z4, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPD        Y4, Y3, Y3
-	VEXTRACTF64X4 $0x01, Z10, Y4
-	VCVTPS2PD     Y4, Z4
-	VCVTPS2PD     Y10, Z5
-	VADDPD        Z4, Z5, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y5
-	VADDPD        Y5, Y4, Y4
-	VEXTRACTF64X4 $0x01, Z12, Y5
-	VCVTPS2PD     Y5, Z5
-	VCVTPS2PD     Y12, Z6
-	VADDPD        Z5, Z6, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y6
-	VADDPD        Y6, Y5, Y5
-	VUNPCKLPD     Y3, Y1, Y6
-	VUNPCKHPD     Y3, Y1, Y1
-	VADDPD        Y1, Y6, Y6
-	VUNPCKLPD     Y5, Y4, Y1
-	VUNPCKHPD     Y5, Y4, Y3
-	VADDPD        Y3, Y1, Y1
-	VSHUFF64X2    $0x00, Y1, Y6, Y3
-	VSHUFF64X2    $0x03, Y1, Y6, Y1
-	VADDPD        Y1, Y3, Y3
-	VXORPD        X1, X1, X1
-	VCVTSI2SDQ    SI, X1, X1
-	VBROADCASTSD  X1, Y1
-	VDIVPD        Y1, Y2, Y1
-	VMULPD        Y1, Y2, Y2
-	MOVQ          $0x3fd0000000000000, R9
-	VMOVQ         R9, X4
-	VBROADCASTSD  X4, Y4
-	VMULPD        Y4, Y3, Y4
-	VSUBPD        Y2, Y4, Y4
-	MOVQ          $0x39b0000000000000, R9
-	VMOVQ         R9, X5
-	VBROADCASTSD  X5, Y5
-	VXORPD        X6, X6, X6
-	VCVTSI2SDQ    SI, X6, X6
-	VBROADCASTSD  X6, Y6
-	VMULPD        Y5, Y6, Y5
-	VSUBPD        Y5, Y3, Y5
-	VMINPD        Y5, Y4, Y4
-	VSUBPD        Y3, Y3, Y5
-	VADDPD        Y5, Y4, Y4
-	VXORPD        Y5, Y5, Y5
-	VCMPPD        $0x0d, Y5, Y4, K1
-	KMOVW         K1, R9
-	CMPL          R9, $0x0f
-	JNE           done
-	VSUBPD        Y2, Y3, Y3
-	VXORPD        X2, X2, X2
-	VCVTSI2SDQ    SI, X2, X2
-	VBROADCASTSD  X2, Y2
-	VDIVPD        Y2, Y3, Y3
-	VBROADCASTSD  eps+48(FP), Y2
-	VADDPD        Y2, Y3, Y3
-	VSQRTPD       Y3, Y3
-	MOVQ          $0x3ff0000000000000, R9
-	VMOVQ         R9, X2
-	VBROADCASTSD  X2, Y2
-	VDIVPD        Y3, Y2, Y3
-	VCVTPD2PSY    Y3, X2
-	VCVTPS2PD     X2, Y4
-	VMULPD        Y3, Y1, Y1
-	VCVTPD2PSY    Y1, X1
-	VSUBPD        Y4, Y3, Y3
-	VCVTPD2PSY    Y3, X3
-	MOVQ          CX, R10
-	VPSHUFD       $0x00, X0, X4
-	VBROADCASTSS  X4, Z4
-	VPSHUFD       $0x00, X2, X5
-	VBROADCASTSS  X5, Z5
-	VPSHUFD       $0x00, X3, X6
-	VBROADCASTSS  X6, Z6
-	VPSHUFD       $0x00, X1, X7
-	VBROADCASTSS  X7, Z7
-	MOVQ          SI, CX
-	XORQ          R9, R9
-
-write0Unrolled:
-	CMPQ        CX, $0x40
-	JL          write0Single
-	VMOVUPS     (R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     (DX)(R9*4), Z8
-	VFMADD213PS (BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, (AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     64(DX)(R9*4), Z8
-	VFMADD213PS 64(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 64(AX)(R9*4)
-	VMOVUPS     128(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     128(DX)(R9*4), Z8
-	VFMADD213PS 128(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 128(AX)(R9*4)
-	VMOVUPS     192(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     192(DX)(R9*4), Z8
-	VFMADD213PS 192(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 192(AX)(R9*4)
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, CX
-	JMP         write0Unrolled
-
-write0Single:
-	TESTQ       CX, CX
-	JE          write0Done
-	VMOVUPS     (R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     (DX)(R9*4), Z8
-	VFMADD213PS (BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, (AX)(R9*4)
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, CX
-	JMP         write0Single
-
-write0Done:
-	ADDQ         DI, R10
-	ADDQ         DI, AX
-	VPSHUFD      $0x55, X0, X4
-	VBROADCASTSS X4, Z4
-	VPSHUFD      $0x55, X2, X5
-	VBROADCASTSS X5, Z5
-	VPSHUFD      $0x55, X3, X6
-	VBROADCASTSS X6, Z6
-	VPSHUFD      $0x55, X1, X7
-	VBROADCASTSS X7, Z7
-	MOVQ         SI, CX
-	XORQ         R9, R9
-
-write1Unrolled:
-	CMPQ        CX, $0x40
-	JL          write1Single
-	VMOVUPS     (R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     (DX)(R9*4), Z8
-	VFMADD213PS (BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, (AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     64(DX)(R9*4), Z8
-	VFMADD213PS 64(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 64(AX)(R9*4)
-	VMOVUPS     128(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     128(DX)(R9*4), Z8
-	VFMADD213PS 128(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 128(AX)(R9*4)
-	VMOVUPS     192(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     192(DX)(R9*4), Z8
-	VFMADD213PS 192(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 192(AX)(R9*4)
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, CX
-	JMP         write1Unrolled
-
-write1Single:
-	TESTQ       CX, CX
-	JE          write1Done
-	VMOVUPS     (R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     (DX)(R9*4), Z8
-	VFMADD213PS (BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, (AX)(R9*4)
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, CX
-	JMP         write1Single
-
-write1Done:
-	ADDQ         DI, R10
-	ADDQ         DI, AX
-	VPSHUFD      $0xaa, X0, X4
-	VBROADCASTSS X4, Z4
-	VPSHUFD      $0xaa, X2, X5
-	VBROADCASTSS X5, Z5
-	VPSHUFD      $0xaa, X3, X6
-	VBROADCASTSS X6, Z6
-	VPSHUFD      $0xaa, X1, X7
-	VBROADCASTSS X7, Z7
-	MOVQ         SI, CX
-	XORQ         R9, R9
-
-write2Unrolled:
-	CMPQ        CX, $0x40
-	JL          write2Single
-	VMOVUPS     (R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     (DX)(R9*4), Z8
-	VFMADD213PS (BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, (AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     64(DX)(R9*4), Z8
-	VFMADD213PS 64(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 64(AX)(R9*4)
-	VMOVUPS     128(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     128(DX)(R9*4), Z8
-	VFMADD213PS 128(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 128(AX)(R9*4)
-	VMOVUPS     192(R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     192(DX)(R9*4), Z8
-	VFMADD213PS 192(BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, 192(AX)(R9*4)
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, CX
-	JMP         write2Unrolled
-
-write2Single:
-	TESTQ       CX, CX
-	JE          write2Done
-	VMOVUPS     (R10)(R9*4), Z8
-	VSUBPS      Z4, Z8, Z8
-	VMOVAPS     Z7, Z9
-	VFMSUB231PS Z6, Z8, Z9
-	VFMADD231PS Z5, Z8, Z9
-	VMOVUPS     (DX)(R9*4), Z8
-	VFMADD213PS (BX)(R9*4), Z8, Z9
-	VMOVUPS     Z9, (AX)(R9*4)
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, CX
-	JMP         write2Single
-
-write2Done:
-	ADDQ         DI, R10
-	ADDQ         DI, AX
-	VPSHUFD      $0xff, X0, X0
-	VBROADCASTSS X0, Z0
-	VPSHUFD      $0xff, X2, X2
-	VBROADCASTSS X2, Z2
-	VPSHUFD      $0xff, X3, X3
-	VBROADCASTSS X3, Z3
-	VPSHUFD      $0xff, X1, X1
-	VBROADCASTSS X1, Z1
-	MOVQ         SI, CX
-	XORQ         R9, R9
-
-write3Unrolled:
-	CMPQ        CX, $0x40
-	JL          write3Single
-	VMOVUPS     (R10)(R9*4), Z4
-	VSUBPS      Z0, Z4, Z4
-	VMOVAPS     Z1, Z5
-	VFMSUB231PS Z3, Z4, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VMOVUPS     (DX)(R9*4), Z4
-	VFMADD213PS (BX)(R9*4), Z4, Z5
-	VMOVUPS     Z5, (AX)(R9*4)
-	VMOVUPS     64(R10)(R9*4), Z4
-	VSUBPS      Z0, Z4, Z4
-	VMOVAPS     Z1, Z5
-	VFMSUB231PS Z3, Z4, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VMOVUPS     64(DX)(R9*4), Z4
-	VFMADD213PS 64(BX)(R9*4), Z4, Z5
-	VMOVUPS     Z5, 64(AX)(R9*4)
-	VMOVUPS     128(R10)(R9*4), Z4
-	VSUBPS      Z0, Z4, Z4
-	VMOVAPS     Z1, Z5
-	VFMSUB231PS Z3, Z4, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VMOVUPS     128(DX)(R9*4), Z4
-	VFMADD213PS 128(BX)(R9*4), Z4, Z5
-	VMOVUPS     Z5, 128(AX)(R9*4)
-	VMOVUPS     192(R10)(R9*4), Z4
-	VSUBPS      Z0, Z4, Z4
-	VMOVAPS     Z1, Z5
-	VFMSUB231PS Z3, Z4, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VMOVUPS     192(DX)(R9*4), Z4
-	VFMADD213PS 192(BX)(R9*4), Z4, Z5
-	VMOVUPS     Z5, 192(AX)(R9*4)
-	ADDQ        $0x40, R9
-	SUBQ        $0x40, CX
-	JMP         write3Unrolled
-
-write3Single:
-	TESTQ       CX, CX
-	JE          write3Done
-	VMOVUPS     (R10)(R9*4), Z4
-	VSUBPS      Z0, Z4, Z4
-	VMOVAPS     Z1, Z5
-	VFMSUB231PS Z3, Z4, Z5
-	VFMADD231PS Z2, Z4, Z5
-	VMOVUPS     (DX)(R9*4), Z4
-	VFMADD213PS (BX)(R9*4), Z4, Z5
-	VMOVUPS     Z5, (AX)(R9*4)
-	ADDQ        $0x10, R9
-	SUBQ        $0x10, CX
-	JMP         write3Single
-
-write3Done:
-	ADDQ DI, R10
-	ADDQ DI, AX
-	MOVQ R10, CX
-	ADDQ $0x04, R8
-	CMPQ R8, rows+32(FP)
-	JL   rows
+written:
+	VMOVUPD    560(SP), Y0
+	VMOVUPD    592(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y2
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y2, Y2
+	VMOVUPD    624(SP), Y0
+	VMOVUPD    656(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y3
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y3, Y3
+	VPERM2F128 $0x20, Y3, Y2, Y0
+	VPERM2F128 $0x31, Y3, Y2, Y1
+	VMAXPD     Y1, Y0, Y0
+	VADDPD     Y0, Y0, Y1
+	VSUBPD     848(SP), Y1, Y1
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VXORPD     Y0, Y0, Y0
+	VCMPPD     $0x09, Y0, Y1, Y0
+	VMOVMSKPD  Y0, CX
+	MOVQ       8(SP), DX
+	BZHIL      DX, CX, CX
+	MOVQ       16(SP), DX
+	NOTQ       DX
+	ANDQ       DX, CX
+	MOVQ       CX, 944(SP)
+	MOVQ       8(SP), CX
+	MOVQ       AX, DX
+	IMULQ      CX, DX
+	ADDQ       DX, 24(SP)
+	ADDQ       DX, 32(SP)
+	ADDQ       DX, 40(SP)
+	SUBQ       CX, (SP)
+	JE         done
+	MOVQ       16(SP), CX
+	ORQ        944(SP), CX
+	TESTQ      CX, CX
+	JE         group
 
 done:
-	MOVQ R8, done+56(FP)
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+96(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+104(FP)
+	MOVQ 944(SP), AX
+	MOVQ AX, again+112(FP)
 	VZEROUPPER
 	RET
 
-// func layerNormRowsF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, rows int, n int, eps float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, FMA3
-TEXT ·layerNormRowsF64AVX512(SB), NOSPLIT, $0-56
-	MOVQ       y+0(FP), AX
-	MOVQ       x+8(FP), CX
-	MOVQ       gamma+16(FP), DX
-	MOVQ       beta+24(FP), BX
-	MOVQ       rows+32(FP), SI
-	MOVQ       n+40(FP), DI
-	VXORPD     X0, X0, X0
-	VCVTSI2SDQ DI, X0, X0
-	VMOVSD     eps+48(FP), X1
+DATA magnitude64<>+0(SB)/8, $0x7fffffffffffffff
+DATA magnitude64<>+8(SB)/8, $0x7fffffffffffffff
+DATA magnitude64<>+16(SB)/8, $0x7fffffffffffffff
+DATA magnitude64<>+24(SB)/8, $0x7fffffffffffffff
+GLOBL magnitude64<>(SB), RODATA|NOPTR, $32
+
+// func carryRowsF64AVX2(total *float64, sums *float64, n int)
+// Requires: AVX
+TEXT ·carryRowsF64AVX2(SB), NOSPLIT, $0-24
+	MOVQ   total+0(FP), AX
+	MOVQ   sums+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+	XORQ   BX, BX
+
+loop:
+	VMOVUPD (CX)(BX*8), Y1
+	VMOVUPD Y0, (CX)(BX*8)
+	VADDPD  (AX)(BX*8), Y1, Y1
+	VMOVUPD Y1, (AX)(BX*8)
+	ADDQ    $0x04, BX
+	CMPQ    BX, DX
+	JL      loop
+	VZEROUPPER
+	RET
+
+// func sumPartsF64AVX2(sums *float64, parts *float64, rows int, stride int, n int)
+// Requires: AVX
+TEXT ·sumPartsF64AVX2(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), AX
+	MOVQ parts+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ SI, DI
+	XORQ SI, SI
+	SUBQ $0x04, DI
+	JL   columnsOneEnd
+
+columnsOne:
+	VXORPD Y0, Y0, Y0
+	LEAQ   (CX)(SI*8), R8
+	MOVQ   DX, R9
 
 row:
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	MOVQ   DI, R9
-	XORQ   R8, R8
+	VADDPD  (R8), Y0, Y0
+	ADDQ    BX, R8
+	DECQ    R9
+	JNE     row
+	VMOVUPD Y0, (AX)(SI*8)
+	ADDQ    $0x04, SI
+	SUBQ    $0x04, DI
+	JGE     columnsOne
 
-sumUnrolled:
-	CMPQ    R9, $0x20
-	JL      sumSingle
-	VMOVUPD (CX)(R8*8), Z6
-	VADDPD  Z6, Z2, Z2
-	VMOVUPD 64(CX)(R8*8), Z6
-	VADDPD  Z6, Z3, Z3
-	VMOVUPD 128(CX)(R8*8), Z6
-	VADDPD  Z6, Z4, Z4
-	VMOVUPD 192(CX)(R8*8), Z6
-	VADDPD  Z6, Z5, Z5
-	ADDQ    $0x20, R8
-	SUBQ    $0x20, R9
-	JMP     sumUnrolled
+columnsOneEnd:
+	ADDQ    $0x04, DI
+	TESTQ   DI, DI
+	JE      columnsDone
+	LEAQ    tailMask<>+0(SB), R8
+	NEGQ    DI
+	VMOVUPS 32(R8)(DI*8), Y0
+	VXORPD  Y1, Y1, Y1
+	LEAQ    (CX)(SI*8), CX
 
-sumSingle:
-	TESTQ   R9, R9
-	JE      sumDone
-	VMOVUPD (CX)(R8*8), Z6
-	VADDPD  Z6, Z2, Z2
-	ADDQ    $0x08, R8
-	SUBQ    $0x08, R9
-	JMP     sumSingle
+rowLast:
+	VADDPD     (CX), Y1, Y1
+	ADDQ       BX, CX
+	DECQ       DX
+	JNE        rowLast
+	VMASKMOVPD Y1, Y0, (AX)(SI*8)
 
-sumDone:
+columnsDone:
+	VZEROUPPER
+	RET
+
+// func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
+TEXT ·layerNormRowsF32AVX512(SB), $392-96
+	MOVQ  y+0(FP), AX
+	MOVQ  AX, 24(SP)
+	MOVQ  x+8(FP), AX
+	MOVQ  AX, 32(SP)
+	MOVQ  rows+40(FP), AX
+	MOVQ  AX, (SP)
+	MOVQ  n+48(FP), AX
+	SHLQ  $0x02, AX
+	MOVQ  n+48(FP), CX
+	ANDQ  $0x0f, CX
+	MOVL  $0xffffffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+
+group:
+	MOVQ    group+64(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+56(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    40(SP), SI
+
+guess:
+	VXORPD Z0, Z0, Z0
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000100, R10
+
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	SUBQ    $0x40, R9
+	JL      guessSumsManyEnd
+
+guessSumsMany:
+	VADDPS (DX)(DI*4), Z1, Z1
+	VADDPS 64(DX)(DI*4), Z2, Z2
+	VADDPS 128(DX)(DI*4), Z3, Z3
+	VADDPS 192(DX)(DI*4), Z4, Z4
+	ADDQ   $0x40, DI
+	SUBQ   $0x40, R9
+	JGE    guessSumsMany
+
+guessSumsManyEnd:
+	ADDQ $0x40, R9
+	SUBQ $0x10, R9
+	JL   guessSumsOneEnd
+
+guessSumsOne:
+	VADDPS (DX)(DI*4), Z1, Z1
+	ADDQ   $0x10, DI
+	SUBQ   $0x10, R9
+	JGE    guessSumsOne
+
+guessSumsOneEnd:
+	ADDQ      $0x10, R9
+	TESTQ     R9, R9
+	JE        guessSumsDone
+	MOVL      $0xffffffff, R11
+	BZHIL     R9, R11, R11
+	KMOVW     R11, K2
+	VMOVUPS.Z (DX)(DI*4), K2, Z5
+	VADDPS    Z5, Z1, Z1
+
+guessSumsDone:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z1, Z0, Z0
+	VADDPD        Z2, Z0, Z0
+	TESTQ         R8, R8
+	JNE           guessSumsChain
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VMOVUPD       Y1, (SI)
+	ADDQ          AX, DX
+	ADDQ          $0x20, SI
+	INCQ          BX
+	CMPQ          BX, 8(SP)
+	JL            guess
+	VMOVUPD       40(SP), Y0
+	VMOVUPD       72(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       104(SP), Y0
+	VMOVUPD       136(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+32(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 296(SP)
+	MOVQ          $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	XORQ BX, BX
+	LEAQ 40(SP), SI
+
+centred:
+	VBROADCASTSS 296(SP)(BX*4), Z0
+	MOVQ         8(SP), DI
+	IMULQ        AX, DI
+	ADDQ         DX, DI
+	MOVQ         n+48(FP), R8
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	XORQ         R9, R9
+	MOVQ         $0x00000100, R11
+
+centredSumsChain:
+	MOVQ    R8, R10
+	CMPQ    R10, R11
+	CMOVQGT R11, R10
+	SUBQ    R10, R8
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	SUBQ    $0x40, R10
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (DI)(R9*4)
+	VSUBPS      (DX)(R9*4), Z0, Z11
+	VADDPS      Z11, Z3, Z3
+	VFMADD231PS Z11, Z11, Z4
+	PREFETCHT1  64(DI)(R9*4)
+	VSUBPS      64(DX)(R9*4), Z0, Z11
+	VADDPS      Z11, Z5, Z5
+	VFMADD231PS Z11, Z11, Z6
+	PREFETCHT1  128(DI)(R9*4)
+	VSUBPS      128(DX)(R9*4), Z0, Z11
+	VADDPS      Z11, Z7, Z7
+	VFMADD231PS Z11, Z11, Z8
+	PREFETCHT1  192(DI)(R9*4)
+	VSUBPS      192(DX)(R9*4), Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	ADDQ        $0x40, R9
+	SUBQ        $0x40, R10
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x40, R10
+	SUBQ $0x10, R10
+	JL   centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (DI)(R9*4)
+	VSUBPS      (DX)(R9*4), Z0, Z11
+	VADDPS      Z11, Z3, Z3
+	VFMADD231PS Z11, Z11, Z4
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x10, R10
+	TESTQ       R10, R10
+	JE          centredSumsDone
+	PREFETCHT1  (DI)(R9*4)
+	VMOVUPS.Z   (DX)(R9*4), K1, Z11
+	VSUBPS      Z11, Z0, Z11
+	VMOVAPS.Z   Z11, K1, Z11
+	VADDPS      Z11, Z3, Z3
+	VFMADD231PS Z11, Z11, Z4
+
+centredSumsDone:
+	VADDPS        Z7, Z3, Z3
+	VADDPS        Z9, Z5, Z5
+	VADDPS        Z5, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y5, Z5
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z5, Z1, Z1
+	VADDPS        Z8, Z4, Z4
+	VADDPS        Z10, Z6, Z6
+	VADDPS        Z6, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y3
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y3, Z3
 	VADDPD        Z4, Z2, Z2
-	VADDPD        Z5, Z3, Z3
 	VADDPD        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y3
-	VADDPD        Y3, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X3
-	VADDPD        X3, X2, X3
-	VUNPCKHPD     X3, X3, X2
-	VADDSD        X3, X2, X3
-	VDIVSD        X0, X3, X3
-	VBROADCASTSD  X3, Z2
-	VXORPD        Z4, Z4, Z4
-	VXORPD        Z5, Z5, Z5
-	VXORPD        Z6, Z6, Z6
-	VXORPD        Z7, Z7, Z7
-	VXORPD        Z8, Z8, Z8
-	VXORPD        Z9, Z9, Z9
-	VXORPD        Z10, Z10, Z10
-	VXORPD        Z11, Z11, Z11
-	MOVQ          DI, R9
-	XORQ          R8, R8
+	TESTQ         R8, R8
+	JNE           centredSumsChain
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
+	VMOVUPD       Y0, (SI)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y0
+	VMOVUPD       Y0, 128(SI)
+	ADDQ          AX, DX
+	ADDQ          $0x20, SI
+	INCQ          BX
+	CMPQ          BX, 8(SP)
+	JL            centred
+	VMOVUPD       40(SP), Y0
+	VMOVUPD       72(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       104(SP), Y0
+	VMOVUPD       136(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       168(SP), Y1
+	VMOVUPD       200(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       232(SP), Y1
+	VMOVUPD       264(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y0
+	VBROADCASTSD  quarter<>+0(SB), Y3
+	VMULPD        Y3, Y1, Y3
+	VSUBPD        Y0, Y3, Y3
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y3, Y3
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y3, Y3
+	VXORPD        Y4, Y4, Y4
+	VCMPPD        $0x09, Y4, Y3, K2
+	KMOVW         K2, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	MOVQ          DX, 16(SP)
+	TESTQ         DX, DX
+	JE            known
+	DECQ          CX
+	JE            known
+	VCVTPS2PD     296(SP), Y0
+	VMOVAPD       Y2, Y1
+	VMOVAPD.Z     Y1, K2, Y1
+	VSUBPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 296(SP)
+	JMP           centre
 
-centredUnrolled:
-	CMPQ        R9, $0x20
-	JL          centredSingle
-	VMOVUPD     (CX)(R8*8), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z4, Z4
-	VFMADD231PD Z12, Z12, Z8
-	VMOVUPD     64(CX)(R8*8), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z5, Z5
-	VFMADD231PD Z12, Z12, Z9
-	VMOVUPD     128(CX)(R8*8), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z6, Z6
-	VFMADD231PD Z12, Z12, Z10
-	VMOVUPD     192(CX)(R8*8), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z7, Z7
-	VFMADD231PD Z12, Z12, Z11
-	ADDQ        $0x20, R8
-	SUBQ        $0x20, R9
-	JMP         centredUnrolled
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VBROADCASTSD one<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMULPD       Y0, Y2, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, 360(SP)
+	VXORPD       Y1, Y1, Y1
+	VSUBPD       Y0, Y1, Y1
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 328(SP)
+	MOVQ         stream+72(FP), CX
+	TESTQ        CX, CX
+	JNE          past
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	XORQ         BX, BX
+	LEAQ         (AX)(AX*2), SI
+	MOVQ         24(SP), DI
+	MOVQ         32(SP), R8
+	VBROADCASTSS 296(SP)(BX*4), Z0
+	VBROADCASTSS 300(SP)(BX*4), Z1
+	VBROADCASTSS 304(SP)(BX*4), Z2
+	VBROADCASTSS 308(SP)(BX*4), Z3
+	VBROADCASTSS 328(SP)(BX*4), Z4
+	VBROADCASTSS 332(SP)(BX*4), Z5
+	VBROADCASTSS 336(SP)(BX*4), Z6
+	VBROADCASTSS 340(SP)(BX*4), Z7
+	VBROADCASTSS 360(SP)(BX*4), Z8
+	VBROADCASTSS 364(SP)(BX*4), Z9
+	VBROADCASTSS 368(SP)(BX*4), Z10
+	VBROADCASTSS 372(SP)(BX*4), Z11
+	MOVQ         n+48(FP), BX
+	MOVQ         BX, R9
+	XORQ         BX, BX
+	SUBQ         $0x10, R9
+	JL           packLoopOneEnd
 
-centredSingle:
-	TESTQ       R9, R9
-	JE          centredDone
-	VMOVUPD     (CX)(R8*8), Z12
-	VSUBPD      Z2, Z12, Z12
-	VADDPD      Z12, Z4, Z4
-	VFMADD231PD Z12, Z12, Z8
-	ADDQ        $0x08, R8
-	SUBQ        $0x08, R9
-	JMP         centredSingle
-
-centredDone:
-	VADDPD        Z6, Z4, Z4
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y2
-	VADDPD        Y2, Y4, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPD        X4, X2, X4
-	VUNPCKHPD     X4, X4, X2
-	VADDSD        X4, X2, X4
-	VADDPD        Z10, Z8, Z8
-	VADDPD        Z11, Z9, Z9
-	VADDPD        Z9, Z8, Z8
-	VEXTRACTF64X4 $0x01, Z8, Y2
-	VADDPD        Y2, Y8, Y2
-	VEXTRACTF32X4 $0x01, Y2, X5
-	VADDPD        X5, X2, X5
-	VUNPCKHPD     X5, X5, X2
-	VADDSD        X5, X2, X5
-	VDIVSD        X0, X4, X2
-	VFNMADD231SD  X2, X4, X5
-	VXORPD        X4, X4, X4
-	VMAXSD        X5, X4, X5
-	VDIVSD        X0, X5, X5
-	VADDSD        X1, X5, X5
-	VSQRTSD       X5, X5, X5
-	MOVQ          $0x3ff0000000000000, R8
-	VMOVQ         R8, X4
-	VDIVSD        X5, X4, X5
-	VADDSD        X2, X3, X4
-	VSUBSD        X3, X4, X6
-	VSUBSD        X6, X4, X7
-	VSUBSD        X7, X3, X7
-	VSUBSD        X6, X2, X6
-	VADDSD        X6, X7, X7
-	VBROADCASTSD  X4, Z2
-	VBROADCASTSD  X7, Z3
-	VBROADCASTSD  X5, Z4
-	MOVQ          DI, R9
-	XORQ          R8, R8
-
-writeUnrolled:
-	CMPQ        R9, $0x10
-	JL          writeSingle
-	VMOVUPD     (CX)(R8*8), Z5
-	VSUBPD      Z2, Z5, Z5
-	VSUBPD      Z3, Z5, Z5
-	VMULPD      Z4, Z5, Z5
-	VMOVUPD     (BX)(R8*8), Z6
-	VMOVUPD     (DX)(R8*8), Z7
-	VFMADD213PD Z6, Z7, Z5
-	VMOVUPD     Z5, (AX)(R8*8)
-	VMOVUPD     64(CX)(R8*8), Z5
-	VSUBPD      Z2, Z5, Z5
-	VSUBPD      Z3, Z5, Z5
-	VMULPD      Z4, Z5, Z5
-	VMOVUPD     64(BX)(R8*8), Z6
-	VMOVUPD     64(DX)(R8*8), Z7
-	VFMADD213PD Z6, Z7, Z5
-	VMOVUPD     Z5, 64(AX)(R8*8)
-	ADDQ        $0x10, R8
+packLoopOne:
+	VMOVUPS     (CX)(BX*4), Z12
+	VMOVUPS     (DX)(BX*4), Z13
+	VSUBPS      (R8), Z0, Z14
+	VFMADD213PS Z8, Z4, Z14
+	VFMADD213PS Z13, Z12, Z14
+	VMOVUPS     Z14, (DI)
+	VSUBPS      (R8)(AX*1), Z1, Z14
+	VFMADD213PS Z9, Z5, Z14
+	VFMADD213PS Z13, Z12, Z14
+	VMOVUPS     Z14, (DI)(AX*1)
+	VSUBPS      (R8)(AX*2), Z2, Z14
+	VFMADD213PS Z10, Z6, Z14
+	VFMADD213PS Z13, Z12, Z14
+	VMOVUPS     Z14, (DI)(AX*2)
+	VSUBPS      (R8)(SI*1), Z3, Z14
+	VFMADD213PS Z11, Z7, Z14
+	VFMADD213PS Z13, Z12, Z14
+	VMOVUPS     Z14, (DI)(SI*1)
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	ADDQ        $0x10, BX
 	SUBQ        $0x10, R9
-	JMP         writeUnrolled
+	JGE         packLoopOne
 
-writeSingle:
+packLoopOneEnd:
+	ADDQ        $0x10, R9
 	TESTQ       R9, R9
-	JE          writeDone
-	VMOVUPD     (CX)(R8*8), Z5
-	VSUBPD      Z2, Z5, Z5
-	VSUBPD      Z3, Z5, Z5
-	VMULPD      Z4, Z5, Z5
-	VMOVUPD     (BX)(R8*8), Z6
-	VMOVUPD     (DX)(R8*8), Z7
-	VFMADD213PD Z6, Z7, Z5
-	VMOVUPD     Z5, (AX)(R8*8)
-	ADDQ        $0x08, R8
-	SUBQ        $0x08, R9
-	JMP         writeSingle
+	JE          packLoopDone
+	VMOVUPS.Z   (CX)(BX*4), K1, Z12
+	VMOVUPS.Z   (DX)(BX*4), K1, Z13
+	VMOVUPS.Z   (R8), K1, Z14
+	VSUBPS      Z14, Z0, Z14
+	VFMADD213PS Z8, Z4, Z14
+	VFMADD213PS Z13, Z12, Z14
+	VMOVUPS     Z14, K1, (DI)
+	VMOVUPS.Z   (R8)(AX*1), K1, Z0
+	VSUBPS      Z0, Z1, Z0
+	VFMADD213PS Z9, Z5, Z0
+	VFMADD213PS Z13, Z12, Z0
+	VMOVUPS     Z0, K1, (DI)(AX*1)
+	VMOVUPS.Z   (R8)(AX*2), K1, Z0
+	VSUBPS      Z0, Z2, Z0
+	VFMADD213PS Z10, Z6, Z0
+	VFMADD213PS Z13, Z12, Z0
+	VMOVUPS     Z0, K1, (DI)(AX*2)
+	VMOVUPS.Z   (R8)(SI*1), K1, Z0
+	VSUBPS      Z0, Z3, Z0
+	VFMADD213PS Z11, Z7, Z0
+	VFMADD213PS Z13, Z12, Z0
+	VMOVUPS     Z0, K1, (DI)(SI*1)
 
-writeDone:
-	LEAQ (CX)(DI*8), CX
-	LEAQ (AX)(DI*8), AX
-	DECQ SI
-	JNZ  row
+packLoopDone:
+	JMP written
+
+singly:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+single:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          singleSkip
+	VBROADCASTSS 296(SP)(DI*4), Z0
+	VBROADCASTSS 328(SP)(DI*4), Z1
+	VBROADCASTSS 360(SP)(DI*4), Z2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x40, R10
+	JL           singleLoopManyEnd
+
+singleLoopMany:
+	VSUBPS      (SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     (CX)(R9*4), Z4
+	VFMADD213PS (DX)(R9*4), Z4, Z3
+	VMOVUPS     Z3, (BX)(R9*4)
+	VSUBPS      64(SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     64(CX)(R9*4), Z4
+	VFMADD213PS 64(DX)(R9*4), Z4, Z3
+	VMOVUPS     Z3, 64(BX)(R9*4)
+	VSUBPS      128(SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     128(CX)(R9*4), Z4
+	VFMADD213PS 128(DX)(R9*4), Z4, Z3
+	VMOVUPS     Z3, 128(BX)(R9*4)
+	VSUBPS      192(SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     192(CX)(R9*4), Z4
+	VFMADD213PS 192(DX)(R9*4), Z4, Z3
+	VMOVUPS     Z3, 192(BX)(R9*4)
+	ADDQ        $0x40, R9
+	SUBQ        $0x40, R10
+	JGE         singleLoopMany
+
+singleLoopManyEnd:
+	ADDQ $0x40, R10
+	SUBQ $0x10, R10
+	JL   singleLoopOneEnd
+
+singleLoopOne:
+	VSUBPS      (SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     (CX)(R9*4), Z4
+	VFMADD213PS (DX)(R9*4), Z4, Z3
+	VMOVUPS     Z3, (BX)(R9*4)
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ        $0x10, R10
+	TESTQ       R10, R10
+	JE          singleLoopDone
+	VMOVUPS.Z   (SI)(R9*4), K1, Z3
+	VSUBPS      Z3, Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS.Z   (CX)(R9*4), K1, Z0
+	VMOVUPS.Z   (DX)(R9*4), K1, Z1
+	VFMADD213PS Z1, Z0, Z3
+	VMOVUPS     Z3, K1, (BX)(R9*4)
+
+singleLoopDone:
+singleSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   single
+	JMP  written
+
+past:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+stream:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          streamSkip
+	VBROADCASTSS 296(SP)(DI*4), Z0
+	VBROADCASTSS 328(SP)(DI*4), Z1
+	VBROADCASTSS 360(SP)(DI*4), Z2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x40, R10
+	JL           streamLoopManyEnd
+
+streamLoopMany:
+	VSUBPS      (SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     (CX)(R9*4), Z4
+	VFMADD213PS (DX)(R9*4), Z4, Z3
+	VMOVNTPS    Z3, (BX)(R9*4)
+	VSUBPS      64(SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     64(CX)(R9*4), Z4
+	VFMADD213PS 64(DX)(R9*4), Z4, Z3
+	VMOVNTPS    Z3, 64(BX)(R9*4)
+	VSUBPS      128(SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     128(CX)(R9*4), Z4
+	VFMADD213PS 128(DX)(R9*4), Z4, Z3
+	VMOVNTPS    Z3, 128(BX)(R9*4)
+	VSUBPS      192(SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     192(CX)(R9*4), Z4
+	VFMADD213PS 192(DX)(R9*4), Z4, Z3
+	VMOVNTPS    Z3, 192(BX)(R9*4)
+	ADDQ        $0x40, R9
+	SUBQ        $0x40, R10
+	JGE         streamLoopMany
+
+streamLoopManyEnd:
+	ADDQ $0x40, R10
+	SUBQ $0x10, R10
+	JL   streamLoopOneEnd
+
+streamLoopOne:
+	VSUBPS      (SI)(R9*4), Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     (CX)(R9*4), Z4
+	VFMADD213PS (DX)(R9*4), Z4, Z3
+	VMOVNTPS    Z3, (BX)(R9*4)
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         streamLoopOne
+
+streamLoopOneEnd:
+	ADDQ        $0x10, R10
+	TESTQ       R10, R10
+	JE          streamLoopDone
+	VMOVUPS.Z   (SI)(R9*4), K1, Z3
+	VSUBPS      Z3, Z0, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS.Z   (CX)(R9*4), K1, Z0
+	VMOVUPS.Z   (DX)(R9*4), K1, Z1
+	VFMADD213PS Z1, Z0, Z3
+	VMOVNTPS    Z3, (BX)(R9*4)
+
+streamLoopDone:
+streamSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   stream
+
+written:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	TESTQ CX, CX
+	JE    group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+80(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+88(FP)
+	VZEROUPPER
+	RET
+
+// func layerNormGradRowsF32AVX512(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormGradRowsF32AVX512(SB), $952-120
+	MOVQ  dx+0(FP), AX
+	MOVQ  AX, 24(SP)
+	MOVQ  x+24(FP), AX
+	MOVQ  AX, 32(SP)
+	MOVQ  dy+40(FP), AX
+	MOVQ  AX, 40(SP)
+	MOVQ  rows+56(FP), AX
+	MOVQ  AX, (SP)
+	MOVQ  n+64(FP), AX
+	SHLQ  $0x02, AX
+	MOVQ  n+64(FP), CX
+	ANDQ  $0x0f, CX
+	MOVL  $0xffffffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+
+group:
+	MOVQ    group+80(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+72(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    48(SP), SI
+
+guess:
+	VXORPD Z0, Z0, Z0
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000100, R10
+
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	SUBQ    $0x40, R9
+	JL      guessSumsManyEnd
+
+guessSumsMany:
+	VADDPS (DX)(DI*4), Z1, Z1
+	VADDPS 64(DX)(DI*4), Z2, Z2
+	VADDPS 128(DX)(DI*4), Z3, Z3
+	VADDPS 192(DX)(DI*4), Z4, Z4
+	ADDQ   $0x40, DI
+	SUBQ   $0x40, R9
+	JGE    guessSumsMany
+
+guessSumsManyEnd:
+	ADDQ $0x40, R9
+	SUBQ $0x10, R9
+	JL   guessSumsOneEnd
+
+guessSumsOne:
+	VADDPS (DX)(DI*4), Z1, Z1
+	ADDQ   $0x10, DI
+	SUBQ   $0x10, R9
+	JGE    guessSumsOne
+
+guessSumsOneEnd:
+	ADDQ      $0x10, R9
+	TESTQ     R9, R9
+	JE        guessSumsDone
+	MOVL      $0xffffffff, R11
+	BZHIL     R9, R11, R11
+	KMOVW     R11, K2
+	VMOVUPS.Z (DX)(DI*4), K2, Z5
+	VADDPS    Z5, Z1, Z1
+
+guessSumsDone:
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y2, Z2
+	VADDPD        Z1, Z0, Z0
+	VADDPD        Z2, Z0, Z0
+	TESTQ         R8, R8
+	JNE           guessSumsChain
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VMOVUPD       Y1, (SI)
+	ADDQ          AX, DX
+	ADDQ          $0x20, SI
+	INCQ          BX
+	CMPQ          BX, 8(SP)
+	JL            guess
+	VMOVUPD       48(SP), Y0
+	VMOVUPD       80(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       112(SP), Y0
+	VMOVUPD       144(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+48(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 688(SP)
+	MOVQ          $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	MOVQ 40(SP), BX
+	XORQ SI, SI
+	LEAQ 48(SP), DI
+
+centred:
+	VBROADCASTSS 688(SP)(SI*4), Z0
+	MOVQ         8(SP), R8
+	IMULQ        AX, R8
+	ADDQ         DX, R8
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+	MOVQ         gamma+32(FP), R9
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         n+64(FP), R11
+	VXORPD       Z5, Z5, Z5
+	VXORPD       Z6, Z6, Z6
+	VXORPD       Z7, Z7, Z7
+	VXORPD       Z8, Z8, Z8
+	XORQ         R12, R12
+	MOVQ         $0x00000100, R14
+
+centredSumsChain:
+	MOVQ    R11, R13
+	CMPQ    R13, R14
+	CMOVQGT R14, R13
+	SUBQ    R13, R11
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	VXORPD  Z16, Z16, Z16
+	VXORPD  Z17, Z17, Z17
+	VXORPD  Z18, Z18, Z18
+	VXORPD  Z19, Z19, Z19
+	VXORPD  Z20, Z20, Z20
+	VXORPD  Z21, Z21, Z21
+	VXORPD  Z22, Z22, Z22
+	VXORPD  Z23, Z23, Z23
+	VXORPD  Z24, Z24, Z24
+	SUBQ    $0x40, R13
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (R8)(R12*4)
+	VSUBPS      (DX)(R12*4), Z0, Z25
+	VADDPS      Z25, Z9, Z9
+	VFMADD231PS Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*4)
+	VMOVUPS     (BX)(R12*4), Z26
+	VMULPS      (R9)(R12*4), Z26, Z26
+	VADDPS      Z26, Z11, Z11
+	VFMADD231PS Z25, Z26, Z12
+	VRANGEPS    $0x0b, Z26, Z1, Z1
+	PREFETCHT1  64(R8)(R12*4)
+	VSUBPS      64(DX)(R12*4), Z0, Z25
+	VADDPS      Z25, Z13, Z13
+	VFMADD231PS Z25, Z25, Z14
+	PREFETCHT1  64(R10)(R12*4)
+	VMOVUPS     64(BX)(R12*4), Z26
+	VMULPS      64(R9)(R12*4), Z26, Z26
+	VADDPS      Z26, Z15, Z15
+	VFMADD231PS Z25, Z26, Z16
+	VRANGEPS    $0x0b, Z26, Z2, Z2
+	PREFETCHT1  128(R8)(R12*4)
+	VSUBPS      128(DX)(R12*4), Z0, Z25
+	VADDPS      Z25, Z17, Z17
+	VFMADD231PS Z25, Z25, Z18
+	PREFETCHT1  128(R10)(R12*4)
+	VMOVUPS     128(BX)(R12*4), Z26
+	VMULPS      128(R9)(R12*4), Z26, Z26
+	VADDPS      Z26, Z19, Z19
+	VFMADD231PS Z25, Z26, Z20
+	VRANGEPS    $0x0b, Z26, Z3, Z3
+	PREFETCHT1  192(R8)(R12*4)
+	VSUBPS      192(DX)(R12*4), Z0, Z25
+	VADDPS      Z25, Z21, Z21
+	VFMADD231PS Z25, Z25, Z22
+	PREFETCHT1  192(R10)(R12*4)
+	VMOVUPS     192(BX)(R12*4), Z26
+	VMULPS      192(R9)(R12*4), Z26, Z26
+	VADDPS      Z26, Z23, Z23
+	VFMADD231PS Z25, Z26, Z24
+	VRANGEPS    $0x0b, Z26, Z4, Z4
+	ADDQ        $0x40, R12
+	SUBQ        $0x40, R13
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x40, R13
+	SUBQ $0x10, R13
+	JL   centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (R8)(R12*4)
+	VSUBPS      (DX)(R12*4), Z0, Z25
+	VADDPS      Z25, Z9, Z9
+	VFMADD231PS Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*4)
+	VMOVUPS     (BX)(R12*4), Z26
+	VMULPS      (R9)(R12*4), Z26, Z26
+	VADDPS      Z26, Z11, Z11
+	VFMADD231PS Z25, Z26, Z12
+	VRANGEPS    $0x0b, Z26, Z1, Z1
+	ADDQ        $0x10, R12
+	SUBQ        $0x10, R13
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x10, R13
+	TESTQ       R13, R13
+	JE          centredSumsDone
+	PREFETCHT1  (R8)(R12*4)
+	VMOVUPS.Z   (DX)(R12*4), K1, Z25
+	VSUBPS      Z25, Z0, Z25
+	VMOVAPS.Z   Z25, K1, Z25
+	VADDPS      Z25, Z9, Z9
+	VFMADD231PS Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*4)
+	VMOVUPS.Z   (BX)(R12*4), K1, Z26
+	VMOVUPS.Z   (R9)(R12*4), K1, Z27
+	VMULPS      Z27, Z26, Z26
+	VADDPS      Z26, Z11, Z11
+	VFMADD231PS Z25, Z26, Z12
+	VRANGEPS    $0x0b, Z26, Z1, Z1
+
+centredSumsDone:
+	VADDPS        Z17, Z9, Z9
+	VADDPS        Z21, Z13, Z13
+	VADDPS        Z13, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z9, Y13
+	VCVTPS2PD     Y9, Z9
+	VCVTPS2PD     Y13, Z13
+	VADDPD        Z9, Z5, Z5
+	VADDPD        Z13, Z5, Z5
+	VADDPS        Z18, Z10, Z10
+	VADDPS        Z22, Z14, Z14
+	VADDPS        Z14, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z10, Y9
+	VCVTPS2PD     Y10, Z10
+	VCVTPS2PD     Y9, Z9
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z9, Z6, Z6
+	VADDPS        Z19, Z11, Z11
+	VADDPS        Z23, Z15, Z15
+	VADDPS        Z15, Z11, Z11
+	VEXTRACTF64X4 $0x01, Z11, Y9
+	VCVTPS2PD     Y11, Z10
+	VCVTPS2PD     Y9, Z9
+	VADDPD        Z10, Z7, Z7
+	VADDPD        Z9, Z7, Z7
+	VADDPS        Z20, Z12, Z12
+	VADDPS        Z24, Z16, Z16
+	VADDPS        Z16, Z12, Z12
+	VEXTRACTF64X4 $0x01, Z12, Y9
+	VCVTPS2PD     Y12, Z10
+	VCVTPS2PD     Y9, Z9
+	VADDPD        Z10, Z8, Z8
+	VADDPD        Z9, Z8, Z8
+	TESTQ         R11, R11
+	JNE           centredSumsChain
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y0
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPD        Y0, Y6, Y0
+	VMOVUPD       Y0, 128(DI)
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPD        Y0, Y7, Y0
+	VMOVUPD       Y0, 256(DI)
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPD        Y0, Y8, Y0
+	VMOVUPD       Y0, 384(DI)
+	VMAXPS        Z2, Z1, Z1
+	VMAXPS        Z3, Z1, Z1
+	VMAXPS        Z4, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(DI)
+	ADDQ          AX, DX
+	ADDQ          AX, BX
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
+	JL            centred
+	VMOVUPD       48(SP), Y0
+	VMOVUPD       80(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       112(SP), Y0
+	VMOVUPD       144(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       176(SP), Y1
+	VMOVUPD       208(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       240(SP), Y1
+	VMOVUPD       272(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y0
+	VBROADCASTSD  quarter<>+0(SB), Y3
+	VMULPD        Y3, Y1, Y3
+	VSUBPD        Y0, Y3, Y3
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y3, Y3
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y3, Y3
+	VXORPD        Y4, Y4, Y4
+	VCMPPD        $0x09, Y4, Y3, K2
+	KMOVW         K2, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	MOVQ          DX, 16(SP)
+	TESTQ         DX, DX
+	JE            known
+	DECQ          CX
+	JE            known
+	VCVTPS2PD     688(SP), Y0
+	VMOVAPD       Y2, Y1
+	VMOVAPD.Z     Y1, K2, Y1
+	VSUBPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 688(SP)
+	JMP           centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 752(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 720(SP)
+	VMOVUPD      Y2, 784(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 816(SP)
+	VMOVUPD      304(SP), Y0
+	VMOVUPD      336(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      368(SP), Y0
+	VMOVUPD      400(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      560(SP), Y2
+	VMOVUPD      592(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      624(SP), Y2
+	VMOVUPD      656(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VSHUFF64X2   $0x00, Y5, Y4, Y2
+	VSHUFF64X2   $0x03, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 848(SP)
+	VMOVUPD      784(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       816(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 880(SP)
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 912(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VCVTPS2PD    880(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VCVTPS2PD    912(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	TESTQ        CX, CX
+	JE           plainly
+	TESTQ        DX, DX
+	JNE          past
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	XORQ         SI, SI
+	LEAQ         (AX)(AX*2), DI
+	MOVQ         24(SP), R8
+	MOVQ         32(SP), R9
+	MOVQ         40(SP), R10
+	VBROADCASTSS 688(SP)(SI*4), Z0
+	VBROADCASTSS 720(SP)(SI*4), Z1
+	VBROADCASTSS 912(SP)(SI*4), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSS 880(SP)(SI*4), Z4
+	VBROADCASTSS 752(SP)(SI*4), Z5
+	VBROADCASTSS 692(SP)(SI*4), Z6
+	VBROADCASTSS 724(SP)(SI*4), Z7
+	VBROADCASTSS 916(SP)(SI*4), Z8
+	VXORPD       Z9, Z9, Z9
+	VBROADCASTSS 884(SP)(SI*4), Z10
+	VBROADCASTSS 756(SP)(SI*4), Z11
+	VBROADCASTSS 696(SP)(SI*4), Z12
+	VBROADCASTSS 728(SP)(SI*4), Z13
+	VBROADCASTSS 920(SP)(SI*4), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSS 888(SP)(SI*4), Z16
+	VBROADCASTSS 760(SP)(SI*4), Z17
+	VBROADCASTSS 700(SP)(SI*4), Z18
+	VBROADCASTSS 732(SP)(SI*4), Z19
+	VBROADCASTSS 924(SP)(SI*4), Z20
+	VXORPD       Z21, Z21, Z21
+	VBROADCASTSS 892(SP)(SI*4), Z22
+	VBROADCASTSS 764(SP)(SI*4), Z23
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x10, R12
+	JL           packLoopOneEnd
+
+packLoopOne:
+	VMOVUPS      (BX)(R11*4), Z24
+	VMOVUPS      (R10), Z25
+	VSUBPS       (R9), Z0, Z26
+	VMOVUPS      Z4, Z27
+	VFNMADD231PS Z24, Z25, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VRANGEPS     $0x0b, Z27, Z3, Z3
+	VMULPS       Z1, Z27, Z27
+	VMOVUPS      Z27, (R8)
+	VFMADD213PS  Z5, Z1, Z26
+	VMULPS       Z25, Z26, Z26
+	VMOVUPS      (R10)(AX*1), Z27
+	VSUBPS       (R9)(AX*1), Z6, Z28
+	VMOVUPS      Z10, Z29
+	VFNMADD231PS Z24, Z27, Z29
+	VFNMADD231PS Z8, Z28, Z29
+	VRANGEPS     $0x0b, Z29, Z9, Z9
+	VMULPS       Z7, Z29, Z29
+	VMOVUPS      Z29, (R8)(AX*1)
+	VFMADD213PS  Z11, Z7, Z28
+	VFMADD231PS  Z27, Z28, Z26
+	VADDPS       Z27, Z25, Z25
+	VMOVUPS      (R10)(AX*2), Z27
+	VSUBPS       (R9)(AX*2), Z12, Z28
+	VMOVUPS      Z16, Z29
+	VFNMADD231PS Z24, Z27, Z29
+	VFNMADD231PS Z14, Z28, Z29
+	VRANGEPS     $0x0b, Z29, Z15, Z15
+	VMULPS       Z13, Z29, Z29
+	VMOVUPS      Z29, (R8)(AX*2)
+	VFMADD213PS  Z17, Z13, Z28
+	VFMADD231PS  Z27, Z28, Z26
+	VADDPS       Z27, Z25, Z25
+	VMOVUPS      (R10)(DI*1), Z27
+	VSUBPS       (R9)(DI*1), Z18, Z28
+	VMOVUPS      Z22, Z29
+	VFNMADD231PS Z24, Z27, Z29
+	VFNMADD231PS Z20, Z28, Z29
+	VRANGEPS     $0x0b, Z29, Z21, Z21
+	VMULPS       Z19, Z29, Z29
+	VMOVUPS      Z29, (R8)(DI*1)
+	VFMADD213PS  Z23, Z19, Z28
+	VFMADD231PS  Z27, Z28, Z26
+	VADDPS       Z27, Z25, Z25
+	VADDPS       (CX)(R11*4), Z26, Z26
+	VMOVUPS      Z26, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Z25, Z25
+	VMOVUPS      Z25, (DX)(R11*4)
+	ADDQ         $0x40, R8
+	ADDQ         $0x40, R9
+	ADDQ         $0x40, R10
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, R12
+	JGE          packLoopOne
+
+packLoopOneEnd:
+	ADDQ         $0x10, R12
+	TESTQ        R12, R12
+	JE           packLoopDone
+	VMOVUPS.Z    (BX)(R11*4), K1, Z24
+	VMOVUPS.Z    (R10), K1, Z25
+	VMOVUPS.Z    (R9), K1, Z26
+	VSUBPS       Z26, Z0, Z26
+	VMOVUPS      Z4, Z0
+	VFNMADD231PS Z24, Z25, Z0
+	VFNMADD231PS Z2, Z26, Z0
+	VMOVAPS.Z    Z0, K1, Z0
+	VRANGEPS     $0x0b, Z0, Z3, Z3
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (R8)
+	VFMADD213PS  Z5, Z1, Z26
+	VMULPS       Z25, Z26, Z26
+	VMOVUPS.Z    (R10)(AX*1), K1, Z0
+	VMOVUPS.Z    (R9)(AX*1), K1, Z1
+	VSUBPS       Z1, Z6, Z1
+	VMOVUPS      Z10, Z2
+	VFNMADD231PS Z24, Z0, Z2
+	VFNMADD231PS Z8, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z9, Z9
+	VMULPS       Z7, Z2, Z2
+	VMOVUPS      Z2, K1, (R8)(AX*1)
+	VFMADD213PS  Z11, Z7, Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VADDPS       Z0, Z25, Z25
+	VMOVUPS.Z    (R10)(AX*2), K1, Z0
+	VMOVUPS.Z    (R9)(AX*2), K1, Z1
+	VSUBPS       Z1, Z12, Z1
+	VMOVUPS      Z16, Z2
+	VFNMADD231PS Z24, Z0, Z2
+	VFNMADD231PS Z14, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z15, Z15
+	VMULPS       Z13, Z2, Z2
+	VMOVUPS      Z2, K1, (R8)(AX*2)
+	VFMADD213PS  Z17, Z13, Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VADDPS       Z0, Z25, Z25
+	VMOVUPS.Z    (R10)(DI*1), K1, Z0
+	VMOVUPS.Z    (R9)(DI*1), K1, Z1
+	VSUBPS       Z1, Z18, Z1
+	VMOVUPS      Z22, Z2
+	VFNMADD231PS Z24, Z0, Z2
+	VFNMADD231PS Z20, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z21, Z21
+	VMULPS       Z19, Z2, Z2
+	VMOVUPS      Z2, K1, (R8)(DI*1)
+	VFMADD213PS  Z23, Z19, Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VADDPS       Z0, Z25, Z25
+	VADDPS       (CX)(R11*4), Z26, Z26
+	VMOVUPS      Z26, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Z25, Z25
+	VMOVUPS      Z25, (DX)(R11*4)
+
+packLoopDone:
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VCVTPS2PD     Y9, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VCVTPS2PD     Y15, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VCVTPS2PD     Y21, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+past:
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	XORQ         SI, SI
+	LEAQ         (AX)(AX*2), DI
+	MOVQ         24(SP), R8
+	MOVQ         32(SP), R9
+	MOVQ         40(SP), R10
+	VBROADCASTSS 688(SP)(SI*4), Z0
+	VBROADCASTSS 720(SP)(SI*4), Z1
+	VBROADCASTSS 912(SP)(SI*4), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSS 880(SP)(SI*4), Z4
+	VBROADCASTSS 752(SP)(SI*4), Z5
+	VBROADCASTSS 692(SP)(SI*4), Z6
+	VBROADCASTSS 724(SP)(SI*4), Z7
+	VBROADCASTSS 916(SP)(SI*4), Z8
+	VXORPD       Z9, Z9, Z9
+	VBROADCASTSS 884(SP)(SI*4), Z10
+	VBROADCASTSS 756(SP)(SI*4), Z11
+	VBROADCASTSS 696(SP)(SI*4), Z12
+	VBROADCASTSS 728(SP)(SI*4), Z13
+	VBROADCASTSS 920(SP)(SI*4), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSS 888(SP)(SI*4), Z16
+	VBROADCASTSS 760(SP)(SI*4), Z17
+	VBROADCASTSS 700(SP)(SI*4), Z18
+	VBROADCASTSS 732(SP)(SI*4), Z19
+	VBROADCASTSS 924(SP)(SI*4), Z20
+	VXORPD       Z21, Z21, Z21
+	VBROADCASTSS 892(SP)(SI*4), Z22
+	VBROADCASTSS 764(SP)(SI*4), Z23
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x10, R12
+	JL           streamLoopOneEnd
+
+streamLoopOne:
+	VMOVUPS      (BX)(R11*4), Z24
+	VMOVUPS      (R10), Z25
+	VSUBPS       (R9), Z0, Z26
+	VMOVUPS      Z4, Z27
+	VFNMADD231PS Z24, Z25, Z27
+	VFNMADD231PS Z2, Z26, Z27
+	VRANGEPS     $0x0b, Z27, Z3, Z3
+	VMULPS       Z1, Z27, Z27
+	VMOVNTPS     Z27, (R8)
+	VFMADD213PS  Z5, Z1, Z26
+	VMULPS       Z25, Z26, Z26
+	VMOVUPS      (R10)(AX*1), Z27
+	VSUBPS       (R9)(AX*1), Z6, Z28
+	VMOVUPS      Z10, Z29
+	VFNMADD231PS Z24, Z27, Z29
+	VFNMADD231PS Z8, Z28, Z29
+	VRANGEPS     $0x0b, Z29, Z9, Z9
+	VMULPS       Z7, Z29, Z29
+	VMOVNTPS     Z29, (R8)(AX*1)
+	VFMADD213PS  Z11, Z7, Z28
+	VFMADD231PS  Z27, Z28, Z26
+	VADDPS       Z27, Z25, Z25
+	VMOVUPS      (R10)(AX*2), Z27
+	VSUBPS       (R9)(AX*2), Z12, Z28
+	VMOVUPS      Z16, Z29
+	VFNMADD231PS Z24, Z27, Z29
+	VFNMADD231PS Z14, Z28, Z29
+	VRANGEPS     $0x0b, Z29, Z15, Z15
+	VMULPS       Z13, Z29, Z29
+	VMOVNTPS     Z29, (R8)(AX*2)
+	VFMADD213PS  Z17, Z13, Z28
+	VFMADD231PS  Z27, Z28, Z26
+	VADDPS       Z27, Z25, Z25
+	VMOVUPS      (R10)(DI*1), Z27
+	VSUBPS       (R9)(DI*1), Z18, Z28
+	VMOVUPS      Z22, Z29
+	VFNMADD231PS Z24, Z27, Z29
+	VFNMADD231PS Z20, Z28, Z29
+	VRANGEPS     $0x0b, Z29, Z21, Z21
+	VMULPS       Z19, Z29, Z29
+	VMOVNTPS     Z29, (R8)(DI*1)
+	VFMADD213PS  Z23, Z19, Z28
+	VFMADD231PS  Z27, Z28, Z26
+	VADDPS       Z27, Z25, Z25
+	VADDPS       (CX)(R11*4), Z26, Z26
+	VMOVUPS      Z26, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Z25, Z25
+	VMOVUPS      Z25, (DX)(R11*4)
+	ADDQ         $0x40, R8
+	ADDQ         $0x40, R9
+	ADDQ         $0x40, R10
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, R12
+	JGE          streamLoopOne
+
+streamLoopOneEnd:
+	ADDQ         $0x10, R12
+	TESTQ        R12, R12
+	JE           streamLoopDone
+	VMOVUPS.Z    (BX)(R11*4), K1, Z24
+	VMOVUPS.Z    (R10), K1, Z25
+	VMOVUPS.Z    (R9), K1, Z26
+	VSUBPS       Z26, Z0, Z26
+	VMOVUPS      Z4, Z0
+	VFNMADD231PS Z24, Z25, Z0
+	VFNMADD231PS Z2, Z26, Z0
+	VMOVAPS.Z    Z0, K1, Z0
+	VRANGEPS     $0x0b, Z0, Z3, Z3
+	VMULPS       Z1, Z0, Z0
+	VMOVNTPS     Z0, (R8)
+	VFMADD213PS  Z5, Z1, Z26
+	VMULPS       Z25, Z26, Z26
+	VMOVUPS.Z    (R10)(AX*1), K1, Z0
+	VMOVUPS.Z    (R9)(AX*1), K1, Z1
+	VSUBPS       Z1, Z6, Z1
+	VMOVUPS      Z10, Z2
+	VFNMADD231PS Z24, Z0, Z2
+	VFNMADD231PS Z8, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z9, Z9
+	VMULPS       Z7, Z2, Z2
+	VMOVNTPS     Z2, (R8)(AX*1)
+	VFMADD213PS  Z11, Z7, Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VADDPS       Z0, Z25, Z25
+	VMOVUPS.Z    (R10)(AX*2), K1, Z0
+	VMOVUPS.Z    (R9)(AX*2), K1, Z1
+	VSUBPS       Z1, Z12, Z1
+	VMOVUPS      Z16, Z2
+	VFNMADD231PS Z24, Z0, Z2
+	VFNMADD231PS Z14, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z15, Z15
+	VMULPS       Z13, Z2, Z2
+	VMOVNTPS     Z2, (R8)(AX*2)
+	VFMADD213PS  Z17, Z13, Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VADDPS       Z0, Z25, Z25
+	VMOVUPS.Z    (R10)(DI*1), K1, Z0
+	VMOVUPS.Z    (R9)(DI*1), K1, Z1
+	VSUBPS       Z1, Z18, Z1
+	VMOVUPS      Z22, Z2
+	VFNMADD231PS Z24, Z0, Z2
+	VFNMADD231PS Z20, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z21, Z21
+	VMULPS       Z19, Z2, Z2
+	VMOVNTPS     Z2, (R8)(DI*1)
+	VFMADD213PS  Z23, Z19, Z1
+	VFMADD231PS  Z0, Z1, Z26
+	VADDPS       Z0, Z25, Z25
+	VADDPS       (CX)(R11*4), Z26, Z26
+	VMOVUPS      Z26, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Z25, Z25
+	VMOVUPS      Z25, (DX)(R11*4)
+
+streamLoopDone:
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VCVTPS2PD     Y9, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VCVTPS2PD     Y15, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VCVTPS2PD     Y21, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+plainly:
+	TESTQ        DX, DX
+	JNE          pastPlainly
+	MOVQ         gamma+32(FP), CX
+	XORQ         DX, DX
+	LEAQ         (AX)(AX*2), BX
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         40(SP), R8
+	VBROADCASTSS 688(SP)(DX*4), Z0
+	VBROADCASTSS 720(SP)(DX*4), Z1
+	VBROADCASTSS 912(SP)(DX*4), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSS 880(SP)(DX*4), Z4
+	VBROADCASTSS 752(SP)(DX*4), Z5
+	VBROADCASTSS 692(SP)(DX*4), Z5
+	VBROADCASTSS 724(SP)(DX*4), Z6
+	VBROADCASTSS 916(SP)(DX*4), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSS 884(SP)(DX*4), Z9
+	VBROADCASTSS 756(SP)(DX*4), Z10
+	VBROADCASTSS 696(SP)(DX*4), Z10
+	VBROADCASTSS 728(SP)(DX*4), Z11
+	VBROADCASTSS 920(SP)(DX*4), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSS 888(SP)(DX*4), Z14
+	VBROADCASTSS 760(SP)(DX*4), Z15
+	VBROADCASTSS 700(SP)(DX*4), Z15
+	VBROADCASTSS 732(SP)(DX*4), Z16
+	VBROADCASTSS 924(SP)(DX*4), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSS 892(SP)(DX*4), Z19
+	VBROADCASTSS 764(SP)(DX*4), Z20
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
+	JL           plainLoopOneEnd
+
+plainLoopOne:
+	VMOVUPS      (CX)(R9*4), Z20
+	VMOVUPS      (R8), Z21
+	VSUBPS       (DI), Z0, Z22
+	VMOVUPS      Z4, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z3, Z3
+	VMULPS       Z1, Z23, Z23
+	VMOVUPS      Z23, (SI)
+	VMOVUPS      (R8)(AX*1), Z21
+	VSUBPS       (DI)(AX*1), Z5, Z22
+	VMOVUPS      Z9, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z7, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z8, Z8
+	VMULPS       Z6, Z23, Z23
+	VMOVUPS      Z23, (SI)(AX*1)
+	VMOVUPS      (R8)(AX*2), Z21
+	VSUBPS       (DI)(AX*2), Z10, Z22
+	VMOVUPS      Z14, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z12, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z13, Z13
+	VMULPS       Z11, Z23, Z23
+	VMOVUPS      Z23, (SI)(AX*2)
+	VMOVUPS      (R8)(BX*1), Z21
+	VSUBPS       (DI)(BX*1), Z15, Z22
+	VMOVUPS      Z19, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z17, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z18, Z18
+	VMULPS       Z16, Z23, Z23
+	VMOVUPS      Z23, (SI)(BX*1)
+	ADDQ         $0x40, SI
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	ADDQ         $0x10, R9
+	SUBQ         $0x10, R10
+	JGE          plainLoopOne
+
+plainLoopOneEnd:
+	ADDQ         $0x10, R10
+	TESTQ        R10, R10
+	JE           plainLoopDone
+	VMOVUPS.Z    (CX)(R9*4), K1, Z20
+	VMOVUPS.Z    (R8), K1, Z21
+	VMOVUPS.Z    (DI), K1, Z22
+	VSUBPS       Z22, Z0, Z22
+	VMOVUPS      Z4, Z0
+	VFNMADD231PS Z20, Z21, Z0
+	VFNMADD231PS Z2, Z22, Z0
+	VMOVAPS.Z    Z0, K1, Z0
+	VRANGEPS     $0x0b, Z0, Z3, Z3
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (SI)
+	VMOVUPS.Z    (R8)(AX*1), K1, Z0
+	VMOVUPS.Z    (DI)(AX*1), K1, Z1
+	VSUBPS       Z1, Z5, Z1
+	VMOVUPS      Z9, Z2
+	VFNMADD231PS Z20, Z0, Z2
+	VFNMADD231PS Z7, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z8, Z8
+	VMULPS       Z6, Z2, Z2
+	VMOVUPS      Z2, K1, (SI)(AX*1)
+	VMOVUPS.Z    (R8)(AX*2), K1, Z0
+	VMOVUPS.Z    (DI)(AX*2), K1, Z1
+	VSUBPS       Z1, Z10, Z1
+	VMOVUPS      Z14, Z2
+	VFNMADD231PS Z20, Z0, Z2
+	VFNMADD231PS Z12, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z13, Z13
+	VMULPS       Z11, Z2, Z2
+	VMOVUPS      Z2, K1, (SI)(AX*2)
+	VMOVUPS.Z    (R8)(BX*1), K1, Z0
+	VMOVUPS.Z    (DI)(BX*1), K1, Z1
+	VSUBPS       Z1, Z15, Z1
+	VMOVUPS      Z19, Z2
+	VFNMADD231PS Z20, Z0, Z2
+	VFNMADD231PS Z17, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z18, Z18
+	VMULPS       Z16, Z2, Z2
+	VMOVUPS      Z2, K1, (SI)(BX*1)
+
+plainLoopDone:
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VCVTPS2PD     Y8, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VCVTPS2PD     Y13, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VCVTPS2PD     Y18, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+pastPlainly:
+	MOVQ         gamma+32(FP), CX
+	XORQ         DX, DX
+	LEAQ         (AX)(AX*2), BX
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         40(SP), R8
+	VBROADCASTSS 688(SP)(DX*4), Z0
+	VBROADCASTSS 720(SP)(DX*4), Z1
+	VBROADCASTSS 912(SP)(DX*4), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSS 880(SP)(DX*4), Z4
+	VBROADCASTSS 752(SP)(DX*4), Z5
+	VBROADCASTSS 692(SP)(DX*4), Z5
+	VBROADCASTSS 724(SP)(DX*4), Z6
+	VBROADCASTSS 916(SP)(DX*4), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSS 884(SP)(DX*4), Z9
+	VBROADCASTSS 756(SP)(DX*4), Z10
+	VBROADCASTSS 696(SP)(DX*4), Z10
+	VBROADCASTSS 728(SP)(DX*4), Z11
+	VBROADCASTSS 920(SP)(DX*4), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSS 888(SP)(DX*4), Z14
+	VBROADCASTSS 760(SP)(DX*4), Z15
+	VBROADCASTSS 700(SP)(DX*4), Z15
+	VBROADCASTSS 732(SP)(DX*4), Z16
+	VBROADCASTSS 924(SP)(DX*4), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSS 892(SP)(DX*4), Z19
+	VBROADCASTSS 764(SP)(DX*4), Z20
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
+	JL           plainStreamLoopOneEnd
+
+plainStreamLoopOne:
+	VMOVUPS      (CX)(R9*4), Z20
+	VMOVUPS      (R8), Z21
+	VSUBPS       (DI), Z0, Z22
+	VMOVUPS      Z4, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z2, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z3, Z3
+	VMULPS       Z1, Z23, Z23
+	VMOVNTPS     Z23, (SI)
+	VMOVUPS      (R8)(AX*1), Z21
+	VSUBPS       (DI)(AX*1), Z5, Z22
+	VMOVUPS      Z9, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z7, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z8, Z8
+	VMULPS       Z6, Z23, Z23
+	VMOVNTPS     Z23, (SI)(AX*1)
+	VMOVUPS      (R8)(AX*2), Z21
+	VSUBPS       (DI)(AX*2), Z10, Z22
+	VMOVUPS      Z14, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z12, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z13, Z13
+	VMULPS       Z11, Z23, Z23
+	VMOVNTPS     Z23, (SI)(AX*2)
+	VMOVUPS      (R8)(BX*1), Z21
+	VSUBPS       (DI)(BX*1), Z15, Z22
+	VMOVUPS      Z19, Z23
+	VFNMADD231PS Z20, Z21, Z23
+	VFNMADD231PS Z17, Z22, Z23
+	VRANGEPS     $0x0b, Z23, Z18, Z18
+	VMULPS       Z16, Z23, Z23
+	VMOVNTPS     Z23, (SI)(BX*1)
+	ADDQ         $0x40, SI
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	ADDQ         $0x10, R9
+	SUBQ         $0x10, R10
+	JGE          plainStreamLoopOne
+
+plainStreamLoopOneEnd:
+	ADDQ         $0x10, R10
+	TESTQ        R10, R10
+	JE           plainStreamLoopDone
+	VMOVUPS.Z    (CX)(R9*4), K1, Z20
+	VMOVUPS.Z    (R8), K1, Z21
+	VMOVUPS.Z    (DI), K1, Z22
+	VSUBPS       Z22, Z0, Z22
+	VMOVUPS      Z4, Z0
+	VFNMADD231PS Z20, Z21, Z0
+	VFNMADD231PS Z2, Z22, Z0
+	VMOVAPS.Z    Z0, K1, Z0
+	VRANGEPS     $0x0b, Z0, Z3, Z3
+	VMULPS       Z1, Z0, Z0
+	VMOVNTPS     Z0, (SI)
+	VMOVUPS.Z    (R8)(AX*1), K1, Z0
+	VMOVUPS.Z    (DI)(AX*1), K1, Z1
+	VSUBPS       Z1, Z5, Z1
+	VMOVUPS      Z9, Z2
+	VFNMADD231PS Z20, Z0, Z2
+	VFNMADD231PS Z7, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z8, Z8
+	VMULPS       Z6, Z2, Z2
+	VMOVNTPS     Z2, (SI)(AX*1)
+	VMOVUPS.Z    (R8)(AX*2), K1, Z0
+	VMOVUPS.Z    (DI)(AX*2), K1, Z1
+	VSUBPS       Z1, Z10, Z1
+	VMOVUPS      Z14, Z2
+	VFNMADD231PS Z20, Z0, Z2
+	VFNMADD231PS Z12, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z13, Z13
+	VMULPS       Z11, Z2, Z2
+	VMOVNTPS     Z2, (SI)(AX*2)
+	VMOVUPS.Z    (R8)(BX*1), K1, Z0
+	VMOVUPS.Z    (DI)(BX*1), K1, Z1
+	VSUBPS       Z1, Z15, Z1
+	VMOVUPS      Z19, Z2
+	VFNMADD231PS Z20, Z0, Z2
+	VFNMADD231PS Z17, Z1, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VRANGEPS     $0x0b, Z2, Z18, Z18
+	VMULPS       Z16, Z2, Z2
+	VMOVNTPS     Z2, (SI)(BX*1)
+
+plainStreamLoopDone:
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VCVTPS2PD     Y8, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VCVTPS2PD     Y13, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VCVTPS2PD     Y18, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+singly:
+	TESTQ CX, CX
+	JE    plainSingly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	MOVQ  24(SP), SI
+	MOVQ  32(SP), DI
+	MOVQ  40(SP), R8
+	XORQ  R9, R9
+	LEAQ  48(SP), R10
+
+single:
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          singleSkip
+	VBROADCASTSS 688(SP)(R9*4), Z0
+	VBROADCASTSS 720(SP)(R9*4), Z1
+	VBROADCASTSS 912(SP)(R9*4), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSS 880(SP)(R9*4), Z4
+	VBROADCASTSS 752(SP)(R9*4), Z5
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x10, R12
+	JL           singleLoopOneEnd
+
+singleLoopOne:
+	VMOVUPS      (BX)(R11*4), Z6
+	VMOVUPS      (R8)(R11*4), Z7
+	VSUBPS       (DI)(R11*4), Z0, Z8
+	VMOVUPS      Z4, Z9
+	VFNMADD231PS Z6, Z7, Z9
+	VFNMADD231PS Z2, Z8, Z9
+	VRANGEPS     $0x0b, Z9, Z3, Z3
+	VMULPS       Z1, Z9, Z9
+	VMOVUPS      Z9, (SI)(R11*4)
+	VFMADD213PS  Z5, Z1, Z8
+	VMULPS       Z7, Z8, Z8
+	VADDPS       (CX)(R11*4), Z8, Z8
+	VMOVUPS      Z8, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Z7, Z7
+	VMOVUPS      Z7, (DX)(R11*4)
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, R12
+	JGE          singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ         $0x10, R12
+	TESTQ        R12, R12
+	JE           singleLoopDone
+	VMOVUPS.Z    (BX)(R11*4), K1, Z6
+	VMOVUPS.Z    (R8)(R11*4), K1, Z7
+	VMOVUPS.Z    (DI)(R11*4), K1, Z8
+	VSUBPS       Z8, Z0, Z8
+	VMOVUPS      Z4, Z0
+	VFNMADD231PS Z6, Z7, Z0
+	VFNMADD231PS Z2, Z8, Z0
+	VMOVAPS.Z    Z0, K1, Z0
+	VRANGEPS     $0x0b, Z0, Z3, Z3
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (SI)(R11*4)
+	VFMADD213PS  Z5, Z1, Z8
+	VMULPS       Z7, Z8, Z8
+	VADDPS       (CX)(R11*4), Z8, Z8
+	VMOVUPS      Z8, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Z7, Z7
+	VMOVUPS      Z7, (DX)(R11*4)
+
+singleLoopDone:
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(R10)
+
+singleSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
+	JL   single
+	JMP  written
+
+plainSingly:
+	MOVQ gamma+32(FP), CX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
+
+plainSingle:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainSingleSkip
+	VBROADCASTSS 688(SP)(DI*4), Z0
+	VBROADCASTSS 720(SP)(DI*4), Z1
+	VBROADCASTSS 912(SP)(DI*4), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSS 880(SP)(DI*4), Z4
+	VBROADCASTSS 752(SP)(DI*4), Z5
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
+	JL           plainSingleLoopOneEnd
+
+plainSingleLoopOne:
+	VMOVUPS      (CX)(R9*4), Z5
+	VMOVUPS      (SI)(R9*4), Z6
+	VSUBPS       (BX)(R9*4), Z0, Z7
+	VMOVUPS      Z4, Z8
+	VFNMADD231PS Z5, Z6, Z8
+	VFNMADD231PS Z2, Z7, Z8
+	VRANGEPS     $0x0b, Z8, Z3, Z3
+	VMULPS       Z1, Z8, Z8
+	VMOVUPS      Z8, (DX)(R9*4)
+	ADDQ         $0x10, R9
+	SUBQ         $0x10, R10
+	JGE          plainSingleLoopOne
+
+plainSingleLoopOneEnd:
+	ADDQ         $0x10, R10
+	TESTQ        R10, R10
+	JE           plainSingleLoopDone
+	VMOVUPS.Z    (CX)(R9*4), K1, Z5
+	VMOVUPS.Z    (SI)(R9*4), K1, Z6
+	VMOVUPS.Z    (BX)(R9*4), K1, Z7
+	VSUBPS       Z7, Z0, Z7
+	VMOVUPS      Z4, Z0
+	VFNMADD231PS Z5, Z6, Z0
+	VFNMADD231PS Z2, Z7, Z0
+	VMOVAPS.Z    Z0, K1, Z0
+	VRANGEPS     $0x0b, Z0, Z3, Z3
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (DX)(R9*4)
+
+plainSingleLoopDone:
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VCVTPS2PD     Y3, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        Z0, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(R8)
+
+plainSingleSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   plainSingle
+
+written:
+	VMOVUPD    560(SP), Y0
+	VMOVUPD    592(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y2
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y2, Y2
+	VMOVUPD    624(SP), Y0
+	VMOVUPD    656(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y3
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y3, Y3
+	VSHUFF64X2 $0x00, Y3, Y2, Y0
+	VSHUFF64X2 $0x03, Y3, Y2, Y1
+	VMAXPD     Y1, Y0, Y0
+	VADDPD     Y0, Y0, Y1
+	VSUBPD     848(SP), Y1, Y1
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VXORPD     Y0, Y0, Y0
+	VCMPPD     $0x09, Y0, Y1, K2
+	KMOVW      K2, CX
+	MOVQ       8(SP), DX
+	BZHIL      DX, CX, CX
+	MOVQ       16(SP), DX
+	NOTQ       DX
+	ANDQ       DX, CX
+	MOVQ       CX, 944(SP)
+	MOVQ       8(SP), CX
+	MOVQ       AX, DX
+	IMULQ      CX, DX
+	ADDQ       DX, 24(SP)
+	ADDQ       DX, 32(SP)
+	ADDQ       DX, 40(SP)
+	SUBQ       CX, (SP)
+	JE         done
+	MOVQ       16(SP), CX
+	ORQ        944(SP), CX
+	TESTQ      CX, CX
+	JE         group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+96(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+104(FP)
+	MOVQ 944(SP), AX
+	MOVQ AX, again+112(FP)
+	VZEROUPPER
+	RET
+
+// func carryRowsF32AVX512(total *float64, sums *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·carryRowsF32AVX512(SB), NOSPLIT, $0-24
+	MOVQ   total+0(FP), AX
+	MOVQ   sums+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Z0, Z0, Z0
+	XORQ   BX, BX
+
+loop:
+	VMOVUPS       (CX)(BX*4), Z1
+	VMOVUPS       Z0, (CX)(BX*4)
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y2, Z2
+	VADDPD        (AX)(BX*8), Z1, Z1
+	VMOVUPD       Z1, (AX)(BX*8)
+	VADDPD        64(AX)(BX*8), Z2, Z2
+	VMOVUPD       Z2, 64(AX)(BX*8)
+	ADDQ          $0x10, BX
+	CMPQ          BX, DX
+	JL            loop
+	VZEROUPPER
+	RET
+
+// func sumPartsF32AVX512(sums *float32, parts *float64, rows int, stride int, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·sumPartsF32AVX512(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), AX
+	MOVQ parts+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ SI, DI
+	XORQ SI, SI
+	SUBQ $0x10, DI
+	JL   columnsOneEnd
+
+columnsOne:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	LEAQ   (CX)(SI*8), R8
+	MOVQ   DX, R9
+
+row:
+	VADDPD       (R8), Z0, Z0
+	VADDPD       64(R8), Z1, Z1
+	ADDQ         BX, R8
+	DECQ         R9
+	JNE          row
+	VCVTPD2PS    Z0, Y2
+	VCVTPD2PS    Z1, Y0
+	VINSERTF64X4 $0x01, Y0, Z2, Z0
+	VMOVUPS      Z0, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, DI
+	JGE          columnsOne
+
+columnsOneEnd:
+	ADDQ   $0x10, DI
+	TESTQ  DI, DI
+	JE     columnsDone
+	MOVL   $0xffffffff, R8
+	BZHIL  DI, R8, R8
+	KMOVW  R8, K1
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	LEAQ   (CX)(SI*8), CX
+
+rowLast:
+	VADDPD       (CX), Z0, Z0
+	VADDPD       64(CX), Z1, Z1
+	ADDQ         BX, CX
+	DECQ         DX
+	JNE          rowLast
+	VCVTPD2PS    Z0, Y2
+	VCVTPD2PS    Z1, Y0
+	VINSERTF64X4 $0x01, Y0, Z2, Z0
+	VMOVUPS      Z0, K1, (AX)(SI*4)
+
+columnsDone:
+	VZEROUPPER
+	RET
+
+// func layerNormRowsF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
+TEXT ·layerNormRowsF64AVX512(SB), $392-96
+	MOVQ  y+0(FP), AX
+	MOVQ  AX, 24(SP)
+	MOVQ  x+8(FP), AX
+	MOVQ  AX, 32(SP)
+	MOVQ  rows+40(FP), AX
+	MOVQ  AX, (SP)
+	MOVQ  n+48(FP), AX
+	SHLQ  $0x03, AX
+	MOVQ  n+48(FP), CX
+	ANDQ  $0x07, CX
+	MOVL  $0xffffffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+
+group:
+	MOVQ    group+64(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+56(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    40(SP), SI
+
+guess:
+	VXORPD Z0, Z0, Z0
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000080, R10
+
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	SUBQ    $0x20, R9
+	JL      guessSumsManyEnd
+
+guessSumsMany:
+	VADDPD (DX)(DI*8), Z1, Z1
+	VADDPD 64(DX)(DI*8), Z2, Z2
+	VADDPD 128(DX)(DI*8), Z3, Z3
+	VADDPD 192(DX)(DI*8), Z4, Z4
+	ADDQ   $0x20, DI
+	SUBQ   $0x20, R9
+	JGE    guessSumsMany
+
+guessSumsManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   guessSumsOneEnd
+
+guessSumsOne:
+	VADDPD (DX)(DI*8), Z1, Z1
+	ADDQ   $0x08, DI
+	SUBQ   $0x08, R9
+	JGE    guessSumsOne
+
+guessSumsOneEnd:
+	ADDQ      $0x08, R9
+	TESTQ     R9, R9
+	JE        guessSumsDone
+	MOVL      $0xffffffff, R11
+	BZHIL     R9, R11, R11
+	KMOVW     R11, K2
+	VMOVUPD.Z (DX)(DI*8), K2, Z5
+	VADDPD    Z5, Z1, Z1
+
+guessSumsDone:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	TESTQ         R8, R8
+	JNE           guessSumsChain
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VMOVUPD       Y1, (SI)
+	ADDQ          AX, DX
+	ADDQ          $0x20, SI
+	INCQ          BX
+	CMPQ          BX, 8(SP)
+	JL            guess
+	VMOVUPD       40(SP), Y0
+	VMOVUPD       72(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       104(SP), Y0
+	VMOVUPD       136(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+32(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 296(SP)
+	MOVQ          $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	XORQ BX, BX
+	LEAQ 40(SP), SI
+
+centred:
+	VBROADCASTSD 296(SP)(BX*8), Z0
+	MOVQ         8(SP), DI
+	IMULQ        AX, DI
+	ADDQ         DX, DI
+	MOVQ         n+48(FP), R8
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	XORQ         R9, R9
+	MOVQ         $0x00000080, R11
+
+centredSumsChain:
+	MOVQ    R8, R10
+	CMPQ    R10, R11
+	CMOVQGT R11, R10
+	SUBQ    R10, R8
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	SUBQ    $0x20, R10
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (DI)(R9*8)
+	VSUBPD      (DX)(R9*8), Z0, Z11
+	VADDPD      Z11, Z3, Z3
+	VFMADD231PD Z11, Z11, Z4
+	PREFETCHT1  64(DI)(R9*8)
+	VSUBPD      64(DX)(R9*8), Z0, Z11
+	VADDPD      Z11, Z5, Z5
+	VFMADD231PD Z11, Z11, Z6
+	PREFETCHT1  128(DI)(R9*8)
+	VSUBPD      128(DX)(R9*8), Z0, Z11
+	VADDPD      Z11, Z7, Z7
+	VFMADD231PD Z11, Z11, Z8
+	PREFETCHT1  192(DI)(R9*8)
+	VSUBPD      192(DX)(R9*8), Z0, Z11
+	VADDPD      Z11, Z9, Z9
+	VFMADD231PD Z11, Z11, Z10
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (DI)(R9*8)
+	VSUBPD      (DX)(R9*8), Z0, Z11
+	VADDPD      Z11, Z3, Z3
+	VFMADD231PD Z11, Z11, Z4
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          centredSumsDone
+	PREFETCHT1  (DI)(R9*8)
+	VMOVUPD.Z   (DX)(R9*8), K1, Z11
+	VSUBPD      Z11, Z0, Z11
+	VMOVAPD.Z   Z11, K1, Z11
+	VADDPD      Z11, Z3, Z3
+	VFMADD231PD Z11, Z11, Z4
+
+centredSumsDone:
+	VADDPD        Z7, Z3, Z3
+	VADDPD        Z9, Z5, Z5
+	VADDPD        Z5, Z3, Z3
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z8, Z4, Z4
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z6, Z4, Z4
+	VADDPD        Z4, Z2, Z2
+	TESTQ         R8, R8
+	JNE           centredSumsChain
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
+	VMOVUPD       Y0, (SI)
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y0
+	VMOVUPD       Y0, 128(SI)
+	ADDQ          AX, DX
+	ADDQ          $0x20, SI
+	INCQ          BX
+	CMPQ          BX, 8(SP)
+	JL            centred
+	VMOVUPD       40(SP), Y0
+	VMOVUPD       72(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       104(SP), Y0
+	VMOVUPD       136(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       168(SP), Y1
+	VMOVUPD       200(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       232(SP), Y1
+	VMOVUPD       264(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y0
+	VBROADCASTSD  quarter<>+0(SB), Y3
+	VMULPD        Y3, Y1, Y3
+	VSUBPD        Y0, Y3, Y3
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y3, Y3
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y3, Y3
+	VXORPD        Y4, Y4, Y4
+	VCMPPD        $0x09, Y4, Y3, K2
+	KMOVW         K2, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	MOVQ          DX, 16(SP)
+	TESTQ         DX, DX
+	JE            known
+	DECQ          CX
+	JE            known
+	VMOVUPD       296(SP), Y0
+	VMOVAPD       Y2, Y1
+	VMOVAPD.Z     Y1, K2, Y1
+	VSUBPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 296(SP)
+	JMP           centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VBROADCASTSD one<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMULPD       Y0, Y2, Y1
+	VMOVUPD      Y1, 360(SP)
+	VXORPD       Y1, Y1, Y1
+	VSUBPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 328(SP)
+	MOVQ         stream+72(FP), CX
+	TESTQ        CX, CX
+	JNE          past
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	MOVQ         gamma+16(FP), CX
+	MOVQ         beta+24(FP), DX
+	XORQ         BX, BX
+	LEAQ         (AX)(AX*2), SI
+	MOVQ         24(SP), DI
+	MOVQ         32(SP), R8
+	VBROADCASTSD 296(SP)(BX*8), Z0
+	VBROADCASTSD 304(SP)(BX*8), Z1
+	VBROADCASTSD 312(SP)(BX*8), Z2
+	VBROADCASTSD 320(SP)(BX*8), Z3
+	VBROADCASTSD 328(SP)(BX*8), Z4
+	VBROADCASTSD 336(SP)(BX*8), Z5
+	VBROADCASTSD 344(SP)(BX*8), Z6
+	VBROADCASTSD 352(SP)(BX*8), Z7
+	VBROADCASTSD 360(SP)(BX*8), Z8
+	VBROADCASTSD 368(SP)(BX*8), Z9
+	VBROADCASTSD 376(SP)(BX*8), Z10
+	VBROADCASTSD 384(SP)(BX*8), Z11
+	MOVQ         n+48(FP), BX
+	MOVQ         BX, R9
+	XORQ         BX, BX
+	SUBQ         $0x08, R9
+	JL           packLoopOneEnd
+
+packLoopOne:
+	VMOVUPD     (CX)(BX*8), Z12
+	VMOVUPD     (DX)(BX*8), Z13
+	VSUBPD      (R8), Z0, Z14
+	VFMADD213PD Z8, Z4, Z14
+	VFMADD213PD Z13, Z12, Z14
+	VMOVUPD     Z14, (DI)
+	VSUBPD      (R8)(AX*1), Z1, Z14
+	VFMADD213PD Z9, Z5, Z14
+	VFMADD213PD Z13, Z12, Z14
+	VMOVUPD     Z14, (DI)(AX*1)
+	VSUBPD      (R8)(AX*2), Z2, Z14
+	VFMADD213PD Z10, Z6, Z14
+	VFMADD213PD Z13, Z12, Z14
+	VMOVUPD     Z14, (DI)(AX*2)
+	VSUBPD      (R8)(SI*1), Z3, Z14
+	VFMADD213PD Z11, Z7, Z14
+	VFMADD213PD Z13, Z12, Z14
+	VMOVUPD     Z14, (DI)(SI*1)
+	ADDQ        $0x40, DI
+	ADDQ        $0x40, R8
+	ADDQ        $0x08, BX
+	SUBQ        $0x08, R9
+	JGE         packLoopOne
+
+packLoopOneEnd:
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
+	JE          packLoopDone
+	VMOVUPD.Z   (CX)(BX*8), K1, Z12
+	VMOVUPD.Z   (DX)(BX*8), K1, Z13
+	VMOVUPD.Z   (R8), K1, Z14
+	VSUBPD      Z14, Z0, Z14
+	VFMADD213PD Z8, Z4, Z14
+	VFMADD213PD Z13, Z12, Z14
+	VMOVUPD     Z14, K1, (DI)
+	VMOVUPD.Z   (R8)(AX*1), K1, Z0
+	VSUBPD      Z0, Z1, Z0
+	VFMADD213PD Z9, Z5, Z0
+	VFMADD213PD Z13, Z12, Z0
+	VMOVUPD     Z0, K1, (DI)(AX*1)
+	VMOVUPD.Z   (R8)(AX*2), K1, Z0
+	VSUBPD      Z0, Z2, Z0
+	VFMADD213PD Z10, Z6, Z0
+	VFMADD213PD Z13, Z12, Z0
+	VMOVUPD     Z0, K1, (DI)(AX*2)
+	VMOVUPD.Z   (R8)(SI*1), K1, Z0
+	VSUBPD      Z0, Z3, Z0
+	VFMADD213PD Z11, Z7, Z0
+	VFMADD213PD Z13, Z12, Z0
+	VMOVUPD     Z0, K1, (DI)(SI*1)
+
+packLoopDone:
+	JMP written
+
+singly:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+single:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          singleSkip
+	VBROADCASTSD 296(SP)(DI*8), Z0
+	VBROADCASTSD 328(SP)(DI*8), Z1
+	VBROADCASTSD 360(SP)(DI*8), Z2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
+	JL           singleLoopManyEnd
+
+singleLoopMany:
+	VSUBPD      (SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     (CX)(R9*8), Z4
+	VFMADD213PD (DX)(R9*8), Z4, Z3
+	VMOVUPD     Z3, (BX)(R9*8)
+	VSUBPD      64(SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     64(CX)(R9*8), Z4
+	VFMADD213PD 64(DX)(R9*8), Z4, Z3
+	VMOVUPD     Z3, 64(BX)(R9*8)
+	VSUBPD      128(SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     128(CX)(R9*8), Z4
+	VFMADD213PD 128(DX)(R9*8), Z4, Z3
+	VMOVUPD     Z3, 128(BX)(R9*8)
+	VSUBPD      192(SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     192(CX)(R9*8), Z4
+	VFMADD213PD 192(DX)(R9*8), Z4, Z3
+	VMOVUPD     Z3, 192(BX)(R9*8)
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         singleLoopMany
+
+singleLoopManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   singleLoopOneEnd
+
+singleLoopOne:
+	VSUBPD      (SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     (CX)(R9*8), Z4
+	VFMADD213PD (DX)(R9*8), Z4, Z3
+	VMOVUPD     Z3, (BX)(R9*8)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          singleLoopDone
+	VMOVUPD.Z   (SI)(R9*8), K1, Z3
+	VSUBPD      Z3, Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD.Z   (CX)(R9*8), K1, Z0
+	VMOVUPD.Z   (DX)(R9*8), K1, Z1
+	VFMADD213PD Z1, Z0, Z3
+	VMOVUPD     Z3, K1, (BX)(R9*8)
+
+singleLoopDone:
+singleSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   single
+	JMP  written
+
+past:
+	MOVQ gamma+16(FP), CX
+	MOVQ beta+24(FP), DX
+	MOVQ 24(SP), BX
+	MOVQ 32(SP), SI
+	XORQ DI, DI
+	LEAQ 40(SP), R8
+
+stream:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          streamSkip
+	VBROADCASTSD 296(SP)(DI*8), Z0
+	VBROADCASTSD 328(SP)(DI*8), Z1
+	VBROADCASTSD 360(SP)(DI*8), Z2
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
+	JL           streamLoopManyEnd
+
+streamLoopMany:
+	VSUBPD      (SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     (CX)(R9*8), Z4
+	VFMADD213PD (DX)(R9*8), Z4, Z3
+	VMOVNTPD    Z3, (BX)(R9*8)
+	VSUBPD      64(SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     64(CX)(R9*8), Z4
+	VFMADD213PD 64(DX)(R9*8), Z4, Z3
+	VMOVNTPD    Z3, 64(BX)(R9*8)
+	VSUBPD      128(SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     128(CX)(R9*8), Z4
+	VFMADD213PD 128(DX)(R9*8), Z4, Z3
+	VMOVNTPD    Z3, 128(BX)(R9*8)
+	VSUBPD      192(SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     192(CX)(R9*8), Z4
+	VFMADD213PD 192(DX)(R9*8), Z4, Z3
+	VMOVNTPD    Z3, 192(BX)(R9*8)
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         streamLoopMany
+
+streamLoopManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   streamLoopOneEnd
+
+streamLoopOne:
+	VSUBPD      (SI)(R9*8), Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     (CX)(R9*8), Z4
+	VFMADD213PD (DX)(R9*8), Z4, Z3
+	VMOVNTPD    Z3, (BX)(R9*8)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         streamLoopOne
+
+streamLoopOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          streamLoopDone
+	VMOVUPD.Z   (SI)(R9*8), K1, Z3
+	VSUBPD      Z3, Z0, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD.Z   (CX)(R9*8), K1, Z0
+	VMOVUPD.Z   (DX)(R9*8), K1, Z1
+	VFMADD213PD Z1, Z0, Z3
+	VMOVNTPD    Z3, (BX)(R9*8)
+
+streamLoopDone:
+streamSkip:
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   stream
+
+written:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	TESTQ CX, CX
+	JE    group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+80(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+88(FP)
+	VZEROUPPER
+	RET
+
+// func layerNormGradRowsF64AVX512(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormGradRowsF64AVX512(SB), $952-120
+	MOVQ  dx+0(FP), AX
+	MOVQ  AX, 24(SP)
+	MOVQ  x+24(FP), AX
+	MOVQ  AX, 32(SP)
+	MOVQ  dy+40(FP), AX
+	MOVQ  AX, 40(SP)
+	MOVQ  rows+56(FP), AX
+	MOVQ  AX, (SP)
+	MOVQ  n+64(FP), AX
+	SHLQ  $0x03, AX
+	MOVQ  n+64(FP), CX
+	ANDQ  $0x07, CX
+	MOVL  $0xffffffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+
+group:
+	MOVQ    group+80(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+72(FP), CX
+	MOVQ    32(SP), DX
+	XORQ    BX, BX
+	LEAQ    48(SP), SI
+
+guess:
+	VXORPD Z0, Z0, Z0
+	XORQ   DI, DI
+	MOVQ   CX, R8
+	MOVQ   $0x00000080, R10
+
+guessSumsChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	SUBQ    $0x20, R9
+	JL      guessSumsManyEnd
+
+guessSumsMany:
+	VADDPD (DX)(DI*8), Z1, Z1
+	VADDPD 64(DX)(DI*8), Z2, Z2
+	VADDPD 128(DX)(DI*8), Z3, Z3
+	VADDPD 192(DX)(DI*8), Z4, Z4
+	ADDQ   $0x20, DI
+	SUBQ   $0x20, R9
+	JGE    guessSumsMany
+
+guessSumsManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   guessSumsOneEnd
+
+guessSumsOne:
+	VADDPD (DX)(DI*8), Z1, Z1
+	ADDQ   $0x08, DI
+	SUBQ   $0x08, R9
+	JGE    guessSumsOne
+
+guessSumsOneEnd:
+	ADDQ      $0x08, R9
+	TESTQ     R9, R9
+	JE        guessSumsDone
+	MOVL      $0xffffffff, R11
+	BZHIL     R9, R11, R11
+	KMOVW     R11, K2
+	VMOVUPD.Z (DX)(DI*8), K2, Z5
+	VADDPD    Z5, Z1, Z1
+
+guessSumsDone:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	TESTQ         R8, R8
+	JNE           guessSumsChain
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VMOVUPD       Y1, (SI)
+	ADDQ          AX, DX
+	ADDQ          $0x20, SI
+	INCQ          BX
+	CMPQ          BX, 8(SP)
+	JL            guess
+	VMOVUPD       48(SP), Y0
+	VMOVUPD       80(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       112(SP), Y0
+	VMOVUPD       144(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+48(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 688(SP)
+	MOVQ          $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	MOVQ 40(SP), BX
+	XORQ SI, SI
+	LEAQ 48(SP), DI
+
+centred:
+	VBROADCASTSD 688(SP)(SI*8), Z0
+	MOVQ         8(SP), R8
+	IMULQ        AX, R8
+	ADDQ         DX, R8
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+	MOVQ         gamma+32(FP), R9
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         n+64(FP), R11
+	VXORPD       Z5, Z5, Z5
+	VXORPD       Z6, Z6, Z6
+	VXORPD       Z7, Z7, Z7
+	VXORPD       Z8, Z8, Z8
+	XORQ         R12, R12
+	MOVQ         $0x00000080, R14
+
+centredSumsChain:
+	MOVQ    R11, R13
+	CMPQ    R13, R14
+	CMOVQGT R14, R13
+	SUBQ    R13, R11
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	VXORPD  Z16, Z16, Z16
+	VXORPD  Z17, Z17, Z17
+	VXORPD  Z18, Z18, Z18
+	VXORPD  Z19, Z19, Z19
+	VXORPD  Z20, Z20, Z20
+	VXORPD  Z21, Z21, Z21
+	VXORPD  Z22, Z22, Z22
+	VXORPD  Z23, Z23, Z23
+	VXORPD  Z24, Z24, Z24
+	SUBQ    $0x20, R13
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (R8)(R12*8)
+	VSUBPD      (DX)(R12*8), Z0, Z25
+	VADDPD      Z25, Z9, Z9
+	VFMADD231PD Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*8)
+	VMOVUPD     (BX)(R12*8), Z26
+	VMULPD      (R9)(R12*8), Z26, Z26
+	VADDPD      Z26, Z11, Z11
+	VFMADD231PD Z25, Z26, Z12
+	VRANGEPD    $0x0b, Z26, Z1, Z1
+	PREFETCHT1  64(R8)(R12*8)
+	VSUBPD      64(DX)(R12*8), Z0, Z25
+	VADDPD      Z25, Z13, Z13
+	VFMADD231PD Z25, Z25, Z14
+	PREFETCHT1  64(R10)(R12*8)
+	VMOVUPD     64(BX)(R12*8), Z26
+	VMULPD      64(R9)(R12*8), Z26, Z26
+	VADDPD      Z26, Z15, Z15
+	VFMADD231PD Z25, Z26, Z16
+	VRANGEPD    $0x0b, Z26, Z2, Z2
+	PREFETCHT1  128(R8)(R12*8)
+	VSUBPD      128(DX)(R12*8), Z0, Z25
+	VADDPD      Z25, Z17, Z17
+	VFMADD231PD Z25, Z25, Z18
+	PREFETCHT1  128(R10)(R12*8)
+	VMOVUPD     128(BX)(R12*8), Z26
+	VMULPD      128(R9)(R12*8), Z26, Z26
+	VADDPD      Z26, Z19, Z19
+	VFMADD231PD Z25, Z26, Z20
+	VRANGEPD    $0x0b, Z26, Z3, Z3
+	PREFETCHT1  192(R8)(R12*8)
+	VSUBPD      192(DX)(R12*8), Z0, Z25
+	VADDPD      Z25, Z21, Z21
+	VFMADD231PD Z25, Z25, Z22
+	PREFETCHT1  192(R10)(R12*8)
+	VMOVUPD     192(BX)(R12*8), Z26
+	VMULPD      192(R9)(R12*8), Z26, Z26
+	VADDPD      Z26, Z23, Z23
+	VFMADD231PD Z25, Z26, Z24
+	VRANGEPD    $0x0b, Z26, Z4, Z4
+	ADDQ        $0x20, R12
+	SUBQ        $0x20, R13
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x20, R13
+	SUBQ $0x08, R13
+	JL   centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (R8)(R12*8)
+	VSUBPD      (DX)(R12*8), Z0, Z25
+	VADDPD      Z25, Z9, Z9
+	VFMADD231PD Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*8)
+	VMOVUPD     (BX)(R12*8), Z26
+	VMULPD      (R9)(R12*8), Z26, Z26
+	VADDPD      Z26, Z11, Z11
+	VFMADD231PD Z25, Z26, Z12
+	VRANGEPD    $0x0b, Z26, Z1, Z1
+	ADDQ        $0x08, R12
+	SUBQ        $0x08, R13
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x08, R13
+	TESTQ       R13, R13
+	JE          centredSumsDone
+	PREFETCHT1  (R8)(R12*8)
+	VMOVUPD.Z   (DX)(R12*8), K1, Z25
+	VSUBPD      Z25, Z0, Z25
+	VMOVAPD.Z   Z25, K1, Z25
+	VADDPD      Z25, Z9, Z9
+	VFMADD231PD Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*8)
+	VMOVUPD.Z   (BX)(R12*8), K1, Z26
+	VMOVUPD.Z   (R9)(R12*8), K1, Z27
+	VMULPD      Z27, Z26, Z26
+	VADDPD      Z26, Z11, Z11
+	VFMADD231PD Z25, Z26, Z12
+	VRANGEPD    $0x0b, Z26, Z1, Z1
+
+centredSumsDone:
+	VADDPD        Z17, Z9, Z9
+	VADDPD        Z21, Z13, Z13
+	VADDPD        Z13, Z9, Z9
+	VADDPD        Z9, Z5, Z5
+	VADDPD        Z18, Z10, Z10
+	VADDPD        Z22, Z14, Z14
+	VADDPD        Z14, Z10, Z10
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z19, Z11, Z11
+	VADDPD        Z23, Z15, Z15
+	VADDPD        Z15, Z11, Z11
+	VADDPD        Z11, Z7, Z7
+	VADDPD        Z20, Z12, Z12
+	VADDPD        Z24, Z16, Z16
+	VADDPD        Z16, Z12, Z12
+	VADDPD        Z12, Z8, Z8
+	TESTQ         R11, R11
+	JNE           centredSumsChain
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y0
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPD        Y0, Y6, Y0
+	VMOVUPD       Y0, 128(DI)
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPD        Y0, Y7, Y0
+	VMOVUPD       Y0, 256(DI)
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPD        Y0, Y8, Y0
+	VMOVUPD       Y0, 384(DI)
+	VMAXPD        Z2, Z1, Z1
+	VMAXPD        Z3, Z1, Z1
+	VMAXPD        Z4, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(DI)
+	ADDQ          AX, DX
+	ADDQ          AX, BX
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
+	JL            centred
+	VMOVUPD       48(SP), Y0
+	VMOVUPD       80(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       112(SP), Y0
+	VMOVUPD       144(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       176(SP), Y1
+	VMOVUPD       208(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       240(SP), Y1
+	VMOVUPD       272(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y0
+	VBROADCASTSD  quarter<>+0(SB), Y3
+	VMULPD        Y3, Y1, Y3
+	VSUBPD        Y0, Y3, Y3
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y3, Y3
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y3, Y3
+	VXORPD        Y4, Y4, Y4
+	VCMPPD        $0x09, Y4, Y3, K2
+	KMOVW         K2, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	MOVQ          DX, 16(SP)
+	TESTQ         DX, DX
+	JE            known
+	DECQ          CX
+	JE            known
+	VMOVUPD       688(SP), Y0
+	VMOVAPD       Y2, Y1
+	VMOVAPD.Z     Y1, K2, Y1
+	VSUBPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 688(SP)
+	JMP           centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VMOVUPD      Y3, 752(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 720(SP)
+	VMOVUPD      Y2, 784(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 816(SP)
+	VMOVUPD      304(SP), Y0
+	VMOVUPD      336(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      368(SP), Y0
+	VMOVUPD      400(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      560(SP), Y2
+	VMOVUPD      592(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      624(SP), Y2
+	VMOVUPD      656(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VSHUFF64X2   $0x00, Y5, Y4, Y2
+	VSHUFF64X2   $0x03, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 848(SP)
+	VMOVUPD      784(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       816(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 880(SP)
+	VMOVUPD      Y1, 912(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      880(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      912(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
+	CMPQ         8(SP), $0x04
+	JNE          singly
+	CMPQ         16(SP), $0x00
+	JNE          singly
+	TESTQ        CX, CX
+	JE           plainly
+	TESTQ        DX, DX
+	JNE          past
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	XORQ         SI, SI
+	LEAQ         (AX)(AX*2), DI
+	MOVQ         24(SP), R8
+	MOVQ         32(SP), R9
+	MOVQ         40(SP), R10
+	VBROADCASTSD 688(SP)(SI*8), Z0
+	VBROADCASTSD 720(SP)(SI*8), Z1
+	VBROADCASTSD 912(SP)(SI*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(SI*8), Z4
+	VBROADCASTSD 752(SP)(SI*8), Z5
+	VBROADCASTSD 696(SP)(SI*8), Z6
+	VBROADCASTSD 728(SP)(SI*8), Z7
+	VBROADCASTSD 920(SP)(SI*8), Z8
+	VXORPD       Z9, Z9, Z9
+	VBROADCASTSD 888(SP)(SI*8), Z10
+	VBROADCASTSD 760(SP)(SI*8), Z11
+	VBROADCASTSD 704(SP)(SI*8), Z12
+	VBROADCASTSD 736(SP)(SI*8), Z13
+	VBROADCASTSD 928(SP)(SI*8), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSD 896(SP)(SI*8), Z16
+	VBROADCASTSD 768(SP)(SI*8), Z17
+	VBROADCASTSD 712(SP)(SI*8), Z18
+	VBROADCASTSD 744(SP)(SI*8), Z19
+	VBROADCASTSD 936(SP)(SI*8), Z20
+	VXORPD       Z21, Z21, Z21
+	VBROADCASTSD 904(SP)(SI*8), Z22
+	VBROADCASTSD 776(SP)(SI*8), Z23
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
+	JL           packLoopOneEnd
+
+packLoopOne:
+	VMOVUPD      (BX)(R11*8), Z24
+	VMOVUPD      (R10), Z25
+	VSUBPD       (R9), Z0, Z26
+	VMOVUPD      Z4, Z27
+	VFNMADD231PD Z24, Z25, Z27
+	VFNMADD231PD Z2, Z26, Z27
+	VRANGEPD     $0x0b, Z27, Z3, Z3
+	VMULPD       Z1, Z27, Z27
+	VMOVUPD      Z27, (R8)
+	VFMADD213PD  Z5, Z1, Z26
+	VMULPD       Z25, Z26, Z26
+	VMOVUPD      (R10)(AX*1), Z27
+	VSUBPD       (R9)(AX*1), Z6, Z28
+	VMOVUPD      Z10, Z29
+	VFNMADD231PD Z24, Z27, Z29
+	VFNMADD231PD Z8, Z28, Z29
+	VRANGEPD     $0x0b, Z29, Z9, Z9
+	VMULPD       Z7, Z29, Z29
+	VMOVUPD      Z29, (R8)(AX*1)
+	VFMADD213PD  Z11, Z7, Z28
+	VFMADD231PD  Z27, Z28, Z26
+	VADDPD       Z27, Z25, Z25
+	VMOVUPD      (R10)(AX*2), Z27
+	VSUBPD       (R9)(AX*2), Z12, Z28
+	VMOVUPD      Z16, Z29
+	VFNMADD231PD Z24, Z27, Z29
+	VFNMADD231PD Z14, Z28, Z29
+	VRANGEPD     $0x0b, Z29, Z15, Z15
+	VMULPD       Z13, Z29, Z29
+	VMOVUPD      Z29, (R8)(AX*2)
+	VFMADD213PD  Z17, Z13, Z28
+	VFMADD231PD  Z27, Z28, Z26
+	VADDPD       Z27, Z25, Z25
+	VMOVUPD      (R10)(DI*1), Z27
+	VSUBPD       (R9)(DI*1), Z18, Z28
+	VMOVUPD      Z22, Z29
+	VFNMADD231PD Z24, Z27, Z29
+	VFNMADD231PD Z20, Z28, Z29
+	VRANGEPD     $0x0b, Z29, Z21, Z21
+	VMULPD       Z19, Z29, Z29
+	VMOVUPD      Z29, (R8)(DI*1)
+	VFMADD213PD  Z23, Z19, Z28
+	VFMADD231PD  Z27, Z28, Z26
+	VADDPD       Z27, Z25, Z25
+	VADDPD       (CX)(R11*8), Z26, Z26
+	VMOVUPD      Z26, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z25, Z25
+	VMOVUPD      Z25, (DX)(R11*8)
+	ADDQ         $0x40, R8
+	ADDQ         $0x40, R9
+	ADDQ         $0x40, R10
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          packLoopOne
+
+packLoopOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           packLoopDone
+	VMOVUPD.Z    (BX)(R11*8), K1, Z24
+	VMOVUPD.Z    (R10), K1, Z25
+	VMOVUPD.Z    (R9), K1, Z26
+	VSUBPD       Z26, Z0, Z26
+	VMOVUPD      Z4, Z0
+	VFNMADD231PD Z24, Z25, Z0
+	VFNMADD231PD Z2, Z26, Z0
+	VMOVAPD.Z    Z0, K1, Z0
+	VRANGEPD     $0x0b, Z0, Z3, Z3
+	VMULPD       Z1, Z0, Z0
+	VMOVUPD      Z0, K1, (R8)
+	VFMADD213PD  Z5, Z1, Z26
+	VMULPD       Z25, Z26, Z26
+	VMOVUPD.Z    (R10)(AX*1), K1, Z0
+	VMOVUPD.Z    (R9)(AX*1), K1, Z1
+	VSUBPD       Z1, Z6, Z1
+	VMOVUPD      Z10, Z2
+	VFNMADD231PD Z24, Z0, Z2
+	VFNMADD231PD Z8, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z9, Z9
+	VMULPD       Z7, Z2, Z2
+	VMOVUPD      Z2, K1, (R8)(AX*1)
+	VFMADD213PD  Z11, Z7, Z1
+	VFMADD231PD  Z0, Z1, Z26
+	VADDPD       Z0, Z25, Z25
+	VMOVUPD.Z    (R10)(AX*2), K1, Z0
+	VMOVUPD.Z    (R9)(AX*2), K1, Z1
+	VSUBPD       Z1, Z12, Z1
+	VMOVUPD      Z16, Z2
+	VFNMADD231PD Z24, Z0, Z2
+	VFNMADD231PD Z14, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z15, Z15
+	VMULPD       Z13, Z2, Z2
+	VMOVUPD      Z2, K1, (R8)(AX*2)
+	VFMADD213PD  Z17, Z13, Z1
+	VFMADD231PD  Z0, Z1, Z26
+	VADDPD       Z0, Z25, Z25
+	VMOVUPD.Z    (R10)(DI*1), K1, Z0
+	VMOVUPD.Z    (R9)(DI*1), K1, Z1
+	VSUBPD       Z1, Z18, Z1
+	VMOVUPD      Z22, Z2
+	VFNMADD231PD Z24, Z0, Z2
+	VFNMADD231PD Z20, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z21, Z21
+	VMULPD       Z19, Z2, Z2
+	VMOVUPD      Z2, K1, (R8)(DI*1)
+	VFMADD213PD  Z23, Z19, Z1
+	VFMADD231PD  Z0, Z1, Z26
+	VADDPD       Z0, Z25, Z25
+	VADDPD       (CX)(R11*8), Z26, Z26
+	VMOVUPD      Z26, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z25, Z25
+	VMOVUPD      Z25, (DX)(R11*8)
+
+packLoopDone:
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VMAXPD        Y0, Y3, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VMAXPD        Y0, Y9, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VMAXPD        Y0, Y15, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VMAXPD        Y0, Y21, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+past:
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	XORQ         SI, SI
+	LEAQ         (AX)(AX*2), DI
+	MOVQ         24(SP), R8
+	MOVQ         32(SP), R9
+	MOVQ         40(SP), R10
+	VBROADCASTSD 688(SP)(SI*8), Z0
+	VBROADCASTSD 720(SP)(SI*8), Z1
+	VBROADCASTSD 912(SP)(SI*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(SI*8), Z4
+	VBROADCASTSD 752(SP)(SI*8), Z5
+	VBROADCASTSD 696(SP)(SI*8), Z6
+	VBROADCASTSD 728(SP)(SI*8), Z7
+	VBROADCASTSD 920(SP)(SI*8), Z8
+	VXORPD       Z9, Z9, Z9
+	VBROADCASTSD 888(SP)(SI*8), Z10
+	VBROADCASTSD 760(SP)(SI*8), Z11
+	VBROADCASTSD 704(SP)(SI*8), Z12
+	VBROADCASTSD 736(SP)(SI*8), Z13
+	VBROADCASTSD 928(SP)(SI*8), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSD 896(SP)(SI*8), Z16
+	VBROADCASTSD 768(SP)(SI*8), Z17
+	VBROADCASTSD 712(SP)(SI*8), Z18
+	VBROADCASTSD 744(SP)(SI*8), Z19
+	VBROADCASTSD 936(SP)(SI*8), Z20
+	VXORPD       Z21, Z21, Z21
+	VBROADCASTSD 904(SP)(SI*8), Z22
+	VBROADCASTSD 776(SP)(SI*8), Z23
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
+	JL           streamLoopOneEnd
+
+streamLoopOne:
+	VMOVUPD      (BX)(R11*8), Z24
+	VMOVUPD      (R10), Z25
+	VSUBPD       (R9), Z0, Z26
+	VMOVUPD      Z4, Z27
+	VFNMADD231PD Z24, Z25, Z27
+	VFNMADD231PD Z2, Z26, Z27
+	VRANGEPD     $0x0b, Z27, Z3, Z3
+	VMULPD       Z1, Z27, Z27
+	VMOVNTPD     Z27, (R8)
+	VFMADD213PD  Z5, Z1, Z26
+	VMULPD       Z25, Z26, Z26
+	VMOVUPD      (R10)(AX*1), Z27
+	VSUBPD       (R9)(AX*1), Z6, Z28
+	VMOVUPD      Z10, Z29
+	VFNMADD231PD Z24, Z27, Z29
+	VFNMADD231PD Z8, Z28, Z29
+	VRANGEPD     $0x0b, Z29, Z9, Z9
+	VMULPD       Z7, Z29, Z29
+	VMOVNTPD     Z29, (R8)(AX*1)
+	VFMADD213PD  Z11, Z7, Z28
+	VFMADD231PD  Z27, Z28, Z26
+	VADDPD       Z27, Z25, Z25
+	VMOVUPD      (R10)(AX*2), Z27
+	VSUBPD       (R9)(AX*2), Z12, Z28
+	VMOVUPD      Z16, Z29
+	VFNMADD231PD Z24, Z27, Z29
+	VFNMADD231PD Z14, Z28, Z29
+	VRANGEPD     $0x0b, Z29, Z15, Z15
+	VMULPD       Z13, Z29, Z29
+	VMOVNTPD     Z29, (R8)(AX*2)
+	VFMADD213PD  Z17, Z13, Z28
+	VFMADD231PD  Z27, Z28, Z26
+	VADDPD       Z27, Z25, Z25
+	VMOVUPD      (R10)(DI*1), Z27
+	VSUBPD       (R9)(DI*1), Z18, Z28
+	VMOVUPD      Z22, Z29
+	VFNMADD231PD Z24, Z27, Z29
+	VFNMADD231PD Z20, Z28, Z29
+	VRANGEPD     $0x0b, Z29, Z21, Z21
+	VMULPD       Z19, Z29, Z29
+	VMOVNTPD     Z29, (R8)(DI*1)
+	VFMADD213PD  Z23, Z19, Z28
+	VFMADD231PD  Z27, Z28, Z26
+	VADDPD       Z27, Z25, Z25
+	VADDPD       (CX)(R11*8), Z26, Z26
+	VMOVUPD      Z26, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z25, Z25
+	VMOVUPD      Z25, (DX)(R11*8)
+	ADDQ         $0x40, R8
+	ADDQ         $0x40, R9
+	ADDQ         $0x40, R10
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          streamLoopOne
+
+streamLoopOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           streamLoopDone
+	VMOVUPD.Z    (BX)(R11*8), K1, Z24
+	VMOVUPD.Z    (R10), K1, Z25
+	VMOVUPD.Z    (R9), K1, Z26
+	VSUBPD       Z26, Z0, Z26
+	VMOVUPD      Z4, Z0
+	VFNMADD231PD Z24, Z25, Z0
+	VFNMADD231PD Z2, Z26, Z0
+	VMOVAPD.Z    Z0, K1, Z0
+	VRANGEPD     $0x0b, Z0, Z3, Z3
+	VMULPD       Z1, Z0, Z0
+	VMOVNTPD     Z0, (R8)
+	VFMADD213PD  Z5, Z1, Z26
+	VMULPD       Z25, Z26, Z26
+	VMOVUPD.Z    (R10)(AX*1), K1, Z0
+	VMOVUPD.Z    (R9)(AX*1), K1, Z1
+	VSUBPD       Z1, Z6, Z1
+	VMOVUPD      Z10, Z2
+	VFNMADD231PD Z24, Z0, Z2
+	VFNMADD231PD Z8, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z9, Z9
+	VMULPD       Z7, Z2, Z2
+	VMOVNTPD     Z2, (R8)(AX*1)
+	VFMADD213PD  Z11, Z7, Z1
+	VFMADD231PD  Z0, Z1, Z26
+	VADDPD       Z0, Z25, Z25
+	VMOVUPD.Z    (R10)(AX*2), K1, Z0
+	VMOVUPD.Z    (R9)(AX*2), K1, Z1
+	VSUBPD       Z1, Z12, Z1
+	VMOVUPD      Z16, Z2
+	VFNMADD231PD Z24, Z0, Z2
+	VFNMADD231PD Z14, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z15, Z15
+	VMULPD       Z13, Z2, Z2
+	VMOVNTPD     Z2, (R8)(AX*2)
+	VFMADD213PD  Z17, Z13, Z1
+	VFMADD231PD  Z0, Z1, Z26
+	VADDPD       Z0, Z25, Z25
+	VMOVUPD.Z    (R10)(DI*1), K1, Z0
+	VMOVUPD.Z    (R9)(DI*1), K1, Z1
+	VSUBPD       Z1, Z18, Z1
+	VMOVUPD      Z22, Z2
+	VFNMADD231PD Z24, Z0, Z2
+	VFNMADD231PD Z20, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z21, Z21
+	VMULPD       Z19, Z2, Z2
+	VMOVNTPD     Z2, (R8)(DI*1)
+	VFMADD213PD  Z23, Z19, Z1
+	VFMADD231PD  Z0, Z1, Z26
+	VADDPD       Z0, Z25, Z25
+	VADDPD       (CX)(R11*8), Z26, Z26
+	VMOVUPD      Z26, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z25, Z25
+	VMOVUPD      Z25, (DX)(R11*8)
+
+streamLoopDone:
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VMAXPD        Y0, Y3, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VMAXPD        Y0, Y9, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VMAXPD        Y0, Y15, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          SI, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VMAXPD        Y0, Y21, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+plainly:
+	TESTQ        DX, DX
+	JNE          pastPlainly
+	MOVQ         gamma+32(FP), CX
+	XORQ         DX, DX
+	LEAQ         (AX)(AX*2), BX
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         40(SP), R8
+	VBROADCASTSD 688(SP)(DX*8), Z0
+	VBROADCASTSD 720(SP)(DX*8), Z1
+	VBROADCASTSD 912(SP)(DX*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(DX*8), Z4
+	VBROADCASTSD 752(SP)(DX*8), Z5
+	VBROADCASTSD 696(SP)(DX*8), Z5
+	VBROADCASTSD 728(SP)(DX*8), Z6
+	VBROADCASTSD 920(SP)(DX*8), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSD 888(SP)(DX*8), Z9
+	VBROADCASTSD 760(SP)(DX*8), Z10
+	VBROADCASTSD 704(SP)(DX*8), Z10
+	VBROADCASTSD 736(SP)(DX*8), Z11
+	VBROADCASTSD 928(SP)(DX*8), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSD 896(SP)(DX*8), Z14
+	VBROADCASTSD 768(SP)(DX*8), Z15
+	VBROADCASTSD 712(SP)(DX*8), Z15
+	VBROADCASTSD 744(SP)(DX*8), Z16
+	VBROADCASTSD 936(SP)(DX*8), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSD 904(SP)(DX*8), Z19
+	VBROADCASTSD 776(SP)(DX*8), Z20
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           plainLoopOneEnd
+
+plainLoopOne:
+	VMOVUPD      (CX)(R9*8), Z20
+	VMOVUPD      (R8), Z21
+	VSUBPD       (DI), Z0, Z22
+	VMOVUPD      Z4, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z2, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z3, Z3
+	VMULPD       Z1, Z23, Z23
+	VMOVUPD      Z23, (SI)
+	VMOVUPD      (R8)(AX*1), Z21
+	VSUBPD       (DI)(AX*1), Z5, Z22
+	VMOVUPD      Z9, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z7, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z8, Z8
+	VMULPD       Z6, Z23, Z23
+	VMOVUPD      Z23, (SI)(AX*1)
+	VMOVUPD      (R8)(AX*2), Z21
+	VSUBPD       (DI)(AX*2), Z10, Z22
+	VMOVUPD      Z14, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z12, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z13, Z13
+	VMULPD       Z11, Z23, Z23
+	VMOVUPD      Z23, (SI)(AX*2)
+	VMOVUPD      (R8)(BX*1), Z21
+	VSUBPD       (DI)(BX*1), Z15, Z22
+	VMOVUPD      Z19, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z17, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z18, Z18
+	VMULPD       Z16, Z23, Z23
+	VMOVUPD      Z23, (SI)(BX*1)
+	ADDQ         $0x40, SI
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
+	JGE          plainLoopOne
+
+plainLoopOneEnd:
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
+	JE           plainLoopDone
+	VMOVUPD.Z    (CX)(R9*8), K1, Z20
+	VMOVUPD.Z    (R8), K1, Z21
+	VMOVUPD.Z    (DI), K1, Z22
+	VSUBPD       Z22, Z0, Z22
+	VMOVUPD      Z4, Z0
+	VFNMADD231PD Z20, Z21, Z0
+	VFNMADD231PD Z2, Z22, Z0
+	VMOVAPD.Z    Z0, K1, Z0
+	VRANGEPD     $0x0b, Z0, Z3, Z3
+	VMULPD       Z1, Z0, Z0
+	VMOVUPD      Z0, K1, (SI)
+	VMOVUPD.Z    (R8)(AX*1), K1, Z0
+	VMOVUPD.Z    (DI)(AX*1), K1, Z1
+	VSUBPD       Z1, Z5, Z1
+	VMOVUPD      Z9, Z2
+	VFNMADD231PD Z20, Z0, Z2
+	VFNMADD231PD Z7, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z8, Z8
+	VMULPD       Z6, Z2, Z2
+	VMOVUPD      Z2, K1, (SI)(AX*1)
+	VMOVUPD.Z    (R8)(AX*2), K1, Z0
+	VMOVUPD.Z    (DI)(AX*2), K1, Z1
+	VSUBPD       Z1, Z10, Z1
+	VMOVUPD      Z14, Z2
+	VFNMADD231PD Z20, Z0, Z2
+	VFNMADD231PD Z12, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z13, Z13
+	VMULPD       Z11, Z2, Z2
+	VMOVUPD      Z2, K1, (SI)(AX*2)
+	VMOVUPD.Z    (R8)(BX*1), K1, Z0
+	VMOVUPD.Z    (DI)(BX*1), K1, Z1
+	VSUBPD       Z1, Z15, Z1
+	VMOVUPD      Z19, Z2
+	VFNMADD231PD Z20, Z0, Z2
+	VFNMADD231PD Z17, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z18, Z18
+	VMULPD       Z16, Z2, Z2
+	VMOVUPD      Z2, K1, (SI)(BX*1)
+
+plainLoopDone:
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VMAXPD        Y0, Y3, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VMAXPD        Y0, Y8, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VMAXPD        Y0, Y13, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VMAXPD        Y0, Y18, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+pastPlainly:
+	MOVQ         gamma+32(FP), CX
+	XORQ         DX, DX
+	LEAQ         (AX)(AX*2), BX
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         40(SP), R8
+	VBROADCASTSD 688(SP)(DX*8), Z0
+	VBROADCASTSD 720(SP)(DX*8), Z1
+	VBROADCASTSD 912(SP)(DX*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(DX*8), Z4
+	VBROADCASTSD 752(SP)(DX*8), Z5
+	VBROADCASTSD 696(SP)(DX*8), Z5
+	VBROADCASTSD 728(SP)(DX*8), Z6
+	VBROADCASTSD 920(SP)(DX*8), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSD 888(SP)(DX*8), Z9
+	VBROADCASTSD 760(SP)(DX*8), Z10
+	VBROADCASTSD 704(SP)(DX*8), Z10
+	VBROADCASTSD 736(SP)(DX*8), Z11
+	VBROADCASTSD 928(SP)(DX*8), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSD 896(SP)(DX*8), Z14
+	VBROADCASTSD 768(SP)(DX*8), Z15
+	VBROADCASTSD 712(SP)(DX*8), Z15
+	VBROADCASTSD 744(SP)(DX*8), Z16
+	VBROADCASTSD 936(SP)(DX*8), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSD 904(SP)(DX*8), Z19
+	VBROADCASTSD 776(SP)(DX*8), Z20
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           plainStreamLoopOneEnd
+
+plainStreamLoopOne:
+	VMOVUPD      (CX)(R9*8), Z20
+	VMOVUPD      (R8), Z21
+	VSUBPD       (DI), Z0, Z22
+	VMOVUPD      Z4, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z2, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z3, Z3
+	VMULPD       Z1, Z23, Z23
+	VMOVNTPD     Z23, (SI)
+	VMOVUPD      (R8)(AX*1), Z21
+	VSUBPD       (DI)(AX*1), Z5, Z22
+	VMOVUPD      Z9, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z7, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z8, Z8
+	VMULPD       Z6, Z23, Z23
+	VMOVNTPD     Z23, (SI)(AX*1)
+	VMOVUPD      (R8)(AX*2), Z21
+	VSUBPD       (DI)(AX*2), Z10, Z22
+	VMOVUPD      Z14, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z12, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z13, Z13
+	VMULPD       Z11, Z23, Z23
+	VMOVNTPD     Z23, (SI)(AX*2)
+	VMOVUPD      (R8)(BX*1), Z21
+	VSUBPD       (DI)(BX*1), Z15, Z22
+	VMOVUPD      Z19, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z17, Z22, Z23
+	VRANGEPD     $0x0b, Z23, Z18, Z18
+	VMULPD       Z16, Z23, Z23
+	VMOVNTPD     Z23, (SI)(BX*1)
+	ADDQ         $0x40, SI
+	ADDQ         $0x40, DI
+	ADDQ         $0x40, R8
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
+	JGE          plainStreamLoopOne
+
+plainStreamLoopOneEnd:
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
+	JE           plainStreamLoopDone
+	VMOVUPD.Z    (CX)(R9*8), K1, Z20
+	VMOVUPD.Z    (R8), K1, Z21
+	VMOVUPD.Z    (DI), K1, Z22
+	VSUBPD       Z22, Z0, Z22
+	VMOVUPD      Z4, Z0
+	VFNMADD231PD Z20, Z21, Z0
+	VFNMADD231PD Z2, Z22, Z0
+	VMOVAPD.Z    Z0, K1, Z0
+	VRANGEPD     $0x0b, Z0, Z3, Z3
+	VMULPD       Z1, Z0, Z0
+	VMOVNTPD     Z0, (SI)
+	VMOVUPD.Z    (R8)(AX*1), K1, Z0
+	VMOVUPD.Z    (DI)(AX*1), K1, Z1
+	VSUBPD       Z1, Z5, Z1
+	VMOVUPD      Z9, Z2
+	VFNMADD231PD Z20, Z0, Z2
+	VFNMADD231PD Z7, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z8, Z8
+	VMULPD       Z6, Z2, Z2
+	VMOVNTPD     Z2, (SI)(AX*1)
+	VMOVUPD.Z    (R8)(AX*2), K1, Z0
+	VMOVUPD.Z    (DI)(AX*2), K1, Z1
+	VSUBPD       Z1, Z10, Z1
+	VMOVUPD      Z14, Z2
+	VFNMADD231PD Z20, Z0, Z2
+	VFNMADD231PD Z12, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z13, Z13
+	VMULPD       Z11, Z2, Z2
+	VMOVNTPD     Z2, (SI)(AX*2)
+	VMOVUPD.Z    (R8)(BX*1), K1, Z0
+	VMOVUPD.Z    (DI)(BX*1), K1, Z1
+	VSUBPD       Z1, Z15, Z1
+	VMOVUPD      Z19, Z2
+	VFNMADD231PD Z20, Z0, Z2
+	VFNMADD231PD Z17, Z1, Z2
+	VMOVAPD.Z    Z2, K1, Z2
+	VRANGEPD     $0x0b, Z2, Z18, Z18
+	VMULPD       Z16, Z2, Z2
+	VMOVNTPD     Z2, (SI)(BX*1)
+
+plainStreamLoopDone:
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          48(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VMAXPD        Y0, Y3, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          80(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VMAXPD        Y0, Y8, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          112(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VMAXPD        Y0, Y13, Y0
+	VMOVUPD       Y0, 512(CX)
+	MOVQ          DX, CX
+	SHLQ          $0x05, CX
+	LEAQ          144(SP)(CX*1), CX
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VMAXPD        Y0, Y18, Y0
+	VMOVUPD       Y0, 512(CX)
+	JMP           written
+
+singly:
+	TESTQ CX, CX
+	JE    plainSingly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	MOVQ  24(SP), SI
+	MOVQ  32(SP), DI
+	MOVQ  40(SP), R8
+	XORQ  R9, R9
+	LEAQ  48(SP), R10
+
+single:
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          singleSkip
+	VBROADCASTSD 688(SP)(R9*8), Z0
+	VBROADCASTSD 720(SP)(R9*8), Z1
+	VBROADCASTSD 912(SP)(R9*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(R9*8), Z4
+	VBROADCASTSD 752(SP)(R9*8), Z5
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
+	JL           singleLoopOneEnd
+
+singleLoopOne:
+	VMOVUPD      (BX)(R11*8), Z6
+	VMOVUPD      (R8)(R11*8), Z7
+	VSUBPD       (DI)(R11*8), Z0, Z8
+	VMOVUPD      Z4, Z9
+	VFNMADD231PD Z6, Z7, Z9
+	VFNMADD231PD Z2, Z8, Z9
+	VRANGEPD     $0x0b, Z9, Z3, Z3
+	VMULPD       Z1, Z9, Z9
+	VMOVUPD      Z9, (SI)(R11*8)
+	VFMADD213PD  Z5, Z1, Z8
+	VMULPD       Z7, Z8, Z8
+	VADDPD       (CX)(R11*8), Z8, Z8
+	VMOVUPD      Z8, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z7, Z7
+	VMOVUPD      Z7, (DX)(R11*8)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           singleLoopDone
+	VMOVUPD.Z    (BX)(R11*8), K1, Z6
+	VMOVUPD.Z    (R8)(R11*8), K1, Z7
+	VMOVUPD.Z    (DI)(R11*8), K1, Z8
+	VSUBPD       Z8, Z0, Z8
+	VMOVUPD      Z4, Z0
+	VFNMADD231PD Z6, Z7, Z0
+	VFNMADD231PD Z2, Z8, Z0
+	VMOVAPD.Z    Z0, K1, Z0
+	VRANGEPD     $0x0b, Z0, Z3, Z3
+	VMULPD       Z1, Z0, Z0
+	VMOVUPD      Z0, K1, (SI)(R11*8)
+	VFMADD213PD  Z5, Z1, Z8
+	VMULPD       Z7, Z8, Z8
+	VADDPD       (CX)(R11*8), Z8, Z8
+	VMOVUPD      Z8, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z7, Z7
+	VMOVUPD      Z7, (DX)(R11*8)
+
+singleLoopDone:
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VMAXPD        Y0, Y3, Y0
+	VMOVUPD       Y0, 512(R10)
+
+singleSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
+	JL   single
+	JMP  written
+
+plainSingly:
+	MOVQ gamma+32(FP), CX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
+
+plainSingle:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainSingleSkip
+	VBROADCASTSD 688(SP)(DI*8), Z0
+	VBROADCASTSD 720(SP)(DI*8), Z1
+	VBROADCASTSD 912(SP)(DI*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(DI*8), Z4
+	VBROADCASTSD 752(SP)(DI*8), Z5
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           plainSingleLoopOneEnd
+
+plainSingleLoopOne:
+	VMOVUPD      (CX)(R9*8), Z5
+	VMOVUPD      (SI)(R9*8), Z6
+	VSUBPD       (BX)(R9*8), Z0, Z7
+	VMOVUPD      Z4, Z8
+	VFNMADD231PD Z5, Z6, Z8
+	VFNMADD231PD Z2, Z7, Z8
+	VRANGEPD     $0x0b, Z8, Z3, Z3
+	VMULPD       Z1, Z8, Z8
+	VMOVUPD      Z8, (DX)(R9*8)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
+	JGE          plainSingleLoopOne
+
+plainSingleLoopOneEnd:
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
+	JE           plainSingleLoopDone
+	VMOVUPD.Z    (CX)(R9*8), K1, Z5
+	VMOVUPD.Z    (SI)(R9*8), K1, Z6
+	VMOVUPD.Z    (BX)(R9*8), K1, Z7
+	VSUBPD       Z7, Z0, Z7
+	VMOVUPD      Z4, Z0
+	VFNMADD231PD Z5, Z6, Z0
+	VFNMADD231PD Z2, Z7, Z0
+	VMOVAPD.Z    Z0, K1, Z0
+	VRANGEPD     $0x0b, Z0, Z3, Z3
+	VMULPD       Z1, Z0, Z0
+	VMOVUPD      Z0, K1, (DX)(R9*8)
+
+plainSingleLoopDone:
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VMAXPD        Y0, Y3, Y0
+	VMOVUPD       Y0, 512(R8)
+
+plainSingleSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   plainSingle
+
+written:
+	VMOVUPD    560(SP), Y0
+	VMOVUPD    592(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y2
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y2, Y2
+	VMOVUPD    624(SP), Y0
+	VMOVUPD    656(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y3
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y3, Y3
+	VSHUFF64X2 $0x00, Y3, Y2, Y0
+	VSHUFF64X2 $0x03, Y3, Y2, Y1
+	VMAXPD     Y1, Y0, Y0
+	VADDPD     Y0, Y0, Y1
+	VSUBPD     848(SP), Y1, Y1
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VXORPD     Y0, Y0, Y0
+	VCMPPD     $0x09, Y0, Y1, K2
+	KMOVW      K2, CX
+	MOVQ       8(SP), DX
+	BZHIL      DX, CX, CX
+	MOVQ       16(SP), DX
+	NOTQ       DX
+	ANDQ       DX, CX
+	MOVQ       CX, 944(SP)
+	MOVQ       8(SP), CX
+	MOVQ       AX, DX
+	IMULQ      CX, DX
+	ADDQ       DX, 24(SP)
+	ADDQ       DX, 32(SP)
+	ADDQ       DX, 40(SP)
+	SUBQ       CX, (SP)
+	JE         done
+	MOVQ       16(SP), CX
+	ORQ        944(SP), CX
+	TESTQ      CX, CX
+	JE         group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+96(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+104(FP)
+	MOVQ 944(SP), AX
+	MOVQ AX, again+112(FP)
+	VZEROUPPER
+	RET
+
+// func carryRowsF64AVX512(total *float64, sums *float64, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·carryRowsF64AVX512(SB), NOSPLIT, $0-24
+	MOVQ   total+0(FP), AX
+	MOVQ   sums+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Z0, Z0, Z0
+	XORQ   BX, BX
+
+loop:
+	VMOVUPD (CX)(BX*8), Z1
+	VMOVUPD Z0, (CX)(BX*8)
+	VADDPD  (AX)(BX*8), Z1, Z1
+	VMOVUPD Z1, (AX)(BX*8)
+	ADDQ    $0x08, BX
+	CMPQ    BX, DX
+	JL      loop
+	VZEROUPPER
+	RET
+
+// func sumPartsF64AVX512(sums *float64, parts *float64, rows int, stride int, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·sumPartsF64AVX512(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), AX
+	MOVQ parts+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ stride+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ SI, DI
+	XORQ SI, SI
+	SUBQ $0x08, DI
+	JL   columnsOneEnd
+
+columnsOne:
+	VXORPD Z0, Z0, Z0
+	LEAQ   (CX)(SI*8), R8
+	MOVQ   DX, R9
+
+row:
+	VADDPD  (R8), Z0, Z0
+	ADDQ    BX, R8
+	DECQ    R9
+	JNE     row
+	VMOVUPD Z0, (AX)(SI*8)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, DI
+	JGE     columnsOne
+
+columnsOneEnd:
+	ADDQ   $0x08, DI
+	TESTQ  DI, DI
+	JE     columnsDone
+	MOVL   $0xffffffff, R8
+	BZHIL  DI, R8, R8
+	KMOVW  R8, K1
+	VXORPD Z0, Z0, Z0
+	LEAQ   (CX)(SI*8), CX
+
+rowLast:
+	VADDPD  (CX), Z0, Z0
+	ADDQ    BX, CX
+	DECQ    DX
+	JNE     rowLast
+	VMOVUPD Z0, K1, (AX)(SI*8)
+
+columnsDone:
 	VZEROUPPER
 	RET

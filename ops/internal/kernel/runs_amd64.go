@@ -4,222 +4,182 @@
 
 package kernel
 
-// sumF32AVX2: s = Σ x for n elements, a multiple of 4.
+// sumsRunsF32AVX2: s += Σ x, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func sumF32AVX2(x *float32, n int) (s float64)
+func sumsRunsF32AVX2(s *float64, x *float32, n int, count int, pitch int)
 
-// sumF64AVX2: s = Σ x for n elements, a multiple of 4.
+// centredSumsRunsF32AVX2: d += Σ(x − m), q += Σ(x − m)², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func sumF64AVX2(x *float64, n int) (s float64)
+func centredSumsRunsF32AVX2(d *float64, q *float64, x *float32, m *float32, n int, count int, pitch int)
 
-// sumF32AVX512: s = Σ x for n elements, a multiple of 8.
+// gradSumsRunsF32AVX2: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func sumF32AVX512(x *float32, n int) (s float64)
+func gradSumsRunsF32AVX2(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, count int, pitch int)
 
-// sumF64AVX512: s = Σ x for n elements, a multiple of 8.
+// squaresRunsF32AVX2: q += Σ v², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func sumF64AVX512(x *float64, n int) (s float64)
+func squaresRunsF32AVX2(q *float64, v *float32, n int, count int, pitch int)
 
-// centredF32AVX2: d = Σ(x − m), q = Σ(x − m)² for n elements, a multiple of 4.
+// dotsRunsF32AVX2: q += Σ v², p += Σ v·dw, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func centredF32AVX2(x *float32, m float64, n int) (d float64, q float64)
+func dotsRunsF32AVX2(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
 
-// centredF64AVX2: d = Σ(x − m), q = Σ(x − m)² for n elements, a multiple of 4.
+// normalizeRunsF32AVX2: y = (x − m)·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func centredF64AVX2(x *float64, m float64, n int) (d float64, q float64)
+func normalizeRunsF32AVX2(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
 
-// centredF32AVX512: d = Σ(x − m), q = Σ(x − m)² for n elements, a multiple of 8.
+// normGradRunsF32AVX2: dx = ((dy·gamma − a) − (x − m)·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func centredF32AVX512(x *float32, m float64, n int) (d float64, q float64)
+func normGradRunsF32AVX2(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, count int, pitch int, stream bool)
 
-// centredF64AVX512: d = Σ(x − m), q = Σ(x − m)² for n elements, a multiple of 8.
+// scaledRunsF32AVX2: w = v·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func centredF64AVX512(x *float64, m float64, n int) (d float64, q float64)
+func scaledRunsF32AVX2(w *float32, v *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
 
-// dotF32AVX2: s = Σ a·b for n elements, a multiple of 4.
+// scaleGradRunsF32AVX2: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func dotF32AVX2(a *float32, b *float32, n int) (s float64)
+func scaleGradRunsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
 
-// dotF64AVX2: s = Σ a·b for n elements, a multiple of 4.
+// sumsRunsF64AVX2: s += Σ x, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func dotF64AVX2(a *float64, b *float64, n int) (s float64)
+func sumsRunsF64AVX2(s *float64, x *float64, n int, count int, pitch int)
 
-// dotF32AVX512: s = Σ a·b for n elements, a multiple of 8.
+// centredSumsRunsF64AVX2: d += Σ(x − m), q += Σ(x − m)², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func dotF32AVX512(a *float32, b *float32, n int) (s float64)
+func centredSumsRunsF64AVX2(d *float64, q *float64, x *float64, m *float64, n int, count int, pitch int)
 
-// dotF64AVX512: s = Σ a·b for n elements, a multiple of 8.
+// gradSumsRunsF64AVX2: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func dotF64AVX512(a *float64, b *float64, n int) (s float64)
+func gradSumsRunsF64AVX2(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, count int, pitch int)
 
-// normalizeF32AVX2: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 4.
+// squaresRunsF64AVX2: q += Σ v², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeF32AVX2(y *float32, x *float32, hi float64, lo float64, scale float64, shift float64, n int)
+func squaresRunsF64AVX2(q *float64, v *float64, n int, count int, pitch int)
 
-// normalizeF64AVX2: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 4.
+// dotsRunsF64AVX2: q += Σ v², p += Σ v·dw, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeF64AVX2(y *float64, x *float64, hi float64, lo float64, scale float64, shift float64, n int)
+func dotsRunsF64AVX2(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
 
-// normalizeF32AVX512: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 8.
+// normalizeRunsF64AVX2: y = (x − m)·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeF32AVX512(y *float32, x *float32, hi float64, lo float64, scale float64, shift float64, n int)
+func normalizeRunsF64AVX2(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
 
-// normalizeF64AVX512: y = ((x − hi) − lo)·scale + shift for n elements, a multiple of 8.
+// normGradRunsF64AVX2: dx = ((dy·gamma − a) − (x − m)·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeF64AVX512(y *float64, x *float64, hi float64, lo float64, scale float64, shift float64, n int)
+func normGradRunsF64AVX2(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, count int, pitch int, stream bool)
 
-// normalizeAffineF32AVX2: y = ((x − hi) − lo)·rstd·gamma + beta for n elements, a multiple of 4.
+// scaledRunsF64AVX2: w = v·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeAffineF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, hi float64, lo float64, rstd float64, n int)
+func scaledRunsF64AVX2(w *float64, v *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
 
-// normalizeAffineF64AVX2: y = ((x − hi) − lo)·rstd·gamma + beta for n elements, a multiple of 4.
+// scaleGradRunsF64AVX2: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeAffineF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, hi float64, lo float64, rstd float64, n int)
+func scaleGradRunsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)
 
-// normalizeAffineF32AVX512: y = ((x − hi) − lo)·rstd·gamma + beta for n elements, a multiple of 8.
+// sumsRunsF32AVX512: s += Σ x, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeAffineF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, hi float64, lo float64, rstd float64, n int)
+func sumsRunsF32AVX512(s *float64, x *float32, n int, count int, pitch int)
 
-// normalizeAffineF64AVX512: y = ((x − hi) − lo)·rstd·gamma + beta for n elements, a multiple of 8.
+// centredSumsRunsF32AVX512: d += Σ(x − m), q += Σ(x − m)², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normalizeAffineF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, hi float64, lo float64, rstd float64, n int)
+func centredSumsRunsF32AVX512(d *float64, q *float64, x *float32, m *float32, n int, count int, pitch int)
 
-// normGradSumsF32AVX2: s = Σ dy, p = Σ dy·((x − hi) − lo) for n elements, a multiple of 4.
+// gradSumsRunsF32AVX512: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradSumsF32AVX2(x *float32, dy *float32, hi float64, lo float64, n int) (s float64, p float64)
+func gradSumsRunsF32AVX512(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, count int, pitch int)
 
-// normGradSumsF64AVX2: s = Σ dy, p = Σ dy·((x − hi) − lo) for n elements, a multiple of 4.
+// squaresRunsF32AVX512: q += Σ v², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradSumsF64AVX2(x *float64, dy *float64, hi float64, lo float64, n int) (s float64, p float64)
+func squaresRunsF32AVX512(q *float64, v *float32, n int, count int, pitch int)
 
-// normGradSumsF32AVX512: s = Σ dy, p = Σ dy·((x − hi) − lo) for n elements, a multiple of 8.
+// dotsRunsF32AVX512: q += Σ v², p += Σ v·dw, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradSumsF32AVX512(x *float32, dy *float32, hi float64, lo float64, n int) (s float64, p float64)
+func dotsRunsF32AVX512(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
 
-// normGradSumsF64AVX512: s = Σ dy, p = Σ dy·((x − hi) − lo) for n elements, a multiple of 8.
+// normalizeRunsF32AVX512: y = (x − m)·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradSumsF64AVX512(x *float64, dy *float64, hi float64, lo float64, n int) (s float64, p float64)
+func normalizeRunsF32AVX512(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
 
-// normGradF32AVX2: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 4.
+// normGradRunsF32AVX512: dx = ((dy·gamma − a) − (x − m)·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradF32AVX2(dx *float32, x *float32, dy *float32, hi float64, lo float64, scale float64, a float64, b float64, n int)
+func normGradRunsF32AVX512(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, count int, pitch int, stream bool)
 
-// normGradF64AVX2: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 4.
+// scaledRunsF32AVX512: w = v·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradF64AVX2(dx *float64, x *float64, dy *float64, hi float64, lo float64, scale float64, a float64, b float64, n int)
+func scaledRunsF32AVX512(w *float32, v *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
 
-// normGradF32AVX512: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 8.
+// scaleGradRunsF32AVX512: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradF32AVX512(dx *float32, x *float32, dy *float32, hi float64, lo float64, scale float64, a float64, b float64, n int)
+func scaleGradRunsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
 
-// normGradF64AVX512: dx = scale·((dy − a) − ((x − hi) − lo)·b) for n elements, a multiple of 8.
+// sumsRunsF64AVX512: s += Σ x, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func normGradF64AVX512(dx *float64, x *float64, dy *float64, hi float64, lo float64, scale float64, a float64, b float64, n int)
+func sumsRunsF64AVX512(s *float64, x *float64, n int, count int, pitch int)
 
-// affineGradSumsF32AVX2: x̂ = ((x − hi) − lo)·rstd, u = dy·gamma; dgamma += dy·x̂, dbeta += dy, s = Σ u, p = Σ u·x̂ for n elements, a multiple of 4.
+// centredSumsRunsF64AVX512: d += Σ(x − m), q += Σ(x − m)², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradSumsF32AVX2(dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
+func centredSumsRunsF64AVX512(d *float64, q *float64, x *float64, m *float64, n int, count int, pitch int)
 
-// affineGradSumsF64AVX2: x̂ = ((x − hi) − lo)·rstd, u = dy·gamma; dgamma += dy·x̂, dbeta += dy, s = Σ u, p = Σ u·x̂ for n elements, a multiple of 4.
+// gradSumsRunsF64AVX512: s += Σ dy, p += Σ dy·(x − m), e += Σ dy², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradSumsF64AVX2(dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
+func gradSumsRunsF64AVX512(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, count int, pitch int)
 
-// affineGradSumsF32AVX512: x̂ = ((x − hi) − lo)·rstd, u = dy·gamma; dgamma += dy·x̂, dbeta += dy, s = Σ u, p = Σ u·x̂ for n elements, a multiple of 8.
+// squaresRunsF64AVX512: q += Σ v², for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradSumsF32AVX512(dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
+func squaresRunsF64AVX512(q *float64, v *float64, n int, count int, pitch int)
 
-// affineGradSumsF64AVX512: x̂ = ((x − hi) − lo)·rstd, u = dy·gamma; dgamma += dy·x̂, dbeta += dy, s = Σ u, p = Σ u·x̂ for n elements, a multiple of 8.
+// dotsRunsF64AVX512: q += Σ v², p += Σ v·dw, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradSumsF64AVX512(dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
+func dotsRunsF64AVX512(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
 
-// affineGradF32AVX2: x̂ = ((x − hi) − lo)·rstd; dx = rstd·((dy·gamma − a) − x̂·b) for n elements, a multiple of 4.
+// normalizeRunsF64AVX512: y = (x − m)·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradF32AVX2(dx *float32, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, a float64, b float64, n int)
+func normalizeRunsF64AVX512(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
 
-// affineGradF64AVX2: x̂ = ((x − hi) − lo)·rstd; dx = rstd·((dy·gamma − a) − x̂·b) for n elements, a multiple of 4.
+// normGradRunsF64AVX512: dx = ((dy·gamma − a) − (x − m)·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradF64AVX2(dx *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, a float64, b float64, n int)
+func normGradRunsF64AVX512(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, count int, pitch int, stream bool)
 
-// affineGradF32AVX512: x̂ = ((x − hi) − lo)·rstd; dx = rstd·((dy·gamma − a) − x̂·b) for n elements, a multiple of 8.
+// scaledRunsF64AVX512: w = v·scale + shift, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradF32AVX512(dx *float32, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, a float64, b float64, n int)
+func scaledRunsF64AVX512(w *float64, v *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
 
-// affineGradF64AVX512: x̂ = ((x − hi) − lo)·rstd; dx = rstd·((dy·gamma − a) − x̂·b) for n elements, a multiple of 8.
+// scaleGradRunsF64AVX512: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func affineGradF64AVX512(dx *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, a float64, b float64, n int)
-
-// scaleRunF32AVX2: w = v·a for n elements, a multiple of 4.
-//
-//go:noescape
-func scaleRunF32AVX2(w *float32, v *float32, a float64, n int)
-
-// scaleRunF64AVX2: w = v·a for n elements, a multiple of 4.
-//
-//go:noescape
-func scaleRunF64AVX2(w *float64, v *float64, a float64, n int)
-
-// scaleRunF32AVX512: w = v·a for n elements, a multiple of 8.
-//
-//go:noescape
-func scaleRunF32AVX512(w *float32, v *float32, a float64, n int)
-
-// scaleRunF64AVX512: w = v·a for n elements, a multiple of 8.
-//
-//go:noescape
-func scaleRunF64AVX512(w *float64, v *float64, a float64, n int)
-
-// scaleGradF32AVX2: dv = a·(dw − v·b) for n elements, a multiple of 4.
-//
-//go:noescape
-func scaleGradF32AVX2(dv *float32, v *float32, dw *float32, a float64, b float64, n int)
-
-// scaleGradF64AVX2: dv = a·(dw − v·b) for n elements, a multiple of 4.
-//
-//go:noescape
-func scaleGradF64AVX2(dv *float64, v *float64, dw *float64, a float64, b float64, n int)
-
-// scaleGradF32AVX512: dv = a·(dw − v·b) for n elements, a multiple of 8.
-//
-//go:noescape
-func scaleGradF32AVX512(dv *float32, v *float32, dw *float32, a float64, b float64, n int)
-
-// scaleGradF64AVX512: dv = a·(dw − v·b) for n elements, a multiple of 8.
-//
-//go:noescape
-func scaleGradF64AVX512(dv *float64, v *float64, dw *float64, a float64, b float64, n int)
+func scaleGradRunsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)

@@ -4,42 +4,61 @@
 
 #include "textflag.h"
 
-// func sumF32AVX2(x *float32, n int) (s float64)
-// Requires: AVX, SSE2
-TEXT ·sumF32AVX2(SB), NOSPLIT, $0-24
+// func sumsRunsF32AVX2(s *float64, x *float32, n int, count int, pitch int)
+// Requires: AVX, AVX2
+TEXT ·sumsRunsF32AVX2(SB), NOSPLIT, $0-40
+	MOVQ s+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+sumChannel:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
-	MOVQ   x+0(FP), AX
-	MOVQ   n+8(FP), CX
-	XORQ   DX, DX
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x10, SI
+	JL     sumManyEnd
 
-unrolled:
-	MOVQ      CX, BX
-	SUBQ      DX, BX
-	CMPQ      BX, $0x10
-	JL        single
-	VCVTPS2PD (AX)(DX*4), Y4
+sumMany:
+	VCVTPS2PD (CX)(BX*4), Y4
 	VADDPD    Y4, Y0, Y0
-	VCVTPS2PD 16(AX)(DX*4), Y4
+	VCVTPS2PD 16(CX)(BX*4), Y4
 	VADDPD    Y4, Y1, Y1
-	VCVTPS2PD 32(AX)(DX*4), Y4
+	VCVTPS2PD 32(CX)(BX*4), Y4
 	VADDPD    Y4, Y2, Y2
-	VCVTPS2PD 48(AX)(DX*4), Y4
+	VCVTPS2PD 48(CX)(BX*4), Y4
 	VADDPD    Y4, Y3, Y3
-	ADDQ      $0x10, DX
-	JMP       unrolled
+	ADDQ      $0x10, BX
+	SUBQ      $0x10, SI
+	JGE       sumMany
 
-single:
-	CMPQ      DX, CX
-	JGE       done
-	VCVTPS2PD (AX)(DX*4), Y4
+sumManyEnd:
+	ADDQ $0x10, SI
+	SUBQ $0x04, SI
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD (CX)(BX*4), Y4
 	VADDPD    Y4, Y0, Y0
-	ADDQ      $0x04, DX
-	JMP       single
+	ADDQ      $0x04, BX
+	SUBQ      $0x04, SI
+	JGE       sumOne
 
-done:
+sumOneEnd:
+	ADDQ       $0x04, SI
+	TESTQ      SI, SI
+	JE         sumDone
+	LEAQ       tailMask<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*4), X5
+	VPMOVSXDQ  X5, Y4
+	VMASKMOVPS (CX)(BX*4), X5, X4
+	VCVTPS2PD  X4, Y4
+	VADDPD     Y4, Y0, Y0
+
+sumDone:
 	VADDPD       Y2, Y0, Y0
 	VADDPD       Y3, Y1, Y1
 	VADDPD       Y1, Y0, Y0
@@ -47,2731 +66,4338 @@ done:
 	VADDPD       X1, X0, X1
 	VUNPCKHPD    X1, X1, X0
 	VADDSD       X1, X0, X1
-	MOVSD        X1, s+16(FP)
+	VADDSD       (AX), X1, X1
+	VMOVSD       X1, (AX)
+	MOVQ         pitch+32(FP), BX
+	ADDQ         $0x08, AX
+	ADDQ         BX, CX
+	DECQ         count+24(FP)
+	JNZ          sumChannel
 	VZEROUPPER
 	RET
 
-// func sumF64AVX2(x *float64, n int) (s float64)
-// Requires: AVX, SSE2
-TEXT ·sumF64AVX2(SB), NOSPLIT, $0-24
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   x+0(FP), AX
-	MOVQ   n+8(FP), CX
-	XORQ   DX, DX
+DATA tailMask<>+0(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+8(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+16(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+24(SB)/8, $0xffffffffffffffff
+DATA tailMask<>+32(SB)/8, $0x0000000000000000
+DATA tailMask<>+40(SB)/8, $0x0000000000000000
+DATA tailMask<>+48(SB)/8, $0x0000000000000000
+DATA tailMask<>+56(SB)/8, $0x0000000000000000
+GLOBL tailMask<>(SB), RODATA|NOPTR, $64
 
-unrolled:
-	MOVQ    CX, BX
-	SUBQ    DX, BX
-	CMPQ    BX, $0x10
-	JL      single
-	VMOVUPD (AX)(DX*8), Y4
-	VADDPD  Y4, Y0, Y0
-	VMOVUPD 32(AX)(DX*8), Y4
-	VADDPD  Y4, Y1, Y1
-	VMOVUPD 64(AX)(DX*8), Y4
-	VADDPD  Y4, Y2, Y2
-	VMOVUPD 96(AX)(DX*8), Y4
-	VADDPD  Y4, Y3, Y3
-	ADDQ    $0x10, DX
-	JMP     unrolled
+// func centredSumsRunsF32AVX2(d *float64, q *float64, x *float32, m *float32, n int, count int, pitch int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·centredSumsRunsF32AVX2(SB), NOSPLIT, $0-56
+	MOVQ d+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ n+32(FP), SI
 
-single:
-	CMPQ    DX, CX
-	JGE     done
-	VMOVUPD (AX)(DX*8), Y4
-	VADDPD  Y4, Y0, Y0
-	ADDQ    $0x04, DX
-	JMP     single
-
-done:
-	VADDPD       Y2, Y0, Y0
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X1
-	VUNPCKHPD    X1, X1, X0
-	VADDSD       X1, X0, X1
-	MOVSD        X1, s+16(FP)
-	VZEROUPPER
-	RET
-
-// func sumF32AVX512(x *float32, n int) (s float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·sumF32AVX512(SB), NOSPLIT, $0-24
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   x+0(FP), AX
-	MOVQ   n+8(FP), CX
-	XORQ   DX, DX
-
-unrolled:
-	MOVQ      CX, BX
-	SUBQ      DX, BX
-	CMPQ      BX, $0x20
-	JL        single
-	VCVTPS2PD (AX)(DX*4), Z4
-	VADDPD    Z4, Z0, Z0
-	VCVTPS2PD 32(AX)(DX*4), Z4
-	VADDPD    Z4, Z1, Z1
-	VCVTPS2PD 64(AX)(DX*4), Z4
-	VADDPD    Z4, Z2, Z2
-	VCVTPS2PD 96(AX)(DX*4), Z4
-	VADDPD    Z4, Z3, Z3
-	ADDQ      $0x20, DX
-	JMP       unrolled
-
-single:
-	CMPQ      DX, CX
-	JGE       done
-	VCVTPS2PD (AX)(DX*4), Z4
-	VADDPD    Z4, Z0, Z0
-	ADDQ      $0x08, DX
-	JMP       single
-
-done:
-	VADDPD        Z2, Z0, Z0
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+16(FP)
-	VZEROUPPER
-	RET
-
-// func sumF64AVX512(x *float64, n int) (s float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·sumF64AVX512(SB), NOSPLIT, $0-24
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   x+0(FP), AX
-	MOVQ   n+8(FP), CX
-	XORQ   DX, DX
-
-unrolled:
-	MOVQ    CX, BX
-	SUBQ    DX, BX
-	CMPQ    BX, $0x20
-	JL      single
-	VMOVUPD (AX)(DX*8), Z4
-	VADDPD  Z4, Z0, Z0
-	VMOVUPD 64(AX)(DX*8), Z4
-	VADDPD  Z4, Z1, Z1
-	VMOVUPD 128(AX)(DX*8), Z4
-	VADDPD  Z4, Z2, Z2
-	VMOVUPD 192(AX)(DX*8), Z4
-	VADDPD  Z4, Z3, Z3
-	ADDQ    $0x20, DX
-	JMP     unrolled
-
-single:
-	CMPQ    DX, CX
-	JGE     done
-	VMOVUPD (AX)(DX*8), Z4
-	VADDPD  Z4, Z0, Z0
-	ADDQ    $0x08, DX
-	JMP     single
-
-done:
-	VADDPD        Z2, Z0, Z0
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+16(FP)
-	VZEROUPPER
-	RET
-
-// func centredF32AVX2(x *float32, m float64, n int) (d float64, q float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·centredF32AVX2(SB), NOSPLIT, $0-40
-	VBROADCASTSD m+8(FP), Y0
+sumChannel:
+	VMOVSS       (BX), X0
+	VCVTSS2SD    X0, X0, X0
+	VBROADCASTSD X0, Y0
 	VXORPD       Y1, Y1, Y1
 	VXORPD       Y2, Y2, Y2
 	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
-	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	MOVQ         x+0(FP), AX
-	MOVQ         n+16(FP), CX
-	XORQ         DX, DX
-
-unrolled:
-	MOVQ        CX, BX
-	SUBQ        DX, BX
-	CMPQ        BX, $0x10
-	JL          single
-	VCVTPS2PD   (AX)(DX*4), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y1, Y1
-	VFMADD231PD Y9, Y9, Y5
-	VCVTPS2PD   16(AX)(DX*4), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y2, Y2
-	VFMADD231PD Y9, Y9, Y6
-	VCVTPS2PD   32(AX)(DX*4), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y3, Y3
-	VFMADD231PD Y9, Y9, Y7
-	VCVTPS2PD   48(AX)(DX*4), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y4, Y4
-	VFMADD231PD Y9, Y9, Y8
-	ADDQ        $0x10, DX
-	JMP         unrolled
-
-single:
-	CMPQ        DX, CX
-	JGE         done
-	VCVTPS2PD   (AX)(DX*4), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y1, Y1
-	VFMADD231PD Y9, Y9, Y5
-	ADDQ        $0x04, DX
-	JMP         single
-
-done:
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPD       X0, X1, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, d+24(FP)
-	VADDPD       Y7, Y5, Y5
-	VADDPD       Y8, Y6, Y6
-	VADDPD       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X0
-	VADDPD       X0, X5, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, q+32(FP)
-	VZEROUPPER
-	RET
-
-// func centredF64AVX2(x *float64, m float64, n int) (d float64, q float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·centredF64AVX2(SB), NOSPLIT, $0-40
-	VBROADCASTSD m+8(FP), Y0
-	VXORPD       Y1, Y1, Y1
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
-	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	MOVQ         x+0(FP), AX
-	MOVQ         n+16(FP), CX
-	XORQ         DX, DX
-
-unrolled:
-	MOVQ        CX, BX
-	SUBQ        DX, BX
-	CMPQ        BX, $0x10
-	JL          single
-	VMOVUPD     (AX)(DX*8), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y1, Y1
-	VFMADD231PD Y9, Y9, Y5
-	VMOVUPD     32(AX)(DX*8), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y2, Y2
-	VFMADD231PD Y9, Y9, Y6
-	VMOVUPD     64(AX)(DX*8), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y3, Y3
-	VFMADD231PD Y9, Y9, Y7
-	VMOVUPD     96(AX)(DX*8), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y4, Y4
-	VFMADD231PD Y9, Y9, Y8
-	ADDQ        $0x10, DX
-	JMP         unrolled
-
-single:
-	CMPQ        DX, CX
-	JGE         done
-	VMOVUPD     (AX)(DX*8), Y9
-	VSUBPD      Y0, Y9, Y9
-	VADDPD      Y9, Y1, Y1
-	VFMADD231PD Y9, Y9, Y5
-	ADDQ        $0x04, DX
-	JMP         single
-
-done:
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPD       X0, X1, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, d+24(FP)
-	VADDPD       Y7, Y5, Y5
-	VADDPD       Y8, Y6, Y6
-	VADDPD       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X0
-	VADDPD       X0, X5, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, q+32(FP)
-	VZEROUPPER
-	RET
-
-// func centredF32AVX512(x *float32, m float64, n int) (d float64, q float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·centredF32AVX512(SB), NOSPLIT, $0-40
-	VBROADCASTSD m+8(FP), Z0
-	VXORPD       Z1, Z1, Z1
-	VXORPD       Z2, Z2, Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z6, Z6, Z6
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z8, Z8, Z8
-	MOVQ         x+0(FP), AX
-	MOVQ         n+16(FP), CX
-	XORQ         DX, DX
-
-unrolled:
-	MOVQ        CX, BX
-	SUBQ        DX, BX
-	CMPQ        BX, $0x20
-	JL          single
-	VCVTPS2PD   (AX)(DX*4), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
-	VCVTPS2PD   32(AX)(DX*4), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z2, Z2
-	VFMADD231PD Z9, Z9, Z6
-	VCVTPS2PD   64(AX)(DX*4), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z3, Z3
-	VFMADD231PD Z9, Z9, Z7
-	VCVTPS2PD   96(AX)(DX*4), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z4, Z4
-	VFMADD231PD Z9, Z9, Z8
-	ADDQ        $0x20, DX
-	JMP         unrolled
-
-single:
-	CMPQ        DX, CX
-	JGE         done
-	VCVTPS2PD   (AX)(DX*4), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
-	ADDQ        $0x08, DX
-	JMP         single
-
-done:
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPD        Y0, Y1, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, d+24(FP)
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, q+32(FP)
-	VZEROUPPER
-	RET
-
-// func centredF64AVX512(x *float64, m float64, n int) (d float64, q float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·centredF64AVX512(SB), NOSPLIT, $0-40
-	VBROADCASTSD m+8(FP), Z0
-	VXORPD       Z1, Z1, Z1
-	VXORPD       Z2, Z2, Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z6, Z6, Z6
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z8, Z8, Z8
-	MOVQ         x+0(FP), AX
-	MOVQ         n+16(FP), CX
-	XORQ         DX, DX
-
-unrolled:
-	MOVQ        CX, BX
-	SUBQ        DX, BX
-	CMPQ        BX, $0x20
-	JL          single
-	VMOVUPD     (AX)(DX*8), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
-	VMOVUPD     64(AX)(DX*8), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z2, Z2
-	VFMADD231PD Z9, Z9, Z6
-	VMOVUPD     128(AX)(DX*8), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z3, Z3
-	VFMADD231PD Z9, Z9, Z7
-	VMOVUPD     192(AX)(DX*8), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z4, Z4
-	VFMADD231PD Z9, Z9, Z8
-	ADDQ        $0x20, DX
-	JMP         unrolled
-
-single:
-	CMPQ        DX, CX
-	JGE         done
-	VMOVUPD     (AX)(DX*8), Z9
-	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
-	ADDQ        $0x08, DX
-	JMP         single
-
-done:
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPD        Y0, Y1, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, d+24(FP)
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, q+32(FP)
-	VZEROUPPER
-	RET
-
-// func dotF32AVX2(a *float32, b *float32, n int) (s float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·dotF32AVX2(SB), NOSPLIT, $0-32
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   n+16(FP), DX
-	XORQ   BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JL          single
-	VCVTPS2PD   (AX)(BX*4), Y4
-	VCVTPS2PD   (CX)(BX*4), Y5
-	VFMADD231PD Y4, Y5, Y0
-	VCVTPS2PD   16(AX)(BX*4), Y4
-	VCVTPS2PD   16(CX)(BX*4), Y5
-	VFMADD231PD Y4, Y5, Y1
-	VCVTPS2PD   32(AX)(BX*4), Y4
-	VCVTPS2PD   32(CX)(BX*4), Y5
-	VFMADD231PD Y4, Y5, Y2
-	VCVTPS2PD   48(AX)(BX*4), Y4
-	VCVTPS2PD   48(CX)(BX*4), Y5
-	VFMADD231PD Y4, Y5, Y3
-	ADDQ        $0x10, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VCVTPS2PD   (AX)(BX*4), Y4
-	VCVTPS2PD   (CX)(BX*4), Y5
-	VFMADD231PD Y4, Y5, Y0
-	ADDQ        $0x04, BX
-	JMP         single
-
-done:
-	VADDPD       Y2, Y0, Y0
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X1
-	VUNPCKHPD    X1, X1, X0
-	VADDSD       X1, X0, X1
-	MOVSD        X1, s+24(FP)
-	VZEROUPPER
-	RET
-
-// func dotF64AVX2(a *float64, b *float64, n int) (s float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·dotF64AVX2(SB), NOSPLIT, $0-32
-	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   n+16(FP), DX
-	XORQ   BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JL          single
-	VMOVUPD     (AX)(BX*8), Y4
-	VMOVUPD     (CX)(BX*8), Y5
-	VFMADD231PD Y4, Y5, Y0
-	VMOVUPD     32(AX)(BX*8), Y4
-	VMOVUPD     32(CX)(BX*8), Y5
-	VFMADD231PD Y4, Y5, Y1
-	VMOVUPD     64(AX)(BX*8), Y4
-	VMOVUPD     64(CX)(BX*8), Y5
-	VFMADD231PD Y4, Y5, Y2
-	VMOVUPD     96(AX)(BX*8), Y4
-	VMOVUPD     96(CX)(BX*8), Y5
-	VFMADD231PD Y4, Y5, Y3
-	ADDQ        $0x10, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VMOVUPD     (AX)(BX*8), Y4
-	VMOVUPD     (CX)(BX*8), Y5
-	VFMADD231PD Y4, Y5, Y0
-	ADDQ        $0x04, BX
-	JMP         single
-
-done:
-	VADDPD       Y2, Y0, Y0
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X1
-	VUNPCKHPD    X1, X1, X0
-	VADDSD       X1, X0, X1
-	MOVSD        X1, s+24(FP)
-	VZEROUPPER
-	RET
-
-// func dotF32AVX512(a *float32, b *float32, n int) (s float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·dotF32AVX512(SB), NOSPLIT, $0-32
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   n+16(FP), DX
-	XORQ   BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x20
-	JL          single
-	VCVTPS2PD   (AX)(BX*4), Z4
-	VCVTPS2PD   (CX)(BX*4), Z5
-	VFMADD231PD Z4, Z5, Z0
-	VCVTPS2PD   32(AX)(BX*4), Z4
-	VCVTPS2PD   32(CX)(BX*4), Z5
-	VFMADD231PD Z4, Z5, Z1
-	VCVTPS2PD   64(AX)(BX*4), Z4
-	VCVTPS2PD   64(CX)(BX*4), Z5
-	VFMADD231PD Z4, Z5, Z2
-	VCVTPS2PD   96(AX)(BX*4), Z4
-	VCVTPS2PD   96(CX)(BX*4), Z5
-	VFMADD231PD Z4, Z5, Z3
-	ADDQ        $0x20, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VCVTPS2PD   (AX)(BX*4), Z4
-	VCVTPS2PD   (CX)(BX*4), Z5
-	VFMADD231PD Z4, Z5, Z0
-	ADDQ        $0x08, BX
-	JMP         single
-
-done:
-	VADDPD        Z2, Z0, Z0
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+24(FP)
-	VZEROUPPER
-	RET
-
-// func dotF64AVX512(a *float64, b *float64, n int) (s float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·dotF64AVX512(SB), NOSPLIT, $0-32
-	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   n+16(FP), DX
-	XORQ   BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x20
-	JL          single
-	VMOVUPD     (AX)(BX*8), Z4
-	VMOVUPD     (CX)(BX*8), Z5
-	VFMADD231PD Z4, Z5, Z0
-	VMOVUPD     64(AX)(BX*8), Z4
-	VMOVUPD     64(CX)(BX*8), Z5
-	VFMADD231PD Z4, Z5, Z1
-	VMOVUPD     128(AX)(BX*8), Z4
-	VMOVUPD     128(CX)(BX*8), Z5
-	VFMADD231PD Z4, Z5, Z2
-	VMOVUPD     192(AX)(BX*8), Z4
-	VMOVUPD     192(CX)(BX*8), Z5
-	VFMADD231PD Z4, Z5, Z3
-	ADDQ        $0x20, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VMOVUPD     (AX)(BX*8), Z4
-	VMOVUPD     (CX)(BX*8), Z5
-	VFMADD231PD Z4, Z5, Z0
-	ADDQ        $0x08, BX
-	JMP         single
-
-done:
-	VADDPD        Z2, Z0, Z0
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+24(FP)
-	VZEROUPPER
-	RET
-
-// func normalizeF32AVX2(y *float32, x *float32, hi float64, lo float64, scale float64, shift float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normalizeF32AVX2(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Y0
-	VBROADCASTSD lo+24(FP), Y1
-	VBROADCASTSD scale+32(FP), Y2
-	VBROADCASTSD shift+40(FP), Y3
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+48(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JL          single
-	VCVTPS2PD   (CX)(BX*4), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, (AX)(BX*4)
-	VCVTPS2PD   16(CX)(BX*4), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, 16(AX)(BX*4)
-	VCVTPS2PD   32(CX)(BX*4), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, 32(AX)(BX*4)
-	VCVTPS2PD   48(CX)(BX*4), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, 48(AX)(BX*4)
-	ADDQ        $0x10, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VCVTPS2PD   (CX)(BX*4), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, (AX)(BX*4)
-	ADDQ        $0x04, BX
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeF64AVX2(y *float64, x *float64, hi float64, lo float64, scale float64, shift float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normalizeF64AVX2(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Y0
-	VBROADCASTSD lo+24(FP), Y1
-	VBROADCASTSD scale+32(FP), Y2
-	VBROADCASTSD shift+40(FP), Y3
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+48(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JL          single
-	VMOVUPD     (CX)(BX*8), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VMOVUPD     Y4, (AX)(BX*8)
-	VMOVUPD     32(CX)(BX*8), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VMOVUPD     Y4, 32(AX)(BX*8)
-	VMOVUPD     64(CX)(BX*8), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VMOVUPD     Y4, 64(AX)(BX*8)
-	VMOVUPD     96(CX)(BX*8), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VMOVUPD     Y4, 96(AX)(BX*8)
-	ADDQ        $0x10, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VMOVUPD     (CX)(BX*8), Y4
-	VSUBPD      Y0, Y4, Y4
-	VSUBPD      Y1, Y4, Y4
-	VFMADD213PD Y3, Y2, Y4
-	VMOVUPD     Y4, (AX)(BX*8)
-	ADDQ        $0x04, BX
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeF32AVX512(y *float32, x *float32, hi float64, lo float64, scale float64, shift float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normalizeF32AVX512(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Z0
-	VBROADCASTSD lo+24(FP), Z1
-	VBROADCASTSD scale+32(FP), Z2
-	VBROADCASTSD shift+40(FP), Z3
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+48(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x20
-	JL          single
-	VCVTPS2PD   (CX)(BX*4), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, (AX)(BX*4)
-	VCVTPS2PD   32(CX)(BX*4), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, 32(AX)(BX*4)
-	VCVTPS2PD   64(CX)(BX*4), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, 64(AX)(BX*4)
-	VCVTPS2PD   96(CX)(BX*4), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, 96(AX)(BX*4)
-	ADDQ        $0x20, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VCVTPS2PD   (CX)(BX*4), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, (AX)(BX*4)
-	ADDQ        $0x08, BX
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeF64AVX512(y *float64, x *float64, hi float64, lo float64, scale float64, shift float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normalizeF64AVX512(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Z0
-	VBROADCASTSD lo+24(FP), Z1
-	VBROADCASTSD scale+32(FP), Z2
-	VBROADCASTSD shift+40(FP), Z3
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+48(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x20
-	JL          single
-	VMOVUPD     (CX)(BX*8), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VMOVUPD     Z4, (AX)(BX*8)
-	VMOVUPD     64(CX)(BX*8), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VMOVUPD     Z4, 64(AX)(BX*8)
-	VMOVUPD     128(CX)(BX*8), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VMOVUPD     Z4, 128(AX)(BX*8)
-	VMOVUPD     192(CX)(BX*8), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VMOVUPD     Z4, 192(AX)(BX*8)
-	ADDQ        $0x20, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VMOVUPD     (CX)(BX*8), Z4
-	VSUBPD      Z0, Z4, Z4
-	VSUBPD      Z1, Z4, Z4
-	VFMADD213PD Z3, Z2, Z4
-	VMOVUPD     Z4, (AX)(BX*8)
-	ADDQ        $0x08, BX
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeAffineF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, hi float64, lo float64, rstd float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normalizeAffineF32AVX2(SB), NOSPLIT, $0-64
-	VBROADCASTSD hi+32(FP), Y0
-	VBROADCASTSD lo+40(FP), Y1
-	VBROADCASTSD rstd+48(FP), Y2
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         beta+24(FP), BX
-	MOVQ         n+56(FP), SI
+	MOVQ         SI, R8
 	XORQ         DI, DI
+	SUBQ         $0x08, R8
+	JL           sumManyEnd
 
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x08
-	JL          single
-	VCVTPS2PD   (CX)(DI*4), Y3
-	VSUBPD      Y0, Y3, Y3
-	VSUBPD      Y1, Y3, Y3
-	VMULPD      Y2, Y3, Y3
-	VCVTPS2PD   (BX)(DI*4), Y4
+sumMany:
 	VCVTPS2PD   (DX)(DI*4), Y5
-	VFMADD213PD Y4, Y5, Y3
-	VCVTPD2PSY  Y3, X3
-	VMOVUPS     X3, (AX)(DI*4)
-	VCVTPS2PD   16(CX)(DI*4), Y3
-	VSUBPD      Y0, Y3, Y3
-	VSUBPD      Y1, Y3, Y3
-	VMULPD      Y2, Y3, Y3
-	VCVTPS2PD   16(BX)(DI*4), Y4
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y5, Y3
 	VCVTPS2PD   16(DX)(DI*4), Y5
-	VFMADD213PD Y4, Y5, Y3
-	VCVTPD2PSY  Y3, X3
-	VMOVUPS     X3, 16(AX)(DI*4)
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y5, Y2, Y2
+	VFMADD231PD Y5, Y5, Y4
 	ADDQ        $0x08, DI
-	JMP         unrolled
+	SUBQ        $0x08, R8
+	JGE         sumMany
 
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VCVTPS2PD   (CX)(DI*4), Y3
-	VSUBPD      Y0, Y3, Y3
-	VSUBPD      Y1, Y3, Y3
-	VMULPD      Y2, Y3, Y3
-	VCVTPS2PD   (BX)(DI*4), Y4
+sumManyEnd:
+	ADDQ $0x08, R8
+	SUBQ $0x04, R8
+	JL   sumOneEnd
+
+sumOne:
 	VCVTPS2PD   (DX)(DI*4), Y5
-	VFMADD213PD Y4, Y5, Y3
-	VCVTPD2PSY  Y3, X3
-	VMOVUPS     X3, (AX)(DI*4)
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y5, Y3
 	ADDQ        $0x04, DI
-	JMP         single
+	SUBQ        $0x04, R8
+	JGE         sumOne
 
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeAffineF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, hi float64, lo float64, rstd float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normalizeAffineF64AVX2(SB), NOSPLIT, $0-64
-	VBROADCASTSD hi+32(FP), Y0
-	VBROADCASTSD lo+40(FP), Y1
-	VBROADCASTSD rstd+48(FP), Y2
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         beta+24(FP), BX
-	MOVQ         n+56(FP), SI
-	XORQ         DI, DI
-
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x08
-	JL          single
-	VMOVUPD     (CX)(DI*8), Y3
-	VSUBPD      Y0, Y3, Y3
-	VSUBPD      Y1, Y3, Y3
-	VMULPD      Y2, Y3, Y3
-	VMOVUPD     (BX)(DI*8), Y4
-	VMOVUPD     (DX)(DI*8), Y5
-	VFMADD213PD Y4, Y5, Y3
-	VMOVUPD     Y3, (AX)(DI*8)
-	VMOVUPD     32(CX)(DI*8), Y3
-	VSUBPD      Y0, Y3, Y3
-	VSUBPD      Y1, Y3, Y3
-	VMULPD      Y2, Y3, Y3
-	VMOVUPD     32(BX)(DI*8), Y4
-	VMOVUPD     32(DX)(DI*8), Y5
-	VFMADD213PD Y4, Y5, Y3
-	VMOVUPD     Y3, 32(AX)(DI*8)
-	ADDQ        $0x08, DI
-	JMP         unrolled
-
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VMOVUPD     (CX)(DI*8), Y3
-	VSUBPD      Y0, Y3, Y3
-	VSUBPD      Y1, Y3, Y3
-	VMULPD      Y2, Y3, Y3
-	VMOVUPD     (BX)(DI*8), Y4
-	VMOVUPD     (DX)(DI*8), Y5
-	VFMADD213PD Y4, Y5, Y3
-	VMOVUPD     Y3, (AX)(DI*8)
-	ADDQ        $0x04, DI
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeAffineF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, hi float64, lo float64, rstd float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normalizeAffineF32AVX512(SB), NOSPLIT, $0-64
-	VBROADCASTSD hi+32(FP), Z0
-	VBROADCASTSD lo+40(FP), Z1
-	VBROADCASTSD rstd+48(FP), Z2
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         beta+24(FP), BX
-	MOVQ         n+56(FP), SI
-	XORQ         DI, DI
-
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x10
-	JL          single
-	VCVTPS2PD   (CX)(DI*4), Z3
-	VSUBPD      Z0, Z3, Z3
-	VSUBPD      Z1, Z3, Z3
-	VMULPD      Z2, Z3, Z3
-	VCVTPS2PD   (BX)(DI*4), Z4
-	VCVTPS2PD   (DX)(DI*4), Z5
-	VFMADD213PD Z4, Z5, Z3
-	VCVTPD2PS   Z3, Y3
-	VMOVUPS     Y3, (AX)(DI*4)
-	VCVTPS2PD   32(CX)(DI*4), Z3
-	VSUBPD      Z0, Z3, Z3
-	VSUBPD      Z1, Z3, Z3
-	VMULPD      Z2, Z3, Z3
-	VCVTPS2PD   32(BX)(DI*4), Z4
-	VCVTPS2PD   32(DX)(DI*4), Z5
-	VFMADD213PD Z4, Z5, Z3
-	VCVTPD2PS   Z3, Y3
-	VMOVUPS     Y3, 32(AX)(DI*4)
-	ADDQ        $0x10, DI
-	JMP         unrolled
-
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VCVTPS2PD   (CX)(DI*4), Z3
-	VSUBPD      Z0, Z3, Z3
-	VSUBPD      Z1, Z3, Z3
-	VMULPD      Z2, Z3, Z3
-	VCVTPS2PD   (BX)(DI*4), Z4
-	VCVTPS2PD   (DX)(DI*4), Z5
-	VFMADD213PD Z4, Z5, Z3
-	VCVTPD2PS   Z3, Y3
-	VMOVUPS     Y3, (AX)(DI*4)
-	ADDQ        $0x08, DI
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normalizeAffineF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, hi float64, lo float64, rstd float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normalizeAffineF64AVX512(SB), NOSPLIT, $0-64
-	VBROADCASTSD hi+32(FP), Z0
-	VBROADCASTSD lo+40(FP), Z1
-	VBROADCASTSD rstd+48(FP), Z2
-	MOVQ         y+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         beta+24(FP), BX
-	MOVQ         n+56(FP), SI
-	XORQ         DI, DI
-
-unrolled:
-	MOVQ        SI, R8
-	SUBQ        DI, R8
-	CMPQ        R8, $0x10
-	JL          single
-	VMOVUPD     (CX)(DI*8), Z3
-	VSUBPD      Z0, Z3, Z3
-	VSUBPD      Z1, Z3, Z3
-	VMULPD      Z2, Z3, Z3
-	VMOVUPD     (BX)(DI*8), Z4
-	VMOVUPD     (DX)(DI*8), Z5
-	VFMADD213PD Z4, Z5, Z3
-	VMOVUPD     Z3, (AX)(DI*8)
-	VMOVUPD     64(CX)(DI*8), Z3
-	VSUBPD      Z0, Z3, Z3
-	VSUBPD      Z1, Z3, Z3
-	VMULPD      Z2, Z3, Z3
-	VMOVUPD     64(BX)(DI*8), Z4
-	VMOVUPD     64(DX)(DI*8), Z5
-	VFMADD213PD Z4, Z5, Z3
-	VMOVUPD     Z3, 64(AX)(DI*8)
-	ADDQ        $0x10, DI
-	JMP         unrolled
-
-single:
-	CMPQ        DI, SI
-	JGE         done
-	VMOVUPD     (CX)(DI*8), Z3
-	VSUBPD      Z0, Z3, Z3
-	VSUBPD      Z1, Z3, Z3
-	VMULPD      Z2, Z3, Z3
-	VMOVUPD     (BX)(DI*8), Z4
-	VMOVUPD     (DX)(DI*8), Z5
-	VFMADD213PD Z4, Z5, Z3
-	VMOVUPD     Z3, (AX)(DI*8)
-	ADDQ        $0x08, DI
-	JMP         single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normGradSumsF32AVX2(x *float32, dy *float32, hi float64, lo float64, n int) (s float64, p float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·normGradSumsF32AVX2(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Y0
-	VBROADCASTSD lo+24(FP), Y1
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
-	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	VXORPD       Y9, Y9, Y9
-	MOVQ         x+0(FP), AX
-	MOVQ         dy+8(FP), CX
-	MOVQ         n+32(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JL          single
-	VCVTPS2PD   (AX)(BX*4), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VCVTPS2PD   (CX)(BX*4), Y11
-	VADDPD      Y11, Y2, Y2
-	VFMADD231PD Y10, Y11, Y6
-	VCVTPS2PD   16(AX)(BX*4), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VCVTPS2PD   16(CX)(BX*4), Y11
-	VADDPD      Y11, Y3, Y3
-	VFMADD231PD Y10, Y11, Y7
-	VCVTPS2PD   32(AX)(BX*4), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VCVTPS2PD   32(CX)(BX*4), Y11
-	VADDPD      Y11, Y4, Y4
-	VFMADD231PD Y10, Y11, Y8
-	VCVTPS2PD   48(AX)(BX*4), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VCVTPS2PD   48(CX)(BX*4), Y11
-	VADDPD      Y11, Y5, Y5
-	VFMADD231PD Y10, Y11, Y9
-	ADDQ        $0x10, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VCVTPS2PD   (AX)(BX*4), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VCVTPS2PD   (CX)(BX*4), Y11
-	VADDPD      Y11, Y2, Y2
-	VFMADD231PD Y10, Y11, Y6
-	ADDQ        $0x04, BX
-	JMP         single
-
-done:
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y5, Y3, Y3
-	VADDPD       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPD       X0, X2, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, s+40(FP)
-	VADDPD       Y8, Y6, Y6
-	VADDPD       Y9, Y7, Y7
-	VADDPD       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X0
-	VADDPD       X0, X6, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, p+48(FP)
-	VZEROUPPER
-	RET
-
-// func normGradSumsF64AVX2(x *float64, dy *float64, hi float64, lo float64, n int) (s float64, p float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·normGradSumsF64AVX2(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Y0
-	VBROADCASTSD lo+24(FP), Y1
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
-	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	VXORPD       Y9, Y9, Y9
-	MOVQ         x+0(FP), AX
-	MOVQ         dy+8(FP), CX
-	MOVQ         n+32(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x10
-	JL          single
-	VMOVUPD     (AX)(BX*8), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VMOVUPD     (CX)(BX*8), Y11
-	VADDPD      Y11, Y2, Y2
-	VFMADD231PD Y10, Y11, Y6
-	VMOVUPD     32(AX)(BX*8), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VMOVUPD     32(CX)(BX*8), Y11
-	VADDPD      Y11, Y3, Y3
-	VFMADD231PD Y10, Y11, Y7
-	VMOVUPD     64(AX)(BX*8), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VMOVUPD     64(CX)(BX*8), Y11
-	VADDPD      Y11, Y4, Y4
-	VFMADD231PD Y10, Y11, Y8
-	VMOVUPD     96(AX)(BX*8), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VMOVUPD     96(CX)(BX*8), Y11
-	VADDPD      Y11, Y5, Y5
-	VFMADD231PD Y10, Y11, Y9
-	ADDQ        $0x10, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VMOVUPD     (AX)(BX*8), Y10
-	VSUBPD      Y0, Y10, Y10
-	VSUBPD      Y1, Y10, Y10
-	VMOVUPD     (CX)(BX*8), Y11
-	VADDPD      Y11, Y2, Y2
-	VFMADD231PD Y10, Y11, Y6
-	ADDQ        $0x04, BX
-	JMP         single
-
-done:
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y5, Y3, Y3
-	VADDPD       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPD       X0, X2, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, s+40(FP)
-	VADDPD       Y8, Y6, Y6
-	VADDPD       Y9, Y7, Y7
-	VADDPD       Y7, Y6, Y6
-	VEXTRACTF128 $0x01, Y6, X0
-	VADDPD       X0, X6, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, p+48(FP)
-	VZEROUPPER
-	RET
-
-// func normGradSumsF32AVX512(x *float32, dy *float32, hi float64, lo float64, n int) (s float64, p float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·normGradSumsF32AVX512(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Z0
-	VBROADCASTSD lo+24(FP), Z1
-	VXORPD       Z2, Z2, Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z6, Z6, Z6
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z8, Z8, Z8
-	VXORPD       Z9, Z9, Z9
-	MOVQ         x+0(FP), AX
-	MOVQ         dy+8(FP), CX
-	MOVQ         n+32(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x20
-	JL          single
-	VCVTPS2PD   (AX)(BX*4), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VCVTPS2PD   (CX)(BX*4), Z11
-	VADDPD      Z11, Z2, Z2
-	VFMADD231PD Z10, Z11, Z6
-	VCVTPS2PD   32(AX)(BX*4), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VCVTPS2PD   32(CX)(BX*4), Z11
-	VADDPD      Z11, Z3, Z3
-	VFMADD231PD Z10, Z11, Z7
-	VCVTPS2PD   64(AX)(BX*4), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VCVTPS2PD   64(CX)(BX*4), Z11
-	VADDPD      Z11, Z4, Z4
-	VFMADD231PD Z10, Z11, Z8
-	VCVTPS2PD   96(AX)(BX*4), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VCVTPS2PD   96(CX)(BX*4), Z11
-	VADDPD      Z11, Z5, Z5
-	VFMADD231PD Z10, Z11, Z9
-	ADDQ        $0x20, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VCVTPS2PD   (AX)(BX*4), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VCVTPS2PD   (CX)(BX*4), Z11
-	VADDPD      Z11, Z2, Z2
-	VFMADD231PD Z10, Z11, Z6
-	ADDQ        $0x08, BX
-	JMP         single
-
-done:
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z5, Z3, Z3
-	VADDPD        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPD        Y0, Y2, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+40(FP)
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z9, Z7, Z7
-	VADDPD        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPD        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, p+48(FP)
-	VZEROUPPER
-	RET
-
-// func normGradSumsF64AVX512(x *float64, dy *float64, hi float64, lo float64, n int) (s float64, p float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·normGradSumsF64AVX512(SB), NOSPLIT, $0-56
-	VBROADCASTSD hi+16(FP), Z0
-	VBROADCASTSD lo+24(FP), Z1
-	VXORPD       Z2, Z2, Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z6, Z6, Z6
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z8, Z8, Z8
-	VXORPD       Z9, Z9, Z9
-	MOVQ         x+0(FP), AX
-	MOVQ         dy+8(FP), CX
-	MOVQ         n+32(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ        DX, SI
-	SUBQ        BX, SI
-	CMPQ        SI, $0x20
-	JL          single
-	VMOVUPD     (AX)(BX*8), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VMOVUPD     (CX)(BX*8), Z11
-	VADDPD      Z11, Z2, Z2
-	VFMADD231PD Z10, Z11, Z6
-	VMOVUPD     64(AX)(BX*8), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VMOVUPD     64(CX)(BX*8), Z11
-	VADDPD      Z11, Z3, Z3
-	VFMADD231PD Z10, Z11, Z7
-	VMOVUPD     128(AX)(BX*8), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VMOVUPD     128(CX)(BX*8), Z11
-	VADDPD      Z11, Z4, Z4
-	VFMADD231PD Z10, Z11, Z8
-	VMOVUPD     192(AX)(BX*8), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VMOVUPD     192(CX)(BX*8), Z11
-	VADDPD      Z11, Z5, Z5
-	VFMADD231PD Z10, Z11, Z9
-	ADDQ        $0x20, BX
-	JMP         unrolled
-
-single:
-	CMPQ        BX, DX
-	JGE         done
-	VMOVUPD     (AX)(BX*8), Z10
-	VSUBPD      Z0, Z10, Z10
-	VSUBPD      Z1, Z10, Z10
-	VMOVUPD     (CX)(BX*8), Z11
-	VADDPD      Z11, Z2, Z2
-	VFMADD231PD Z10, Z11, Z6
-	ADDQ        $0x08, BX
-	JMP         single
-
-done:
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z5, Z3, Z3
-	VADDPD        Z3, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VADDPD        Y0, Y2, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+40(FP)
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z9, Z7, Z7
-	VADDPD        Z7, Z6, Z6
-	VEXTRACTF64X4 $0x01, Z6, Y0
-	VADDPD        Y0, Y6, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, p+48(FP)
-	VZEROUPPER
-	RET
-
-// func normGradF32AVX2(dx *float32, x *float32, dy *float32, hi float64, lo float64, scale float64, a float64, b float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normGradF32AVX2(SB), NOSPLIT, $0-72
-	VBROADCASTSD hi+24(FP), Y0
-	VBROADCASTSD lo+32(FP), Y1
-	VBROADCASTSD scale+40(FP), Y2
-	VBROADCASTSD a+48(FP), Y3
-	VBROADCASTSD b+56(FP), Y4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         dy+16(FP), DX
-	MOVQ         n+64(FP), BX
-	XORQ         SI, SI
-
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x08
-	JL           single
-	VCVTPS2PD    (CX)(SI*4), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VCVTPS2PD    (DX)(SI*4), Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VCVTPD2PSY   Y6, X5
-	VMOVUPS      X5, (AX)(SI*4)
-	VCVTPS2PD    16(CX)(SI*4), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VCVTPS2PD    16(DX)(SI*4), Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VCVTPD2PSY   Y6, X5
-	VMOVUPS      X5, 16(AX)(SI*4)
-	ADDQ         $0x08, SI
-	JMP          unrolled
-
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VCVTPS2PD    (CX)(SI*4), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VCVTPS2PD    (DX)(SI*4), Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VCVTPD2PSY   Y6, X5
-	VMOVUPS      X5, (AX)(SI*4)
-	ADDQ         $0x04, SI
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normGradF64AVX2(dx *float64, x *float64, dy *float64, hi float64, lo float64, scale float64, a float64, b float64, n int)
-// Requires: AVX, FMA3
-TEXT ·normGradF64AVX2(SB), NOSPLIT, $0-72
-	VBROADCASTSD hi+24(FP), Y0
-	VBROADCASTSD lo+32(FP), Y1
-	VBROADCASTSD scale+40(FP), Y2
-	VBROADCASTSD a+48(FP), Y3
-	VBROADCASTSD b+56(FP), Y4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         dy+16(FP), DX
-	MOVQ         n+64(FP), BX
-	XORQ         SI, SI
-
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x08
-	JL           single
-	VMOVUPD      (CX)(SI*8), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMOVUPD      (DX)(SI*8), Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VMOVUPD      Y6, (AX)(SI*8)
-	VMOVUPD      32(CX)(SI*8), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMOVUPD      32(DX)(SI*8), Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VMOVUPD      Y6, 32(AX)(SI*8)
-	ADDQ         $0x08, SI
-	JMP          unrolled
-
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VMOVUPD      (CX)(SI*8), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMOVUPD      (DX)(SI*8), Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VMOVUPD      Y6, (AX)(SI*8)
-	ADDQ         $0x04, SI
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normGradF32AVX512(dx *float32, x *float32, dy *float32, hi float64, lo float64, scale float64, a float64, b float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normGradF32AVX512(SB), NOSPLIT, $0-72
-	VBROADCASTSD hi+24(FP), Z0
-	VBROADCASTSD lo+32(FP), Z1
-	VBROADCASTSD scale+40(FP), Z2
-	VBROADCASTSD a+48(FP), Z3
-	VBROADCASTSD b+56(FP), Z4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         dy+16(FP), DX
-	MOVQ         n+64(FP), BX
-	XORQ         SI, SI
-
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x10
-	JL           single
-	VCVTPS2PD    (CX)(SI*4), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VCVTPS2PD    (DX)(SI*4), Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VCVTPD2PS    Z6, Y5
-	VMOVUPS      Y5, (AX)(SI*4)
-	VCVTPS2PD    32(CX)(SI*4), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VCVTPS2PD    32(DX)(SI*4), Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VCVTPD2PS    Z6, Y5
-	VMOVUPS      Y5, 32(AX)(SI*4)
-	ADDQ         $0x10, SI
-	JMP          unrolled
-
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VCVTPS2PD    (CX)(SI*4), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VCVTPS2PD    (DX)(SI*4), Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VCVTPD2PS    Z6, Y5
-	VMOVUPS      Y5, (AX)(SI*4)
-	ADDQ         $0x08, SI
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func normGradF64AVX512(dx *float64, x *float64, dy *float64, hi float64, lo float64, scale float64, a float64, b float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·normGradF64AVX512(SB), NOSPLIT, $0-72
-	VBROADCASTSD hi+24(FP), Z0
-	VBROADCASTSD lo+32(FP), Z1
-	VBROADCASTSD scale+40(FP), Z2
-	VBROADCASTSD a+48(FP), Z3
-	VBROADCASTSD b+56(FP), Z4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         dy+16(FP), DX
-	MOVQ         n+64(FP), BX
-	XORQ         SI, SI
-
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x10
-	JL           single
-	VMOVUPD      (CX)(SI*8), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMOVUPD      (DX)(SI*8), Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VMOVUPD      Z6, (AX)(SI*8)
-	VMOVUPD      64(CX)(SI*8), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMOVUPD      64(DX)(SI*8), Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VMOVUPD      Z6, 64(AX)(SI*8)
-	ADDQ         $0x10, SI
-	JMP          unrolled
-
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VMOVUPD      (CX)(SI*8), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMOVUPD      (DX)(SI*8), Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VMOVUPD      Z6, (AX)(SI*8)
-	ADDQ         $0x08, SI
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func affineGradSumsF32AVX2(dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·affineGradSumsF32AVX2(SB), NOSPLIT, $0-88
-	VBROADCASTSD hi+40(FP), Y0
-	VBROADCASTSD lo+48(FP), Y1
-	VBROADCASTSD rstd+56(FP), Y2
-	VXORPD       Y3, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
-	MOVQ         dgamma+0(FP), AX
-	MOVQ         dbeta+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         gamma+24(FP), BX
-	MOVQ         dy+32(FP), SI
-	MOVQ         n+64(FP), DI
-	XORQ         R8, R8
-
-unrolled:
-	MOVQ        DI, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x08
-	JL          single
-	VCVTPS2PD   (DX)(R8*4), Y7
-	VSUBPD      Y0, Y7, Y7
-	VSUBPD      Y1, Y7, Y7
-	VMULPD      Y2, Y7, Y7
-	VCVTPS2PD   (SI)(R8*4), Y8
-	VMOVUPD     (CX)(R8*8), Y9
-	VADDPD      Y8, Y9, Y9
-	VMOVUPD     Y9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Y9
-	VFMADD231PD Y7, Y8, Y9
-	VMOVUPD     Y9, (AX)(R8*8)
-	VCVTPS2PD   (BX)(R8*4), Y9
-	VMULPD      Y9, Y8, Y8
-	VADDPD      Y8, Y3, Y3
-	VFMADD231PD Y7, Y8, Y5
-	VCVTPS2PD   16(DX)(R8*4), Y7
-	VSUBPD      Y0, Y7, Y7
-	VSUBPD      Y1, Y7, Y7
-	VMULPD      Y2, Y7, Y7
-	VCVTPS2PD   16(SI)(R8*4), Y8
-	VMOVUPD     32(CX)(R8*8), Y9
-	VADDPD      Y8, Y9, Y9
-	VMOVUPD     Y9, 32(CX)(R8*8)
-	VMOVUPD     32(AX)(R8*8), Y9
-	VFMADD231PD Y7, Y8, Y9
-	VMOVUPD     Y9, 32(AX)(R8*8)
-	VCVTPS2PD   16(BX)(R8*4), Y9
-	VMULPD      Y9, Y8, Y8
-	VADDPD      Y8, Y4, Y4
-	VFMADD231PD Y7, Y8, Y6
-	ADDQ        $0x08, R8
-	JMP         unrolled
-
-single:
-	CMPQ        R8, DI
-	JGE         done
-	VCVTPS2PD   (DX)(R8*4), Y7
-	VSUBPD      Y0, Y7, Y7
-	VSUBPD      Y1, Y7, Y7
-	VMULPD      Y2, Y7, Y7
-	VCVTPS2PD   (SI)(R8*4), Y8
-	VMOVUPD     (CX)(R8*8), Y9
-	VADDPD      Y8, Y9, Y9
-	VMOVUPD     Y9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Y9
-	VFMADD231PD Y7, Y8, Y9
-	VMOVUPD     Y9, (AX)(R8*8)
-	VCVTPS2PD   (BX)(R8*4), Y9
-	VMULPD      Y9, Y8, Y8
-	VADDPD      Y8, Y3, Y3
-	VFMADD231PD Y7, Y8, Y5
+sumOneEnd:
 	ADDQ        $0x04, R8
-	JMP         single
+	TESTQ       R8, R8
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*4), X6
+	VPMOVSXDQ   X6, Y5
+	VMASKMOVPS  (DX)(DI*4), X6, X6
+	VCVTPS2PD   X6, Y6
+	VSUBPD      Y0, Y6, Y6
+	VANDPS      Y5, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y3
 
-done:
+sumDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (AX), X0, X0
+	VMOVSD       X0, (AX)
 	VADDPD       Y4, Y3, Y3
 	VEXTRACTF128 $0x01, Y3, X0
 	VADDPD       X0, X3, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
-	MOVSD        X0, s+72(FP)
-	VADDPD       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X0
-	VADDPD       X0, X5, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X0, X1, X0
-	MOVSD        X0, p+80(FP)
+	VADDSD       (CX), X0, X0
+	VMOVSD       X0, (CX)
+	MOVQ         pitch+48(FP), DI
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	ADDQ         DI, DX
+	ADDQ         $0x04, BX
+	DECQ         count+40(FP)
+	JNZ          sumChannel
 	VZEROUPPER
 	RET
 
-// func affineGradSumsF64AVX2(dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
-// Requires: AVX, FMA3, SSE2
-TEXT ·affineGradSumsF64AVX2(SB), NOSPLIT, $0-88
-	VBROADCASTSD hi+40(FP), Y0
-	VBROADCASTSD lo+48(FP), Y1
-	VBROADCASTSD rstd+56(FP), Y2
+// func gradSumsRunsF32AVX2(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, count int, pitch int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gradSumsRunsF32AVX2(SB), NOSPLIT, $0-72
+	MOVQ s+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ e+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ dy+32(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
+
+sumChannel:
+	VMOVSS       (DI), X0
+	VCVTSS2SD    X0, X0, X0
+	VBROADCASTSD X0, Y0
+	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
 	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
 	VXORPD       Y5, Y5, Y5
 	VXORPD       Y6, Y6, Y6
-	MOVQ         dgamma+0(FP), AX
-	MOVQ         dbeta+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         gamma+24(FP), BX
-	MOVQ         dy+32(FP), SI
-	MOVQ         n+64(FP), DI
-	XORQ         R8, R8
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           sumManyEnd
 
-unrolled:
-	MOVQ        DI, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x08
-	JL          single
-	VMOVUPD     (DX)(R8*8), Y7
+sumMany:
+	VCVTPS2PD   (BX)(R9*4), Y7
+	VCVTPS2PD   (SI)(R9*4), Y8
 	VSUBPD      Y0, Y7, Y7
-	VSUBPD      Y1, Y7, Y7
-	VMULPD      Y2, Y7, Y7
-	VMOVUPD     (SI)(R8*8), Y8
-	VMOVUPD     (CX)(R8*8), Y9
-	VADDPD      Y8, Y9, Y9
-	VMOVUPD     Y9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Y9
-	VFMADD231PD Y7, Y8, Y9
-	VMOVUPD     Y9, (AX)(R8*8)
-	VMOVUPD     (BX)(R8*8), Y9
-	VMULPD      Y9, Y8, Y8
-	VADDPD      Y8, Y3, Y3
-	VFMADD231PD Y7, Y8, Y5
-	VMOVUPD     32(DX)(R8*8), Y7
+	VADDPD      Y8, Y1, Y1
+	VFMADD231PD Y8, Y7, Y3
+	VFMADD231PD Y8, Y8, Y5
+	VCVTPS2PD   16(BX)(R9*4), Y7
+	VCVTPS2PD   16(SI)(R9*4), Y8
 	VSUBPD      Y0, Y7, Y7
-	VSUBPD      Y1, Y7, Y7
-	VMULPD      Y2, Y7, Y7
-	VMOVUPD     32(SI)(R8*8), Y8
-	VMOVUPD     32(CX)(R8*8), Y9
-	VADDPD      Y8, Y9, Y9
-	VMOVUPD     Y9, 32(CX)(R8*8)
-	VMOVUPD     32(AX)(R8*8), Y9
-	VFMADD231PD Y7, Y8, Y9
-	VMOVUPD     Y9, 32(AX)(R8*8)
-	VMOVUPD     32(BX)(R8*8), Y9
-	VMULPD      Y9, Y8, Y8
-	VADDPD      Y8, Y4, Y4
-	VFMADD231PD Y7, Y8, Y6
-	ADDQ        $0x08, R8
-	JMP         unrolled
+	VADDPD      Y8, Y2, Y2
+	VFMADD231PD Y8, Y7, Y4
+	VFMADD231PD Y8, Y8, Y6
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         sumMany
 
-single:
-	CMPQ        R8, DI
-	JGE         done
-	VMOVUPD     (DX)(R8*8), Y7
-	VSUBPD      Y0, Y7, Y7
-	VSUBPD      Y1, Y7, Y7
-	VMULPD      Y2, Y7, Y7
-	VMOVUPD     (SI)(R8*8), Y8
-	VMOVUPD     (CX)(R8*8), Y9
-	VADDPD      Y8, Y9, Y9
-	VMOVUPD     Y9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Y9
-	VFMADD231PD Y7, Y8, Y9
-	VMOVUPD     Y9, (AX)(R8*8)
-	VMOVUPD     (BX)(R8*8), Y9
-	VMULPD      Y9, Y8, Y8
-	VADDPD      Y8, Y3, Y3
-	VFMADD231PD Y7, Y8, Y5
-	ADDQ        $0x04, R8
-	JMP         single
+sumManyEnd:
+	ADDQ $0x08, R10
+	SUBQ $0x04, R10
+	JL   sumOneEnd
 
-done:
+sumOne:
+	VCVTPS2PD   (BX)(R9*4), Y7
+	VCVTPS2PD   (SI)(R9*4), Y8
+	VSUBPD      Y0, Y7, Y7
+	VADDPD      Y8, Y1, Y1
+	VFMADD231PD Y8, Y7, Y3
+	VFMADD231PD Y8, Y8, Y5
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x04, R10
+	TESTQ       R10, R10
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*4), X8
+	VPMOVSXDQ   X8, Y7
+	VMASKMOVPS  (BX)(R9*4), X8, X7
+	VCVTPS2PD   X7, Y7
+	VMASKMOVPS  (SI)(R9*4), X8, X8
+	VCVTPS2PD   X8, Y8
+	VSUBPD      Y0, Y7, Y7
+	VADDPD      Y8, Y1, Y1
+	VFMADD231PD Y8, Y7, Y3
+	VFMADD231PD Y8, Y8, Y5
+
+sumDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (AX), X0, X0
+	VMOVSD       X0, (AX)
 	VADDPD       Y4, Y3, Y3
 	VEXTRACTF128 $0x01, Y3, X0
 	VADDPD       X0, X3, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
-	MOVSD        X0, s+72(FP)
+	VADDSD       (CX), X0, X0
+	VMOVSD       X0, (CX)
 	VADDPD       Y6, Y5, Y5
 	VEXTRACTF128 $0x01, Y5, X0
 	VADDPD       X0, X5, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
-	MOVSD        X0, p+80(FP)
-	VZEROUPPER
-	RET
-
-// func affineGradSumsF32AVX512(dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·affineGradSumsF32AVX512(SB), NOSPLIT, $0-88
-	VBROADCASTSD hi+40(FP), Z0
-	VBROADCASTSD lo+48(FP), Z1
-	VBROADCASTSD rstd+56(FP), Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z6, Z6, Z6
-	MOVQ         dgamma+0(FP), AX
-	MOVQ         dbeta+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         gamma+24(FP), BX
-	MOVQ         dy+32(FP), SI
-	MOVQ         n+64(FP), DI
-	XORQ         R8, R8
-
-unrolled:
-	MOVQ        DI, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x10
-	JL          single
-	VCVTPS2PD   (DX)(R8*4), Z7
-	VSUBPD      Z0, Z7, Z7
-	VSUBPD      Z1, Z7, Z7
-	VMULPD      Z2, Z7, Z7
-	VCVTPS2PD   (SI)(R8*4), Z8
-	VMOVUPD     (CX)(R8*8), Z9
-	VADDPD      Z8, Z9, Z9
-	VMOVUPD     Z9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Z9
-	VFMADD231PD Z7, Z8, Z9
-	VMOVUPD     Z9, (AX)(R8*8)
-	VCVTPS2PD   (BX)(R8*4), Z9
-	VMULPD      Z9, Z8, Z8
-	VADDPD      Z8, Z3, Z3
-	VFMADD231PD Z7, Z8, Z5
-	VCVTPS2PD   32(DX)(R8*4), Z7
-	VSUBPD      Z0, Z7, Z7
-	VSUBPD      Z1, Z7, Z7
-	VMULPD      Z2, Z7, Z7
-	VCVTPS2PD   32(SI)(R8*4), Z8
-	VMOVUPD     64(CX)(R8*8), Z9
-	VADDPD      Z8, Z9, Z9
-	VMOVUPD     Z9, 64(CX)(R8*8)
-	VMOVUPD     64(AX)(R8*8), Z9
-	VFMADD231PD Z7, Z8, Z9
-	VMOVUPD     Z9, 64(AX)(R8*8)
-	VCVTPS2PD   32(BX)(R8*4), Z9
-	VMULPD      Z9, Z8, Z8
-	VADDPD      Z8, Z4, Z4
-	VFMADD231PD Z7, Z8, Z6
-	ADDQ        $0x10, R8
-	JMP         unrolled
-
-single:
-	CMPQ        R8, DI
-	JGE         done
-	VCVTPS2PD   (DX)(R8*4), Z7
-	VSUBPD      Z0, Z7, Z7
-	VSUBPD      Z1, Z7, Z7
-	VMULPD      Z2, Z7, Z7
-	VCVTPS2PD   (SI)(R8*4), Z8
-	VMOVUPD     (CX)(R8*8), Z9
-	VADDPD      Z8, Z9, Z9
-	VMOVUPD     Z9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Z9
-	VFMADD231PD Z7, Z8, Z9
-	VMOVUPD     Z9, (AX)(R8*8)
-	VCVTPS2PD   (BX)(R8*4), Z9
-	VMULPD      Z9, Z8, Z8
-	VADDPD      Z8, Z3, Z3
-	VFMADD231PD Z7, Z8, Z5
-	ADDQ        $0x08, R8
-	JMP         single
-
-done:
-	VADDPD        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPD        Y0, Y3, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+72(FP)
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, p+80(FP)
-	VZEROUPPER
-	RET
-
-// func affineGradSumsF64AVX512(dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, n int) (s float64, p float64)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, SSE2
-TEXT ·affineGradSumsF64AVX512(SB), NOSPLIT, $0-88
-	VBROADCASTSD hi+40(FP), Z0
-	VBROADCASTSD lo+48(FP), Z1
-	VBROADCASTSD rstd+56(FP), Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z6, Z6, Z6
-	MOVQ         dgamma+0(FP), AX
-	MOVQ         dbeta+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         gamma+24(FP), BX
-	MOVQ         dy+32(FP), SI
-	MOVQ         n+64(FP), DI
-	XORQ         R8, R8
-
-unrolled:
-	MOVQ        DI, R9
-	SUBQ        R8, R9
-	CMPQ        R9, $0x10
-	JL          single
-	VMOVUPD     (DX)(R8*8), Z7
-	VSUBPD      Z0, Z7, Z7
-	VSUBPD      Z1, Z7, Z7
-	VMULPD      Z2, Z7, Z7
-	VMOVUPD     (SI)(R8*8), Z8
-	VMOVUPD     (CX)(R8*8), Z9
-	VADDPD      Z8, Z9, Z9
-	VMOVUPD     Z9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Z9
-	VFMADD231PD Z7, Z8, Z9
-	VMOVUPD     Z9, (AX)(R8*8)
-	VMOVUPD     (BX)(R8*8), Z9
-	VMULPD      Z9, Z8, Z8
-	VADDPD      Z8, Z3, Z3
-	VFMADD231PD Z7, Z8, Z5
-	VMOVUPD     64(DX)(R8*8), Z7
-	VSUBPD      Z0, Z7, Z7
-	VSUBPD      Z1, Z7, Z7
-	VMULPD      Z2, Z7, Z7
-	VMOVUPD     64(SI)(R8*8), Z8
-	VMOVUPD     64(CX)(R8*8), Z9
-	VADDPD      Z8, Z9, Z9
-	VMOVUPD     Z9, 64(CX)(R8*8)
-	VMOVUPD     64(AX)(R8*8), Z9
-	VFMADD231PD Z7, Z8, Z9
-	VMOVUPD     Z9, 64(AX)(R8*8)
-	VMOVUPD     64(BX)(R8*8), Z9
-	VMULPD      Z9, Z8, Z8
-	VADDPD      Z8, Z4, Z4
-	VFMADD231PD Z7, Z8, Z6
-	ADDQ        $0x10, R8
-	JMP         unrolled
-
-single:
-	CMPQ        R8, DI
-	JGE         done
-	VMOVUPD     (DX)(R8*8), Z7
-	VSUBPD      Z0, Z7, Z7
-	VSUBPD      Z1, Z7, Z7
-	VMULPD      Z2, Z7, Z7
-	VMOVUPD     (SI)(R8*8), Z8
-	VMOVUPD     (CX)(R8*8), Z9
-	VADDPD      Z8, Z9, Z9
-	VMOVUPD     Z9, (CX)(R8*8)
-	VMOVUPD     (AX)(R8*8), Z9
-	VFMADD231PD Z7, Z8, Z9
-	VMOVUPD     Z9, (AX)(R8*8)
-	VMOVUPD     (BX)(R8*8), Z9
-	VMULPD      Z9, Z8, Z8
-	VADDPD      Z8, Z3, Z3
-	VFMADD231PD Z7, Z8, Z5
-	ADDQ        $0x08, R8
-	JMP         single
-
-done:
-	VADDPD        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VADDPD        Y0, Y3, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, s+72(FP)
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	MOVSD         X1, p+80(FP)
-	VZEROUPPER
-	RET
-
-// func affineGradF32AVX2(dx *float32, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, a float64, b float64, n int)
-// Requires: AVX, FMA3
-TEXT ·affineGradF32AVX2(SB), NOSPLIT, $0-80
-	VBROADCASTSD hi+32(FP), Y0
-	VBROADCASTSD lo+40(FP), Y1
-	VBROADCASTSD rstd+48(FP), Y2
-	VBROADCASTSD a+56(FP), Y3
-	VBROADCASTSD b+64(FP), Y4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         dy+24(FP), BX
-	MOVQ         n+72(FP), SI
-	XORQ         DI, DI
-
-unrolled:
-	MOVQ         SI, R8
-	SUBQ         DI, R8
-	CMPQ         R8, $0x08
-	JL           single
-	VCVTPS2PD    (CX)(DI*4), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMULPD       Y2, Y5, Y5
-	VCVTPS2PD    (BX)(DI*4), Y6
-	VCVTPS2PD    (DX)(DI*4), Y7
-	VMULPD       Y7, Y6, Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VCVTPD2PSY   Y6, X5
-	VMOVUPS      X5, (AX)(DI*4)
-	VCVTPS2PD    16(CX)(DI*4), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMULPD       Y2, Y5, Y5
-	VCVTPS2PD    16(BX)(DI*4), Y6
-	VCVTPS2PD    16(DX)(DI*4), Y7
-	VMULPD       Y7, Y6, Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VCVTPD2PSY   Y6, X5
-	VMOVUPS      X5, 16(AX)(DI*4)
-	ADDQ         $0x08, DI
-	JMP          unrolled
-
-single:
-	CMPQ         DI, SI
-	JGE          done
-	VCVTPS2PD    (CX)(DI*4), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMULPD       Y2, Y5, Y5
-	VCVTPS2PD    (BX)(DI*4), Y6
-	VCVTPS2PD    (DX)(DI*4), Y7
-	VMULPD       Y7, Y6, Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VCVTPD2PSY   Y6, X5
-	VMOVUPS      X5, (AX)(DI*4)
+	VADDSD       (DX), X0, X0
+	VMOVSD       X0, (DX)
+	MOVQ         pitch+64(FP), R9
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	ADDQ         $0x08, DX
+	ADDQ         R9, BX
+	ADDQ         R9, SI
 	ADDQ         $0x04, DI
-	JMP          single
-
-done:
+	DECQ         count+56(FP)
+	JNZ          sumChannel
 	VZEROUPPER
 	RET
 
-// func affineGradF64AVX2(dx *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, a float64, b float64, n int)
-// Requires: AVX, FMA3
-TEXT ·affineGradF64AVX2(SB), NOSPLIT, $0-80
-	VBROADCASTSD hi+32(FP), Y0
-	VBROADCASTSD lo+40(FP), Y1
-	VBROADCASTSD rstd+48(FP), Y2
-	VBROADCASTSD a+56(FP), Y3
-	VBROADCASTSD b+64(FP), Y4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         dy+24(FP), BX
-	MOVQ         n+72(FP), SI
-	XORQ         DI, DI
+// func squaresRunsF32AVX2(q *float64, v *float32, n int, count int, pitch int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·squaresRunsF32AVX2(SB), NOSPLIT, $0-40
+	MOVQ q+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ n+16(FP), DX
 
-unrolled:
+sumChannel:
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x10, SI
+	JL     sumManyEnd
+
+sumMany:
+	VCVTPS2PD   (CX)(BX*4), Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPS2PD   16(CX)(BX*4), Y4
+	VFMADD231PD Y4, Y4, Y1
+	VCVTPS2PD   32(CX)(BX*4), Y4
+	VFMADD231PD Y4, Y4, Y2
+	VCVTPS2PD   48(CX)(BX*4), Y4
+	VFMADD231PD Y4, Y4, Y3
+	ADDQ        $0x10, BX
+	SUBQ        $0x10, SI
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x10, SI
+	SUBQ $0x04, SI
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD   (CX)(BX*4), Y4
+	VFMADD231PD Y4, Y4, Y0
+	ADDQ        $0x04, BX
+	SUBQ        $0x04, SI
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x04, SI
+	TESTQ       SI, SI
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*4), X5
+	VPMOVSXDQ   X5, Y4
+	VMASKMOVPS  (CX)(BX*4), X5, X4
+	VCVTPS2PD   X4, Y4
+	VFMADD231PD Y4, Y4, Y0
+
+sumDone:
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VUNPCKHPD    X1, X1, X0
+	VADDSD       X1, X0, X1
+	VADDSD       (AX), X1, X1
+	VMOVSD       X1, (AX)
+	MOVQ         pitch+32(FP), BX
+	ADDQ         $0x08, AX
+	ADDQ         BX, CX
+	DECQ         count+24(FP)
+	JNZ          sumChannel
+	VZEROUPPER
+	RET
+
+// func dotsRunsF32AVX2(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·dotsRunsF32AVX2(SB), NOSPLIT, $0-56
+	MOVQ q+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ n+32(FP), SI
+
+sumChannel:
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   SI, R8
+	XORQ   DI, DI
+	SUBQ   $0x08, R8
+	JL     sumManyEnd
+
+sumMany:
+	VCVTPS2PD   (DX)(DI*4), Y4
+	VCVTPS2PD   (BX)(DI*4), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y2
+	VCVTPS2PD   16(DX)(DI*4), Y4
+	VCVTPS2PD   16(BX)(DI*4), Y5
+	VFMADD231PD Y4, Y4, Y1
+	VFMADD231PD Y5, Y4, Y3
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x08, R8
+	SUBQ $0x04, R8
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD   (DX)(DI*4), Y4
+	VCVTPS2PD   (BX)(DI*4), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y2
+	ADDQ        $0x04, DI
+	SUBQ        $0x04, R8
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x04, R8
+	TESTQ       R8, R8
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*4), X5
+	VPMOVSXDQ   X5, Y4
+	VMASKMOVPS  (DX)(DI*4), X5, X4
+	VCVTPS2PD   X4, Y4
+	VMASKMOVPS  (BX)(DI*4), X5, X5
+	VCVTPS2PD   X5, Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y2
+
+sumDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VUNPCKHPD    X1, X1, X0
+	VADDSD       X1, X0, X1
+	VADDSD       (AX), X1, X1
+	VMOVSD       X1, (AX)
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (CX), X0, X0
+	VMOVSD       X0, (CX)
+	MOVQ         pitch+48(FP), DI
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	DECQ         count+40(FP)
+	JNZ          sumChannel
+	VZEROUPPER
+	RET
+
+// func normalizeRunsF32AVX2(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normalizeRunsF32AVX2(SB), NOSPLIT, $0-65
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS (BX), Y1
+	VBROADCASTSS (SI), Y2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPS     (CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (AX)(R8*4)
+	VMOVUPS     32(CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, 32(AX)(R8*4)
+	VMOVUPS     64(CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, 64(AX)(R8*4)
+	VMOVUPS     96(CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, 96(AX)(R8*4)
+	ADDQ        $0x20, R8
+	SUBQ        $0x20, R9
+	JGE         plainMany
+
+plainManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPS     (CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (AX)(R8*4)
+	ADDQ        $0x08, R8
+	SUBQ        $0x08, R9
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
+	JE          plainDone
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R9
+	VMOVUPS     32(R10)(R9*4), Y3
+	VMASKMOVPS  (CX)(R8*4), Y3, Y4
+	VSUBPS      Y0, Y4, Y4
+	VFMADD213PS Y2, Y1, Y4
+	VMASKMOVPS  Y4, Y3, (AX)(R8*4)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS (BX), Y1
+	VBROADCASTSS (SI), Y2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPS     (CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVNTPS    Y3, (AX)(R8*4)
+	VMOVUPS     32(CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVNTPS    Y3, 32(AX)(R8*4)
+	VMOVUPS     64(CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVNTPS    Y3, 64(AX)(R8*4)
+	VMOVUPS     96(CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVNTPS    Y3, 96(AX)(R8*4)
+	ADDQ        $0x20, R8
+	SUBQ        $0x20, R9
+	JGE         streamMany
+
+streamManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPS     (CX)(R8*4), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVNTPS    Y3, (AX)(R8*4)
+	ADDQ        $0x08, R8
+	SUBQ        $0x08, R9
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
+	JE          streamDone
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R9
+	VMOVUPS     32(R10)(R9*4), Y3
+	VMASKMOVPS  (CX)(R8*4), Y3, Y4
+	VSUBPS      Y0, Y4, Y4
+	VFMADD213PS Y2, Y1, Y4
+	VMASKMOVPS  Y4, Y3, (AX)(R8*4)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradRunsF32AVX2(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normGradRunsF32AVX2(SB), NOSPLIT, $0-89
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (R8), Y3
+	VBROADCASTSS (R9), Y4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x20, R12
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPS      (CX)(R11*4), Y5
+	VMOVUPS      (DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (AX)(R11*4)
+	VMOVUPS      32(CX)(R11*4), Y5
+	VMOVUPS      32(DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, 32(AX)(R11*4)
+	VMOVUPS      64(CX)(R11*4), Y5
+	VMOVUPS      64(DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, 64(AX)(R11*4)
+	VMOVUPS      96(CX)(R11*4), Y5
+	VMOVUPS      96(DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, 96(AX)(R11*4)
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x20, R12
+	SUBQ $0x08, R12
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPS      (CX)(R11*4), Y5
+	VMOVUPS      (DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (AX)(R11*4)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           plainDone
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y5
+	VMASKMOVPS   (CX)(R11*4), Y5, Y6
+	VMASKMOVPS   (DX)(R11*4), Y5, Y7
+	VSUBPS       Y0, Y6, Y6
+	VFMSUB213PS  Y3, Y2, Y7
+	VFNMADD231PS Y4, Y6, Y7
+	VMULPS       Y1, Y7, Y7
+	VMASKMOVPS   Y7, Y5, (AX)(R11*4)
+
+plainDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	DECQ count+72(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (R8), Y3
+	VBROADCASTSS (R9), Y4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x20, R12
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPS      (CX)(R11*4), Y5
+	VMOVUPS      (DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVNTPS     Y6, (AX)(R11*4)
+	VMOVUPS      32(CX)(R11*4), Y5
+	VMOVUPS      32(DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVNTPS     Y6, 32(AX)(R11*4)
+	VMOVUPS      64(CX)(R11*4), Y5
+	VMOVUPS      64(DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVNTPS     Y6, 64(AX)(R11*4)
+	VMOVUPS      96(CX)(R11*4), Y5
+	VMOVUPS      96(DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVNTPS     Y6, 96(AX)(R11*4)
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x20, R12
+	SUBQ $0x08, R12
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPS      (CX)(R11*4), Y5
+	VMOVUPS      (DX)(R11*4), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVNTPS     Y6, (AX)(R11*4)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           streamDone
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y5
+	VMASKMOVPS   (CX)(R11*4), Y5, Y6
+	VMASKMOVPS   (DX)(R11*4), Y5, Y7
+	VSUBPS       Y0, Y6, Y6
+	VFMSUB213PS  Y3, Y2, Y7
+	VFNMADD231PS Y4, Y6, Y7
+	VMULPS       Y1, Y7, Y7
+	VMASKMOVPS   Y7, Y5, (AX)(R11*4)
+
+streamDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	DECQ count+72(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaledRunsF32AVX2(w *float32, v *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaledRunsF32AVX2(SB), NOSPLIT, $0-57
+	MOVQ w+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS (BX), Y1
 	MOVQ         SI, R8
-	SUBQ         DI, R8
-	CMPQ         R8, $0x08
-	JL           single
-	VMOVUPD      (CX)(DI*8), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMULPD       Y2, Y5, Y5
-	VMOVUPD      (BX)(DI*8), Y6
-	VMOVUPD      (DX)(DI*8), Y7
-	VMULPD       Y7, Y6, Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VMOVUPD      Y6, (AX)(DI*8)
-	VMOVUPD      32(CX)(DI*8), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMULPD       Y2, Y5, Y5
-	VMOVUPD      32(BX)(DI*8), Y6
-	VMOVUPD      32(DX)(DI*8), Y7
-	VMULPD       Y7, Y6, Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VMOVUPD      Y6, 32(AX)(DI*8)
-	ADDQ         $0x08, DI
-	JMP          unrolled
-
-single:
-	CMPQ         DI, SI
-	JGE          done
-	VMOVUPD      (CX)(DI*8), Y5
-	VSUBPD       Y0, Y5, Y5
-	VSUBPD       Y1, Y5, Y5
-	VMULPD       Y2, Y5, Y5
-	VMOVUPD      (BX)(DI*8), Y6
-	VMOVUPD      (DX)(DI*8), Y7
-	VMULPD       Y7, Y6, Y6
-	VSUBPD       Y3, Y6, Y6
-	VFNMADD231PD Y4, Y5, Y6
-	VMULPD       Y2, Y6, Y6
-	VMOVUPD      Y6, (AX)(DI*8)
-	ADDQ         $0x04, DI
-	JMP          single
-
-done:
-	VZEROUPPER
-	RET
-
-// func affineGradF32AVX512(dx *float32, x *float32, gamma *float32, dy *float32, hi float64, lo float64, rstd float64, a float64, b float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·affineGradF32AVX512(SB), NOSPLIT, $0-80
-	VBROADCASTSD hi+32(FP), Z0
-	VBROADCASTSD lo+40(FP), Z1
-	VBROADCASTSD rstd+48(FP), Z2
-	VBROADCASTSD a+56(FP), Z3
-	VBROADCASTSD b+64(FP), Z4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         dy+24(FP), BX
-	MOVQ         n+72(FP), SI
 	XORQ         DI, DI
+	SUBQ         $0x20, R8
+	JL           plainManyEnd
 
-unrolled:
-	MOVQ         SI, R8
-	SUBQ         DI, R8
-	CMPQ         R8, $0x10
-	JL           single
-	VCVTPS2PD    (CX)(DI*4), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMULPD       Z2, Z5, Z5
-	VCVTPS2PD    (BX)(DI*4), Z6
-	VCVTPS2PD    (DX)(DI*4), Z7
-	VMULPD       Z7, Z6, Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VCVTPD2PS    Z6, Y5
-	VMOVUPS      Y5, (AX)(DI*4)
-	VCVTPS2PD    32(CX)(DI*4), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMULPD       Z2, Z5, Z5
-	VCVTPS2PD    32(BX)(DI*4), Z6
-	VCVTPS2PD    32(DX)(DI*4), Z7
-	VMULPD       Z7, Z6, Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VCVTPD2PS    Z6, Y5
-	VMOVUPS      Y5, 32(AX)(DI*4)
-	ADDQ         $0x10, DI
-	JMP          unrolled
+plainMany:
+	VMOVUPS     (CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)(DI*4)
+	VMOVUPS     32(CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, 32(AX)(DI*4)
+	VMOVUPS     64(CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, 64(AX)(DI*4)
+	VMOVUPS     96(CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, 96(AX)(DI*4)
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         plainMany
 
-single:
-	CMPQ         DI, SI
-	JGE          done
-	VCVTPS2PD    (CX)(DI*4), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMULPD       Z2, Z5, Z5
-	VCVTPS2PD    (BX)(DI*4), Z6
-	VCVTPS2PD    (DX)(DI*4), Z7
-	VMULPD       Z7, Z6, Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VCVTPD2PS    Z6, Y5
-	VMOVUPS      Y5, (AX)(DI*4)
-	ADDQ         $0x08, DI
-	JMP          single
+plainManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   plainOneEnd
 
-done:
+plainOne:
+	VMOVUPS     (CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, (AX)(DI*4)
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          plainDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*4), Y2
+	VMASKMOVPS  (CX)(DI*4), Y2, Y3
+	VFMADD213PS Y1, Y0, Y3
+	VMASKMOVPS  Y3, Y2, (AX)(DI*4)
+
+plainDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	DECQ count+40(FP)
+	JNZ  plainChannel
 	VZEROUPPER
 	RET
 
-// func affineGradF64AVX512(dx *float64, x *float64, gamma *float64, dy *float64, hi float64, lo float64, rstd float64, a float64, b float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·affineGradF64AVX512(SB), NOSPLIT, $0-80
-	VBROADCASTSD hi+32(FP), Z0
-	VBROADCASTSD lo+40(FP), Z1
-	VBROADCASTSD rstd+48(FP), Z2
-	VBROADCASTSD a+56(FP), Z3
-	VBROADCASTSD b+64(FP), Z4
-	MOVQ         dx+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         gamma+16(FP), DX
-	MOVQ         dy+24(FP), BX
-	MOVQ         n+72(FP), SI
+streaming:
+streamChannel:
+	VBROADCASTSS (DX), Y0
+	VBROADCASTSS (BX), Y1
+	MOVQ         SI, R8
 	XORQ         DI, DI
+	SUBQ         $0x20, R8
+	JL           streamManyEnd
 
-unrolled:
-	MOVQ         SI, R8
-	SUBQ         DI, R8
-	CMPQ         R8, $0x10
-	JL           single
-	VMOVUPD      (CX)(DI*8), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMULPD       Z2, Z5, Z5
-	VMOVUPD      (BX)(DI*8), Z6
-	VMOVUPD      (DX)(DI*8), Z7
-	VMULPD       Z7, Z6, Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VMOVUPD      Z6, (AX)(DI*8)
-	VMOVUPD      64(CX)(DI*8), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMULPD       Z2, Z5, Z5
-	VMOVUPD      64(BX)(DI*8), Z6
-	VMOVUPD      64(DX)(DI*8), Z7
-	VMULPD       Z7, Z6, Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VMOVUPD      Z6, 64(AX)(DI*8)
-	ADDQ         $0x10, DI
-	JMP          unrolled
+streamMany:
+	VMOVUPS     (CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVNTPS    Y2, (AX)(DI*4)
+	VMOVUPS     32(CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVNTPS    Y2, 32(AX)(DI*4)
+	VMOVUPS     64(CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVNTPS    Y2, 64(AX)(DI*4)
+	VMOVUPS     96(CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVNTPS    Y2, 96(AX)(DI*4)
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         streamMany
 
-single:
-	CMPQ         DI, SI
-	JGE          done
-	VMOVUPD      (CX)(DI*8), Z5
-	VSUBPD       Z0, Z5, Z5
-	VSUBPD       Z1, Z5, Z5
-	VMULPD       Z2, Z5, Z5
-	VMOVUPD      (BX)(DI*8), Z6
-	VMOVUPD      (DX)(DI*8), Z7
-	VMULPD       Z7, Z6, Z6
-	VSUBPD       Z3, Z6, Z6
-	VFNMADD231PD Z4, Z5, Z6
-	VMULPD       Z2, Z6, Z6
-	VMOVUPD      Z6, (AX)(DI*8)
-	ADDQ         $0x08, DI
-	JMP          single
+streamManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   streamOneEnd
 
-done:
+streamOne:
+	VMOVUPS     (CX)(DI*4), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVNTPS    Y2, (AX)(DI*4)
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          streamDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*4), Y2
+	VMASKMOVPS  (CX)(DI*4), Y2, Y3
+	VFMADD213PS Y1, Y0, Y3
+	VMASKMOVPS  Y3, Y2, (AX)(DI*4)
+
+streamDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	DECQ count+40(FP)
+	JNZ  streamChannel
+	SFENCE
 	VZEROUPPER
 	RET
 
-// func scaleRunF32AVX2(w *float32, v *float32, a float64, n int)
+// func scaleGradRunsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaleGradRunsF32AVX2(SB), NOSPLIT, $0-65
+	MOVQ dv+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPS      (CX)(R8*4), Y2
+	VMOVUPS      (DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (AX)(R8*4)
+	VMOVUPS      32(CX)(R8*4), Y2
+	VMOVUPS      32(DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 32(AX)(R8*4)
+	VMOVUPS      64(CX)(R8*4), Y2
+	VMOVUPS      64(DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 64(AX)(R8*4)
+	VMOVUPS      96(CX)(R8*4), Y2
+	VMOVUPS      96(DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 96(AX)(R8*4)
+	ADDQ         $0x20, R8
+	SUBQ         $0x20, R9
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPS      (CX)(R8*4), Y2
+	VMOVUPS      (DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (AX)(R8*4)
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, R9
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JE           plainDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*4), Y2
+	VMASKMOVPS   (CX)(R8*4), Y2, Y3
+	VMASKMOVPS   (DX)(R8*4), Y2, Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)(R8*4)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSS (BX), Y0
+	VBROADCASTSS (SI), Y1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPS      (CX)(R8*4), Y2
+	VMOVUPS      (DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVNTPS     Y3, (AX)(R8*4)
+	VMOVUPS      32(CX)(R8*4), Y2
+	VMOVUPS      32(DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVNTPS     Y3, 32(AX)(R8*4)
+	VMOVUPS      64(CX)(R8*4), Y2
+	VMOVUPS      64(DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVNTPS     Y3, 64(AX)(R8*4)
+	VMOVUPS      96(CX)(R8*4), Y2
+	VMOVUPS      96(DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVNTPS     Y3, 96(AX)(R8*4)
+	ADDQ         $0x20, R8
+	SUBQ         $0x20, R9
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPS      (CX)(R8*4), Y2
+	VMOVUPS      (DX)(R8*4), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVNTPS     Y3, (AX)(R8*4)
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, R9
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JE           streamDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*4), Y2
+	VMASKMOVPS   (CX)(R8*4), Y2, Y3
+	VMASKMOVPS   (DX)(R8*4), Y2, Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (AX)(R8*4)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func sumsRunsF64AVX2(s *float64, x *float64, n int, count int, pitch int)
 // Requires: AVX
-TEXT ·scaleRunF32AVX2(SB), NOSPLIT, $0-32
-	VBROADCASTSD a+16(FP), Y0
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         n+24(FP), DX
-	XORQ         BX, BX
+TEXT ·sumsRunsF64AVX2(SB), NOSPLIT, $0-40
+	MOVQ s+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
 
-unrolled:
-	MOVQ       DX, SI
-	SUBQ       BX, SI
-	CMPQ       SI, $0x10
-	JL         single
-	VCVTPS2PD  (CX)(BX*4), Y1
-	VMULPD     Y0, Y1, Y1
-	VCVTPD2PSY Y1, X1
-	VMOVUPS    X1, (AX)(BX*4)
-	VCVTPS2PD  16(CX)(BX*4), Y1
-	VMULPD     Y0, Y1, Y1
-	VCVTPD2PSY Y1, X1
-	VMOVUPS    X1, 16(AX)(BX*4)
-	VCVTPS2PD  32(CX)(BX*4), Y1
-	VMULPD     Y0, Y1, Y1
-	VCVTPD2PSY Y1, X1
-	VMOVUPS    X1, 32(AX)(BX*4)
-	VCVTPS2PD  48(CX)(BX*4), Y1
-	VMULPD     Y0, Y1, Y1
-	VCVTPD2PSY Y1, X1
-	VMOVUPS    X1, 48(AX)(BX*4)
-	ADDQ       $0x10, BX
-	JMP        unrolled
+sumChannel:
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x10, SI
+	JL     sumManyEnd
 
-single:
-	CMPQ       BX, DX
-	JGE        done
-	VCVTPS2PD  (CX)(BX*4), Y1
-	VMULPD     Y0, Y1, Y1
-	VCVTPD2PSY Y1, X1
-	VMOVUPS    X1, (AX)(BX*4)
-	ADDQ       $0x04, BX
-	JMP        single
-
-done:
-	VZEROUPPER
-	RET
-
-// func scaleRunF64AVX2(w *float64, v *float64, a float64, n int)
-// Requires: AVX
-TEXT ·scaleRunF64AVX2(SB), NOSPLIT, $0-32
-	VBROADCASTSD a+16(FP), Y0
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         n+24(FP), DX
-	XORQ         BX, BX
-
-unrolled:
-	MOVQ    DX, SI
-	SUBQ    BX, SI
-	CMPQ    SI, $0x10
-	JL      single
-	VMOVUPD (CX)(BX*8), Y1
-	VMULPD  Y0, Y1, Y1
-	VMOVUPD Y1, (AX)(BX*8)
-	VMOVUPD 32(CX)(BX*8), Y1
-	VMULPD  Y0, Y1, Y1
-	VMOVUPD Y1, 32(AX)(BX*8)
-	VMOVUPD 64(CX)(BX*8), Y1
-	VMULPD  Y0, Y1, Y1
-	VMOVUPD Y1, 64(AX)(BX*8)
-	VMOVUPD 96(CX)(BX*8), Y1
-	VMULPD  Y0, Y1, Y1
-	VMOVUPD Y1, 96(AX)(BX*8)
+sumMany:
+	VMOVUPD (CX)(BX*8), Y4
+	VADDPD  Y4, Y0, Y0
+	VMOVUPD 32(CX)(BX*8), Y4
+	VADDPD  Y4, Y1, Y1
+	VMOVUPD 64(CX)(BX*8), Y4
+	VADDPD  Y4, Y2, Y2
+	VMOVUPD 96(CX)(BX*8), Y4
+	VADDPD  Y4, Y3, Y3
 	ADDQ    $0x10, BX
-	JMP     unrolled
+	SUBQ    $0x10, SI
+	JGE     sumMany
 
-single:
-	CMPQ    BX, DX
-	JGE     done
-	VMOVUPD (CX)(BX*8), Y1
-	VMULPD  Y0, Y1, Y1
-	VMOVUPD Y1, (AX)(BX*8)
+sumManyEnd:
+	ADDQ $0x10, SI
+	SUBQ $0x04, SI
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD (CX)(BX*8), Y4
+	VADDPD  Y4, Y0, Y0
 	ADDQ    $0x04, BX
-	JMP     single
+	SUBQ    $0x04, SI
+	JGE     sumOne
 
-done:
+sumOneEnd:
+	ADDQ       $0x04, SI
+	TESTQ      SI, SI
+	JE         sumDone
+	LEAQ       tailMask<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*8), Y4
+	VMASKMOVPD (CX)(BX*8), Y4, Y4
+	VADDPD     Y4, Y0, Y0
+
+sumDone:
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VUNPCKHPD    X1, X1, X0
+	VADDSD       X1, X0, X1
+	VADDSD       (AX), X1, X1
+	VMOVSD       X1, (AX)
+	MOVQ         pitch+32(FP), BX
+	ADDQ         $0x08, AX
+	ADDQ         BX, CX
+	DECQ         count+24(FP)
+	JNZ          sumChannel
 	VZEROUPPER
 	RET
 
-// func scaleRunF32AVX512(w *float32, v *float32, a float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleRunF32AVX512(SB), NOSPLIT, $0-32
-	VBROADCASTSD a+16(FP), Z0
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         n+24(FP), DX
-	XORQ         BX, BX
+// func centredSumsRunsF64AVX2(d *float64, q *float64, x *float64, m *float64, n int, count int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·centredSumsRunsF64AVX2(SB), NOSPLIT, $0-56
+	MOVQ d+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ n+32(FP), SI
 
-unrolled:
-	MOVQ      DX, SI
-	SUBQ      BX, SI
-	CMPQ      SI, $0x20
-	JL        single
-	VCVTPS2PD (CX)(BX*4), Z1
-	VMULPD    Z0, Z1, Z1
-	VCVTPD2PS Z1, Y1
-	VMOVUPS   Y1, (AX)(BX*4)
-	VCVTPS2PD 32(CX)(BX*4), Z1
-	VMULPD    Z0, Z1, Z1
-	VCVTPD2PS Z1, Y1
-	VMOVUPS   Y1, 32(AX)(BX*4)
-	VCVTPS2PD 64(CX)(BX*4), Z1
-	VMULPD    Z0, Z1, Z1
-	VCVTPD2PS Z1, Y1
-	VMOVUPS   Y1, 64(AX)(BX*4)
-	VCVTPS2PD 96(CX)(BX*4), Z1
-	VMULPD    Z0, Z1, Z1
-	VCVTPD2PS Z1, Y1
-	VMOVUPS   Y1, 96(AX)(BX*4)
+sumChannel:
+	VBROADCASTSD (BX), Y0
+	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	VXORPD       Y3, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x08, R8
+	JL           sumManyEnd
+
+sumMany:
+	VMOVUPD     (DX)(DI*8), Y5
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y5, Y3
+	VMOVUPD     32(DX)(DI*8), Y5
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y5, Y2, Y2
+	VFMADD231PD Y5, Y5, Y4
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x08, R8
+	SUBQ $0x04, R8
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (DX)(DI*8), Y5
+	VSUBPD      Y0, Y5, Y5
+	VADDPD      Y5, Y1, Y1
+	VFMADD231PD Y5, Y5, Y3
+	ADDQ        $0x04, DI
+	SUBQ        $0x04, R8
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x04, R8
+	TESTQ       R8, R8
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*8), Y5
+	VMASKMOVPD  (DX)(DI*8), Y5, Y6
+	VSUBPD      Y0, Y6, Y6
+	VANDPS      Y5, Y6, Y6
+	VADDPD      Y6, Y1, Y1
+	VFMADD231PD Y6, Y6, Y3
+
+sumDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (AX), X0, X0
+	VMOVSD       X0, (AX)
+	VADDPD       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPD       X0, X3, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (CX), X0, X0
+	VMOVSD       X0, (CX)
+	MOVQ         pitch+48(FP), DI
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	ADDQ         DI, DX
+	ADDQ         $0x08, BX
+	DECQ         count+40(FP)
+	JNZ          sumChannel
+	VZEROUPPER
+	RET
+
+// func gradSumsRunsF64AVX2(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, count int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·gradSumsRunsF64AVX2(SB), NOSPLIT, $0-72
+	MOVQ s+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ e+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ dy+32(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
+
+sumChannel:
+	VBROADCASTSD (DI), Y0
+	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	VXORPD       Y3, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VXORPD       Y5, Y5, Y5
+	VXORPD       Y6, Y6, Y6
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           sumManyEnd
+
+sumMany:
+	VMOVUPD     (BX)(R9*8), Y7
+	VMOVUPD     (SI)(R9*8), Y8
+	VSUBPD      Y0, Y7, Y7
+	VADDPD      Y8, Y1, Y1
+	VFMADD231PD Y8, Y7, Y3
+	VFMADD231PD Y8, Y8, Y5
+	VMOVUPD     32(BX)(R9*8), Y7
+	VMOVUPD     32(SI)(R9*8), Y8
+	VSUBPD      Y0, Y7, Y7
+	VADDPD      Y8, Y2, Y2
+	VFMADD231PD Y8, Y7, Y4
+	VFMADD231PD Y8, Y8, Y6
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x08, R10
+	SUBQ $0x04, R10
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (BX)(R9*8), Y7
+	VMOVUPD     (SI)(R9*8), Y8
+	VSUBPD      Y0, Y7, Y7
+	VADDPD      Y8, Y1, Y1
+	VFMADD231PD Y8, Y7, Y3
+	VFMADD231PD Y8, Y8, Y5
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x04, R10
+	TESTQ       R10, R10
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*8), Y7
+	VMASKMOVPD  (BX)(R9*8), Y7, Y8
+	VMASKMOVPD  (SI)(R9*8), Y7, Y7
+	VSUBPD      Y0, Y8, Y8
+	VADDPD      Y7, Y1, Y1
+	VFMADD231PD Y7, Y8, Y3
+	VFMADD231PD Y7, Y7, Y5
+
+sumDone:
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (AX), X0, X0
+	VMOVSD       X0, (AX)
+	VADDPD       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPD       X0, X3, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (CX), X0, X0
+	VMOVSD       X0, (CX)
+	VADDPD       Y6, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPD       X0, X5, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (DX), X0, X0
+	VMOVSD       X0, (DX)
+	MOVQ         pitch+64(FP), R9
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	ADDQ         $0x08, DX
+	ADDQ         R9, BX
+	ADDQ         R9, SI
+	ADDQ         $0x08, DI
+	DECQ         count+56(FP)
+	JNZ          sumChannel
+	VZEROUPPER
+	RET
+
+// func squaresRunsF64AVX2(q *float64, v *float64, n int, count int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·squaresRunsF64AVX2(SB), NOSPLIT, $0-40
+	MOVQ q+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ n+16(FP), DX
+
+sumChannel:
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x10, SI
+	JL     sumManyEnd
+
+sumMany:
+	VMOVUPD     (CX)(BX*8), Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMOVUPD     32(CX)(BX*8), Y4
+	VFMADD231PD Y4, Y4, Y1
+	VMOVUPD     64(CX)(BX*8), Y4
+	VFMADD231PD Y4, Y4, Y2
+	VMOVUPD     96(CX)(BX*8), Y4
+	VFMADD231PD Y4, Y4, Y3
+	ADDQ        $0x10, BX
+	SUBQ        $0x10, SI
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x10, SI
+	SUBQ $0x04, SI
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (CX)(BX*8), Y4
+	VFMADD231PD Y4, Y4, Y0
+	ADDQ        $0x04, BX
+	SUBQ        $0x04, SI
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x04, SI
+	TESTQ       SI, SI
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), DI
+	NEGQ        SI
+	VMOVUPS     32(DI)(SI*8), Y4
+	VMASKMOVPD  (CX)(BX*8), Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+
+sumDone:
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VUNPCKHPD    X1, X1, X0
+	VADDSD       X1, X0, X1
+	VADDSD       (AX), X1, X1
+	VMOVSD       X1, (AX)
+	MOVQ         pitch+32(FP), BX
+	ADDQ         $0x08, AX
+	ADDQ         BX, CX
+	DECQ         count+24(FP)
+	JNZ          sumChannel
+	VZEROUPPER
+	RET
+
+// func dotsRunsF64AVX2(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
+// Requires: AVX, FMA3
+TEXT ·dotsRunsF64AVX2(SB), NOSPLIT, $0-56
+	MOVQ q+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ n+32(FP), SI
+
+sumChannel:
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	MOVQ   SI, R8
+	XORQ   DI, DI
+	SUBQ   $0x08, R8
+	JL     sumManyEnd
+
+sumMany:
+	VMOVUPD     (DX)(DI*8), Y4
+	VMOVUPD     (BX)(DI*8), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y2
+	VMOVUPD     32(DX)(DI*8), Y4
+	VMOVUPD     32(BX)(DI*8), Y5
+	VFMADD231PD Y4, Y4, Y1
+	VFMADD231PD Y5, Y4, Y3
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x08, R8
+	SUBQ $0x04, R8
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (DX)(DI*8), Y4
+	VMOVUPD     (BX)(DI*8), Y5
+	VFMADD231PD Y4, Y4, Y0
+	VFMADD231PD Y5, Y4, Y2
+	ADDQ        $0x04, DI
+	SUBQ        $0x04, R8
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x04, R8
+	TESTQ       R8, R8
+	JE          sumDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*8), Y4
+	VMASKMOVPD  (DX)(DI*8), Y4, Y5
+	VMASKMOVPD  (BX)(DI*8), Y4, Y4
+	VFMADD231PD Y5, Y5, Y0
+	VFMADD231PD Y4, Y5, Y2
+
+sumDone:
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VUNPCKHPD    X1, X1, X0
+	VADDSD       X1, X0, X1
+	VADDSD       (AX), X1, X1
+	VMOVSD       X1, (AX)
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X0, X1, X0
+	VADDSD       (CX), X0, X0
+	VMOVSD       X0, (CX)
+	MOVQ         pitch+48(FP), DI
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, CX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	DECQ         count+40(FP)
+	JNZ          sumChannel
+	VZEROUPPER
+	RET
+
+// func normalizeRunsF64AVX2(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normalizeRunsF64AVX2(SB), NOSPLIT, $0-65
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (DX), Y0
+	VBROADCASTSD (BX), Y1
+	VBROADCASTSD (SI), Y2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x10, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD     (CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, (AX)(R8*8)
+	VMOVUPD     32(CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, 32(AX)(R8*8)
+	VMOVUPD     64(CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, 64(AX)(R8*8)
+	VMOVUPD     96(CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, 96(AX)(R8*8)
+	ADDQ        $0x10, R8
+	SUBQ        $0x10, R9
+	JGE         plainMany
+
+plainManyEnd:
+	ADDQ $0x10, R9
+	SUBQ $0x04, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD     (CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, (AX)(R8*8)
+	ADDQ        $0x04, R8
+	SUBQ        $0x04, R9
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x04, R9
+	TESTQ       R9, R9
+	JE          plainDone
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R9
+	VMOVUPS     32(R10)(R9*8), Y3
+	VMASKMOVPD  (CX)(R8*8), Y3, Y4
+	VSUBPD      Y0, Y4, Y4
+	VFMADD213PD Y2, Y1, Y4
+	VMASKMOVPD  Y4, Y3, (AX)(R8*8)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (DX), Y0
+	VBROADCASTSD (BX), Y1
+	VBROADCASTSD (SI), Y2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x10, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD     (CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVNTPD    Y3, (AX)(R8*8)
+	VMOVUPD     32(CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVNTPD    Y3, 32(AX)(R8*8)
+	VMOVUPD     64(CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVNTPD    Y3, 64(AX)(R8*8)
+	VMOVUPD     96(CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVNTPD    Y3, 96(AX)(R8*8)
+	ADDQ        $0x10, R8
+	SUBQ        $0x10, R9
+	JGE         streamMany
+
+streamManyEnd:
+	ADDQ $0x10, R9
+	SUBQ $0x04, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD     (CX)(R8*8), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVNTPD    Y3, (AX)(R8*8)
+	ADDQ        $0x04, R8
+	SUBQ        $0x04, R9
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x04, R9
+	TESTQ       R9, R9
+	JE          streamDone
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R9
+	VMOVUPS     32(R10)(R9*8), Y3
+	VMASKMOVPD  (CX)(R8*8), Y3, Y4
+	VSUBPD      Y0, Y4, Y4
+	VFMADD213PD Y2, Y1, Y4
+	VMASKMOVPD  Y4, Y3, (AX)(R8*8)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradRunsF64AVX2(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·normGradRunsF64AVX2(SB), NOSPLIT, $0-89
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (BX), Y0
+	VBROADCASTSD (SI), Y1
+	VBROADCASTSD (DI), Y2
+	VBROADCASTSD (R8), Y3
+	VBROADCASTSD (R9), Y4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x10, R12
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD      (CX)(R11*8), Y5
+	VMOVUPD      (DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, (AX)(R11*8)
+	VMOVUPD      32(CX)(R11*8), Y5
+	VMOVUPD      32(DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, 32(AX)(R11*8)
+	VMOVUPD      64(CX)(R11*8), Y5
+	VMOVUPD      64(DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, 64(AX)(R11*8)
+	VMOVUPD      96(CX)(R11*8), Y5
+	VMOVUPD      96(DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, 96(AX)(R11*8)
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, R12
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x10, R12
+	SUBQ $0x04, R12
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD      (CX)(R11*8), Y5
+	VMOVUPD      (DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, (AX)(R11*8)
+	ADDQ         $0x04, R11
+	SUBQ         $0x04, R12
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x04, R12
+	TESTQ        R12, R12
+	JE           plainDone
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*8), Y5
+	VMASKMOVPD   (CX)(R11*8), Y5, Y6
+	VMASKMOVPD   (DX)(R11*8), Y5, Y7
+	VSUBPD       Y0, Y6, Y6
+	VFMSUB213PD  Y3, Y2, Y7
+	VFNMADD231PD Y4, Y6, Y7
+	VMULPD       Y1, Y7, Y7
+	VMASKMOVPD   Y7, Y5, (AX)(R11*8)
+
+plainDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	ADDQ $0x08, DI
+	ADDQ $0x08, R8
+	ADDQ $0x08, R9
+	DECQ count+72(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (BX), Y0
+	VBROADCASTSD (SI), Y1
+	VBROADCASTSD (DI), Y2
+	VBROADCASTSD (R8), Y3
+	VBROADCASTSD (R9), Y4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x10, R12
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD      (CX)(R11*8), Y5
+	VMOVUPD      (DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, (AX)(R11*8)
+	VMOVUPD      32(CX)(R11*8), Y5
+	VMOVUPD      32(DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, 32(AX)(R11*8)
+	VMOVUPD      64(CX)(R11*8), Y5
+	VMOVUPD      64(DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, 64(AX)(R11*8)
+	VMOVUPD      96(CX)(R11*8), Y5
+	VMOVUPD      96(DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, 96(AX)(R11*8)
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, R12
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x10, R12
+	SUBQ $0x04, R12
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD      (CX)(R11*8), Y5
+	VMOVUPD      (DX)(R11*8), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, (AX)(R11*8)
+	ADDQ         $0x04, R11
+	SUBQ         $0x04, R12
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x04, R12
+	TESTQ        R12, R12
+	JE           streamDone
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*8), Y5
+	VMASKMOVPD   (CX)(R11*8), Y5, Y6
+	VMASKMOVPD   (DX)(R11*8), Y5, Y7
+	VSUBPD       Y0, Y6, Y6
+	VFMSUB213PD  Y3, Y2, Y7
+	VFNMADD231PD Y4, Y6, Y7
+	VMULPD       Y1, Y7, Y7
+	VMASKMOVPD   Y7, Y5, (AX)(R11*8)
+
+streamDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	ADDQ $0x08, DI
+	ADDQ $0x08, R8
+	ADDQ $0x08, R9
+	DECQ count+72(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaledRunsF64AVX2(w *float64, v *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaledRunsF64AVX2(SB), NOSPLIT, $0-57
+	MOVQ w+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (DX), Y0
+	VBROADCASTSD (BX), Y1
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x10, R8
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD     (CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, (AX)(DI*8)
+	VMOVUPD     32(CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, 32(AX)(DI*8)
+	VMOVUPD     64(CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, 64(AX)(DI*8)
+	VMOVUPD     96(CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, 96(AX)(DI*8)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R8
+	JGE         plainMany
+
+plainManyEnd:
+	ADDQ $0x10, R8
+	SUBQ $0x04, R8
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD     (CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, (AX)(DI*8)
+	ADDQ        $0x04, DI
+	SUBQ        $0x04, R8
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x04, R8
+	TESTQ       R8, R8
+	JE          plainDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*8), Y2
+	VMASKMOVPD  (CX)(DI*8), Y2, Y3
+	VFMADD213PD Y1, Y0, Y3
+	VMASKMOVPD  Y3, Y2, (AX)(DI*8)
+
+plainDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	DECQ count+40(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (DX), Y0
+	VBROADCASTSD (BX), Y1
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x10, R8
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD     (CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVNTPD    Y2, (AX)(DI*8)
+	VMOVUPD     32(CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVNTPD    Y2, 32(AX)(DI*8)
+	VMOVUPD     64(CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVNTPD    Y2, 64(AX)(DI*8)
+	VMOVUPD     96(CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVNTPD    Y2, 96(AX)(DI*8)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R8
+	JGE         streamMany
+
+streamManyEnd:
+	ADDQ $0x10, R8
+	SUBQ $0x04, R8
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD     (CX)(DI*8), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVNTPD    Y2, (AX)(DI*8)
+	ADDQ        $0x04, DI
+	SUBQ        $0x04, R8
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x04, R8
+	TESTQ       R8, R8
+	JE          streamDone
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*8), Y2
+	VMASKMOVPD  (CX)(DI*8), Y2, Y3
+	VFMADD213PD Y1, Y0, Y3
+	VMASKMOVPD  Y3, Y2, (AX)(DI*8)
+
+streamDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	DECQ count+40(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaleGradRunsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·scaleGradRunsF64AVX2(SB), NOSPLIT, $0-65
+	MOVQ dv+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (BX), Y0
+	VBROADCASTSD (SI), Y1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x10, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD      (CX)(R8*8), Y2
+	VMOVUPD      (DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, (AX)(R8*8)
+	VMOVUPD      32(CX)(R8*8), Y2
+	VMOVUPD      32(DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, 32(AX)(R8*8)
+	VMOVUPD      64(CX)(R8*8), Y2
+	VMOVUPD      64(DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, 64(AX)(R8*8)
+	VMOVUPD      96(CX)(R8*8), Y2
+	VMOVUPD      96(DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, 96(AX)(R8*8)
+	ADDQ         $0x10, R8
+	SUBQ         $0x10, R9
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x10, R9
+	SUBQ $0x04, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD      (CX)(R8*8), Y2
+	VMOVUPD      (DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, (AX)(R8*8)
+	ADDQ         $0x04, R8
+	SUBQ         $0x04, R9
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x04, R9
+	TESTQ        R9, R9
+	JE           plainDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*8), Y2
+	VMASKMOVPD   (CX)(R8*8), Y2, Y3
+	VMASKMOVPD   (DX)(R8*8), Y2, Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMASKMOVPD   Y4, Y2, (AX)(R8*8)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (BX), Y0
+	VBROADCASTSD (SI), Y1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x10, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD      (CX)(R8*8), Y2
+	VMOVUPD      (DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVNTPD     Y3, (AX)(R8*8)
+	VMOVUPD      32(CX)(R8*8), Y2
+	VMOVUPD      32(DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVNTPD     Y3, 32(AX)(R8*8)
+	VMOVUPD      64(CX)(R8*8), Y2
+	VMOVUPD      64(DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVNTPD     Y3, 64(AX)(R8*8)
+	VMOVUPD      96(CX)(R8*8), Y2
+	VMOVUPD      96(DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVNTPD     Y3, 96(AX)(R8*8)
+	ADDQ         $0x10, R8
+	SUBQ         $0x10, R9
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x10, R9
+	SUBQ $0x04, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD      (CX)(R8*8), Y2
+	VMOVUPD      (DX)(R8*8), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVNTPD     Y3, (AX)(R8*8)
+	ADDQ         $0x04, R8
+	SUBQ         $0x04, R9
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x04, R9
+	TESTQ        R9, R9
+	JE           streamDone
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R9
+	VMOVUPS      32(R10)(R9*8), Y2
+	VMASKMOVPD   (CX)(R8*8), Y2, Y3
+	VMASKMOVPD   (DX)(R8*8), Y2, Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMASKMOVPD   Y4, Y2, (AX)(R8*8)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func sumsRunsF32AVX512(s *float64, x *float32, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·sumsRunsF32AVX512(SB), NOSPLIT, $0-40
+	MOVQ s+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+sumChannel:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x20, SI
+	JL     sumManyEnd
+
+sumMany:
+	VCVTPS2PD (CX)(BX*4), Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(CX)(BX*4), Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(CX)(BX*4), Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(CX)(BX*4), Z4
+	VADDPD    Z4, Z3, Z3
 	ADDQ      $0x20, BX
-	JMP       unrolled
+	SUBQ      $0x20, SI
+	JGE       sumMany
 
-single:
-	CMPQ      BX, DX
-	JGE       done
-	VCVTPS2PD (CX)(BX*4), Z1
-	VMULPD    Z0, Z1, Z1
-	VCVTPD2PS Z1, Y1
-	VMOVUPS   Y1, (AX)(BX*4)
+sumManyEnd:
+	ADDQ $0x20, SI
+	SUBQ $0x08, SI
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD (CX)(BX*4), Z4
+	VADDPD    Z4, Z0, Z0
 	ADDQ      $0x08, BX
-	JMP       single
+	SUBQ      $0x08, SI
+	JGE       sumOne
 
-done:
+sumOneEnd:
+	ADDQ        $0x08, SI
+	TESTQ       SI, SI
+	JE          sumDone
+	MOVL        $0xffffffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VCVTPS2PD.Z (CX)(BX*4), K1, Z4
+	VADDPD      Z4, Z0, Z0
+
+sumDone:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	MOVQ          pitch+32(FP), BX
+	ADDQ          $0x08, AX
+	ADDQ          BX, CX
+	DECQ          count+24(FP)
+	JNZ           sumChannel
 	VZEROUPPER
 	RET
 
-// func scaleRunF64AVX512(w *float64, v *float64, a float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleRunF64AVX512(SB), NOSPLIT, $0-32
-	VBROADCASTSD a+16(FP), Z0
-	MOVQ         w+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         n+24(FP), DX
-	XORQ         BX, BX
+// func centredSumsRunsF32AVX512(d *float64, q *float64, x *float32, m *float32, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·centredSumsRunsF32AVX512(SB), NOSPLIT, $0-56
+	MOVQ d+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ n+32(FP), SI
 
-unrolled:
-	MOVQ    DX, SI
-	SUBQ    BX, SI
-	CMPQ    SI, $0x20
-	JL      single
-	VMOVUPD (CX)(BX*8), Z1
-	VMULPD  Z0, Z1, Z1
-	VMOVUPD Z1, (AX)(BX*8)
-	VMOVUPD 64(CX)(BX*8), Z1
-	VMULPD  Z0, Z1, Z1
-	VMOVUPD Z1, 64(AX)(BX*8)
-	VMOVUPD 128(CX)(BX*8), Z1
-	VMULPD  Z0, Z1, Z1
-	VMOVUPD Z1, 128(AX)(BX*8)
-	VMOVUPD 192(CX)(BX*8), Z1
-	VMULPD  Z0, Z1, Z1
-	VMOVUPD Z1, 192(AX)(BX*8)
+sumChannel:
+	VMOVSS       (BX), X0
+	VCVTSS2SD    X0, X0, X0
+	VBROADCASTSD X0, Z0
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+	VXORPD       Z5, Z5, Z5
+	VXORPD       Z6, Z6, Z6
+	VXORPD       Z7, Z7, Z7
+	VXORPD       Z8, Z8, Z8
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x20, R8
+	JL           sumManyEnd
+
+sumMany:
+	VCVTPS2PD   (DX)(DI*4), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z1, Z1
+	VFMADD231PD Z9, Z9, Z5
+	VCVTPS2PD   32(DX)(DI*4), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z2, Z2
+	VFMADD231PD Z9, Z9, Z6
+	VCVTPS2PD   64(DX)(DI*4), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z3, Z3
+	VFMADD231PD Z9, Z9, Z7
+	VCVTPS2PD   96(DX)(DI*4), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z4, Z4
+	VFMADD231PD Z9, Z9, Z8
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD   (DX)(DI*4), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z1, Z1
+	VFMADD231PD Z9, Z9, Z5
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          sumDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VCVTPS2PD.Z (DX)(DI*4), K1, Z9
+	VSUBPD      Z0, Z9, Z9
+	VMOVAPD.Z   Z9, K1, Z9
+	VADDPD      Z9, Z1, Z1
+	VFMADD231PD Z9, Z9, Z5
+
+sumDone:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	VADDPD        Z7, Z5, Z5
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (CX), X1, X1
+	VMOVSD        X1, (CX)
+	MOVQ          pitch+48(FP), DI
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, CX
+	ADDQ          DI, DX
+	ADDQ          $0x04, BX
+	DECQ          count+40(FP)
+	JNZ           sumChannel
+	VZEROUPPER
+	RET
+
+// func gradSumsRunsF32AVX512(s *float64, p *float64, e *float64, x *float32, dy *float32, m *float32, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·gradSumsRunsF32AVX512(SB), NOSPLIT, $0-72
+	MOVQ s+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ e+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ dy+32(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
+
+sumChannel:
+	VMOVSS       (DI), X0
+	VCVTSS2SD    X0, X0, X0
+	VBROADCASTSD X0, Z0
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+	VXORPD       Z5, Z5, Z5
+	VXORPD       Z6, Z6, Z6
+	VXORPD       Z7, Z7, Z7
+	VXORPD       Z8, Z8, Z8
+	VXORPD       Z9, Z9, Z9
+	VXORPD       Z10, Z10, Z10
+	VXORPD       Z11, Z11, Z11
+	VXORPD       Z12, Z12, Z12
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
+	JL           sumManyEnd
+
+sumMany:
+	VCVTPS2PD   (BX)(R9*4), Z13
+	VCVTPS2PD   (SI)(R9*4), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z1, Z1
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z9
+	VCVTPS2PD   32(BX)(R9*4), Z13
+	VCVTPS2PD   32(SI)(R9*4), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z2, Z2
+	VFMADD231PD Z14, Z13, Z6
+	VFMADD231PD Z14, Z14, Z10
+	VCVTPS2PD   64(BX)(R9*4), Z13
+	VCVTPS2PD   64(SI)(R9*4), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z3, Z3
+	VFMADD231PD Z14, Z13, Z7
+	VFMADD231PD Z14, Z14, Z11
+	VCVTPS2PD   96(BX)(R9*4), Z13
+	VCVTPS2PD   96(SI)(R9*4), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z4, Z4
+	VFMADD231PD Z14, Z13, Z8
+	VFMADD231PD Z14, Z14, Z12
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD   (BX)(R9*4), Z13
+	VCVTPS2PD   (SI)(R9*4), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z1, Z1
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z9
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          sumDone
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VCVTPS2PD.Z (BX)(R9*4), K1, Z13
+	VCVTPS2PD.Z (SI)(R9*4), K1, Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z1, Z1
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z9
+
+sumDone:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	VADDPD        Z7, Z5, Z5
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (CX), X1, X1
+	VMOVSD        X1, (CX)
+	VADDPD        Z11, Z9, Z9
+	VADDPD        Z12, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPD        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (DX), X1, X1
+	VMOVSD        X1, (DX)
+	MOVQ          pitch+64(FP), R9
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, CX
+	ADDQ          $0x08, DX
+	ADDQ          R9, BX
+	ADDQ          R9, SI
+	ADDQ          $0x04, DI
+	DECQ          count+56(FP)
+	JNZ           sumChannel
+	VZEROUPPER
+	RET
+
+// func squaresRunsF32AVX512(q *float64, v *float32, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·squaresRunsF32AVX512(SB), NOSPLIT, $0-40
+	MOVQ q+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ n+16(FP), DX
+
+sumChannel:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x20, SI
+	JL     sumManyEnd
+
+sumMany:
+	VCVTPS2PD   (CX)(BX*4), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(CX)(BX*4), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(CX)(BX*4), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(CX)(BX*4), Z4
+	VFMADD231PD Z4, Z4, Z3
+	ADDQ        $0x20, BX
+	SUBQ        $0x20, SI
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x20, SI
+	SUBQ $0x08, SI
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD   (CX)(BX*4), Z4
+	VFMADD231PD Z4, Z4, Z0
+	ADDQ        $0x08, BX
+	SUBQ        $0x08, SI
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, SI
+	TESTQ       SI, SI
+	JE          sumDone
+	MOVL        $0xffffffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VCVTPS2PD.Z (CX)(BX*4), K1, Z4
+	VFMADD231PD Z4, Z4, Z0
+
+sumDone:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	MOVQ          pitch+32(FP), BX
+	ADDQ          $0x08, AX
+	ADDQ          BX, CX
+	DECQ          count+24(FP)
+	JNZ           sumChannel
+	VZEROUPPER
+	RET
+
+// func dotsRunsF32AVX512(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·dotsRunsF32AVX512(SB), NOSPLIT, $0-56
+	MOVQ q+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ n+32(FP), SI
+
+sumChannel:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	MOVQ   SI, R8
+	XORQ   DI, DI
+	SUBQ   $0x20, R8
+	JL     sumManyEnd
+
+sumMany:
+	VCVTPS2PD   (DX)(DI*4), Z8
+	VCVTPS2PD   (BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z4
+	VCVTPS2PD   32(DX)(DI*4), Z8
+	VCVTPS2PD   32(BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z1
+	VFMADD231PD Z9, Z8, Z5
+	VCVTPS2PD   64(DX)(DI*4), Z8
+	VCVTPS2PD   64(BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z6
+	VCVTPS2PD   96(DX)(DI*4), Z8
+	VCVTPS2PD   96(BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z3
+	VFMADD231PD Z9, Z8, Z7
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         sumMany
+
+sumManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   sumOneEnd
+
+sumOne:
+	VCVTPS2PD   (DX)(DI*4), Z8
+	VCVTPS2PD   (BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z4
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          sumDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VCVTPS2PD.Z (DX)(DI*4), K1, Z8
+	VCVTPS2PD.Z (BX)(DI*4), K1, Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z4
+
+sumDone:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	VADDPD        Z6, Z4, Z4
+	VADDPD        Z7, Z5, Z5
+	VADDPD        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPD        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (CX), X1, X1
+	VMOVSD        X1, (CX)
+	MOVQ          pitch+48(FP), DI
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, CX
+	ADDQ          DI, DX
+	ADDQ          DI, BX
+	DECQ          count+40(FP)
+	JNZ           sumChannel
+	VZEROUPPER
+	RET
+
+// func normalizeRunsF32AVX512(y *float32, x *float32, m *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normalizeRunsF32AVX512(SB), NOSPLIT, $0-65
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS (BX), Z1
+	VBROADCASTSS (SI), Z2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x40, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPS     (CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, (AX)(R8*4)
+	VMOVUPS     64(CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, 64(AX)(R8*4)
+	VMOVUPS     128(CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, 128(AX)(R8*4)
+	VMOVUPS     192(CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, 192(AX)(R8*4)
+	ADDQ        $0x40, R8
+	SUBQ        $0x40, R9
+	JGE         plainMany
+
+plainManyEnd:
+	ADDQ $0x40, R9
+	SUBQ $0x10, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPS     (CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, (AX)(R8*4)
+	ADDQ        $0x10, R8
+	SUBQ        $0x10, R9
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x10, R9
+	TESTQ       R9, R9
+	JE          plainDone
+	MOVL        $0xffffffff, R10
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (CX)(R8*4), K1, Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, K1, (AX)(R8*4)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS (BX), Z1
+	VBROADCASTSS (SI), Z2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x40, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPS     (CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVNTPS    Z3, (AX)(R8*4)
+	VMOVUPS     64(CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVNTPS    Z3, 64(AX)(R8*4)
+	VMOVUPS     128(CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVNTPS    Z3, 128(AX)(R8*4)
+	VMOVUPS     192(CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVNTPS    Z3, 192(AX)(R8*4)
+	ADDQ        $0x40, R8
+	SUBQ        $0x40, R9
+	JGE         streamMany
+
+streamManyEnd:
+	ADDQ $0x40, R9
+	SUBQ $0x10, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPS     (CX)(R8*4), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVNTPS    Z3, (AX)(R8*4)
+	ADDQ        $0x10, R8
+	SUBQ        $0x10, R9
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x10, R9
+	TESTQ       R9, R9
+	JE          streamDone
+	MOVL        $0xffffffff, R10
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (CX)(R8*4), K1, Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, K1, (AX)(R8*4)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradRunsF32AVX512(dx *float32, x *float32, dy *float32, m *float32, scale *float32, gamma *float32, a *float32, b *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normGradRunsF32AVX512(SB), NOSPLIT, $0-89
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (DI), Z2
+	VBROADCASTSS (R8), Z3
+	VBROADCASTSS (R9), Z4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x40, R12
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPS      (CX)(R11*4), Z5
+	VMOVUPS      (DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, (AX)(R11*4)
+	VMOVUPS      64(CX)(R11*4), Z5
+	VMOVUPS      64(DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, 64(AX)(R11*4)
+	VMOVUPS      128(CX)(R11*4), Z5
+	VMOVUPS      128(DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, 128(AX)(R11*4)
+	VMOVUPS      192(CX)(R11*4), Z5
+	VMOVUPS      192(DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, 192(AX)(R11*4)
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R12
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x40, R12
+	SUBQ $0x10, R12
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPS      (CX)(R11*4), Z5
+	VMOVUPS      (DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, (AX)(R11*4)
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, R12
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x10, R12
+	TESTQ        R12, R12
+	JE           plainDone
+	MOVL         $0xffffffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX)(R11*4), K1, Z5
+	VMOVUPS.Z    (DX)(R11*4), K1, Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (AX)(R11*4)
+
+plainDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	DECQ count+72(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	VBROADCASTSS (DI), Z2
+	VBROADCASTSS (R8), Z3
+	VBROADCASTSS (R9), Z4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x40, R12
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPS      (CX)(R11*4), Z5
+	VMOVUPS      (DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVNTPS     Z6, (AX)(R11*4)
+	VMOVUPS      64(CX)(R11*4), Z5
+	VMOVUPS      64(DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVNTPS     Z6, 64(AX)(R11*4)
+	VMOVUPS      128(CX)(R11*4), Z5
+	VMOVUPS      128(DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVNTPS     Z6, 128(AX)(R11*4)
+	VMOVUPS      192(CX)(R11*4), Z5
+	VMOVUPS      192(DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVNTPS     Z6, 192(AX)(R11*4)
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R12
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x40, R12
+	SUBQ $0x10, R12
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPS      (CX)(R11*4), Z5
+	VMOVUPS      (DX)(R11*4), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVNTPS     Z6, (AX)(R11*4)
+	ADDQ         $0x10, R11
+	SUBQ         $0x10, R12
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x10, R12
+	TESTQ        R12, R12
+	JE           streamDone
+	MOVL         $0xffffffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS.Z    (CX)(R11*4), K1, Z5
+	VMOVUPS.Z    (DX)(R11*4), K1, Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (AX)(R11*4)
+
+streamDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	ADDQ $0x04, DI
+	ADDQ $0x04, R8
+	ADDQ $0x04, R9
+	DECQ count+72(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaledRunsF32AVX512(w *float32, v *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaledRunsF32AVX512(SB), NOSPLIT, $0-57
+	MOVQ w+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS (BX), Z1
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x40, R8
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPS     (CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)(DI*4)
+	VMOVUPS     64(CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, 64(AX)(DI*4)
+	VMOVUPS     128(CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, 128(AX)(DI*4)
+	VMOVUPS     192(CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, 192(AX)(DI*4)
+	ADDQ        $0x40, DI
+	SUBQ        $0x40, R8
+	JGE         plainMany
+
+plainManyEnd:
+	ADDQ $0x40, R8
+	SUBQ $0x10, R8
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPS     (CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, (AX)(DI*4)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R8
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x10, R8
+	TESTQ       R8, R8
+	JE          plainDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (CX)(DI*4), K1, Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (AX)(DI*4)
+
+plainDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	DECQ count+40(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSS (DX), Z0
+	VBROADCASTSS (BX), Z1
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x40, R8
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPS     (CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVNTPS    Z2, (AX)(DI*4)
+	VMOVUPS     64(CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVNTPS    Z2, 64(AX)(DI*4)
+	VMOVUPS     128(CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVNTPS    Z2, 128(AX)(DI*4)
+	VMOVUPS     192(CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVNTPS    Z2, 192(AX)(DI*4)
+	ADDQ        $0x40, DI
+	SUBQ        $0x40, R8
+	JGE         streamMany
+
+streamManyEnd:
+	ADDQ $0x40, R8
+	SUBQ $0x10, R8
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPS     (CX)(DI*4), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVNTPS    Z2, (AX)(DI*4)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R8
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x10, R8
+	TESTQ       R8, R8
+	JE          streamDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (CX)(DI*4), K1, Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (AX)(DI*4)
+
+streamDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x04, DX
+	ADDQ $0x04, BX
+	DECQ count+40(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaleGradRunsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaleGradRunsF32AVX512(SB), NOSPLIT, $0-65
+	MOVQ dv+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x40, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPS      (CX)(R8*4), Z2
+	VMOVUPS      (DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, (AX)(R8*4)
+	VMOVUPS      64(CX)(R8*4), Z2
+	VMOVUPS      64(DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, 64(AX)(R8*4)
+	VMOVUPS      128(CX)(R8*4), Z2
+	VMOVUPS      128(DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, 128(AX)(R8*4)
+	VMOVUPS      192(CX)(R8*4), Z2
+	VMOVUPS      192(DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, 192(AX)(R8*4)
+	ADDQ         $0x40, R8
+	SUBQ         $0x40, R9
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x40, R9
+	SUBQ $0x10, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPS      (CX)(R8*4), Z2
+	VMOVUPS      (DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, (AX)(R8*4)
+	ADDQ         $0x10, R8
+	SUBQ         $0x10, R9
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x10, R9
+	TESTQ        R9, R9
+	JE           plainDone
+	MOVL         $0xffffffff, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	VMOVUPS.Z    (CX)(R8*4), K1, Z2
+	VMOVUPS.Z    (DX)(R8*4), K1, Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (AX)(R8*4)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSS (BX), Z0
+	VBROADCASTSS (SI), Z1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x40, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPS      (CX)(R8*4), Z2
+	VMOVUPS      (DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVNTPS     Z3, (AX)(R8*4)
+	VMOVUPS      64(CX)(R8*4), Z2
+	VMOVUPS      64(DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVNTPS     Z3, 64(AX)(R8*4)
+	VMOVUPS      128(CX)(R8*4), Z2
+	VMOVUPS      128(DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVNTPS     Z3, 128(AX)(R8*4)
+	VMOVUPS      192(CX)(R8*4), Z2
+	VMOVUPS      192(DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVNTPS     Z3, 192(AX)(R8*4)
+	ADDQ         $0x40, R8
+	SUBQ         $0x40, R9
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x40, R9
+	SUBQ $0x10, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPS      (CX)(R8*4), Z2
+	VMOVUPS      (DX)(R8*4), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVNTPS     Z3, (AX)(R8*4)
+	ADDQ         $0x10, R8
+	SUBQ         $0x10, R9
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x10, R9
+	TESTQ        R9, R9
+	JE           streamDone
+	MOVL         $0xffffffff, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	VMOVUPS.Z    (CX)(R8*4), K1, Z2
+	VMOVUPS.Z    (DX)(R8*4), K1, Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (AX)(R8*4)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x04, BX
+	ADDQ $0x04, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func sumsRunsF64AVX512(s *float64, x *float64, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·sumsRunsF64AVX512(SB), NOSPLIT, $0-40
+	MOVQ s+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+sumChannel:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x20, SI
+	JL     sumManyEnd
+
+sumMany:
+	VMOVUPD (CX)(BX*8), Z4
+	VADDPD  Z4, Z0, Z0
+	VMOVUPD 64(CX)(BX*8), Z4
+	VADDPD  Z4, Z1, Z1
+	VMOVUPD 128(CX)(BX*8), Z4
+	VADDPD  Z4, Z2, Z2
+	VMOVUPD 192(CX)(BX*8), Z4
+	VADDPD  Z4, Z3, Z3
 	ADDQ    $0x20, BX
-	JMP     unrolled
+	SUBQ    $0x20, SI
+	JGE     sumMany
 
-single:
-	CMPQ    BX, DX
-	JGE     done
-	VMOVUPD (CX)(BX*8), Z1
-	VMULPD  Z0, Z1, Z1
-	VMOVUPD Z1, (AX)(BX*8)
+sumManyEnd:
+	ADDQ $0x20, SI
+	SUBQ $0x08, SI
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD (CX)(BX*8), Z4
+	VADDPD  Z4, Z0, Z0
 	ADDQ    $0x08, BX
-	JMP     single
+	SUBQ    $0x08, SI
+	JGE     sumOne
 
-done:
+sumOneEnd:
+	ADDQ      $0x08, SI
+	TESTQ     SI, SI
+	JE        sumDone
+	MOVL      $0xffffffff, DI
+	BZHIL     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPD.Z (CX)(BX*8), K1, Z4
+	VADDPD    Z4, Z0, Z0
+
+sumDone:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	MOVQ          pitch+32(FP), BX
+	ADDQ          $0x08, AX
+	ADDQ          BX, CX
+	DECQ          count+24(FP)
+	JNZ           sumChannel
 	VZEROUPPER
 	RET
 
-// func scaleGradF32AVX2(dv *float32, v *float32, dw *float32, a float64, b float64, n int)
-// Requires: AVX, FMA3
-TEXT ·scaleGradF32AVX2(SB), NOSPLIT, $0-48
-	VBROADCASTSD a+24(FP), Y0
-	VBROADCASTSD b+32(FP), Y1
-	MOVQ         dv+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         dw+16(FP), DX
-	MOVQ         n+40(FP), BX
-	XORQ         SI, SI
+// func centredSumsRunsF64AVX512(d *float64, q *float64, x *float64, m *float64, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·centredSumsRunsF64AVX512(SB), NOSPLIT, $0-56
+	MOVQ d+0(FP), AX
+	MOVQ q+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ n+32(FP), SI
 
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x10
-	JL           single
-	VCVTPS2PD    (DX)(SI*4), Y2
-	VCVTPS2PD    (CX)(SI*4), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VCVTPD2PSY   Y2, X2
-	VMOVUPS      X2, (AX)(SI*4)
-	VCVTPS2PD    16(DX)(SI*4), Y2
-	VCVTPS2PD    16(CX)(SI*4), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VCVTPD2PSY   Y2, X2
-	VMOVUPS      X2, 16(AX)(SI*4)
-	VCVTPS2PD    32(DX)(SI*4), Y2
-	VCVTPS2PD    32(CX)(SI*4), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VCVTPD2PSY   Y2, X2
-	VMOVUPS      X2, 32(AX)(SI*4)
-	VCVTPS2PD    48(DX)(SI*4), Y2
-	VCVTPS2PD    48(CX)(SI*4), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VCVTPD2PSY   Y2, X2
-	VMOVUPS      X2, 48(AX)(SI*4)
-	ADDQ         $0x10, SI
-	JMP          unrolled
+sumChannel:
+	VBROADCASTSD (BX), Z0
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+	VXORPD       Z5, Z5, Z5
+	VXORPD       Z6, Z6, Z6
+	VXORPD       Z7, Z7, Z7
+	VXORPD       Z8, Z8, Z8
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x20, R8
+	JL           sumManyEnd
 
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VCVTPS2PD    (DX)(SI*4), Y2
-	VCVTPS2PD    (CX)(SI*4), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VCVTPD2PSY   Y2, X2
-	VMOVUPS      X2, (AX)(SI*4)
-	ADDQ         $0x04, SI
-	JMP          single
+sumMany:
+	VMOVUPD     (DX)(DI*8), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z1, Z1
+	VFMADD231PD Z9, Z9, Z5
+	VMOVUPD     64(DX)(DI*8), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z2, Z2
+	VFMADD231PD Z9, Z9, Z6
+	VMOVUPD     128(DX)(DI*8), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z3, Z3
+	VFMADD231PD Z9, Z9, Z7
+	VMOVUPD     192(DX)(DI*8), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z4, Z4
+	VFMADD231PD Z9, Z9, Z8
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         sumMany
 
-done:
+sumManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (DX)(DI*8), Z9
+	VSUBPD      Z0, Z9, Z9
+	VADDPD      Z9, Z1, Z1
+	VFMADD231PD Z9, Z9, Z5
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          sumDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD.Z   (DX)(DI*8), K1, Z9
+	VSUBPD      Z0, Z9, Z9
+	VMOVAPD.Z   Z9, K1, Z9
+	VADDPD      Z9, Z1, Z1
+	VFMADD231PD Z9, Z9, Z5
+
+sumDone:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	VADDPD        Z7, Z5, Z5
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (CX), X1, X1
+	VMOVSD        X1, (CX)
+	MOVQ          pitch+48(FP), DI
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, CX
+	ADDQ          DI, DX
+	ADDQ          $0x08, BX
+	DECQ          count+40(FP)
+	JNZ           sumChannel
 	VZEROUPPER
 	RET
 
-// func scaleGradF64AVX2(dv *float64, v *float64, dw *float64, a float64, b float64, n int)
-// Requires: AVX, FMA3
-TEXT ·scaleGradF64AVX2(SB), NOSPLIT, $0-48
-	VBROADCASTSD a+24(FP), Y0
-	VBROADCASTSD b+32(FP), Y1
-	MOVQ         dv+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         dw+16(FP), DX
-	MOVQ         n+40(FP), BX
-	XORQ         SI, SI
+// func gradSumsRunsF64AVX512(s *float64, p *float64, e *float64, x *float64, dy *float64, m *float64, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·gradSumsRunsF64AVX512(SB), NOSPLIT, $0-72
+	MOVQ s+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ e+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ dy+32(FP), SI
+	MOVQ m+40(FP), DI
+	MOVQ n+48(FP), R8
 
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x10
-	JL           single
-	VMOVUPD      (DX)(SI*8), Y2
-	VMOVUPD      (CX)(SI*8), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VMOVUPD      Y2, (AX)(SI*8)
-	VMOVUPD      32(DX)(SI*8), Y2
-	VMOVUPD      32(CX)(SI*8), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VMOVUPD      Y2, 32(AX)(SI*8)
-	VMOVUPD      64(DX)(SI*8), Y2
-	VMOVUPD      64(CX)(SI*8), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VMOVUPD      Y2, 64(AX)(SI*8)
-	VMOVUPD      96(DX)(SI*8), Y2
-	VMOVUPD      96(CX)(SI*8), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VMOVUPD      Y2, 96(AX)(SI*8)
-	ADDQ         $0x10, SI
-	JMP          unrolled
+sumChannel:
+	VBROADCASTSD (DI), Z0
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+	VXORPD       Z5, Z5, Z5
+	VXORPD       Z6, Z6, Z6
+	VXORPD       Z7, Z7, Z7
+	VXORPD       Z8, Z8, Z8
+	VXORPD       Z9, Z9, Z9
+	VXORPD       Z10, Z10, Z10
+	VXORPD       Z11, Z11, Z11
+	VXORPD       Z12, Z12, Z12
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
+	JL           sumManyEnd
 
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VMOVUPD      (DX)(SI*8), Y2
-	VMOVUPD      (CX)(SI*8), Y3
-	VFNMADD231PD Y1, Y3, Y2
-	VMULPD       Y0, Y2, Y2
-	VMOVUPD      Y2, (AX)(SI*8)
-	ADDQ         $0x04, SI
-	JMP          single
+sumMany:
+	VMOVUPD     (BX)(R9*8), Z13
+	VMOVUPD     (SI)(R9*8), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z1, Z1
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z9
+	VMOVUPD     64(BX)(R9*8), Z13
+	VMOVUPD     64(SI)(R9*8), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z2, Z2
+	VFMADD231PD Z14, Z13, Z6
+	VFMADD231PD Z14, Z14, Z10
+	VMOVUPD     128(BX)(R9*8), Z13
+	VMOVUPD     128(SI)(R9*8), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z3, Z3
+	VFMADD231PD Z14, Z13, Z7
+	VFMADD231PD Z14, Z14, Z11
+	VMOVUPD     192(BX)(R9*8), Z13
+	VMOVUPD     192(SI)(R9*8), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z4, Z4
+	VFMADD231PD Z14, Z13, Z8
+	VFMADD231PD Z14, Z14, Z12
+	ADDQ        $0x20, R9
+	SUBQ        $0x20, R10
+	JGE         sumMany
 
-done:
+sumManyEnd:
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (BX)(R9*8), Z13
+	VMOVUPD     (SI)(R9*8), Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z1, Z1
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z9
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          sumDone
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPD.Z   (BX)(R9*8), K1, Z13
+	VMOVUPD.Z   (SI)(R9*8), K1, Z14
+	VSUBPD      Z0, Z13, Z13
+	VADDPD      Z14, Z1, Z1
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z9
+
+sumDone:
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	VADDPD        Z7, Z5, Z5
+	VADDPD        Z8, Z6, Z6
+	VADDPD        Z6, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (CX), X1, X1
+	VMOVSD        X1, (CX)
+	VADDPD        Z11, Z9, Z9
+	VADDPD        Z12, Z10, Z10
+	VADDPD        Z10, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPD        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (DX), X1, X1
+	VMOVSD        X1, (DX)
+	MOVQ          pitch+64(FP), R9
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, CX
+	ADDQ          $0x08, DX
+	ADDQ          R9, BX
+	ADDQ          R9, SI
+	ADDQ          $0x08, DI
+	DECQ          count+56(FP)
+	JNZ           sumChannel
 	VZEROUPPER
 	RET
 
-// func scaleGradF32AVX512(dv *float32, v *float32, dw *float32, a float64, b float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleGradF32AVX512(SB), NOSPLIT, $0-48
-	VBROADCASTSD a+24(FP), Z0
-	VBROADCASTSD b+32(FP), Z1
-	MOVQ         dv+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         dw+16(FP), DX
-	MOVQ         n+40(FP), BX
-	XORQ         SI, SI
+// func squaresRunsF64AVX512(q *float64, v *float64, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·squaresRunsF64AVX512(SB), NOSPLIT, $0-40
+	MOVQ q+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ n+16(FP), DX
 
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x20
-	JL           single
-	VCVTPS2PD    (DX)(SI*4), Z2
-	VCVTPS2PD    (CX)(SI*4), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VCVTPD2PS    Z2, Y2
-	VMOVUPS      Y2, (AX)(SI*4)
-	VCVTPS2PD    32(DX)(SI*4), Z2
-	VCVTPS2PD    32(CX)(SI*4), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VCVTPD2PS    Z2, Y2
-	VMOVUPS      Y2, 32(AX)(SI*4)
-	VCVTPS2PD    64(DX)(SI*4), Z2
-	VCVTPS2PD    64(CX)(SI*4), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VCVTPD2PS    Z2, Y2
-	VMOVUPS      Y2, 64(AX)(SI*4)
-	VCVTPS2PD    96(DX)(SI*4), Z2
-	VCVTPS2PD    96(CX)(SI*4), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VCVTPD2PS    Z2, Y2
-	VMOVUPS      Y2, 96(AX)(SI*4)
-	ADDQ         $0x20, SI
-	JMP          unrolled
+sumChannel:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	MOVQ   DX, SI
+	XORQ   BX, BX
+	SUBQ   $0x20, SI
+	JL     sumManyEnd
 
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VCVTPS2PD    (DX)(SI*4), Z2
-	VCVTPS2PD    (CX)(SI*4), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VCVTPD2PS    Z2, Y2
-	VMOVUPS      Y2, (AX)(SI*4)
-	ADDQ         $0x08, SI
-	JMP          single
+sumMany:
+	VMOVUPD     (CX)(BX*8), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(CX)(BX*8), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(CX)(BX*8), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(CX)(BX*8), Z4
+	VFMADD231PD Z4, Z4, Z3
+	ADDQ        $0x20, BX
+	SUBQ        $0x20, SI
+	JGE         sumMany
 
-done:
+sumManyEnd:
+	ADDQ $0x20, SI
+	SUBQ $0x08, SI
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (CX)(BX*8), Z4
+	VFMADD231PD Z4, Z4, Z0
+	ADDQ        $0x08, BX
+	SUBQ        $0x08, SI
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, SI
+	TESTQ       SI, SI
+	JE          sumDone
+	MOVL        $0xffffffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPD.Z   (CX)(BX*8), K1, Z4
+	VFMADD231PD Z4, Z4, Z0
+
+sumDone:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	MOVQ          pitch+32(FP), BX
+	ADDQ          $0x08, AX
+	ADDQ          BX, CX
+	DECQ          count+24(FP)
+	JNZ           sumChannel
 	VZEROUPPER
 	RET
 
-// func scaleGradF64AVX512(dv *float64, v *float64, dw *float64, a float64, b float64, n int)
-// Requires: AVX, AVX512F
-TEXT ·scaleGradF64AVX512(SB), NOSPLIT, $0-48
-	VBROADCASTSD a+24(FP), Z0
-	VBROADCASTSD b+32(FP), Z1
-	MOVQ         dv+0(FP), AX
-	MOVQ         v+8(FP), CX
-	MOVQ         dw+16(FP), DX
-	MOVQ         n+40(FP), BX
-	XORQ         SI, SI
+// func dotsRunsF64AVX512(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·dotsRunsF64AVX512(SB), NOSPLIT, $0-56
+	MOVQ q+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ v+16(FP), DX
+	MOVQ dw+24(FP), BX
+	MOVQ n+32(FP), SI
 
-unrolled:
-	MOVQ         BX, DI
-	SUBQ         SI, DI
-	CMPQ         DI, $0x20
-	JL           single
-	VMOVUPD      (DX)(SI*8), Z2
-	VMOVUPD      (CX)(SI*8), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VMOVUPD      Z2, (AX)(SI*8)
-	VMOVUPD      64(DX)(SI*8), Z2
-	VMOVUPD      64(CX)(SI*8), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VMOVUPD      Z2, 64(AX)(SI*8)
-	VMOVUPD      128(DX)(SI*8), Z2
-	VMOVUPD      128(CX)(SI*8), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VMOVUPD      Z2, 128(AX)(SI*8)
-	VMOVUPD      192(DX)(SI*8), Z2
-	VMOVUPD      192(CX)(SI*8), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VMOVUPD      Z2, 192(AX)(SI*8)
-	ADDQ         $0x20, SI
-	JMP          unrolled
+sumChannel:
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
+	MOVQ   SI, R8
+	XORQ   DI, DI
+	SUBQ   $0x20, R8
+	JL     sumManyEnd
 
-single:
-	CMPQ         SI, BX
-	JGE          done
-	VMOVUPD      (DX)(SI*8), Z2
-	VMOVUPD      (CX)(SI*8), Z3
-	VFNMADD231PD Z1, Z3, Z2
-	VMULPD       Z0, Z2, Z2
-	VMOVUPD      Z2, (AX)(SI*8)
-	ADDQ         $0x08, SI
-	JMP          single
+sumMany:
+	VMOVUPD     (DX)(DI*8), Z8
+	VMOVUPD     (BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z4
+	VMOVUPD     64(DX)(DI*8), Z8
+	VMOVUPD     64(BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z1
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     128(DX)(DI*8), Z8
+	VMOVUPD     128(BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z6
+	VMOVUPD     192(DX)(DI*8), Z8
+	VMOVUPD     192(BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z3
+	VFMADD231PD Z9, Z8, Z7
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         sumMany
 
-done:
+sumManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   sumOneEnd
+
+sumOne:
+	VMOVUPD     (DX)(DI*8), Z8
+	VMOVUPD     (BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z4
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         sumOne
+
+sumOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          sumDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD.Z   (DX)(DI*8), K1, Z8
+	VMOVUPD.Z   (BX)(DI*8), K1, Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z4
+
+sumDone:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (AX), X1, X1
+	VMOVSD        X1, (AX)
+	VADDPD        Z6, Z4, Z4
+	VADDPD        Z7, Z5, Z5
+	VADDPD        Z5, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPD        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPD        X1, X0, X1
+	VUNPCKHPD     X1, X1, X0
+	VADDSD        X1, X0, X1
+	VADDSD        (CX), X1, X1
+	VMOVSD        X1, (CX)
+	MOVQ          pitch+48(FP), DI
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, CX
+	ADDQ          DI, DX
+	ADDQ          DI, BX
+	DECQ          count+40(FP)
+	JNZ           sumChannel
+	VZEROUPPER
+	RET
+
+// func normalizeRunsF64AVX512(y *float64, x *float64, m *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normalizeRunsF64AVX512(SB), NOSPLIT, $0-65
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ shift+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (DX), Z0
+	VBROADCASTSD (BX), Z1
+	VBROADCASTSD (SI), Z2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD     (CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, (AX)(R8*8)
+	VMOVUPD     64(CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, 64(AX)(R8*8)
+	VMOVUPD     128(CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, 128(AX)(R8*8)
+	VMOVUPD     192(CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, 192(AX)(R8*8)
+	ADDQ        $0x20, R8
+	SUBQ        $0x20, R9
+	JGE         plainMany
+
+plainManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD     (CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, (AX)(R8*8)
+	ADDQ        $0x08, R8
+	SUBQ        $0x08, R9
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
+	JE          plainDone
+	MOVL        $0xffffffff, R10
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K1
+	VMOVUPD.Z   (CX)(R8*8), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, K1, (AX)(R8*8)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (DX), Z0
+	VBROADCASTSD (BX), Z1
+	VBROADCASTSD (SI), Z2
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD     (CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVNTPD    Z3, (AX)(R8*8)
+	VMOVUPD     64(CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVNTPD    Z3, 64(AX)(R8*8)
+	VMOVUPD     128(CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVNTPD    Z3, 128(AX)(R8*8)
+	VMOVUPD     192(CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVNTPD    Z3, 192(AX)(R8*8)
+	ADDQ        $0x20, R8
+	SUBQ        $0x20, R9
+	JGE         streamMany
+
+streamManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD     (CX)(R8*8), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVNTPD    Z3, (AX)(R8*8)
+	ADDQ        $0x08, R8
+	SUBQ        $0x08, R9
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
+	JE          streamDone
+	MOVL        $0xffffffff, R10
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K1
+	VMOVUPD.Z   (CX)(R8*8), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, K1, (AX)(R8*8)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func normGradRunsF64AVX512(dx *float64, x *float64, dy *float64, m *float64, scale *float64, gamma *float64, a *float64, b *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·normGradRunsF64AVX512(SB), NOSPLIT, $0-89
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ scale+32(FP), SI
+	MOVQ gamma+40(FP), DI
+	MOVQ a+48(FP), R8
+	MOVQ b+56(FP), R9
+	MOVQ n+64(FP), R10
+	CMPB stream+88(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (BX), Z0
+	VBROADCASTSD (SI), Z1
+	VBROADCASTSD (DI), Z2
+	VBROADCASTSD (R8), Z3
+	VBROADCASTSD (R9), Z4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x20, R12
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD      (CX)(R11*8), Z5
+	VMOVUPD      (DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, (AX)(R11*8)
+	VMOVUPD      64(CX)(R11*8), Z5
+	VMOVUPD      64(DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, 64(AX)(R11*8)
+	VMOVUPD      128(CX)(R11*8), Z5
+	VMOVUPD      128(DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, 128(AX)(R11*8)
+	VMOVUPD      192(CX)(R11*8), Z5
+	VMOVUPD      192(DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, 192(AX)(R11*8)
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x20, R12
+	SUBQ $0x08, R12
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD      (CX)(R11*8), Z5
+	VMOVUPD      (DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, (AX)(R11*8)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           plainDone
+	MOVL         $0xffffffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+	VMOVUPD.Z    (CX)(R11*8), K1, Z5
+	VMOVUPD.Z    (DX)(R11*8), K1, Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, K1, (AX)(R11*8)
+
+plainDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	ADDQ $0x08, DI
+	ADDQ $0x08, R8
+	ADDQ $0x08, R9
+	DECQ count+72(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (BX), Z0
+	VBROADCASTSD (SI), Z1
+	VBROADCASTSD (DI), Z2
+	VBROADCASTSD (R8), Z3
+	VBROADCASTSD (R9), Z4
+	MOVQ         R10, R12
+	XORQ         R11, R11
+	SUBQ         $0x20, R12
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD      (CX)(R11*8), Z5
+	VMOVUPD      (DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVNTPD     Z6, (AX)(R11*8)
+	VMOVUPD      64(CX)(R11*8), Z5
+	VMOVUPD      64(DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVNTPD     Z6, 64(AX)(R11*8)
+	VMOVUPD      128(CX)(R11*8), Z5
+	VMOVUPD      128(DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVNTPD     Z6, 128(AX)(R11*8)
+	VMOVUPD      192(CX)(R11*8), Z5
+	VMOVUPD      192(DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVNTPD     Z6, 192(AX)(R11*8)
+	ADDQ         $0x20, R11
+	SUBQ         $0x20, R12
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x20, R12
+	SUBQ $0x08, R12
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD      (CX)(R11*8), Z5
+	VMOVUPD      (DX)(R11*8), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVNTPD     Z6, (AX)(R11*8)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           streamDone
+	MOVL         $0xffffffff, R13
+	BZHIL        R12, R13, R13
+	KMOVW        R13, K1
+	VMOVUPD.Z    (CX)(R11*8), K1, Z5
+	VMOVUPD.Z    (DX)(R11*8), K1, Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, K1, (AX)(R11*8)
+
+streamDone:
+	MOVQ pitch+80(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	ADDQ $0x08, DI
+	ADDQ $0x08, R8
+	ADDQ $0x08, R9
+	DECQ count+72(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaledRunsF64AVX512(w *float64, v *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaledRunsF64AVX512(SB), NOSPLIT, $0-57
+	MOVQ w+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ scale+16(FP), DX
+	MOVQ shift+24(FP), BX
+	MOVQ n+32(FP), SI
+	CMPB stream+56(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (DX), Z0
+	VBROADCASTSD (BX), Z1
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x20, R8
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD     (CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, (AX)(DI*8)
+	VMOVUPD     64(CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, 64(AX)(DI*8)
+	VMOVUPD     128(CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, 128(AX)(DI*8)
+	VMOVUPD     192(CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, 192(AX)(DI*8)
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         plainMany
+
+plainManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD     (CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, (AX)(DI*8)
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         plainOne
+
+plainOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          plainDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD.Z   (CX)(DI*8), K1, Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, K1, (AX)(DI*8)
+
+plainDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	DECQ count+40(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (DX), Z0
+	VBROADCASTSD (BX), Z1
+	MOVQ         SI, R8
+	XORQ         DI, DI
+	SUBQ         $0x20, R8
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD     (CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVNTPD    Z2, (AX)(DI*8)
+	VMOVUPD     64(CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVNTPD    Z2, 64(AX)(DI*8)
+	VMOVUPD     128(CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVNTPD    Z2, 128(AX)(DI*8)
+	VMOVUPD     192(CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVNTPD    Z2, 192(AX)(DI*8)
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
+	JGE         streamMany
+
+streamManyEnd:
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD     (CX)(DI*8), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVNTPD    Z2, (AX)(DI*8)
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
+	JGE         streamOne
+
+streamOneEnd:
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
+	JE          streamDone
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD.Z   (CX)(DI*8), K1, Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, K1, (AX)(DI*8)
+
+streamDone:
+	MOVQ pitch+48(FP), DI
+	ADDQ DI, AX
+	ADDQ DI, CX
+	ADDQ $0x08, DX
+	ADDQ $0x08, BX
+	DECQ count+40(FP)
+	JNZ  streamChannel
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func scaleGradRunsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·scaleGradRunsF64AVX512(SB), NOSPLIT, $0-65
+	MOVQ dv+0(FP), AX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ scale+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ n+40(FP), DI
+	CMPB stream+64(FP), $0x00
+	JNE  streaming
+
+plainChannel:
+	VBROADCASTSD (BX), Z0
+	VBROADCASTSD (SI), Z1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           plainManyEnd
+
+plainMany:
+	VMOVUPD      (CX)(R8*8), Z2
+	VMOVUPD      (DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, (AX)(R8*8)
+	VMOVUPD      64(CX)(R8*8), Z2
+	VMOVUPD      64(DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, 64(AX)(R8*8)
+	VMOVUPD      128(CX)(R8*8), Z2
+	VMOVUPD      128(DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, 128(AX)(R8*8)
+	VMOVUPD      192(CX)(R8*8), Z2
+	VMOVUPD      192(DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, 192(AX)(R8*8)
+	ADDQ         $0x20, R8
+	SUBQ         $0x20, R9
+	JGE          plainMany
+
+plainManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   plainOneEnd
+
+plainOne:
+	VMOVUPD      (CX)(R8*8), Z2
+	VMOVUPD      (DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, (AX)(R8*8)
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, R9
+	JGE          plainOne
+
+plainOneEnd:
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JE           plainDone
+	MOVL         $0xffffffff, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	VMOVUPD.Z    (CX)(R8*8), K1, Z2
+	VMOVUPD.Z    (DX)(R8*8), K1, Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, K1, (AX)(R8*8)
+
+plainDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  plainChannel
+	VZEROUPPER
+	RET
+
+streaming:
+streamChannel:
+	VBROADCASTSD (BX), Z0
+	VBROADCASTSD (SI), Z1
+	MOVQ         DI, R9
+	XORQ         R8, R8
+	SUBQ         $0x20, R9
+	JL           streamManyEnd
+
+streamMany:
+	VMOVUPD      (CX)(R8*8), Z2
+	VMOVUPD      (DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVNTPD     Z3, (AX)(R8*8)
+	VMOVUPD      64(CX)(R8*8), Z2
+	VMOVUPD      64(DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVNTPD     Z3, 64(AX)(R8*8)
+	VMOVUPD      128(CX)(R8*8), Z2
+	VMOVUPD      128(DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVNTPD     Z3, 128(AX)(R8*8)
+	VMOVUPD      192(CX)(R8*8), Z2
+	VMOVUPD      192(DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVNTPD     Z3, 192(AX)(R8*8)
+	ADDQ         $0x20, R8
+	SUBQ         $0x20, R9
+	JGE          streamMany
+
+streamManyEnd:
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
+	JL   streamOneEnd
+
+streamOne:
+	VMOVUPD      (CX)(R8*8), Z2
+	VMOVUPD      (DX)(R8*8), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVNTPD     Z3, (AX)(R8*8)
+	ADDQ         $0x08, R8
+	SUBQ         $0x08, R9
+	JGE          streamOne
+
+streamOneEnd:
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
+	JE           streamDone
+	MOVL         $0xffffffff, R10
+	BZHIL        R9, R10, R10
+	KMOVW        R10, K1
+	VMOVUPD.Z    (CX)(R8*8), K1, Z2
+	VMOVUPD.Z    (DX)(R8*8), K1, Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, K1, (AX)(R8*8)
+
+streamDone:
+	MOVQ pitch+56(FP), R8
+	ADDQ R8, AX
+	ADDQ R8, CX
+	ADDQ R8, DX
+	ADDQ $0x08, BX
+	ADDQ $0x08, SI
+	DECQ count+48(FP)
+	JNZ  streamChannel
+	SFENCE
 	VZEROUPPER
 	RET

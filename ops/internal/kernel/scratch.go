@@ -9,12 +9,15 @@ import (
 type Scratch[T any] struct {
 	Data []T // what was asked for
 	all  []T
+	pool *sync.Pool // where it belongs
 }
 
 // Borrow returns scratch with n elements of any content. Give it back with
 // Release.
 func Borrow[T any](n int) *Scratch[T] {
-	s := poolOf[Scratch[T]]().Get().(*Scratch[T])
+	pool := poolOf[Scratch[T]]()
+	s := pool.Get().(*Scratch[T])
+	s.pool = pool
 	if len(s.all) < n {
 		s.all = make([]T, n)
 	}
@@ -23,7 +26,7 @@ func Borrow[T any](n int) *Scratch[T] {
 }
 
 // Release gives the scratch back.
-func (s *Scratch[T]) Release() { poolOf[Scratch[T]]().Put(s) }
+func (s *Scratch[T]) Release() { s.pool.Put(s) }
 
 // part returns piece i of n elements.
 func (s *Scratch[T]) part(i, n int) []T { return s.Data[i*n : (i+1)*n : (i+1)*n] }

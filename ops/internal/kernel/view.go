@@ -1,25 +1,9 @@
 package kernel
 
-const (
-	// blockLen is how many elements of one run are summed before the result
-	// is merged: 16 KiB of float32 or 32 KiB of float64, which the first-level
-	// cache keeps for the second of two passes.
-	blockLen = 4096
-
-	// tileCols and tileRows bound a block of columns: one accumulator for each
-	// column, and a block that the first-level cache keeps.
-	tileCols = 64
-	tileRows = 64
-
-	// minTasks is into how many tasks a large reduction is cut at least, so
-	// that a few cores share it evenly, and taskLen what a task is worth.
-	minTasks = 16
-	taskLen  = 1 << 14
-)
-
-// View sees a row-major tensor as [Outer, Channels, Inner] and reduces over
-// Outer and Inner: batch norm of (N,C,H,W) is View{N, C, H·W}, a norm of the
-// rows of a matrix View{1, rows, cols}, one of its columns View{rows, cols, 1}.
+// View sees a row-major tensor as [Outer, Channels, Inner], where each channel
+// has statistics, a scale and the like: batch norm of (N,C,H,W) is
+// View{N, C, H·W}, a norm of the rows of a matrix View{1, rows, cols}, one of
+// its columns View{rows, cols, 1}.
 type View struct{ Outer, Channels, Inner int }
 
 // Len is the number of elements.
@@ -28,120 +12,115 @@ func (v View) Len() int { return v.Outer * v.Channels * v.Inner }
 // Count is the number of elements of one channel.
 func (v View) Count() int { return v.Outer * v.Inner }
 
-// A unit is what is reduced together: one channel where its elements lie in
-// runs, a tile of neighbouring channels where each lies down a column.
-func (v View) units() int {
-	if v.columns() {
-		return ceilDiv(v.Channels, tileCols)
+// A block is a part of a view: rows, stride elements apart, of channels, pitch
+// apart, of inner contiguous elements. Where inner and pitch are 1, channels lie
+// down columns.
+type block struct {
+	at                int // the first element
+	channel, channels int // the first channel, and how many
+	rows, stride      int
+	inner, pitch      int
+	part              int // where sums over the block go, see grid
+}
+
+func (b block) columns() bool { return b.pitch == 1 }
+
+// last returns the last element of the block.
+func (b block) last() int {
+	return b.at + (b.rows-1)*b.stride + (b.channels-1)*b.pitch + b.inner - 1
+}
+
+// lastChannel is the last element of the channels' arrays that is touched.
+func (b block) lastChannel() int {
+	if b.columns() {
+		return padded(b.channel+b.channels) - 1
 	}
-	return v.Channels
+	return b.channel + b.channels - 1
 }
 
-// unit returns the channels [first, last) of unit u.
-func (v View) unit(u int) (first, last int) {
-	if v.columns() {
-		return u * tileCols, min((u+1)*tileCols, v.Channels)
+const (
+	// taskLen is how many elements make a task worth its hand-over, and
+	// maxTasks into how many a view is cut at most, so that some cores share it
+	// evenly. There are more where that keeps chains of additions short. Rows
+	// are cut where there are less than fewTasks without.
+	taskLen  = 1 << 14
+	maxTasks = 16
+	fewTasks = 8
+	maxRows  = 512
+
+	// sumsLen is how many elements of a channel a block has at least, if its
+	// sums are to be stored.
+	sumsLen = 64
+
+	// bandLen bounds the columns of a block: so many constants and sums stay in
+	// the first two levels of the cache from row to row.
+	bandLen = 1024
+
+	// pad is the longest vector. Arrays with an element for each channel are
+	// padded to a multiple of it, and blocks of columns begin at one.
+	pad = 16
+)
+
+// padded rounds up to a multiple of pad.
+func padded(n int) int { return (n + pad - 1) &^ (pad - 1) }
+
+// A grid cuts a view into blocks, a task each. It depends on the view alone, so
+// sums do not depend on the number of processors.
+type grid struct {
+	v                   View
+	rows, bands, slices int // pieces along Outer, Channels and Inner
+	channelsOfBand      int
+}
+
+// sumsGrid is for sums over channels: the blocks of a channel have a part of the
+// results each.
+func (v View) sumsGrid() grid { return v.grid(ceilDiv(sumsLen, v.Inner)) }
+
+// mapGrid is for maps over all elements.
+func (v View) mapGrid() grid { return v.grid(1) }
+
+func (v View) grid(leastRows int) grid {
+	tasks := max(1, min(v.Len()/taskLen, maxTasks))
+	g := grid{v: v, rows: max(1, min(tasks, v.Outer/leastRows)), slices: 1}
+	unit := 1 // channels that a band cannot divide
+	if v.Inner == 1 {
+		unit = pad
+		g.rows = max(g.rows, ceilDiv(v.Outer, maxRows))
+		g.bands = ceilDiv(v.Channels, bandLen)
 	}
-	return u, u + 1
+	g.bands = max(g.bands, min(ceilDiv(min(tasks, fewTasks), g.rows), ceilDiv(v.Channels, unit)))
+	g.channelsOfBand = ceilDiv(ceilDiv(v.Channels, g.bands), unit) * unit
+	g.bands = ceilDiv(v.Channels, g.channelsOfBand)
+	g.slices = max(1, min(tasks/(g.rows*g.bands), v.Inner/taskLen))
+	return g
 }
 
-// columns says that the elements of a channel lie down a column.
-func (v View) columns() bool { return v.Inner == 1 }
+func (g grid) tasks() int { return g.rows * g.bands * g.slices }
 
-// A block is count runs of length elements, stride apart, the first at off.
-type block struct{ off, count, length, stride int }
+// parts is how many blocks a channel has.
+func (g grid) parts() int { return g.rows * g.slices }
 
-// blocks is the number of blocks of each unit.
-func (v View) blocks() int {
-	switch {
-	case v.columns():
-		return ceilDiv(v.Outer, tileRows)
-	case v.Inner > blockLen:
-		return v.Outer * ceilDiv(v.Inner, blockLen)
-	default:
-		return ceilDiv(v.Outer, blockLen/v.Inner)
+// block returns that of a task.
+func (g grid) block(task int) block {
+	slice, band, row := task%g.slices, task/g.slices%g.bands, task/g.slices/g.bands
+	r0, r1 := g.v.Outer*row/g.rows, g.v.Outer*(row+1)/g.rows
+	c0, c1 := band*g.channelsOfBand, min((band+1)*g.channelsOfBand, g.v.Channels)
+	i0, i1 := g.v.Inner*slice/g.slices, g.v.Inner*(slice+1)/g.slices
+	return block{
+		at:      (r0*g.v.Channels+c0)*g.v.Inner + i0,
+		channel: c0, channels: c1 - c0,
+		rows: r1 - r0, stride: g.v.Channels * g.v.Inner,
+		inner: i1 - i0, pitch: g.v.Inner,
+		part: row*g.slices + slice,
 	}
 }
 
-// block returns block i of unit u.
-func (v View) block(u, i int) block {
-	switch {
-	case v.columns():
-		row, col := i*tileRows, u*tileCols
-		return block{
-			off:    row*v.Channels + col,
-			count:  min(tileRows, v.Outer-row),
-			length: min(tileCols, v.Channels-col),
-			stride: v.Channels,
-		}
-	case v.Inner > blockLen:
-		parts := ceilDiv(v.Inner, blockLen)
-		outer, at := i/parts, i%parts*blockLen
-		length := min(blockLen, v.Inner-at)
-		return block{(outer*v.Channels+u)*v.Inner + at, 1, length, length}
-	default:
-		runs := blockLen / v.Inner
-		outer := i * runs
-		return block{
-			off:    (outer*v.Channels + u) * v.Inner,
-			count:  min(runs, v.Outer-outer),
-			length: v.Inner,
-			stride: v.Channels * v.Inner,
-		}
+// channel is the block of all elements of one channel.
+func (v View) channel(c int) block {
+	return block{
+		at: c * v.Inner, channel: c, channels: 1, rows: v.Outer, stride: v.Channels * v.Inner,
+		inner: v.Inner, pitch: v.Inner,
 	}
-}
-
-// segments is into how many tasks the blocks of each unit are cut.
-func (v View) segments() int {
-	units := v.units()
-	bySize := v.Len() / (units * taskLen)
-	return max(1, min(ceilDiv(minTasks, units), bySize, v.blocks()))
-}
-
-// segment returns the blocks [first, last) of segment s out of n.
-func (v View) segment(s, n int) (first, last int) {
-	b := v.blocks()
-	return s * b / n, (s + 1) * b / n
-}
-
-// A lineup is the order of a map over all elements: lines of contiguous
-// elements one after the other in memory. A line is a whole row where channels
-// lie in columns, else the elements of one channel, or a part of them.
-type lineup struct {
-	lines, line  int // how many, and the length of one
-	parts, whole int // how many lines make up the whole of one channel's run
-	channels     int
-	perTask      int // lines
-}
-
-func (v View) lineup() lineup {
-	l := lineup{lines: v.Outer * v.Channels, line: v.Inner, parts: 1, whole: v.Inner, channels: v.Channels}
-	switch {
-	case v.columns():
-		l.lines, l.line, l.whole = v.Outer, v.Channels, v.Channels
-	case v.Inner > taskLen:
-		l.line, l.parts = taskLen, ceilDiv(v.Inner, taskLen)
-		l.lines *= l.parts
-	}
-	l.perTask = max(1, taskLen/l.line)
-	return l
-}
-
-func (l lineup) tasks() int { return ceilDiv(l.lines, l.perTask) }
-
-// span returns the lines [from, to) of the tasks [first, last).
-func (l lineup) span(first, last int) (from, to int) {
-	return first * l.perTask, min(last*l.perTask, l.lines)
-}
-
-// at returns the elements [from, to) of line i, and their channel.
-func (l lineup) at(i int) (from, to, channel int) {
-	run, part := i, 0
-	if l.parts > 1 {
-		run, part = i/l.parts, i%l.parts
-	}
-	from = run*l.whole + part*l.line
-	return from, min(from+l.line, (run+1)*l.whole), run % l.channels
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

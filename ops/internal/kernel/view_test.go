@@ -10,44 +10,59 @@ import (
 func geometries() []View {
 	vs := views()
 	for _, inner := range []int{
-		blockLen - 1, blockLen + 1, 2 * blockLen, taskLen - 1, taskLen, taskLen + 1, 3*taskLen + 5,
+		guessLen - 1, guessLen + 1, 4095, 4097, taskLen - 1, taskLen, taskLen + 1, 3*taskLen + 5,
 	} {
 		vs = append(vs, View{1, 1, inner}, View{3, 5, inner})
 	}
-	for _, channels := range []int{tileCols - 1, tileCols + 1, 5 * tileCols, taskLen - 1, taskLen + 1} {
-		vs = append(vs, View{tileRows + 1, channels, 1}, View{1, channels, 1}, View{2, channels, 3})
+	for _, channels := range []int{pad - 1, pad + 1, 5 * pad, bandLen + 1, taskLen - 1, taskLen + 1} {
+		vs = append(vs, View{sumsLen + 1, channels, 1}, View{1, channels, 1}, View{2, channels, 3})
 	}
 	return append(vs, View{100000, 1, 1}, View{8192, 64, 1}, View{32, 64, 56 * 56})
 }
 
-// The blocks of all units cover every element of every channel once, and a
-// block of a unit no element of another unit.
+// The blocks of a grid cover every element once; those of a channel have a part
+// each for their sums.
 func TestBlocksCoverOnce(t *testing.T) {
 	for _, v := range geometries() {
-		seen := make([]uint8, v.Len())
-		for u := range v.units() {
-			for i := range v.blocks() {
-				if !coverBlock(v, u, v.block(u, i), seen) {
-					t.Fatalf("%+v: block %d of unit %d has another unit's elements", v, i, u)
+		for _, g := range []grid{v.sumsGrid(), v.mapGrid()} {
+			seen := make([]uint8, v.Len())
+			parts := map[[2]int]bool{}
+			for task := range g.tasks() {
+				b := g.block(task)
+				cover(t, v, b, seen)
+				for c := range b.channels {
+					at := [2]int{b.part, b.channel + c}
+					require.False(t, parts[at], "%+v: two blocks for part and channel %v", v, at)
+					parts[at] = true
 				}
+				require.Less(t, b.part, g.parts())
 			}
+			requireOnce(t, v, seen)
+			require.Len(t, parts, g.parts()*v.Channels)
+		}
+		seen := make([]uint8, v.Len())
+		for c := range v.Channels {
+			cover(t, v, v.channel(c), seen)
 		}
 		requireOnce(t, v, seen)
 	}
 }
 
-func coverBlock(v View, u int, b block, seen []uint8) bool {
-	first, last := v.unit(u)
-	for i := range b.count {
-		for j := range b.length {
-			at := b.off + i*b.stride + j
-			if ch := at / v.Inner % v.Channels; ch < first || ch >= last {
-				return false
+func cover(t *testing.T, v View, b block, seen []uint8) {
+	t.Helper()
+	last := 0
+	for r := range b.rows {
+		for c := range b.channels {
+			for i := range b.inner {
+				last = b.at + r*b.stride + c*b.pitch + i
+				if last/v.Inner%v.Channels != b.channel+c {
+					t.Fatalf("%+v: element %d is not of channel %d", v, last, b.channel+c)
+				}
+				seen[last]++
 			}
-			seen[at]++
 		}
 	}
-	return true
+	require.Equal(t, last, b.last())
 }
 
 func requireOnce(t *testing.T, v View, seen []uint8) {
@@ -59,83 +74,24 @@ func requireOnce(t *testing.T, v View, seen []uint8) {
 	}
 }
 
-// Units follow each other and end at the last channel.
-func TestUnitsCoverChannels(t *testing.T) {
+// Blocks of columns begin at whole vectors of the channels' arrays, chains of
+// additions are short, and there are enough blocks for a few cores but not so
+// many that the sums outweigh the data.
+func TestGridIsBounded(t *testing.T) {
 	for _, v := range geometries() {
-		next := 0
-		for u := range v.units() {
-			first, last := v.unit(u)
-			require.Equal(t, next, first)
-			require.Less(t, first, last)
-			next = last
-		}
-		require.Equal(t, v.Channels, next)
-	}
-}
-
-// Blocks are small enough for the first-level cache, and tiles for their
-// accumulators.
-func TestBlocksAreBounded(t *testing.T) {
-	for _, v := range geometries() {
-		for u := range v.units() {
-			for i := range v.blocks() {
-				b := v.block(u, i)
-				require.LessOrEqual(t, b.count*b.length, blockLen)
-				require.Positive(t, b.count*b.length)
-				if v.columns() {
-					require.LessOrEqual(t, b.length, tileCols)
-				}
-			}
-			if u == 3 {
-				break // the others differ by their offset
+		g := v.sumsGrid()
+		for task := range g.tasks() {
+			b := g.block(task)
+			require.Positive(t, b.rows*b.channels*b.inner)
+			if b.columns() {
+				require.Zero(t, b.channel%pad)
+				require.LessOrEqual(t, b.rows, maxRows)
+				require.LessOrEqual(t, b.channels, bandLen)
 			}
 		}
-	}
-}
-
-// Segments follow each other, each has a block, and they end at the last one.
-func TestSegmentsCoverBlocks(t *testing.T) {
-	for _, v := range geometries() {
-		segs, next := v.segments(), 0
-		for s := range segs {
-			first, last := v.segment(s, segs)
-			require.Equal(t, next, first)
-			require.Less(t, first, last)
-			next = last
-		}
-		require.Equal(t, v.blocks(), next)
-	}
-}
-
-// Lines cover every element once and name its channel, whether the tasks are
-// asked for one by one or together.
-func TestLinesCoverOnce(t *testing.T) {
-	for _, v := range geometries() {
-		seen := make([]uint8, v.Len())
-		tasks := v.lineup().tasks()
-		for task := range tasks {
-			coverLines(t, v, task, task+1, seen)
-		}
-		requireOnce(t, v, seen)
-		clear(seen)
-		coverLines(t, v, 0, tasks, seen)
-		requireOnce(t, v, seen)
-	}
-}
-
-func coverLines(t *testing.T, v View, first, last int, seen []uint8) {
-	t.Helper()
-	l := v.lineup()
-	for i, end := l.span(first, last); i < end; i++ {
-		from, to, channel := l.at(i)
-		for at := from; at < to; at++ {
-			seen[at]++
-			if !v.columns() && at/v.Inner%v.Channels != channel {
-				t.Fatalf("%+v: line %d is not of channel %d", v, i, channel)
-			}
-		}
-		if v.columns() && (from%v.Channels != 0 || to-from != v.Channels) {
-			t.Fatalf("%+v: line %d from %d to %d is not a row", v, i, from, to)
+		require.LessOrEqual(t, (g.parts()-1)*v.Channels*sumsLen/2, v.Len(), "%+v", v)
+		if v.Len() >= 2*taskLen*maxTasks {
+			require.GreaterOrEqual(t, g.tasks(), 4, "%+v", v)
 		}
 	}
 }
@@ -153,6 +109,6 @@ func TestRowTasksCoverOnce(t *testing.T) {
 			next = last
 		}
 		require.Equal(t, p.Rows, next)
-		require.LessOrEqual(t, p.tasks(), 4*minTasks)
+		require.LessOrEqual(t, p.tasks(), 4*maxTasks)
 	}
 }

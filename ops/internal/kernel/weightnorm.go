@@ -5,12 +5,21 @@ import "math"
 // Norms sets norm[c] = √Σv² over the elements of channel c, and 0 where that is
 // below the normal range of float64.
 func Norms[T Float](v []T, view View, norm []float64) {
-	channelDots(norm, v, v, view)
-	for c, s := range norm {
-		if safeSquares(s) {
-			norm[c] = math.Sqrt(s)
-		} else if norm[c] = scaledNorm(v, view, c); norm[c] < smallestNorm {
-			norm[c] = 0
+	q := sumPass[T]{loop: squaresPass, x: v}.over(view)
+	defer q.release()
+	copy(norm, q.of(0))
+	rootOfSquares(norm, v, view, 0)
+}
+
+// rootOfSquares makes norms of sums of squares, those of the channels from the
+// first on.
+func rootOfSquares[T Float](norm []float64, v []T, view View, first int) {
+	n := float64(view.Count())
+	for i, q := range norm {
+		if inRange[T](n, q) {
+			norm[i] = math.Sqrt(q)
+		} else if norm[i] = scaledNorm(v, view, first+i); norm[i] < smallestNorm {
+			norm[i] = 0
 		}
 	}
 }
@@ -18,12 +27,8 @@ func Norms[T Float](v []T, view View, norm []float64) {
 // smallestNorm is the smallest that can be divided by: g/‖v‖ overflows below.
 const smallestNorm = 0x1p-1022
 
-// safeSquares says whether a sum of squares has its digits: none of the terms
-// that matter overflowed or fell below the normal range.
-func safeSquares(s float64) bool { return s > 0x1p-960 && s < math.MaxFloat64 }
-
 // scaledNorm is the norm of channel c by way of v/max|v|, for values whose
-// squares leave the range of float64.
+// squares leave the range.
 func scaledNorm[T Float](v []T, view View, c int) float64 {
 	var top float64
 	var bad bool
@@ -50,56 +55,6 @@ func scaledNorm[T Float](v []T, view View, c int) float64 {
 	return top * math.Sqrt(s)
 }
 
-// channelDots sets s[c] = Σ a·b over the elements of channel c.
-func channelDots[T Float](s []float64, a, b []T, v View) {
-	segs := v.segments()
-	part := Borrow[float64](segs * v.Channels)
-	defer part.Release()
-	split(v.units()*segs, v.Len(), dotsOfView[T]{a, b, v, segs, part})
-	copy(s, part.part(0, v.Channels))
-	for t := 1; t < segs; t++ {
-		accumulate(s, part.part(t, v.Channels))
-	}
-}
-
-type dotsOfView[T Float] struct {
-	a, b []T
-	v    View
-	segs int
-	part *Scratch[float64] // of [segs, Channels]
-}
-
-func (d *dotsOfView[T]) run(first, last int) {
-	for task := first; task < last; task++ {
-		u, seg := task/d.segs, task%d.segs
-		c0, c1 := d.v.unit(u)
-		s := d.part.part(seg, d.v.Channels)[c0:c1]
-		clear(s)
-		b0, b1 := d.v.segment(seg, d.segs)
-		for i := b0; i < b1; i++ {
-			b := d.v.block(u, i)
-			if d.v.columns() {
-				columnDots(s, d.a, d.b, b)
-				continue
-			}
-			var t float64
-			for j, at := 0, b.off; j < b.count; j, at = j+1, at+b.stride {
-				t += dot(d.a[at:at+b.length], d.b[at:at+b.length])
-			}
-			s[0] += t
-		}
-	}
-}
-
-// WeightNormFwd sets w = g·v/‖v‖, and 0 where ‖v‖ is 0, with a norm and a g for
-// each channel.
-func WeightNormFwd[T Float](w, v, g []T, view View) {
-	scale := Borrow[float64](view.Channels)
-	defer scale.Release()
-	WeightScales(scale.Data, v, g, view)
-	scaleChannels(w, v, view, scale.Data)
-}
-
 // WeightScales sets scale[c] = g[c]/‖v‖ for each channel of v, and 0 where the
 // norm is 0.
 func WeightScales[T Float](scale []float64, v, g []T, view View) {
@@ -117,29 +72,10 @@ func ScalesOfNorms[T Float](scale []float64, g []T, norm []float64) {
 	}
 }
 
-// scaleChannels sets w = v·scale with one scale for each channel. w may be v.
-func scaleChannels[T Float](w, v []T, view View, scale []float64) {
-	shift := zeros[float64](nil, view.Channels)
-	split(view.lineup().tasks(), view.Len(), scaled[T]{w, v, view, scale, shift})
-}
-
-type scaled[T Float] struct {
-	w, v         []T
-	view         View
-	scale, shift []float64
-}
-
-func (a *scaled[T]) run(first, last int) {
-	l := a.view.lineup()
-	for i, end := l.span(first, last); i < end; i++ {
-		from, to, c := l.at(i)
-		w, v := a.w[from:to], a.v[from:to]
-		if a.view.columns() {
-			scaleRow(w, v, a.scale, a.shift)
-		} else {
-			scaleRun(w, v, a.scale[c])
-		}
-	}
+// WeightNormFwd sets w = g·v/‖v‖, and 0 where ‖v‖ is 0, with a norm and a g for
+// each channel.
+func WeightNormFwd[T Float](w, v, g []T, view View) {
+	weightNorm[T]{sum: squaresPass, mapped: scaledPass, out: w, v: v, g: g, view: view}.do()
 }
 
 // WeightNormBwd gives the gradients of w = g·v/‖v‖ from dw. With ‖v‖ > 0 and
@@ -149,44 +85,80 @@ func (a *scaled[T]) run(first, last int) {
 //
 // and 0 for both where ‖v‖ is 0. dv may be dw.
 func WeightNormBwd[T Float](dv, dg, v, g, dw []T, view View) {
-	norm := Borrow[float64](view.Channels)
-	defer norm.Release()
-	Norms(v, view, norm.Data)
-	WeightNormBwdOfNorms(dv, dg, v, g, dw, norm.Data, view)
+	weightNorm[T]{sum: dotsPass, mapped: scaleGradPass, out: dv, v: v, dw: dw, g: g, dg: dg, view: view}.do()
 }
 
-// WeightNormBwdOfNorms is WeightNormBwd where the norms are known.
-func WeightNormBwdOfNorms[T Float](dv, dg, v, g, dw []T, norm []float64, view View) {
-	k := Borrow[float64](2 * view.Channels)
-	defer k.Release()
-	a, b := k.part(0, view.Channels), k.part(1, view.Channels)
-	channelDots(b, dw, v, view)
-	for c, n := range norm {
-		if n == 0 {
-			a[c], b[c], dg[c] = 0, 0, 0
-			continue
-		}
-		along := b[c] / n
-		a[c], b[c], dg[c] = float64(g[c])/n, along/n, T(along)
+// weightNorm is one of the two: sums for each channel, constants made of them,
+// and a map.
+type weightNorm[T Float] struct {
+	sum           sumLoop
+	mapped        mapLoop
+	out, v, dw    []T
+	g, dg         []T
+	view          View
+	k             constants[T] // scale and, of the gradient, b
+	squares, dots []float64
+}
+
+func (w weightNorm[T]) do() {
+	w.k = borrowConstants[T](2, w.view.Channels)
+	defer w.k.release()
+	if g := w.view.mapGrid(); w.view.Outer == 1 && g.slices == 1 {
+		s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
+		defer s.release()
+		clear(s.scratch.Data)
+		w.squares, w.dots = s.of(0), s.of(1)
+		split(g.tasks(), w.view.Len(), weightNormTasks[T]{w, g, streams(w.out, w.view)})
+		return
 	}
-	split(view.lineup().tasks(), view.Len(), scaledGrad[T]{dv, v, dw, view, a, b})
+	s := sumPass[T]{loop: w.sum, x: w.v, dy: w.dw}.over(w.view)
+	defer s.release()
+	w.squares, w.dots = s.of(0), s.of(w.sum.results()-1)
+	w.constants(0, w.view.Channels)
+	mapPass[T]{loop: w.mapped, out: w.out, x: w.v, dy: w.dw, k: w.k}.over(w.view)
 }
 
-type scaledGrad[T Float] struct {
-	dv, v, dw []T
-	view      View
-	a, b      []float64
+// constants makes those of the channels [first, last).
+func (w *weightNorm[T]) constants(first, last int) {
+	scale, b := w.k.of(0)[first:last], w.k.of(1)[first:last]
+	norm := w.squares[first:last]
+	rootOfSquares(norm, w.v, w.view, first)
+	for i, n := range norm {
+		c := first + i
+		switch {
+		case w.dg == nil:
+			b[i] = 0 // the shift
+		case n == 0:
+			b[i], w.dg[c] = 0, 0
+		default:
+			along := w.dots[c] / n
+			b[i], w.dg[c] = along/n, T(along)
+		}
+	}
+	ScalesOfNorms(scale, w.g[first:last], norm)
+	store(w.k.data(0)[first:last], scale)
+	store(w.k.data(1)[first:last], b)
 }
 
-func (g *scaledGrad[T]) run(first, last int) {
-	l := g.view.lineup()
-	for i, end := l.span(first, last); i < end; i++ {
-		from, to, c := l.at(i)
-		dv, v, dw := g.dv[from:to], g.v[from:to], g.dw[from:to]
-		if g.view.columns() {
-			scaleGradRow(dv, v, dw, g.a, g.b)
-		} else {
-			scaleGrad(dv, v, dw, g.a[c], g.b[c])
+// weightNormTasks does a few channels at a time, which the cache keeps from the
+// sums to the map, where all of a channel lies in one run.
+type weightNormTasks[T Float] struct {
+	w      weightNorm[T]
+	g      grid
+	stream bool
+}
+
+func (t *weightNormTasks[T]) run(first, last int) {
+	sum := sumPass[T]{loop: t.w.sum, x: t.w.v, dy: t.w.dw}
+	write := mapPass[T]{loop: t.w.mapped, out: t.w.out, x: t.w.v, dy: t.w.dw, k: t.w.k, stream: t.stream}
+	for task := first; task < last; task++ {
+		b := t.g.block(task)
+		few, end := max(1, taskLen/2/b.inner), b.channel+b.channels
+		for c := b.channel; c < end; c += few {
+			b.at, b.channel, b.channels = c*b.pitch, c, min(few, end-c)
+			sum.block([3][]float64{t.w.squares, t.w.dots}, b)
+			t.w.constants(c, c+b.channels)
+			write.block(b)
 		}
 	}
 }

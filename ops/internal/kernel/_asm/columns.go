@@ -1,120 +1,216 @@
 package main
 
 import (
+	"fmt"
+	"math/bits"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// reduce emits a reduction down columns: strips of neighbouring vectors, wide
-// ones first, each with its sums in registers from the first row to the last.
-// begin gets the address of a vector of constants or sums and returns what to
-// do with each row, and what to do at the end.
-func (f function) reduce(v variant, wide int, begin func(k int, double func(name string) Mem) (row func(data func(name string) Mem), end func())) {
-	p := f.pointers()
-	n := Load(Param("n"), GP64())
-	count := Load(Param("count"), GP64())
-	stride := Load(Param("stride"), GP64())
-	j := GP64() // the first column of the strip
-	XORQ(j, j)
-
-	strip := func(width int, name string) {
-		rows := make([]func(func(string) Mem), width)
-		ends := make([]func(), width)
-		for k := range width {
-			rows[k], ends[k] = begin(k, func(name string) Mem { return v.at(p[name], j, 8, k) })
+// columns emits a loop over rows of n elements, stride bytes apart, where each
+// column is a channel. It takes several rows at a time, so that what belongs to
+// a column, constants and sums, is fetched once for all of them, and otherwise
+// goes along the rows, as the memory likes it. Constants and sums may be read
+// and written up to the end of a vector.
+func (l loop) columns(v variant) {
+	TEXT(l.name+"Columns"+v.suffix(), NOSPLIT, l.signature(v, "n, rows, stride int"))
+	Doc(fmt.Sprintf("%sColumns%s: %s, for n columns of rows that are stride bytes apart.", l.name, v.suffix(), l.doc))
+	Pragma("noescape")
+	if l.out != "" {
+		l.streamed(func(store func(VecVirtual, Mem, mask), name string) {
+			l.rowGroups(v, name, 1, 1, func(s strip) { l.mapStrip(v, s, store) })
+		}, v)
+	} else {
+		v := v.inDouble()
+		wide := 2 // there are 16 registers
+		if v.wide() {
+			wide = 4
 		}
-		at := map[string]Register{} // where the row begins
-		for _, q := range f.params {
-			if q.kind == 'T' {
-				r := GP64()
-				LEAQ(v.at(p[q.name], j, v.bytes, 0), r)
-				at[q.name] = r
+		group := 8 / len(l.data) // rows that the first-level cache holds, and the next ones
+		l.rowGroups(v, "sum", group, wide, func(s strip) { l.sumStrip(v, s) })
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// A strip is a few neighbouring vectors of columns in a group of rows.
+type strip struct {
+	rows, vecs int
+	part       mask // of the last vector of a row
+	data       func(array string, row, vec int) Mem
+	konst      func(array string, vec int) Mem
+	sum        func(array string, vec int) Mem
+}
+
+// rowGroups emits the loop over groups of rows, large ones and then single rows,
+// and in it the loop over strips, wide ones and then single vectors.
+func (l loop) rowGroups(v variant, name string, group, wide int, body func(s strip)) {
+	moving := append([]string(nil), l.data...) // arrays that have rows
+	if l.out != "" {
+		moving = append(moving, l.out)
+	}
+	groups := func(label string, count int) {
+		Label(label)
+		stride := pointer("stride")
+		stride3, stride5 := GP64(), GP64()
+		if count > 1 {
+			LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+		}
+		if count > 4 {
+			LEAQ(Mem{Base: stride, Index: stride, Scale: 4}, stride5)
+		}
+		near, far := map[string]Register{}, map[string]Register{} // rows 0 and 5
+		for _, a := range moving {
+			near[a] = pointer(a)
+			if count > 4 {
+				far[a] = GP64()
+				LEAQ(Mem{Base: near[a], Index: stride5, Scale: 1}, far[a])
 			}
 		}
-		left := GP64()
-		MOVQ(count, left)
-		Label(name + "Row")
-		for k := range width {
-			rows[k](func(name string) Mem { return v.at(at[name], nil, v.bytes, k) })
-		}
-		for _, q := range f.params {
-			if q.kind == 'T' {
-				ADDQ(stride, at[q.name])
+		fixed := map[string]Register{}
+		for _, a := range l.arrays() {
+			if !contains(moving, a) {
+				fixed[a] = pointer(a)
 			}
 		}
-		DECQ(left)
-		JNZ(LabelRef(name + "Row"))
-		for _, end := range ends {
-			end()
+		row := func(a string, row int) Mem {
+			switch row {
+			case 0:
+				return Mem{Base: near[a]}
+			case 1, 2, 4:
+				return Mem{Base: near[a], Index: stride, Scale: uint8(row)}
+			case 3, 6:
+				return Mem{Base: near[a], Index: stride3, Scale: uint8(row / 3)}
+			case 5:
+				return Mem{Base: far[a]}
+			default:
+				return Mem{Base: far[a], Index: stride, Scale: 2}
+			}
 		}
-		ADDQ(Imm(uint64(width*v.lanes())), j)
+		left, i := pointer("n"), GP64()
+		XORQ(i, i)
+		emit := func(vecs int, part mask) {
+			body(strip{
+				rows: count, vecs: vecs, part: part,
+				data:  func(a string, r, k int) Mem { return row(a, r).Offset(k * v.step()) },
+				konst: func(a string, k int) Mem { return v.at(fixed[a], i, k) },
+				sum:   func(a string, k int) Mem { return Mem{Base: fixed[a], Index: i, Scale: 8, Disp: k * v.width()} },
+			})
+		}
+		// The rows of the next group are fetched in the order of memory, which is
+		// what the processor's own prefetching is made for.
+		ahead := map[string]Register{}
+		if count > 1 {
+			for _, a := range moving {
+				ahead[a] = GP64()
+				LEAQ(Mem{Base: near[a], Index: stride, Scale: uint8(count)}, ahead[a])
+			}
+		}
+		turns := func(name string, vecs int) {
+			SUBQ(U32(uint32(vecs*v.lanes())), left)
+			JL(LabelRef(name + "End"))
+			Label(name)
+			for _, a := range moving {
+				if vecs > 1 && count > 1 {
+					bytes := count * vecs * v.step()
+					for at := 0; at < bytes; at += 64 {
+						PREFETCHT0(Mem{Base: ahead[a], Disp: at})
+					}
+					ADDQ(U32(uint32(bytes)), ahead[a])
+				}
+			}
+			emit(vecs, mask{})
+			for _, a := range moving {
+				ADDQ(U32(uint32(vecs*v.step())), near[a])
+				if count > 4 {
+					ADDQ(U32(uint32(vecs*v.step())), far[a])
+				}
+			}
+			ADDQ(U32(uint32(vecs*v.lanes())), i)
+			SUBQ(U32(uint32(vecs*v.lanes())), left)
+			JGE(LabelRef(name))
+			Label(name + "End")
+			ADDQ(U32(uint32(vecs*v.lanes())), left)
+		}
+		if wide > 1 {
+			turns(label+"Wide", wide)
+		}
+		turns(label+"Strip", 1)
+		TESTQ(left, left)
+		JE(LabelRef(label + "Next"))
+		emit(1, v.tail(left))
+		Label(label + "Next")
+		step := pointer("stride")
+		SHLQ(Imm(uint64(bits.TrailingZeros(uint(count)))), step)
+		for _, a := range moving {
+			ADDQ(step, address(a))
+		}
 	}
 
-	todo := GP64()
-	Label("wide")
-	MOVQ(n, todo)
-	SUBQ(j, todo)
-	CMPQ(todo, Imm(uint64(wide*v.lanes())))
-	JL(LabelRef("narrow"))
-	strip(wide, "wide")
-	JMP(LabelRef("wide"))
-	Label("narrow")
-	CMPQ(j, n)
-	JGE(LabelRef("done"))
-	strip(1, "narrow")
-	JMP(LabelRef("narrow"))
-	Label("done")
-}
-
-// running loads sums, and returns them with a function that writes them back.
-func (v variant) running(m Mem) (VecVirtual, func()) {
-	r := v.loadDouble(m)
-	return r, func() { VMOVUPD(r, m) }
-}
-
-func columnSums(v variant, f function) {
-	f.reduce(v, 8, func(_ int, double func(string) Mem) (func(func(string) Mem), func()) {
-		s, end := v.running(double("s"))
-		return func(data func(string) Mem) { VADDPD(v.load(data("x")), s, s) }, end
-	})
-}
-
-func columnCentred(v variant, f function) {
-	f.reduce(v, 4, func(_ int, double func(string) Mem) (func(func(string) Mem), func()) {
-		d, endD := v.running(double("d"))
-		q, endQ := v.running(double("q"))
-		m := v.loadDouble(double("m"))
-		return func(data func(string) Mem) {
-			x := v.load(data("x"))
-			VSUBPD(m, x, x)
-			VADDPD(x, d, d)
-			VFMADD231PD(x, x, q)
-		}, func() { endD(); endQ() }
-	})
-}
-
-func columnDots(v variant, f function) {
-	f.reduce(v, 4, func(_ int, double func(string) Mem) (func(func(string) Mem), func()) {
-		s, end := v.running(double("s"))
-		return func(data func(string) Mem) { VFMADD231PD(v.load(data("a")), v.load(data("c")), s) }, end
-	})
-}
-
-func columnNormGradSums(v variant, f function) {
-	wide := 2
-	if v.isa == "AVX512" {
-		wide = 4
+	rows := name + "Rows"
+	if group > 1 {
+		SUBQ(Imm(uint64(group)), address("rows"))
+		JL(LabelRef(rows + "End"))
+		groups(rows, group)
+		SUBQ(Imm(uint64(group)), address("rows"))
+		JGE(LabelRef(rows))
+		Label(rows + "End")
+		ADDQ(Imm(uint64(group)), address("rows"))
+		JE(LabelRef(name + "Done"))
 	}
-	f.reduce(v, wide, func(_ int, double func(string) Mem) (func(func(string) Mem), func()) {
-		s, endS := v.running(double("s"))
-		p, endP := v.running(double("p"))
-		hi, lo := v.loadDouble(double("hi")), v.loadDouble(double("lo"))
-		return func(data func(string) Mem) {
-			x := centre(v.load(data("x")), hi, lo)
-			dy := v.load(data("dy"))
-			VADDPD(dy, s, s)
-			VFMADD231PD(x, dy, p)
-		}, func() { endS(); endP() }
-	})
+	groups(name+"Row", 1)
+	DECQ(address("rows"))
+	JNZ(LabelRef(name + "Row"))
+	Label(name + "Done")
+}
+
+// sumStrip adds up columns over the rows of a strip.
+func (l loop) sumStrip(v variant, s strip) {
+	consts, acc := make([]map[string]VecVirtual, s.vecs), make([]map[string]VecVirtual, s.vecs)
+	for k := range s.vecs {
+		consts[k], acc[k] = l.vectors(v, s, k), map[string]VecVirtual{}
+		for _, sum := range l.sums {
+			acc[k][sum] = v.zeros(1)[0]
+		}
+	}
+	for r := range s.rows {
+		for k := range s.vecs {
+			o := operands{sum: acc[k], data: map[string]VecVirtual{}, konst: consts[k]}
+			for _, d := range l.data {
+				o.data[d] = v.load(s.data(d, r, k), s.part)
+			}
+			l.body(v, o)
+		}
+	}
+	for k := range s.vecs {
+		for _, sum := range l.sums {
+			y := acc[k][sum]
+			VADDPD(s.sum(sum, k), y, y)
+			VMOVUPD(y, s.sum(sum, k))
+		}
+	}
+}
+
+// mapStrip writes the rows of a strip.
+func (l loop) mapStrip(v variant, s strip, store func(VecVirtual, Mem, mask)) {
+	consts := l.vectors(v, s, 0)
+	for r := range s.rows {
+		o := operands{data: map[string]VecVirtual{}, konst: consts, out: new(VecVirtual)}
+		for _, d := range l.data {
+			o.data[d] = v.load(s.data(d, r, 0), s.part)
+		}
+		l.body(v, o)
+		store(*o.out, s.data(l.out, r, 0), s.part)
+	}
+}
+
+// vectors loads the constants of vector k of a strip.
+func (l loop) vectors(v variant, s strip, k int) map[string]VecVirtual {
+	m := map[string]VecVirtual{}
+	for _, c := range l.consts {
+		m[c] = v.load(s.konst(c, k), mask{})
+	}
+	return m
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"go/format"
 	"os"
 	"path/filepath"
@@ -10,13 +11,13 @@ import (
 )
 
 // writeDispatch writes the functions that package kernel calls: on amd64 they
-// give whole vectors to the assembly and the rest to the Go definition, which is
-// all there is elsewhere.
+// choose the assembly for the instruction set, the type of data and the layout;
+// elsewhere there is only the Go definition.
 func writeDispatch(dir string) error {
-	for name, text := range map[string]string{"vector_amd64.go": dispatchAsm, "vector_other.go": dispatchGo} {
+	for name, text := range map[string]string{"loops_amd64.go": dispatchAsm, "loops_other.go": dispatchGo} {
 		t := template.Must(template.New(name).Funcs(template.FuncMap{"variants": func() []variant { return variants }}).Parse(text))
 		var b bytes.Buffer
-		if err := t.Execute(&b, functions); err != nil {
+		if err := t.Execute(&b, loops); err != nil {
 			return err
 		}
 		src, err := format.Source(b.Bytes())
@@ -30,122 +31,97 @@ func writeDispatch(dir string) error {
 	return nil
 }
 
-// list joins what f gives for each parameter.
-func (f function) list(each func(p param) string) string {
+func (l loop) Name() string { return l.name }
+func (l loop) Doc() string  { return l.doc }
+
+// Maps says whether the loop writes data.
+func (l loop) Maps() bool { return l.out != "" }
+
+// Data are the arrays with all elements.
+func (l loop) Data() []string {
+	if l.Maps() {
+		return append([]string{l.out}, l.data...)
+	}
+	return l.data
+}
+
+func (l loop) Sums() []string { return l.sums }
+
+// konst is constant array number i as the assembly gets it. The constants of a
+// map lie in one struct, since the Go definition takes them in float64.
+func (l loop) konst(i int) string {
+	if l.Maps() {
+		return fmt.Sprintf("k.data(%d)", i)
+	}
+	return l.consts[i]
+}
+
+// Channel are the arrays with an element for each channel.
+func (l loop) Channel() []string {
+	s := append([]string(nil), l.sums...)
+	for i := range l.consts {
+		s = append(s, l.konst(i))
+	}
+	return s
+}
+
+// Params is the parameter list of the Go function, but for stream.
+func (l loop) Params() string {
 	var s []string
-	for _, p := range f.params {
-		if e := each(p); e != "" {
-			s = append(s, e)
-		}
+	if len(l.sums) > 0 {
+		s = append(s, strings.Join(l.sums, ", ")+" []float64")
 	}
-	return strings.Join(s, ", ")
-}
-
-func (f function) Name() string    { return f.name }
-func (f function) Block() bool     { return f.block() }
-func (f function) Reduces() bool   { return len(f.results) > 0 }
-func (f function) Results() string { return strings.Join(f.results, ", ") }
-func (f function) Doc() string     { return f.doc }
-
-// Params is the parameter list of the Go function.
-func (f function) Params() string {
-	return f.list(func(p param) string {
-		return p.name + map[byte]string{'T': " []T", 'D': " []float64", 'f': " float64", 'b': " block"}[p.kind]
-	})
-}
-
-// Returns is its result list.
-func (f function) Returns() string {
-	if len(f.results) == 0 {
-		return ""
+	data := l.Data()
+	if !l.Maps() {
+		data = append(append([]string(nil), data...), l.consts...)
 	}
-	return "(" + strings.Join(f.results, ", ") + " float64)"
-}
-
-// Args passes the parameters on.
-func (f function) Args() string { return f.list(func(p param) string { return p.name }) }
-
-// Rest passes on what lies behind the first n elements or columns.
-func (f function) Rest() string {
-	return f.list(func(p param) string {
-		switch {
-		case p.kind == 'D' || p.kind == 'T' && !f.block():
-			return p.name + "[n:]"
-		default:
-			return p.name
-		}
-	})
-}
-
-// Length is the slice whose length counts.
-func (f function) Length() string {
-	if f.block() {
-		return f.params[0].name
+	s = append(s, strings.Join(data, ", ")+" []T")
+	if l.Maps() {
+		s = append(s, "k constants[T]")
 	}
-	for _, p := range f.params {
-		if p.name == "x" || p.name == "v" || p.name == "a" && p.kind == 'T' {
-			return p.name
-		}
-	}
-	panic(f.name)
+	return strings.Join(append(s, "b block"), ", ")
 }
 
-// Check makes sure that every slice is long enough.
-func (f function) Check() string {
+// Args passes them on.
+func (l loop) Args() string {
+	s := append(append([]string(nil), l.sums...), l.Data()...)
+	if l.Maps() {
+		s = append(s, "k")
+	} else {
+		s = append(s, l.consts...)
+	}
+	return strings.Join(append(s, "b"), ", ")
+}
+
+// Call calls the assembly of a variant for the given layout.
+func (l loop) Call(layout string, v variant) string {
 	var s []string
-	for _, p := range f.params {
-		switch {
-		case p.name == f.Length():
-		case p.kind == 'T' && f.block():
-			s = append(s, "_ = "+p.name+"[b.off+(b.count-1)*b.stride+n-1]")
-		case p.kind == 'T' || p.kind == 'D':
-			s = append(s, "_ = "+p.name+"[n-1]")
-		}
+	pointer := fmt.Sprintf("f%d", 8*v.bytes)
+	if l.Maps() {
+		s = append(s, fmt.Sprintf("%s(%s[at:])", pointer, l.out))
 	}
-	return strings.Join(s, "\n")
+	for _, a := range l.sums {
+		s = append(s, fmt.Sprintf("f64(%s[b.channel:])", a))
+	}
+	for _, a := range l.data {
+		s = append(s, fmt.Sprintf("%s(%s[at:])", pointer, a))
+	}
+	for i := range l.consts {
+		s = append(s, fmt.Sprintf("%s(%s[b.channel:])", pointer, l.konst(i)))
+	}
+	if layout == "Runs" {
+		s = append(s, "b.inner", "b.channels", fmt.Sprintf("b.pitch*%d", v.bytes))
+	} else {
+		s = append(s, "b.channels", "b.rows", fmt.Sprintf("b.stride*%d", v.bytes))
+	}
+	if l.Maps() {
+		s = append(s, "stream")
+	}
+	return l.name + layout + v.suffix() + "(" + strings.Join(s, ", ") + ")"
 }
 
-// Call is the call of a variant.
-func (f function) Call(v variant) string {
-	args := f.list(func(p param) string {
-		switch p.kind {
-		case 'T':
-			at := "0"
-			if f.block() {
-				at = "b.off"
-			}
-			return "(*" + v.elem() + ")(unsafe.Pointer(&" + p.name + "[" + at + "]))"
-		case 'D':
-			return "&" + p.name + "[0]"
-		case 'b':
-			return ""
-		}
-		return p.name
-	}) + ", n"
-	if f.block() {
-		args += ", b.count, b.stride*" + map[int]string{4: "4", 8: "8"}[v.bytes]
-	}
-	call := f.name + v.suffix() + "(" + args + ")"
-	if f.Reduces() {
-		return f.Results() + " = " + call
-	}
-	return call
-}
-
-// Tail adds the Go definition's part of a reduction.
-func (f function) Tail() string {
-	rest := f.name + "Go(" + f.Rest() + ")"
-	switch len(f.results) {
-	case 0:
-		return rest
-	case 1:
-		return "return " + f.results[0] + " + " + rest
-	}
-	return "r0, r1 := " + rest + "\nreturn " + f.results[0] + " + r0, " + f.results[1] + " + r1"
-}
-
-func (v variant) ISA() string { return strings.ToLower(v.isa) }
-func (v variant) Is32() bool  { return v.bytes == 4 }
+func (v variant) ISA() string  { return strings.ToLower(v.isa) }
+func (v variant) Single() bool { return v.single() }
 
 const header = `// Code generated by _asm. DO NOT EDIT.
 
@@ -154,29 +130,29 @@ const header = `// Code generated by _asm. DO NOT EDIT.
 const dispatchAsm = header + `//go:build amd64 && !purego && !noasm
 
 package kernel
-
-import "unsafe"
-{{range .}}{{$f := .}}
+{{range .}}{{$l := .}}
 // {{.Name}}: {{.Doc}}.
-func {{.Name}}[T Float]({{.Params}}) {{.Returns}} {
-	n := wholeVectors(len({{.Length}})){{if .Block}}
-	if b.count == 0 {
-		return
-	}{{end}}
-	if n == 0 {
-		{{if .Reduces}}return {{end}}{{.Name}}Go({{.Args}}){{if not .Reduces}}
-		return{{end}}
-	}
-	{{.Check}}
-	switch {
-{{range variants}}	case isa == {{.ISA}} && is32[T]() == {{.Is32}}:
-		{{$f.Call .}}
-{{end}}	}
-{{if .Block}}	if n == len({{.Length}}) {
+func {{.Name}}[T Float]({{.Params}}{{if .Maps}}, stream bool{{end}}) {
+	if isa == generic {
+		{{.Name}}Go({{.Args}})
 		return
 	}
-	b.off += n
-{{end}}	{{.Tail}}
+{{range .Data}}_ = {{.}}[b.last()]
+{{end}}{{range .Channel}}_ = {{.}}[b.lastChannel()]
+{{end}}	if b.columns() {
+		at := b.at
+		switch {
+{{range variants}}		case isa == {{.ISA}} && is32[T]() == {{.Single}}:
+			{{$l.Call "Columns" .}}
+{{end}}		}
+		return
+	}
+	for at := range b.eachRow {
+		switch {
+{{range variants}}		case isa == {{.ISA}} && is32[T]() == {{.Single}}:
+			{{$l.Call "Runs" .}}
+{{end}}		}
+	}
 }
 {{end}}`
 
@@ -185,7 +161,7 @@ const dispatchGo = header + `//go:build !amd64 || purego || noasm
 package kernel
 {{range .}}
 // {{.Name}}: {{.Doc}}.
-func {{.Name}}[T Float]({{.Params}}) {{.Returns}} {
-	{{if .Reduces}}return {{end}}{{.Name}}Go({{.Args}})
+func {{.Name}}[T Float]({{.Params}}{{if .Maps}}, _ bool{{end}}) {
+	{{.Name}}Go({{.Args}})
 }
 {{end}}`

@@ -3,9 +3,8 @@
 //
 //	go run . -dir ..
 //
-// Every loop of runs.go and columns.go has one body here, written once for both
-// types of data and both instruction sets (see variant). It runs over whole
-// vectors; what is left over is done by the Go definition.
+// Every loop has one body here, written once for both types of data, both
+// instruction sets (see variant) and both layouts (see loop).
 package main
 
 import (
@@ -14,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	. "github.com/mmcloughlin/avo/build"
 )
 
 func main() {
@@ -30,6 +31,29 @@ func main() {
 	}
 }
 
+// files are the generated files, and what is in them for each variant.
+var files = map[string]func(v variant){
+	"runs": func(v variant) {
+		for _, l := range loops {
+			l.runs(v)
+		}
+	},
+	"rows": rows,
+	"columns": func(v variant) {
+		for _, l := range loops {
+			l.columns(v)
+		}
+	},
+}
+
+func generate(file string) {
+	ConstraintExpr("amd64,!purego,!noasm")
+	for _, v := range variants {
+		files[file](v)
+	}
+	Generate()
+}
+
 // run writes all generated files. avo keeps one file in global state, so each
 // is made by a process of its own.
 func run(dir string) error {
@@ -37,7 +61,7 @@ func run(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
+	for f := range files {
 		base := filepath.Join(dir, f+"_amd64")
 		cmd := exec.Command(self, "-emit", f, "-out", base+".s", "-stubs", base+".go", "-pkg", "kernel")
 		cmd.Stderr = os.Stderr

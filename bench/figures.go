@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gorgonia.org/tensor"
+)
+
+// cell names what is compared: one row of a table.
+type cell struct {
+	name, shape, dtype string
+	threads            int
+	pass               string
+}
+
+// array returns the bytes of one array of the shape.
+func (c cell) array() int64 {
+	n := int64(4)
+	if c.dtype == tensor.Float64.String() {
+		n = 8
+	}
+	for _, d := range strings.Split(c.shape, "x") {
+		k, _ := strconv.ParseInt(d, 10, 64)
+		n *= k
+	}
+	return n
+}
+
+// figures are the lines of each system in each cell.
+type figures struct {
+	lines     map[cell]map[string][]result
+	systems   []string // in order of appearance
+	reference map[cell]quotes
+}
+
+// readFigures reads the lines of files.
+func readFigures(files []string) (*figures, error) {
+	if len(files) == 0 {
+		return nil, fmt.Errorf("no files to read figures from")
+	}
+	f := &figures{lines: map[cell]map[string][]result{}}
+	var err error
+	if f.reference, err = readReference(referenceCSV); err != nil {
+		return nil, err
+	}
+	for _, name := range files {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		err = f.read(file)
+		file.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return f, nil
+}
+
+// read adds lines.
+func (f *figures) read(r io.Reader) error {
+	lines := bufio.NewScanner(r)
+	for n := 1; lines.Scan(); n++ {
+		if strings.TrimSpace(lines.Text()) == "" {
+			continue
+		}
+		var l result
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if l.Median <= 0 { // a peer that gave up
+			continue
+		}
+		f.add(l)
+	}
+	return lines.Err()
+}
+
+func (f *figures) add(l result) {
+	c := cell{common(l.Name), shapeKey(l.Shape), l.Dtype, l.Threads, commonPass(l.Pass)}
+	if f.lines[c] == nil {
+		f.lines[c] = map[string][]result{}
+	}
+	f.lines[c][l.System] = append(f.lines[c][l.System], l)
+	if !slices.Contains(f.systems, l.System) {
+		f.systems = append(f.systems, l.System)
+	}
+}
+
+// common returns the name under which different ways to the same result
+// compete.
+func common(name string) string {
+	for _, suffix := range []string{"_composed", "_foreach"} {
+		name = strings.TrimSuffix(name, suffix)
+	}
+	return name
+}
+
+// commonPass does that for passes: an operator without its module, and oneDNN's
+// forward pass that keeps the statistics.
+func commonPass(pass string) string {
+	if pass == "fwdtrain" {
+		return fwd
+	}
+	return strings.TrimSuffix(pass, "_raw")
+}
+
+// maxForeign is the part of a processor that other programs may use before a
+// line counts as disturbed.
+const maxForeign = 0.15
+
+func disturbed(l result) bool { return l.Foreign > maxForeign }
+
+// line returns the line with the lowest median over the rounds, since
+// disturbance only adds time: of the undisturbed ones, or else of the least
+// disturbed.
+func (f *figures) line(c cell, system string) (best result, ok bool) {
+	all := f.lines[c][system]
+	if len(all) == 0 {
+		return best, false
+	}
+	lines := slices.DeleteFunc(slices.Clone(all), disturbed)
+	if len(lines) == 0 {
+		return slices.MinFunc(all, func(a, b result) int { return int(1e6 * (a.Foreign - b.Foreign)) }), true
+	}
+	return slices.MinFunc(lines, func(a, b result) int { return int(1e6 * (a.Median - b.Median)) }), true
+}
+
+// figure is a time in a cell; the zero value is none.
+type figure struct {
+	us     float64
+	which  string // the set-up that has it
+	quoted bool   // not measured with the rest but taken from reference.csv
+}
+
+// time returns that of a system.
+func (f *figures) time(c cell, system string) figure {
+	l, ok := f.line(c, system)
+	if !ok {
+		return figure{}
+	}
+	_, which, _ := strings.Cut(system, "-")
+	if variant, ok := strings.CutPrefix(l.Name, c.name+"_"); ok {
+		which += " " + variant
+	}
+	if l.Pass == c.pass+"_raw" {
+		which += " raw"
+	}
+	return figure{us: l.Median, which: which}
+}
+
+// peerGroup are systems of which the fastest counts.
+type peerGroup struct {
+	title   string
+	systems []string
+	column  string // of reference.csv
+}
+
+// oneDNN's own blocked layout is not among them: a caller's tensor does not have
+// it.
+var (
+	torchDefault     = peerGroup{"PyTorch default", []string{"torch-default"}, "torch_default"}
+	torchBest        = peerGroup{"PyTorch", []string{"torch-default", "torch-warm", "torch-tuned", "torch-tuned-omp"}, "torch_best"}
+	oneDNN           = peerGroup{"oneDNN", []string{"onednn", "onednn-nhwc"}, "onednn"}
+	gorgonia         = peerGroup{"Gorgonia", []string{"gorgonia"}, "gorgonia"}
+	gorgoniaOpenBLAS = peerGroup{"Gorgonia with OpenBLAS", []string{"gorgonia-netlib"}, "gorgonia_openblas"}
+)
+
+// fastest returns the fastest of a group, as measured with the rest or, where no
+// system of the group was, as quoted.
+func (f *figures) fastest(c cell, g peerGroup) figure {
+	if best := f.measured(c, g); best.us > 0 {
+		return best
+	}
+	q := f.reference[c]
+	best := figure{us: q.us[g.column], quoted: true}
+	if g.column == torchBest.column {
+		best.which = q.which
+	}
+	return best
+}
+
+// measured returns the fastest of those that were measured with the rest.
+func (f *figures) measured(c cell, g peerGroup) (best figure) {
+	for _, s := range g.systems {
+		if t := f.time(c, s); t.us > 0 && (best.us == 0 || t.us < best.us) {
+			best = t
+		}
+	}
+	return best
+}
+
+// bestPeer returns the fastest peer in any set-up, with one thread too where
+// there may be more.
+func (f *figures) bestPeer(c cell) (best figure) {
+	for t := 1; t <= c.threads; t++ {
+		few := c
+		few.threads = t
+		for _, g := range []peerGroup{torchBest, oneDNN} {
+			p := f.fastest(few, g)
+			if p.us == 0 || best.us > 0 && p.us >= best.us {
+				continue
+			}
+			best = p
+			best.which = strings.TrimSpace(g.title + " " + p.which)
+			if t < c.threads {
+				best.which += fmt.Sprintf(", %dt", t)
+			}
+		}
+	}
+	return best
+}
+
+// cells returns the cells that one of the systems has, in the order of the
+// cases.
+func (f *figures) cells(systems ...string) (cs []cell) {
+	for c, lines := range f.lines {
+		if slices.ContainsFunc(systems, func(s string) bool { return lines[s] != nil }) {
+			cs = append(cs, c)
+		}
+	}
+	order := map[string]int{}
+	for _, row := range shapes {
+		for _, n := range row.names {
+			order[n] = len(order) + 1
+		}
+	}
+	at := func(c cell) string {
+		pass := slices.Index([]string{fwd, bwd, fwdbwd, step}, c.pass)
+		return fmt.Sprintf("%04d %-30s %s %015d %s %04d %d", order[c.name], c.name, c.dtype, c.array(), c.shape, c.threads, pass)
+	}
+	slices.SortFunc(cs, func(a, b cell) int { return strings.Compare(at(a), at(b)) })
+	return cs
+}
+
+// ours are our systems among those measured whose names start so, sorted.
+func (f *figures) ours(prefix string) []string {
+	s := slices.DeleteFunc(slices.Clone(f.systems), func(s string) bool { return !strings.HasPrefix(s, prefix) })
+	slices.Sort(s)
+	return s
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+)
+
+// writePage puts the sections between their marks in the Markdown page at path,
+// in the place of what is there.
+func (f *figures) writePage(path string) error {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for _, s := range sections {
+		if page, err = f.replace(page, s); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return os.WriteFile(path, page, 0o644)
+}
+
+func (f *figures) replace(page []byte, s section) ([]byte, error) {
+	begin, end := []byte("<!-- "+s.name+" begin -->"), []byte("<!-- "+s.name+" end -->")
+	before, rest, ok := bytes.Cut(page, begin)
+	_, after, ok2 := bytes.Cut(rest, end)
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("no %s … %s", begin, end)
+	}
+	var out bytes.Buffer
+	out.Write(before)
+	fmt.Fprintf(&out, "%s\n\n", begin)
+	s.print(f, &out)
+	fmt.Fprintf(&out, "\n%s%s", end, after)
+	return out.Bytes(), nil
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"image/png"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+)
+
+func TestPlot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "picture.png")
+	output(t, "-plot", path, linesFile)
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	_, err = png.Decode(file)
+	require.NoError(t, err)
+
+	path = filepath.Join(t.TempDir(), "picture.svg")
+	output(t, "-plot", path, linesFile)
+	svg, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.HasPrefix(svg, []byte("<?xml")))
+
+	require.Error(t, run([]string{"-plot", "picture.txt", linesFile}, os.Stdout, os.Stderr))
+	f := &figures{}
+	require.Error(t, f.draw(path), "there is nothing to draw")
+}
+
+func TestRates(t *testing.T) {
+	f, err := readFigures([]string{linesFile})
+	require.NoError(t, err)
+	like := cell{name: "layernorm", dtype: "float32", threads: 1, pass: fwd}
+	// Two arrays of 8 KiB in 0.4 µs, the lowest quiet median.
+	require.Equal(t, plotter.XYs{{X: 8192, Y: 2 * 8.192 / 0.4}}, f.rates(curves[len(curves)-1], like))
+	like.pass = bwd
+	require.Empty(t, f.rates(curves[len(curves)-1], like))
+	copies := f.rates(curves[0], like) // with the name of another case, too
+	require.Len(t, copies, 2)
+	require.Less(t, copies[0].X, copies[1].X)
+	require.InDelta(t, 2*8.192/0.05, copies[0].Y, 1e-9)
+}
+
+func TestSizeTicks(t *testing.T) {
+	labels := func(ticks []plot.Tick) (l []string) {
+		for _, t := range ticks {
+			l = append(l, t.Label)
+		}
+		return l
+	}
+	require.Equal(t, []string{"8 KiB", "", "", "64 KiB", "", "", "512 KiB", "", "", "4 MiB"}, labels(sizeTicks(8192, 4<<20)))
+	require.Equal(t, []string{"4 KiB", ""}, labels(sizeTicks(5000, 5000)))
+	require.Equal(t, []string{"1 GiB", ""}, labels(sizeTicks(1<<30, 1<<30)))
+	require.Equal(t, []string{"2", "5", "10", "20", "50"}, labels(rateTicks(2.5, 45)))
+}

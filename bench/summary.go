@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// large is the size of an array from which two of them fill the last cache of
+// the machine of the reference figures.
+const large = 16 << 20
+
+// levels are the kinds of rows that are counted together.
+var levels = []struct {
+	title string
+	has   func(c cell) bool
+}{
+	{"1 thread", func(c cell) bool { return c.threads == 1 }},
+	{"2 threads, arrays under 16 MiB", func(c cell) bool { return c.threads == 2 && c.array() < large }},
+	{"2 threads, arrays of 16 MiB and more", func(c cell) bool { return c.threads == 2 && c.array() >= large }},
+}
+
+// summary counts the rows that meet their targets.
+func (f *figures) summary(w io.Writer) {
+	var kernels, graphs [][]string
+	for _, dtype := range []string{"float32", "float64"} {
+		for _, l := range levels {
+			other := func(c cell) bool { return c.dtype != dtype || titles[c.name] == "" || !l.has(c) }
+			title := dtype + ", " + l.title
+			if cells := slices.DeleteFunc(f.cells(kernelSystem), other); len(cells) > 0 {
+				kernels = append(kernels, f.kernelCounts(title, cells))
+			}
+			if cells := slices.DeleteFunc(f.cells(graphSystem, reuseSystem), other); len(cells) > 0 {
+				graphs = append(graphs, f.graphCounts(title, cells))
+			}
+		}
+	}
+	printTable(w, []string{"kernel level", "rows", "meet must", "meet reach", "ahead of every peer", "best peer / ours, median"}, kernels)
+	fmt.Fprintln(w)
+	printTable(w, []string{"in a graph", "rows", "ahead of PyTorch", "ahead of Gorgonia", "Gorgonia / ours, median"}, graphs)
+}
+
+func (f *figures) kernelCounts(title string, cells []cell) []string {
+	must, reach, ahead := 0, 0, 0
+	var ratios []float64
+	for _, c := range cells {
+		ours, peer := f.time(c, kernelSystem).us, f.bestPeer(c).us
+		if m := f.met(c); m == "reach" {
+			must, reach = must+1, reach+1
+		} else if m == "must" {
+			must++
+		}
+		if ours < peer {
+			ahead++
+		}
+		ratios = append(ratios, peer/ours)
+	}
+	return []string{title, strconv.Itoa(len(cells)), strconv.Itoa(must), strconv.Itoa(reach), strconv.Itoa(ahead), ratio(median(ratios), 1)}
+}
+
+// graphCounts takes the faster of ours. Gorgonia has no figures for some rows.
+func (f *figures) graphCounts(title string, cells []cell) []string {
+	ahead, ofGorgonia := 0, 0
+	var ratios []float64
+	for _, c := range cells {
+		ours := f.measured(c, peerGroup{systems: []string{graphSystem, reuseSystem}}).us
+		if ours < f.fastest(c, torchBest).us {
+			ahead++
+		}
+		if today := f.fastest(c, gorgonia).us; today > 0 {
+			ratios = append(ratios, today/ours)
+			if ours < today {
+				ofGorgonia++
+			}
+		}
+	}
+	return []string{title, strconv.Itoa(len(cells)), strconv.Itoa(ahead), fmt.Sprintf("%d of %d", ofGorgonia, len(ratios)), ratio(median(ratios), 1)}
+}
+
+// median returns 0 for nothing.
+func median(x []float64) float64 { return quantile(x, 0.5) }
+
+func quantile(x []float64, q float64) float64 {
+	if len(x) == 0 {
+		return 0
+	}
+	x = slices.Sorted(slices.Values(x))
+	return x[min(int(q*float64(len(x))), len(x)-1)]
+}
+
+// runs says what the figures come from: the rounds of each system, how many of
+// its lines other programs disturbed, and how far the slowest undisturbed round
+// of a row lies above the fastest.
+func (f *figures) runs(w io.Writer) {
+	var rows [][]string
+	for _, s := range f.systems {
+		days, rounds := map[string]bool{}, map[int]bool{}
+		lines, bad := 0, 0
+		for _, c := range f.lines {
+			for _, l := range c[s] {
+				days[l.Date], rounds[l.Round] = true, true
+				lines++
+				if disturbed(l) {
+					bad++
+				}
+			}
+		}
+		spreads := f.spreads(s)
+		rows = append(rows, []string{s, strings.TrimSpace(strings.Join(slices.Sorted(maps.Keys(days)), " ")), strconv.Itoa(len(rounds)),
+			strconv.Itoa(lines), strconv.Itoa(bad), percentile(spreads, 0.5), percentile(spreads, 0.9)})
+	}
+	printTable(w, []string{"system", "days", "rounds", "lines", "disturbed", "spread, median", "spread, 90th percentile"}, rows)
+}
+
+// spreads are those of a system between rounds, in all rows that have several.
+func (f *figures) spreads(system string) (spreads []float64) {
+	for _, c := range f.lines {
+		medians := map[string][]float64{} // ways to the same result are not rounds
+		for _, l := range c[system] {
+			if !disturbed(l) {
+				medians[l.Name+" "+l.Pass] = append(medians[l.Name+" "+l.Pass], l.Median)
+			}
+		}
+		for _, m := range medians {
+			if len(m) > 1 {
+				spreads = append(spreads, slices.Max(m)/slices.Min(m)-1)
+			}
+		}
+	}
+	return spreads
+}
+
+func percentile(fractions []float64, q float64) string {
+	if len(fractions) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100*quantile(fractions, q))
+}

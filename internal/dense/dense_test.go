@@ -1,0 +1,55 @@
+package dense
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gorgonia.org/tensor"
+)
+
+func TestNew(t *testing.T) {
+	requireNew(t, []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+	requireNew(t, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+}
+
+// A tensor of New is what tensor.New makes of the same.
+func requireNew[T Float](t *testing.T, data []T) {
+	for _, shape := range []tensor.Shape{{12}, {1, 12}, {12, 1}, {3, 4}, {1, 3, 1, 4}, {2, 1, 3, 2, 1, 1}} {
+		want := tensor.New(tensor.WithShape(shape.Clone()...), tensor.WithBacking(data))
+		got := New(shape, data)
+		require.Equal(t, want, got)
+		require.Equal(t, data, got.Data())
+		require.Same(t, &data[0], &got.Data().([]T)[0])
+	}
+}
+
+// Shape and strides are the tensor's own, whatever Gorgonia does to them.
+func TestNewOwnsItsShape(t *testing.T) {
+	shape := tensor.Shape{2, 3}
+	a, b := New(shape, make([]float64, 6)), New(shape, make([]float64, 6))
+	require.NoError(t, a.Reshape(3, 2))
+	tensor.ReturnTensor(a)
+	require.Equal(t, tensor.Shape{2, 3}, shape)
+	require.Equal(t, tensor.Shape{2, 3}, b.Shape())
+	require.Equal(t, []int{3, 1}, b.Strides())
+	require.Equal(t, tensor.Float64, New(shape, make([]float64, 6)).Dtype())
+}
+
+// The memory lives as long as the tensor.
+func TestNewKeepsItsMemory(t *testing.T) {
+	d := New(tensor.Shape{1 << 16}, make([]float64, 1<<16))
+	d.Set(7, 3.0)
+	for range 3 {
+		runtime.GC()
+		New(tensor.Shape{1 << 16}, make([]float64, 1<<16))
+	}
+	require.Equal(t, 3.0, must(d.At(7)))
+}
+
+func must(v any, err error) any {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

@@ -1,0 +1,394 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// The gradient over rows. With u = gamma·dy and the statistics of rows.go,
+//
+//	k = rstd²·c = rstd/(dof·s)
+//	b = k·(r·Σu − Σu·e), a = Σu/n + r·b
+//	dx = rstd·(u − a + e·b) = t·(−rstd), t = a − u − e·b
+//
+// Errors of t are relative to u. Where dx is much smaller, because u lies nearly
+// along the constants and x̂, max|t| < max|u|/2 says so, and dx is left to others.
+
+// gradGroup is a group with what the gradient needs besides.
+type gradGroup struct {
+	*group
+	r, k  Mem // four float64
+	a, b  Mem // as data
+	most  Mem // max|u|, four float64
+	again Mem // a bit for each row whose dx is too coarse
+}
+
+// layerNormGradRows emits the gradient, and adds to dgamma and dbeta unless dgamma is
+// nil.
+func layerNormGradRows(v variant) {
+	name := "layerNormGradRows" + v.suffix()
+	TEXT(name, 0, fmt.Sprintf("func(dx, dgamma, dbeta, x, gamma, dy *%[1]s, constants *float64, rows, n, head, group, stream int) (left, bad, again int)", v.elem()))
+	Doc(name + " gives the gradient for rows of n elements, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.")
+	Pragma("noescape")
+	arrays := []string{"dx", "x", "dy"}
+	g := &gradGroup{group: v.begin(pages, arrays...)}
+	g.r, g.k, g.most = AllocLocal(slot), AllocLocal(slot), AllocLocal(slot)
+	g.a, g.b, g.again = AllocLocal(slot), AllocLocal(slot), AllocLocal(8)
+
+	Label("group")
+	g.pick()
+	g.slope(g.statistics(g.gradSums()))
+	g.terms()
+	dgamma, stream := pointer("dgamma"), pointer("stream")
+	g.unlessFull("singly")
+	TESTQ(dgamma, dgamma)
+	JE(LabelRef("plainly"))
+	TESTQ(stream, stream)
+	JNE(LabelRef("past"))
+	g.gradPack("pack", true, v.store)
+	JMP(LabelRef("written"))
+	Label("past")
+	past := func(r VecVirtual, m Mem, _ mask) { v.stream(r, m) }
+	g.gradPack("stream", true, past)
+	JMP(LabelRef("written"))
+	Label("plainly")
+	TESTQ(stream, stream)
+	JNE(LabelRef("pastPlainly"))
+	g.gradPack("plain", false, v.store)
+	JMP(LabelRef("written"))
+	Label("pastPlainly")
+	g.gradPack("plainStream", false, past)
+	JMP(LabelRef("written"))
+	Label("singly")
+	TESTQ(dgamma, dgamma)
+	JE(LabelRef("plainSingly"))
+	g.gradEach("single", true)
+	JMP(LabelRef("written"))
+	Label("plainSingly")
+	g.gradEach("plainSingle", false)
+	Label("written")
+	g.check()
+	g.next(arrays, "group", g.bad, g.again)
+	g.end(g.left, g.bad, g.again)
+}
+
+// slope writes what does not depend on dy.
+func (g *gradGroup) slope(r, m2 VecVirtual) {
+	s, rstd := g.spread(r, m2)
+	k := YMM()
+	VMOVUPD(r, g.r)
+	VDIVPD(s, rstd, k)
+	VMULPD(g.constant(perDof), k, k)
+	VMOVUPD(k, g.k)
+}
+
+// maxAbs sets m = max(m, |x|).
+func (v variant) maxAbs(m, x VecVirtual) {
+	if v.wide() {
+		const largerMagnitude, clearSign = 3, 2 << 2
+		v.by(VRANGEPS, VRANGEPD)(Imm(largerMagnitude|clearSign), x, m, m)
+		return
+	}
+	y := v.vec()
+	VANDPS(v.magnitude(), x, y)
+	v.by(VMAXPS, VMAXPD)(y, m, m)
+}
+
+// magnitude is a vector, for AVX2, with all bits set but the signs.
+func (v variant) magnitude() Mem {
+	if _, ok := magnitudes[v.bytes]; !ok {
+		m := GLOBL(fmt.Sprint("magnitude", 8*v.bytes), RODATA|NOPTR)
+		for i := range 4 {
+			DATA(8*i, U64(map[int]uint64{4: 0x7fffffff7fffffff, 8: 0x7fffffffffffffff}[v.bytes]))
+		}
+		magnitudes[v.bytes] = m
+	}
+	return magnitudes[v.bytes]
+}
+
+var magnitudes = map[int]Mem{}
+
+// putMost writes the largest lane of registers of data to a slot.
+func (g *gradGroup) putMost(tops []VecVirtual, slot Register, page int) {
+	for _, t := range tops[1:] {
+		g.v.by(VMAXPS, VMAXPD)(t, tops[0], tops[0])
+	}
+	top := tops[0]
+	if g.v.single() {
+		low, high := g.v.widen(top)
+		VMAXPD(high, low, low)
+		top = low
+	}
+	g.put(top, slot, page, VMAXPD)
+}
+
+// The sheets of sums; those of the statistics come first.
+const (
+	pageU = 2 + iota
+	pageUE
+	pageMost
+	pages
+)
+
+// gradSums gives the sums over dy, which go along with the statistics.
+func (g *gradGroup) gradSums() sweep {
+	v := g.v
+	unroll := map[bool]int{true: 4, false: 1}[v.wide()]
+	return sweep{[]string{"dy"}, 2, unroll, func(at map[string]Register) (func(Register, int, mask, VecVirtual, []VecVirtual), func(Register)) {
+		tops, gamma := v.zeros(unroll), pointer("gamma")
+		ahead := g.ahead(at["dy"])
+		step := func(i Register, j int, part mask, e VecVirtual, acc []VecVirtual) {
+			PREFETCHT1(v.at(ahead, i, j))
+			u := v.load(v.at(at["dy"], i, j), part)
+			if part.all() {
+				v.mul(u, u, v.at(gamma, i, j))
+			} else {
+				v.mul(u, u, v.load(v.at(gamma, i, j), part))
+			}
+			v.add(acc[0], acc[0], u)
+			v.fma(acc[1], u, e)
+			v.maxAbs(tops[j], u)
+		}
+		return step, func(slot Register) { g.putMost(tops, slot, pageMost) }
+	}}
+}
+
+// terms emits a and b. Rows with a gradient that is not finite, or nearly leaves the
+// range, become bad.
+func (g *gradGroup) terms() {
+	su, se, most := g.gather(pageU, VADDPD), g.gather(pageUE, VADDPD), g.gather(pageMost, VMAXPD)
+	VMOVUPD(most, g.most)
+	r, a, b := YMM(), YMM(), YMM()
+	VMOVUPD(g.r, r)
+	VMOVAPD(se, b)
+	VFMSUB231PD(r, su, b)
+	VMULPD(g.k, b, b)
+	VMULPD(g.constant(perRow), su, a)
+	VFMADD231PD(r, b, a)
+	g.keep(a, g.a)
+	g.keep(b, g.b)
+
+	// Negative, or NaN, for a row that is bad.
+	limit, rest := YMM(), YMM()
+	VSUBPD(g.constant(leastGrad), most, limit)
+	VBROADCASTSD(float("big", 0x1p600), rest)
+	VMULPD(most, rest, rest)
+	VMULPD(rest, limit, limit) // 0 for 0
+	VSUBPD(most, g.constant(mostGrad), rest)
+	VMINPD(rest, limit, limit)
+	for _, m := range []Mem{g.a, g.b} {
+		x := g.kept(m)
+		VSUBPD(x, x, x)
+		VADDPD(x, limit, limit)
+	}
+	bad, _ := g.below(limit)
+	ORQ(bad, g.bad)
+}
+
+// gradConstants are those of a row, in registers but for a and shift, which may be
+// vectors in memory.
+type gradConstants struct {
+	m0, scale, b, top VecVirtual
+	a, shift          Op
+}
+
+// gradConstants loads the constants of row r of a pack that begins with row k.
+func (g *gradGroup) constants(k Register, r int) gradConstants {
+	of := func(m Mem) VecVirtual { return g.of(m.Offset(r*g.v.bytes), k) }
+	c := gradConstants{m0: of(g.m0), scale: of(g.scale), b: of(g.b), top: g.v.zeros(1)[0]}
+	// AVX2 has not enough registers. The sums are no longer needed.
+	far := func(m Mem, place int) Op {
+		x := of(m)
+		if g.v.wide() {
+			return x
+		}
+		at := g.sums.Offset((2*r + place) * slot)
+		VMOVUPS(x, at)
+		return at
+	}
+	c.a, c.shift = far(g.a, 0), far(g.shift, 1)
+	return c
+}
+
+// vector emits dx for a vector of one row. It returns the terms of dgamma and dbeta,
+// added to sums unless these are nil, or nil where they are not wanted.
+func (g *gradGroup) vector(c gradConstants, row func(a string) Mem, gamma VecVirtual, part mask, store func(VecVirtual, Mem, mask), affine bool, sums []VecVirtual) []VecVirtual {
+	v := g.v
+	dy := v.load(row("dy"), part)
+	e := v.deviation(row("x"), c.m0, part)
+	t := v.vec()
+	v.by(VMOVUPS, VMOVUPD)(c.a, t)
+	v.fnma(t, dy, gamma)
+	v.fnma(t, e, c.b)
+	v.keep(t, part)
+	v.maxAbs(c.top, t)
+	v.mul(t, t, c.scale)
+	store(t, row("dx"), part)
+	if !affine {
+		return nil
+	}
+	v.affine(e, c.scale, c.shift) // x̂
+	if sums == nil {
+		v.mul(e, e, dy)
+		return []VecVirtual{e, dy}
+	}
+	v.fma(sums[0], e, dy)
+	v.add(sums[1], sums[1], dy)
+	return sums
+}
+
+// accumulate adds to the sums at column i behind pointers. The arrays are padded to
+// whole vectors.
+func (v variant) accumulate(pointers []Register, i Register, j int, sums []VecVirtual) {
+	for k, x := range sums {
+		v.add(x, x, v.at(pointers[k], i, j))
+		v.store(x, v.at(pointers[k], i, j), mask{})
+	}
+}
+
+// gradPointers are gamma, and dgamma and dbeta if they are wanted.
+func gradPointers(affine bool) (gamma Register, grads []Register) {
+	if affine {
+		grads = []Register{pointer("dgamma"), pointer("dbeta")}
+	}
+	return pointer("gamma"), grads
+}
+
+// gradPack writes the rows of a full group together.
+func (g *gradGroup) gradPack(name string, affine bool, store func(VecVirtual, Mem, mask)) {
+	v := g.v
+	gamma, grads := gradPointers(affine)
+	var rows []gradConstants
+	g.packs(name, []string{"dx", "x", "dy"}, func(k Register) func(row func(a string, r int) Mem, i Register, part mask) {
+		for r := range v.pack() {
+			rows = append(rows, g.constants(k, r))
+		}
+		return func(row func(a string, r int) Mem, i Register, part mask) {
+			c := v.load(v.at(gamma, i, 0), part)
+			var sums []VecVirtual // in the type of the data, over the pack
+			for r := range v.pack() {
+				sums = g.vector(rows[r], func(a string) Mem { return row(a, r) }, c, part, store, affine, sums)
+			}
+			v.accumulate(grads, i, 0, sums)
+		}
+	}, func(k Register) {
+		for r := range v.pack() {
+			place := GP64()
+			MOVQ(k, place)
+			SHLQ(Imm(5), place) // slots
+			LEAQ(g.sums.Offset(r*slot).Idx(place, 1), place)
+			g.putMost([]VecVirtual{rows[r].top}, place, pageMost)
+		}
+	})
+}
+
+// gradEach writes the rows that are not bad one after the other.
+func (g *gradGroup) gradEach(name string, affine bool) {
+	v := g.v
+	gamma, grads := gradPointers(affine)
+	g.each(name, []string{"dx", "x", "dy"}, func(at map[string]Register, k, slot Register) {
+		g.skipIfBad(name+"Skip", k)
+		c := g.constants(k, 0)
+		i := GP64()
+		v.loop(name+"Loop", pointer("n"), i, 1, g.part, func(j int, part mask) {
+			row := func(a string) Mem { return v.at(at[a], i, j) }
+			sums := g.vector(c, row, v.load(v.at(gamma, i, j), part), part, v.store, affine, nil)
+			v.accumulate(grads, i, j, sums)
+		})
+		g.putMost([]VecVirtual{c.top}, slot, pageMost)
+		Label(name + "Skip")
+	})
+}
+
+// check sets bits for the rows whose dx is too coarse.
+func (g *gradGroup) check() {
+	t, limit := g.gather(pageMost, VMAXPD), YMM()
+	VADDPD(t, t, limit)
+	VSUBPD(g.most, limit, limit)
+	VSUBPD(t, t, t) // NaN where it is not finite
+	VADDPD(t, limit, limit)
+	again, _ := g.below(limit)
+	bad := GP64()
+	MOVQ(g.bad, bad)
+	NOTQ(bad)
+	ANDQ(bad, again) // those are not done at all
+	MOVQ(again, g.again)
+}
+
+// carryRows emits total += sums, sums = 0, for n elements, a multiple of 16.
+func carryRows(v variant) {
+	name := "carryRows" + v.suffix()
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(total *float64, sums *%s, n int)", v.elem()))
+	Doc(name + " adds n sums, a multiple of 16, to a total, and sets them to 0.")
+	Pragma("noescape")
+	total, sums, left, i := pointer("total"), pointer("sums"), pointer("n"), GP64()
+	zero := v.zeros(1)[0]
+	XORQ(i, i)
+	Label("loop")
+	x := v.load(v.at(sums, i, 0), mask{})
+	v.store(zero, v.at(sums, i, 0), mask{})
+	parts := []VecVirtual{x}
+	if v.single() {
+		low, high := v.widen(x)
+		parts = []VecVirtual{low, high}
+	}
+	for k, part := range parts {
+		m := Mem{Base: total, Index: i, Scale: 8, Disp: k * v.width()}
+		VADDPD(m, part, part)
+		VMOVUPD(part, m)
+	}
+	ADDQ(Imm(uint64(v.lanes())), i)
+	CMPQ(i, left)
+	JL(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+// sumParts emits the sums down the columns of a matrix of float64, rounded to the type
+// of the data.
+func sumParts(v variant) {
+	name := "sumParts" + v.suffix()
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(sums *%s, parts *float64, rows, stride, n int)", v.elem()))
+	Doc(name + " adds up the columns of rows that are stride bytes apart and padded; n are wanted.")
+	Pragma("noescape")
+	sums, parts, rows, stride, i := pointer("sums"), pointer("parts"), pointer("rows"), pointer("stride"), GP64()
+	v.loop("columns", pointer("n"), i, 1, v.tail, func(_ int, part mask) {
+		acc := v.zeros(8 / v.bytes)
+		at, left := GP64(), GP64()
+		LEAQ(Mem{Base: parts, Index: i, Scale: 8}, at)
+		MOVQ(rows, left)
+		row := "row" + map[bool]string{true: "", false: "Last"}[part.all()]
+		Label(row)
+		for k, a := range acc {
+			VADDPD(Mem{Base: at, Disp: k * v.width()}, a, a)
+		}
+		ADDQ(stride, at)
+		DECQ(left)
+		JNE(LabelRef(row))
+		v.store(v.narrow(acc), v.at(sums, i, 0), part)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// narrow rounds float64, of the lower and the upper half of a vector, to data.
+func (v variant) narrow(x []VecVirtual) VecVirtual {
+	if !v.single() {
+		return x[0]
+	}
+	r := v.vec()
+	low, high := v.half(), v.half()
+	if v.wide() {
+		VCVTPD2PS(x[0], low)
+		VCVTPD2PS(x[1], high)
+		VINSERTF64X4(Imm(1), high, low.AsZ(), r)
+	} else {
+		VCVTPD2PSY(x[0], low)
+		VCVTPD2PSY(x[1], high)
+		VINSERTF128(Imm(1), high, low.AsY(), r)
+	}
+	return r
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Sums over float32 data are short chains in float32, whose results are carried
+// on in float64: a lane adds a few numbers, then several lanes are added, then
+// the sum is converted. So the rounding errors are those of less than ten
+// additions, whatever the length, and a conversion is made once for many
+// elements. Float64 data takes the same path, which keeps its chains short too.
+
+// turnsOfChain is how many numbers a lane adds up before the chain ends.
+const turnsOfChain = 4
+
+// sums emits count sums over a run of n elements and returns them as registers
+// of float64. step adds vector number k of a turn to one register for each sum.
+func (v variant) sums(name string, n Register, count, unroll int, tail tail, step func(i Register, k int, part mask, acc []VecVirtual)) []VecVirtual {
+	total := v.zeros(count)
+	i, left, todo, most := GP64(), GP64(), GP64(), GP64()
+	XORQ(i, i)
+	MOVQ(n, left)
+	MOVQ(U32(uint32(turnsOfChain*unroll*v.lanes())), most)
+	Label(name + "Chain")
+	MOVQ(left, todo)
+	CMPQ(todo, most)
+	CMOVQGT(most, todo)
+	SUBQ(todo, left)
+	acc := make([][]VecVirtual, unroll) // [vector of a turn][sum]
+	for k := range acc {
+		acc[k] = v.zeros(count)
+	}
+	v.consume(name, todo, i, unroll, tail, func(k int, part mask) { step(i, k, part, acc[k]) })
+	for s := range count {
+		v.carry(total[s], v.tree(column(acc, s)))
+	}
+	TESTQ(left, left)
+	JNE(LabelRef(name + "Chain"))
+	return total
+}
+
+func column(acc [][]VecVirtual, s int) []VecVirtual {
+	c := make([]VecVirtual, len(acc))
+	for k := range acc {
+		c[k] = acc[k][s]
+	}
+	return c
+}
+
+// tree adds up registers of data, pair by pair.
+func (v variant) tree(acc []VecVirtual) VecVirtual {
+	for len(acc) > 1 {
+		half := len(acc) / 2
+		for k := range half {
+			v.add(acc[k], acc[k], acc[k+half])
+		}
+		acc = acc[:half]
+	}
+	return acc[0]
+}
+
+// carry adds data to a register of float64, lane on lane.
+func (v variant) carry(total, x VecVirtual) {
+	if !v.single() {
+		VADDPD(x, total, total)
+		return
+	}
+	low, high := v.widen(x)
+	VADDPD(low, total, total)
+	VADDPD(high, total, total)
+}
+
+// widen converts the lower and the upper half of a register of float32.
+func (v variant) widen(x VecVirtual) (low, high VecVirtual) {
+	low, high = v.vec(), v.vec()
+	h := v.half()
+	if v.wide() {
+		VEXTRACTF64X4(Imm(1), x, h)
+		VCVTPS2PD(x.AsY(), low)
+	} else {
+		VEXTRACTF128(Imm(1), x, h)
+		VCVTPS2PD(x.AsX(), low)
+	}
+	VCVTPS2PD(h, high)
+	return low, high
+}
+
+// across adds up the lanes of a register of float64.
+func (v variant) across(total VecVirtual) VecVirtual {
+	y := total
+	if v.wide() {
+		h := YMM()
+		VEXTRACTF64X4(Imm(1), total, h)
+		y = YMM()
+		VADDPD(h, total.AsY(), y)
+	}
+	x := XMM()
+	if v.wide() {
+		VEXTRACTF32X4(Imm(1), y, x) // reaches the upper registers too
+	} else {
+		VEXTRACTF128(Imm(1), y, x)
+	}
+	VADDPD(x, y.AsX(), x)
+	t := XMM()
+	VUNPCKHPD(x, x, t)
+	VADDSD(x, t, x)
+	return x
+}

@@ -1,0 +1,41 @@
+package kernel
+
+// constants are what a map takes for each channel, up to five arrays, in
+// float64 and rounded to the type of the data, which is what the assembly reads.
+type constants[T Float] struct {
+	exact   *Scratch[float64]
+	rounded *Scratch[T]
+	padded  int // channels
+}
+
+// borrowConstants returns count arrays for the channels; give them back with
+// release.
+func borrowConstants[T Float](count, channels int) constants[T] {
+	n := padded(channels)
+	return constants[T]{Borrow[float64](count * n), Borrow[T](count * n), n}
+}
+
+// of returns array number i in float64.
+func (k constants[T]) of(i int) []float64 { return k.exact.part(i, k.padded) }
+
+// data returns array number i in the type of the data.
+func (k constants[T]) data(i int) []T { return k.rounded.part(i, k.padded) }
+
+// round makes the rounded arrays of the exact ones.
+func (k constants[T]) round() { store(k.rounded.Data, k.exact.Data) }
+
+func (k constants[T]) release() {
+	k.exact.Release()
+	k.rounded.Release()
+}
+
+// totals are sums over the channels of a view, each an array with one element a
+// channel.
+type totals struct {
+	scratch *Scratch[float64]
+	padded  int
+}
+
+func (t totals) of(i int) []float64 { return t.scratch.part(i, t.padded) }
+
+func (t totals) release() { t.scratch.Release() }

@@ -1,0 +1,72 @@
+package kernel
+
+// The definitions of the kernels over rows, in float64 arithmetic: what runs where
+// there is no assembly, and what the assembly leaves out.
+
+// layerNormRowsGo normalizes rows.
+func layerNormRowsGo[T Float](y, x, gamma, beta []T, p Rows) {
+	for ; len(x) > 0; y, x = y[p.Cols:], x[p.Cols:] {
+		layerNormRowGo(y[:p.Cols], x[:p.Cols], gamma[:p.Cols], beta[:p.Cols], p)
+	}
+}
+
+func layerNormRowGo[T Float](y, x, gamma, beta []T, p Rows) {
+	m := rowMoments(x)
+	rstd, _ := p.spread(m)
+	for i, v := range x {
+		y[i] = T(((float64(v)-m.hi)-m.lo)*rstd*float64(gamma[i]) + float64(beta[i]))
+	}
+}
+
+// rowMoments returns the moments of a row, in two passes.
+func rowMoments[T Float](x []T) moments {
+	n := float64(len(x))
+	m0 := sumGo(x) / n
+	d, q := centredGo(x, m0)
+	return momentsOf(n, m0, d, q)
+}
+
+// layerNormGradRowsGo gives dx of rows and adds to grads, which are dgamma and dbeta,
+// padded, one behind the other, or nil.
+func layerNormGradRowsGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows) {
+	for ; len(x) > 0; dx, x, dy = dx[p.Cols:], x[p.Cols:], dy[p.Cols:] {
+		layerNormGradRowGo(dx[:p.Cols], grads, x[:p.Cols], gamma, dy[:p.Cols], p)
+	}
+}
+
+func layerNormGradRowGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows) {
+	dx, dy, gamma = dx[:len(x)], dy[:len(x)], gamma[:len(x)]
+	m := rowMoments(x)
+	rstd, c := p.spread(m)
+	var s, q float64 // Σu and Σu·x̂
+	for i, v := range x {
+		u := float64(gamma[i]) * float64(dy[i])
+		s += u
+		q += u * (((float64(v) - m.hi) - m.lo) * rstd)
+	}
+	if grads != nil {
+		dgamma, dbeta := grads[:len(x)], grads[len(grads)/2:][:len(x)]
+		for i, v := range x {
+			d := float64(dy[i])
+			dgamma[i] += d * (((float64(v) - m.hi) - m.lo) * rstd)
+			dbeta[i] += d
+		}
+	}
+	a, b := s/m.n, q*c
+	for i, v := range x {
+		u := float64(gamma[i]) * float64(dy[i])
+		dx[i] = T(rstd * ((u - a) - ((float64(v)-m.hi)-m.lo)*rstd*b))
+	}
+}
+
+// sumPartsGo sets out to the sums down the columns of a matrix, of which every row has
+// stride elements.
+func sumPartsGo[T Float](out []T, parts []float64, stride int) {
+	for j := range out {
+		var s float64
+		for i := j; i < len(parts); i += stride {
+			s += parts[i]
+		}
+		out[j] = T(s)
+	}
+}

@@ -1,0 +1,142 @@
+package kernel
+
+import "unsafe"
+
+// A sumPass adds up, for each channel of a view, what its loop says. x, dy and m
+// are the operands of the loop as far as it has them.
+type sumPass[T Float] struct {
+	loop     sumLoop
+	x, dy, m []T
+}
+
+type sumLoop int
+
+const (
+	plainSums   sumLoop = iota // Σx
+	centredPass                // Σ(x−m), Σ(x−m)²
+	gradPass                   // Σdy, Σdy·(x−m), Σdy²
+	squaresPass                // Σx²
+	dotsPass                   // Σx², Σx·dy
+)
+
+// results is how many sums a loop has.
+func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
+
+// block adds the sums over one block to s.
+func (p *sumPass[T]) block(s [3][]float64, b block) {
+	switch p.loop {
+	case plainSums:
+		sums(s[0], p.x, b)
+	case centredPass:
+		centredSums(s[0], s[1], p.x, p.m, b)
+	case gradPass:
+		gradSums(s[0], s[1], s[2], p.x, p.dy, p.m, b)
+	case squaresPass:
+		squares(s[0], p.x, b)
+	case dotsPass:
+		dots(s[0], s[1], p.x, p.dy, b)
+	}
+}
+
+// over returns the sums over all blocks of the view.
+func (p sumPass[T]) over(v View) totals {
+	g, count, n := v.sumsGrid(), p.loop.results(), padded(v.Channels)
+	parts := totals{Borrow[float64](g.parts() * count * n), n}
+	split(g.tasks(), v.Len(), sumTasks[T]{p, g, parts})
+	if g.parts() == 1 {
+		return parts
+	}
+	defer parts.release()
+	all := totals{Borrow[float64](count * n), n}
+	clear(all.scratch.Data)
+	// The parts are the rows of a matrix, whose columns are added up.
+	sums(all.scratch.Data, parts.scratch.Data, block{
+		rows: g.parts(), stride: count * n, channels: count * n, inner: 1, pitch: 1,
+	})
+	return all
+}
+
+type sumTasks[T Float] struct {
+	pass  sumPass[T]
+	g     grid
+	parts totals
+}
+
+func (t *sumTasks[T]) run(first, last int) {
+	count := t.pass.loop.results()
+	for task := first; task < last; task++ {
+		b := t.g.block(task)
+		var s [3][]float64
+		for i := range count {
+			s[i] = t.parts.of(b.part*count + i)
+			clear(s[i][b.channel : b.lastChannel()+1])
+		}
+		t.pass.block(s, b)
+	}
+}
+
+// A mapPass sets each element of out from those of x and dy and the constants of
+// its channel, as its loop says.
+type mapPass[T Float] struct {
+	loop       mapLoop
+	out, x, dy []T
+	k          constants[T]
+	stream     bool
+}
+
+type mapLoop int
+
+const (
+	normalizePass mapLoop = iota // (x−k0)·k1 + k2
+	normGradPass                 // ((dy·k2−k3) − (x−k0)·k4)·k1
+	scaledPass                   // x·k0 + k1
+	scaleGradPass                // (dy−x·k1)·k0
+)
+
+func (p *mapPass[T]) block(b block) {
+	switch p.loop {
+	case normalizePass:
+		normalize(p.out, p.x, p.k, b, p.stream)
+	case normGradPass:
+		normGrad(p.out, p.x, p.dy, p.k, b, p.stream)
+	case scaledPass:
+		scaled(p.out, p.x, p.k, b, p.stream)
+	case scaleGradPass:
+		scaleGrad(p.out, p.x, p.dy, p.k, b, p.stream)
+	}
+}
+
+// over does the pass over all blocks of the view.
+func (p mapPass[T]) over(v View) {
+	p.stream = streams(p.out, v)
+	g := v.mapGrid()
+	split(g.tasks(), v.Len(), mapTasks[T]{p, g})
+}
+
+type mapTasks[T Float] struct {
+	pass mapPass[T]
+	g    grid
+}
+
+func (t *mapTasks[T]) run(first, last int) {
+	for task := first; task < last; task++ {
+		t.pass.block(t.g.block(task))
+	}
+}
+
+// streamBytes is the size from which results are written past the caches: they
+// would not be there any more when they are read.
+const streamBytes = 16 << 20
+
+// streams says whether a map writes past the caches, which needs runs that begin
+// and end at whole vectors.
+func streams[T Float](out []T, v View) bool {
+	size := int(unsafe.Sizeof(out[0]))
+	run := v.Inner
+	if run == 1 {
+		run = v.Channels
+	}
+	g := v.mapGrid()
+	return len(out)*size >= streamBytes && run*size%64 == 0 && v.Inner/g.slices*size%64 == 0 &&
+		uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0
+}
