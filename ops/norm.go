@@ -1,0 +1,178 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A normalizer normalizes groups of elements of x by their own statistics, and
+// applies an optional scale and shift. The norms that do so, and need nothing
+// else, are one pair of ops, which differ in their normalizer: in how they see
+// x as groups, and where γ and β lie.
+type normalizer[T dense.Float] interface {
+	// String is the attributes, in full precision: they are hashed.
+	String() string
+
+	// fits returns an error, of kind ErrValue, for a shape that it cannot see
+	// as groups.
+	fits(op string, x tensor.Shape) error
+
+	// forward sets y. gamma and beta may be nil.
+	forward(y, x, gamma, beta []T, shape tensor.Shape)
+
+	// backward sets the gradients. gamma, dgamma and dbeta may be nil.
+	backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape)
+}
+
+// norm is what a forward op and its gradient have in common.
+type norm[T dense.Float] struct {
+	affine
+	normalizer[T]
+	name   string       // as LayerNorm
+	rank   int          // of x
+	params tensor.Shape // of γ and β
+	n      int          // their elements
+	reuse  bool
+}
+
+func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int, params tensor.Shape, reuse bool) *normOp[T] {
+	n := norm[T]{aff, how, name, rank, params.Clone(), params.TotalSize(), reuse}
+	return &normOp[T]{base{n.describe(""), aff.inputSizes(n.n)}, n, memory[T]{reuse: reuse}}
+}
+
+func (n *norm[T]) describe(suffix string) string {
+	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v, reuse=%v)", n.name, suffix, n.normalizer, n.gamma, n.beta, n.reuse)
+}
+
+// check checks the shape of a value of x.
+func (n *norm[T]) check(op string, x tensor.Shape) error {
+	if len(x) != n.rank || x.TotalSize() == 0 {
+		return fault.New(fault.ErrValue, op, "x is %v, want rank %d and elements", x, n.rank)
+	}
+	return n.fits(op, x)
+}
+
+// normOp is the forward op, of (x, γ?, β?).
+type normOp[T dense.Float] struct {
+	base
+	norm[T]
+	mem memory[T]
+}
+
+// String returns the label.
+func (o *normOp[T]) String() string { return o.label }
+
+// Type is (x, γ?, β?) -> y.
+func (o *normOp[T]) Type() hm.Type {
+	ranks := []int{o.rank}
+	for range o.count() {
+		ranks = append(ranks, len(o.params))
+	}
+	return fnType[T](append(ranks, o.rank)...)
+}
+
+// InferShape returns the shape of x.
+func (o *normOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	return shapeOf(o.label, in, 0)
+}
+
+// Do returns y.
+func (o *normOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, err := inputs[T](&o.base, vs)
+	if err != nil {
+		return nil, err
+	}
+	shape := vs[0].Shape()
+	if err := o.check(o.label, shape); err != nil {
+		return nil, err
+	}
+	gamma, beta := affineOf(o.affine, in[1:])
+	out, y := o.mem.tensor(shape...)
+	o.forward(y, in[0], gamma, beta, shape)
+	return out, nil
+}
+
+// DiffWRT is true for every input.
+func (o *normOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
+
+// SymDiff returns the gradients of x, γ and β.
+func (o *normOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
+	return symDiff[T](o.name, o.gradient(), in, dy)
+}
+
+// DoDiff adds to the gradients of x, γ and β.
+func (o *normOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *normOp[T]) gradient() gradient {
+	return gradient{op: newNormGrad(o.norm), from: o.from(), wrt: o.wrt(), reuse: o.reuse}
+}
+
+// normGradOp is the gradient, of (x, γ?, dy), packed as [dx | dγ? | dβ?].
+type normGradOp[T dense.Float] struct {
+	firstOrder
+	norm[T]
+	mem memory[T]
+}
+
+func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
+	sizes := affine{gamma: n.gamma}.inputSizes(n.n, anySize)
+	return &normGradOp[T]{firstOrder{base{n.describe("Grad"), sizes}}, n, memory[T]{reuse: n.reuse}}
+}
+
+// String returns the label.
+func (o *normGradOp[T]) String() string { return o.label }
+
+// Type is (x, γ?, dy) -> packed.
+func (o *normGradOp[T]) Type() hm.Type {
+	if o.gamma {
+		return fnType[T](o.rank, len(o.params), o.rank, 1)
+	}
+	return fnType[T](o.rank, o.rank, 1)
+}
+
+// InferShape returns the length of the packed gradients.
+func (o *normGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	x, err := shapeOf(o.label, in, 0)
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Shape{x.TotalSize() + o.count()*o.n}, nil
+}
+
+// Do returns the packed gradients.
+func (o *normGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, err := inputs[T](&o.base, vs)
+	if err != nil {
+		return nil, err
+	}
+	x, dy, shape := in[0], in[len(vs)-1], vs[0].Shape()
+	if err := o.check(o.label, shape); err != nil {
+		return nil, err
+	}
+	if len(dy) != len(x) {
+		return nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
+	}
+	gamma, _ := affineOf(affine{gamma: o.gamma}, in[1:])
+	out, packed := o.mem.tensor(len(x) + o.count()*o.n)
+	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.n)
+	o.backward(packed[:len(x)], dgamma, dbeta, x, gamma, dy, shape)
+	return out, nil
+}
+
+var (
+	_ G.SDOp = (*normOp[float32])(nil)
+	_ G.ADOp = (*normOp[float32])(nil)
+	_ G.SDOp = (*normGradOp[float32])(nil)
+	_ G.ADOp = (*normGradOp[float32])(nil)
+)
