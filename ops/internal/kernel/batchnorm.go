@@ -15,6 +15,20 @@ func centre[T Float](mean, residual float64) (m, rest float64) {
 	return m, (mean - m) + residual
 }
 
+// normalizeConstants returns the constants of normalizePass that follow the m of centre.
+func normalizeConstants(rest, rstd, gamma, beta float64) (scale, shift float64) {
+	scale = rstd * gamma
+	return scale, beta - rest*scale
+}
+
+// normGradConstants returns the last two constants of normGradPass, of which the
+// first are m, rstd and γ, from the means of u = γ·dy and of u·x̂ over what is
+// normalized together.
+func normGradConstants(rest, rstd, u, ux float64) (a, b float64) {
+	b = ux * rstd
+	return u - rest*b, b
+}
+
 // BatchNormFwd sets y = x̂·gamma + beta with the channel's statistics, gamma
 // and beta.
 func BatchNormFwd[T Float](y, x, gamma, beta []T, v View, s Stats) {
@@ -26,8 +40,8 @@ func BatchNormFwd[T Float](y, x, gamma, beta []T, v View, s Stats) {
 	mean, residual, rstd := s.of(n)
 	for c := range m {
 		hi, lo := centre[T](mean[c], residual[c])
-		a := rstd[c] * float64(gamma[c])
-		m[c], scale[c], shift[c] = hi, a, float64(beta[c])-lo*a
+		m[c] = hi
+		scale[c], shift[c] = normalizeConstants(lo, rstd[c], float64(gamma[c]), float64(beta[c]))
 	}
 	k.round()
 	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.over(v)
@@ -70,6 +84,12 @@ const leftOver = 0.25
 // cancelled marks a channel where less is left, in place of its energy.
 const cancelled = -1
 
+// cancels says whether less is left of the energy of n values with the sums
+// u = Σdy and ux = Σdy·x̂.
+func cancels[T Float](n, energy, u, ux float64) bool {
+	return energy-(u*u+ux*ux)/n < energy*leftOver || energy != 0 && !inRange[T](n, energy)
+}
+
 // batchNormSums sets dγ, dβ and the constants of dx for the statistics of the
 // batch. It returns the sums that it took, the third of which is the energy.
 func batchNormSums[T Float](dgamma, dbeta, x, gamma, dy []T, v View, s Stats, k constants[T]) totals {
@@ -90,9 +110,9 @@ func batchNormSums[T Float](dgamma, dbeta, x, gamma, dy []T, v View, s Stats, k 
 		r := rstd[c]
 		dg[c] = (dg[c] - lo*db[c]) * r
 		u := float64(gamma[c])
-		m[c], scale[c], factor[c], b[c] = hi, r, u, dg[c]*share*r*u
-		a[c] = db[c]*share*u - lo*b[c]
-		if left := e[c] - (db[c]*db[c]+dg[c]*dg[c])*share; left < e[c]*leftOver || e[c] != 0 && !inRange[T](n, e[c]) {
+		m[c], scale[c], factor[c] = hi, r, u
+		a[c], b[c] = normGradConstants(lo, r, db[c]*share*u, dg[c]*share*u)
+		if cancels[T](n, e[c], db[c], dg[c]) {
 			e[c] = cancelled
 		}
 	}

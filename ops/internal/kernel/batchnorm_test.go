@@ -62,7 +62,7 @@ func (c batchNormCase[T]) run(s *Stats) batchNormResult[T] {
 func (c batchNormCase[T]) checkBatch(t *testing.T, what string) {
 	t.Helper()
 	got, n := c.run(nil), c.v.Count()
-	p := Rows{1, n, c.eps, false}
+	p := Rows{Rows: 1, Cols: n, Eps: c.eps}
 	for ch := range c.v.Channels {
 		at := indices(c.v, ch)
 		x, dy := wide(c.x, at), wide(c.dy, at)

@@ -99,7 +99,10 @@ func allBits[T Float](x []T) []uint64 {
 // arrays that no other call has.
 func calls[T Float](v View, affine bool) []call[T] {
 	cs := []call[T]{
-		layerNormFwdCall[T](v, affine), layerNormBwdCall[T](v, affine), momentsCall[T](v),
+		layerNormFwdCall[T](v, affine), layerNormBwdCall[T](v, affine),
+		columnNormFwdCall[T](v, affine, false), columnNormBwdCall[T](v, affine, false),
+		columnNormFwdCall[T](v, affine, true), columnNormBwdCall[T](v, affine, true),
+		momentsCall[T](v),
 		batchNormFwdCall[T](v, affine),
 		batchNormBwdCall[T](v, affine, true), batchNormBwdCall[T](v, affine, false),
 		normsCall[T](v), weightScalesCall[T](v), weightNormFwdCall[T](v), weightNormBwdCall[T](v),
@@ -108,15 +111,17 @@ func calls[T Float](v View, affine bool) []call[T] {
 	if affine {
 		cs = append(cs, shiftColumnsCall[T](v))
 	}
-	return cs
+	cs = append(cs, secondCalls[T](v, affine)...)
+	cs = append(cs, groupNormCalls[T](v, affine)...)
+	return append(append(cs, neighbourCalls[T](v)...), spectralCalls[T](v)...)
 }
 
 // rowsOf sees the data of a view as rows, of more than one element.
 func rowsOf(v View) Rows {
 	if v.Inner > 1 {
-		return Rows{v.Outer * v.Channels, v.Inner, 1e-5, false}
+		return Rows{Rows: v.Outer * v.Channels, Cols: v.Inner, Eps: 1e-5}
 	}
-	return Rows{v.Outer, v.Channels, 1e-5, true}
+	return Rows{Rows: v.Outer, Cols: v.Channels, Eps: 1e-5, UnbiasedStd: true}
 }
 
 // optional is a parameter that is absent unless wanted.

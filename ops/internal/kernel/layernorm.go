@@ -10,6 +10,10 @@ type Rows struct {
 	// UnbiasedStd divides by σ + eps with the unbiased standard deviation
 	// σ = √(m2/(n−1)), instead of by √(m2/n + eps).
 	UnbiasedStd bool
+
+	// Uncentred takes the mean for 0, as RMS norm does: x is divided by
+	// √(Σx²/n + eps).
+	Uncentred bool
 }
 
 // spread returns the factor that normalizes a row, r, and the coefficient c of
@@ -84,37 +88,38 @@ func (a *layerNormFwd[T]) run(first, last int) {
 // with the terms of Rows.spread. dgamma and dbeta may be nil.
 func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	a := layerNormBwd[T]{dx: dx, x: x, gamma: ones(gamma, p.Cols), dy: dy, p: p}
-	if gamma == nil && dbeta == nil {
+	if dgamma == nil && dbeta == nil {
 		split(p.tasks(), len(x), a)
 		return
 	}
 	n := padded(p.Cols)
-	a.grads = Borrow[float64](p.tasks() * 2 * n)
-	defer a.grads.Release()
+	a.work = Borrow[float64](p.tasks() * 4 * n)
+	defer a.work.Release()
 	split(p.tasks(), len(x), a)
 	if dgamma != nil {
-		sumParts(dgamma, a.grads.Data, 2*n)
+		sumParts(dgamma, a.work.Data, 4*n)
 	}
 	if dbeta != nil {
-		sumParts(dbeta, a.grads.Data[n:], 2*n)
+		sumParts(dbeta, a.work.Data[n:], 4*n)
 	}
 }
 
 type layerNormBwd[T Float] struct {
 	dx, x, gamma, dy []T
-	grads            *Scratch[float64] // of [tasks, 2, padded Cols]: the sums for dγ and dβ, if wanted
+	work             *Scratch[float64] // of [tasks, 4, padded Cols], if dγ and dβ are wanted: their sums, and space
 	p                Rows
 }
 
 func (a *layerNormBwd[T]) run(first, last int) {
 	for t := first; t < last; t++ {
-		var grads []float64
-		if a.grads != nil {
-			grads = a.grads.part(t, 2*padded(a.p.Cols))
-			clear(grads)
+		var work []float64
+		if a.work != nil {
+			n := padded(a.p.Cols)
+			work = a.work.part(t, 4*n)
+			clear(work[:2*n])
 		}
 		r0, r1 := a.p.task(t)
 		from, to := r0*a.p.Cols, r1*a.p.Cols
-		layerNormGradRows(a.dx[from:to], grads, a.x[from:to], a.gamma, a.dy[from:to], a.p, len(a.x))
+		layerNormGradRows(a.dx[from:to], work, a.x[from:to], a.gamma, a.dy[from:to], a.p, len(a.x))
 	}
 }

@@ -11,11 +11,19 @@ func layerNormRowsGo[T Float](y, x, gamma, beta []T, p Rows) {
 }
 
 func layerNormRowGo[T Float](y, x, gamma, beta []T, p Rows) {
-	m := rowMoments(x)
+	m := momentsOfRow(x, p)
 	rstd, _ := p.spread(m)
 	for i, v := range x {
 		y[i] = T(((float64(v)-m.hi)-m.lo)*rstd*float64(gamma[i]) + float64(beta[i]))
 	}
+}
+
+// momentsOfRow returns the moments of a row, about 0 where it is not centred.
+func momentsOfRow[T Float](x []T, p Rows) moments {
+	if p.Uncentred {
+		return moments{n: float64(len(x)), m2: dotGo(x, x)}
+	}
+	return rowMoments(x)
 }
 
 // rowMoments returns the moments of a row, in two passes.
@@ -27,7 +35,7 @@ func rowMoments[T Float](x []T) moments {
 }
 
 // layerNormGradRowsGo gives dx of rows and adds to grads, which are dgamma and dbeta,
-// padded, one behind the other, or nil.
+// padded, one behind the other, or empty.
 func layerNormGradRowsGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows) {
 	for ; len(x) > 0; dx, x, dy = dx[p.Cols:], x[p.Cols:], dy[p.Cols:] {
 		layerNormGradRowGo(dx[:p.Cols], grads, x[:p.Cols], gamma, dy[:p.Cols], p)
@@ -36,7 +44,7 @@ func layerNormGradRowsGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p R
 
 func layerNormGradRowGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows) {
 	dx, dy, gamma = dx[:len(x)], dy[:len(x)], gamma[:len(x)]
-	m := rowMoments(x)
+	m := momentsOfRow(x, p)
 	rstd, c := p.spread(m)
 	var s, q float64 // Σu and Σu·x̂
 	for i, v := range x {
@@ -44,7 +52,7 @@ func layerNormGradRowGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Ro
 		s += u
 		q += u * (((float64(v) - m.hi) - m.lo) * rstd)
 	}
-	if grads != nil {
+	if len(grads) != 0 {
 		dgamma, dbeta := grads[:len(x)], grads[len(grads)/2:][:len(x)]
 		for i, v := range x {
 			d := float64(dy[i])
@@ -53,6 +61,9 @@ func layerNormGradRowGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Ro
 		}
 	}
 	a, b := s/m.n, q*c
+	if p.Uncentred {
+		a = 0
+	}
 	for i, v := range x {
 		u := float64(gamma[i]) * float64(dy[i])
 		dx[i] = T(rstd * ((u - a) - ((float64(v)-m.hi)-m.lo)*rstd*b))

@@ -68,40 +68,76 @@ func runMoments[T Float](x []T) moments {
 // Moments gives for each channel of x the mean, as the unevaluated sum
 // mean + residual, and m2 = Σ(x − mean)². Of a variance that is nothing beside
 // eps, squares may be lost below the range of T.
+func Moments[T Float](x []T, v View, eps float64, mean, residual, m2 []float64) {
+	m := Borrow[T](padded(v.Channels))
+	defer m.Release()
+	p := momentsPass[T]{x: x, eps: eps, m: m.Data, mean: mean, residual: residual, m2: m2}
+	all := v.whole()
+	guessMeans(p.m, x, all)
+	for range 2 {
+		sum := sumPass[T]{loop: centredPass, x: x, m: p.m}.over(v)
+		good := p.settle(sum.of(0), sum.of(1), all)
+		sum.release()
+		if good {
+			return
+		}
+	}
+	p.mend(all)
+}
+
+// A momentsPass gives the moments of channels.
 //
 // It goes over x once, with the mean of the first few values of a channel for a
 // guess. Where a guess turns out to be far from the mean, by more than
 // 1.4 standard deviations, squares and their correction cancel: then all is done again
 // from the means just found, and what that cannot mend (overflow, or a mean that
 // is large beyond the precision of T) is done in float64.
-func Moments[T Float](x []T, v View, eps float64, mean, residual, m2 []float64) {
-	m := Borrow[T](padded(v.Channels))
-	defer m.Release()
-	guessMeans(m.Data, x, v)
-	n := float64(v.Count())
+type momentsPass[T Float] struct {
+	x                  []T
+	eps                float64
+	m                  []T // guesses of the means
+	mean, residual, m2 []float64
+}
+
+// block is Moments for a block, whose channels are counted from 0. d and q are
+// scratch.
+func (p *momentsPass[T]) block(d, q []float64, b block) {
+	guessMeans(p.m, p.x, b)
 	for range 2 {
-		sum := sumPass[T]{loop: centredPass, x: x, m: m.Data}.over(v)
-		d, q := sum.of(0)[:v.Channels], sum.of(1)[:v.Channels]
-		m, mean, residual, m2 := m.Data[:v.Channels], mean[:v.Channels], residual[:v.Channels], m2[:v.Channels]
-		good := true
-		for c := range m {
-			s := momentsOf(n, float64(m[c]), d[c], q[c])
-			mean[c], residual[c], m2[c] = s.hi, s.lo, s.m2
-			if !trusted[T](n, d[c], q[c], eps) {
-				good = false
-				m2[c] = math.NaN()
-				m[c] = T(s.hi)
-			}
-		}
-		sum.release()
-		if good {
+		clear(d[:b.lastChannel()+1])
+		clear(q[:b.lastChannel()+1])
+		centredSums(d, q, p.x, p.m, b)
+		if p.settle(d, q, b) {
 			return
 		}
 	}
-	for c, q := range m2 {
+	p.mend(b)
+}
+
+// settle makes the moments of d = Σ(x − m) and q = Σ(x − m)². Where they cannot
+// be trusted m2 is NaN, m is the mean just found, and the result is false.
+func (p *momentsPass[T]) settle(d, q []float64, b block) (good bool) {
+	n, good := float64(b.count()), true
+	d, q = d[:b.channels], q[:b.channels]
+	m, mean, residual, m2 := p.m[:b.channels], p.mean[:b.channels], p.residual[:b.channels], p.m2[:b.channels]
+	for c := range m {
+		s := momentsOf(n, float64(m[c]), d[c], q[c])
+		mean[c], residual[c], m2[c] = s.hi, s.lo, s.m2
+		if !trusted[T](n, d[c], q[c], p.eps) {
+			good = false
+			m2[c] = math.NaN()
+			m[c] = T(s.hi)
+		}
+	}
+	return good
+}
+
+// mend does in float64 what could not be trusted.
+func (p *momentsPass[T]) mend(b block) {
+	for c, q := range p.m2[:b.channels] {
 		if q != q {
-			s := channelMoments(x, v, c)
-			mean[c], residual[c], m2[c] = s.hi, s.lo, s.m2
+			s := blockMoments(p.x, b.one(c))
+			p.mean[c], p.residual[c], p.m2[c] = s.hi, s.lo, s.m2
 		}
 	}
 }
@@ -130,30 +166,41 @@ const (
 	guessLen  = 256
 )
 
-// guessMeans sets m to about the mean of each channel.
-func guessMeans[T Float](m, x []T, v View) {
-	b := block{
-		channels: v.Channels, rows: 1, stride: v.Channels * v.Inner,
-		inner: min(v.Inner, guessLen), pitch: v.Inner,
-	}
+// guessMeans sets m to about the mean of each channel of a block, counted from 0.
+func guessMeans[T Float](m, x []T, b block) {
 	if b.columns() {
-		b.rows = min(v.Outer, guessRows)
+		b.rows = min(b.rows, guessRows)
+	} else {
+		b.rows, b.inner = 1, min(b.inner, guessLen)
 	}
-	s := Borrow[float64](padded(v.Channels))
+	s := Borrow[float64](padded(b.channels))
 	defer s.Release()
 	clear(s.Data)
 	sums(s.Data, x, b)
-	n := float64(b.rows * b.inner)
+	n := float64(b.count())
 	for c, t := range s.Data {
 		m[c] = T(t / n)
 	}
 }
 
 // channelMoments returns the moments of one channel, in float64.
-func channelMoments[T Float](x []T, v View, c int) moments {
+func channelMoments[T Float](x []T, v View, c int) moments { return blockMoments(x, v.channel(c)) }
+
+// blockMoments returns the moments of a block of one channel, in float64.
+func blockMoments[T Float](x []T, b block) moments {
 	var m moments
+	for row := range b.eachRow {
+		m.merge(runMoments(x[row:][:b.inner]))
+	}
+	return m
+}
+
+// channelSquares returns the moments of one channel about 0, in float64.
+func channelSquares[T Float](x []T, v View, c int) moments {
+	m := moments{n: float64(v.Count())}
 	for o := range v.Outer {
-		m.merge(runMoments(x[(o*v.Channels+c)*v.Inner:][:v.Inner]))
+		run := x[(o*v.Channels+c)*v.Inner:][:v.Inner]
+		m.m2 += dotGo(run, run)
 	}
 	return m
 }

@@ -43,6 +43,17 @@ func spreadOf(x []dd) (mean, m2 dd, sigma float64) {
 	return mean, m2, math.Sqrt(m2.hi / n.hi)
 }
 
+// spreadAbout is spreadOf, or about 0 where a row is not centred.
+func spreadAbout(x []dd, p Rows) (mean, m2 dd, sigma float64) {
+	if !p.Uncentred {
+		return spreadOf(x)
+	}
+	for _, v := range x {
+		m2 = m2.add(v.mul(v))
+	}
+	return dd{}, m2, math.Sqrt(m2.hi / float64(len(x)))
+}
+
 // factorOf gives r, the factor that normalizes a row, and the coefficient k of
 // its derivative ∂r/∂x = −k·(x − mean), by the chain rule through the root.
 func factorOf(m2 dd, p Rows) (r, k dd) {
@@ -62,7 +73,7 @@ func factorOf(m2 dd, p Rows) (r, k dd) {
 
 // rowFwd is y = (x − mean)·r·gamma + beta.
 func rowFwd(x, gamma, beta []dd, p Rows) []value {
-	mean, m2, sigma := spreadOf(x)
+	mean, m2, sigma := spreadAbout(x, p)
 	r, _ := factorOf(m2, p)
 	y := make([]value, len(x))
 	for i := range x {
@@ -76,7 +87,7 @@ func rowFwd(x, gamma, beta []dd, p Rows) []value {
 // rowBwd is the gradient of rowFwd: dx by the chain rule, and for each element
 // its contributions to dγ and dβ.
 func rowBwd(x, gamma, dy []dd, p Rows) (dx, dgamma, dbeta []value) {
-	mean, m2, sigma := spreadOf(x)
+	mean, m2, sigma := spreadAbout(x, p)
 	r, k := factorOf(m2, p)
 	dx, dgamma, dbeta = make([]value, len(x)), make([]value, len(x)), make([]value, len(x))
 	var su, se value // Σu and Σu·(x − mean)
@@ -90,6 +101,9 @@ func rowBwd(x, gamma, dy []dd, p Rows) (dx, dgamma, dbeta []value) {
 	n := num(float64(len(x)))
 	for i := range x {
 		e, u := x[i].sub(mean), dy[i].mul(gamma[i])
+		if p.Uncentred {
+			su.want = dd{}
+		}
 		dx[i].want = u.sub(su.want.div(n)).mul(r).sub(e.mul(k).mul(se.want))
 		dx[i].size = r.hi*(u.abs()+su.size/n.hi) + k.hi*(e.abs()+sigma)*se.size
 	}
@@ -180,8 +194,9 @@ func TestOracleGradients(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	const n = 6
 	x, gamma, beta, dy := randomDD(r, n), randomDD(r, n), randomDD(r, n), randomDD(r, n)
-	for _, unbiased := range []bool{false, true} {
-		p := Rows{1, n, 0.125, unbiased}
+	for _, p := range []Rows{
+		{Rows: 1, Cols: n, Eps: 0.125}, {Rows: 1, Cols: n, Eps: 0.125, UnbiasedStd: true}, {Rows: 1, Cols: n, Eps: 0.125, Uncentred: true},
+	} {
 		f := func() []value { return rowFwd(x, gamma, beta, p) }
 		dx, dgamma, dbeta := rowBwd(x, gamma, dy, p)
 		checkSlope(t, f, x, dy, func(i int) dd { return dx[i].want })

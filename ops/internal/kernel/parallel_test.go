@@ -204,7 +204,7 @@ func catch(f func()) (value any) {
 // goroutine, above the size of parallel work too, and the next call is right.
 func TestKernelPanicReachesCaller(t *testing.T) {
 	onProcs(4, func() {
-		p := Rows{300, 200, 1e-5, false}
+		p := Rows{Rows: 300, Cols: 200, Eps: 1e-5}
 		c := newLayerNormCase[float64](p, easy)
 		for range 20 {
 			require.NotNil(t, catch(func() { LayerNormFwd(make([]float64, 100*200), c.x, nil, nil, p) }))

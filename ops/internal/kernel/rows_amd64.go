@@ -14,6 +14,11 @@ func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32,
 //go:noescape
 func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
 
+// layerNormGradRowsInDoubleAVX2 gives the gradient for rows of n elements, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+//
+//go:noescape
+func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+
 // carryRowsF32AVX2 adds n sums, a multiple of 16, to a total, and sets them to 0.
 //
 //go:noescape
@@ -53,6 +58,11 @@ func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float3
 //
 //go:noescape
 func layerNormGradRowsF32AVX512(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+
+// layerNormGradRowsInDoubleAVX512 gives the gradient for rows of n elements, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+//
+//go:noescape
+func layerNormGradRowsInDoubleAVX512(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
 
 // carryRowsF32AVX512 adds n sums, a multiple of 16, to a total, and sets them to 0.
 //

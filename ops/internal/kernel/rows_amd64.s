@@ -22,74 +22,37 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+56(FP), CX
+	MOVQ    $0x00000008, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	LEAQ    tailMask<>+0(SB), SI
+	NEGQ    DX
+	VMOVUPS 32(SI)(DX*4), Y0
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    40(SP), SI
+	XORQ    SI, SI
+	LEAQ    40(SP), DI
 
 guess:
-	VXORPD Y0, Y0, Y0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000080, R10
+	VMASKMOVPS (DX), Y0, Y1
+	CMPQ       CX, BX
+	JLE        guessed
+	VMOVUPS    32(DX), Y2
+	VMOVUPS    64(DX), Y3
+	VMOVUPS    96(DX), Y4
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y2, Y1, Y1
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Y1, Y1, Y1
-	VXORPD  Y2, Y2, Y2
-	VXORPD  Y3, Y3, Y3
-	VXORPD  Y4, Y4, Y4
-	SUBQ    $0x20, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPS (DX)(DI*4), Y1, Y1
-	VADDPS 32(DX)(DI*4), Y2, Y2
-	VADDPS 64(DX)(DI*4), Y3, Y3
-	VADDPS 96(DX)(DI*4), Y4, Y4
-	ADDQ   $0x20, DI
-	SUBQ   $0x20, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPS (DX)(DI*4), Y1, Y1
-	ADDQ   $0x08, DI
-	SUBQ   $0x08, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ       $0x08, R9
-	TESTQ      R9, R9
-	JE         guessSumsDone
-	LEAQ       tailMask<>+0(SB), R11
-	NEGQ       R9
-	VMOVUPS    32(R11)(R9*4), Y5
-	VMASKMOVPS (DX)(DI*4), Y5, Y5
-	VADDPS     Y5, Y1, Y1
-
-guessSumsDone:
-	VADDPS       Y3, Y1, Y1
-	VADDPS       Y4, Y2, Y2
-	VADDPS       Y2, Y1, Y1
+guessed:
 	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
-	VADDPD       Y1, Y0, Y0
-	VADDPD       Y2, Y0, Y0
-	TESTQ        R8, R8
-	JNE          guessSumsChain
-	VMOVUPD      Y0, (SI)
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      Y1, (DI)
 	ADDQ         AX, DX
-	ADDQ         $0x20, SI
-	INCQ         BX
-	CMPQ         BX, 8(SP)
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
 	JL           guess
 	VMOVUPD      40(SP), Y0
 	VMOVUPD      72(SP), Y1
@@ -354,10 +317,10 @@ packLoopOneEnd:
 	VMASKMOVPS  (CX)(R8*4), Y6, Y7
 	VMASKMOVPS  (DX)(R8*4), Y6, Y8
 	VMASKMOVPS  (DI), Y6, Y9
-	VSUBPS      Y9, Y0, Y9
-	VFMADD213PS Y4, Y2, Y9
-	VFMADD213PS Y8, Y7, Y9
-	VMASKMOVPS  Y9, Y6, (SI)
+	VSUBPS      Y9, Y0, Y0
+	VFMADD213PS Y4, Y2, Y0
+	VFMADD213PS Y8, Y7, Y0
+	VMASKMOVPS  Y0, Y6, (SI)
 	VMASKMOVPS  (DI)(AX*1), Y6, Y0
 	VSUBPS      Y0, Y1, Y0
 	VFMADD213PS Y5, Y3, Y0
@@ -439,12 +402,12 @@ singleLoopOneEnd:
 	NEGQ        R10
 	VMOVUPS     32(R11)(R10*4), Y3
 	VMASKMOVPS  (SI)(R9*4), Y3, Y4
-	VSUBPS      Y4, Y0, Y4
-	VFMADD213PS Y2, Y1, Y4
-	VMASKMOVPS  (CX)(R9*4), Y3, Y0
-	VMASKMOVPS  (DX)(R9*4), Y3, Y1
-	VFMADD213PS Y1, Y0, Y4
-	VMASKMOVPS  Y4, Y3, (BX)(R9*4)
+	VSUBPS      Y4, Y0, Y0
+	VFMADD213PS Y2, Y1, Y0
+	VMASKMOVPS  (CX)(R9*4), Y3, Y1
+	VMASKMOVPS  (DX)(R9*4), Y3, Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMASKMOVPS  Y0, Y3, (BX)(R9*4)
 
 singleLoopDone:
 singleSkip:
@@ -525,12 +488,12 @@ streamLoopOneEnd:
 	NEGQ        R10
 	VMOVUPS     32(R11)(R10*4), Y3
 	VMASKMOVPS  (SI)(R9*4), Y3, Y4
-	VSUBPS      Y4, Y0, Y4
-	VFMADD213PS Y2, Y1, Y4
-	VMASKMOVPS  (CX)(R9*4), Y3, Y0
-	VMASKMOVPS  (DX)(R9*4), Y3, Y1
-	VFMADD213PS Y1, Y0, Y4
-	VMOVNTPS    Y4, (BX)(R9*4)
+	VSUBPS      Y4, Y0, Y0
+	VFMADD213PS Y2, Y1, Y0
+	VMASKMOVPS  (CX)(R9*4), Y3, Y1
+	VMASKMOVPS  (DX)(R9*4), Y3, Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVNTPS    Y0, (BX)(R9*4)
 
 streamLoopDone:
 streamSkip:
@@ -591,6 +554,7 @@ TEXT ·layerNormGradRowsF32AVX2(SB), $952-120
 	MOVQ AX, (SP)
 	MOVQ n+64(FP), AX
 	SHLQ $0x02, AX
+	MOVQ $0x00000000, 944(SP)
 
 group:
 	MOVQ    group+80(FP), CX
@@ -598,74 +562,37 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+72(FP), CX
+	MOVQ    $0x00000008, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	LEAQ    tailMask<>+0(SB), SI
+	NEGQ    DX
+	VMOVUPS 32(SI)(DX*4), Y0
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    48(SP), SI
+	XORQ    SI, SI
+	LEAQ    48(SP), DI
 
 guess:
-	VXORPD Y0, Y0, Y0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000080, R10
+	VMASKMOVPS (DX), Y0, Y1
+	CMPQ       CX, BX
+	JLE        guessed
+	VMOVUPS    32(DX), Y2
+	VMOVUPS    64(DX), Y3
+	VMOVUPS    96(DX), Y4
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y2, Y1, Y1
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Y1, Y1, Y1
-	VXORPD  Y2, Y2, Y2
-	VXORPD  Y3, Y3, Y3
-	VXORPD  Y4, Y4, Y4
-	SUBQ    $0x20, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPS (DX)(DI*4), Y1, Y1
-	VADDPS 32(DX)(DI*4), Y2, Y2
-	VADDPS 64(DX)(DI*4), Y3, Y3
-	VADDPS 96(DX)(DI*4), Y4, Y4
-	ADDQ   $0x20, DI
-	SUBQ   $0x20, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPS (DX)(DI*4), Y1, Y1
-	ADDQ   $0x08, DI
-	SUBQ   $0x08, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ       $0x08, R9
-	TESTQ      R9, R9
-	JE         guessSumsDone
-	LEAQ       tailMask<>+0(SB), R11
-	NEGQ       R9
-	VMOVUPS    32(R11)(R9*4), Y5
-	VMASKMOVPS (DX)(DI*4), Y5, Y5
-	VADDPS     Y5, Y1, Y1
-
-guessSumsDone:
-	VADDPS       Y3, Y1, Y1
-	VADDPS       Y4, Y2, Y2
-	VADDPS       Y2, Y1, Y1
+guessed:
 	VEXTRACTF128 $0x01, Y1, X2
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X2, Y2
-	VADDPD       Y1, Y0, Y0
-	VADDPD       Y2, Y0, Y0
-	TESTQ        R8, R8
-	JNE          guessSumsChain
-	VMOVUPD      Y0, (SI)
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      Y1, (DI)
 	ADDQ         AX, DX
-	ADDQ         $0x20, SI
-	INCQ         BX
-	CMPQ         BX, 8(SP)
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
 	JL           guess
 	VMOVUPD      48(SP), Y0
 	VMOVUPD      80(SP), Y1
@@ -957,14 +884,14 @@ known:
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
 	CMPQ         8(SP), $0x04
 	JNE          singly
 	CMPQ         16(SP), $0x00
 	JNE          singly
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
 	TESTQ        CX, CX
-	JE           plainly
+	JE           plainPacks
 	TESTQ        DX, DX
 	JNE          past
 	MOVQ         dgamma+8(FP), CX
@@ -1050,33 +977,33 @@ packLoopOneEnd:
 	VMASKMOVPS   (BX)(R10*4), Y8, Y9
 	VMASKMOVPS   (R9), Y8, Y10
 	VMASKMOVPS   (R8), Y8, Y11
-	VSUBPS       Y11, Y0, Y11
-	VMOVUPS      48(SP), Y0
-	VFNMADD231PS Y9, Y10, Y0
-	VFNMADD231PS Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VSUBPS       Y11, Y0, Y0
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y9, Y10, Y11
+	VFNMADD231PS Y2, Y0, Y11
+	VANDPS       Y8, Y11, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y2
 	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y8, (DI)
-	VFMADD213PS  80(SP), Y1, Y11
-	VMULPS       Y10, Y11, Y11
-	VMASKMOVPS   (R9)(AX*1), Y8, Y0
-	VMASKMOVPS   (R8)(AX*1), Y8, Y1
-	VSUBPS       Y1, Y4, Y1
-	VMOVUPS      112(SP), Y2
-	VFNMADD231PS Y9, Y0, Y2
-	VFNMADD231PS Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude32<>+0(SB), Y2, Y4
-	VMAXPS       Y4, Y7, Y7
-	VMULPS       Y5, Y2, Y2
-	VMASKMOVPS   Y2, Y8, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y5, Y1
-	VFMADD231PS  Y0, Y1, Y11
-	VADDPS       Y0, Y10, Y10
-	VADDPS       (CX)(R10*4), Y11, Y11
-	VMOVUPS      Y11, (CX)(R10*4)
+	VMULPS       Y1, Y11, Y11
+	VMASKMOVPS   Y11, Y8, (DI)
+	VFMADD213PS  80(SP), Y1, Y0
+	VMULPS       Y10, Y0, Y0
+	VMASKMOVPS   (R9)(AX*1), Y8, Y1
+	VMASKMOVPS   (R8)(AX*1), Y8, Y2
+	VSUBPS       Y2, Y4, Y2
+	VMOVUPS      112(SP), Y4
+	VFNMADD231PS Y9, Y1, Y4
+	VFNMADD231PS Y6, Y2, Y4
+	VANDPS       Y8, Y4, Y4
+	VANDPS       magnitude32<>+0(SB), Y4, Y6
+	VMAXPS       Y6, Y7, Y7
+	VMULPS       Y5, Y4, Y4
+	VMASKMOVPS   Y4, Y8, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y5, Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VADDPS       Y1, Y10, Y10
+	VADDPS       (CX)(R10*4), Y0, Y0
+	VMOVUPS      Y0, (CX)(R10*4)
 	VADDPS       (DX)(R10*4), Y10, Y10
 	VMOVUPS      Y10, (DX)(R10*4)
 
@@ -1186,33 +1113,33 @@ streamLoopOneEnd:
 	VMASKMOVPS   (BX)(R10*4), Y8, Y9
 	VMASKMOVPS   (R9), Y8, Y10
 	VMASKMOVPS   (R8), Y8, Y11
-	VSUBPS       Y11, Y0, Y11
-	VMOVUPS      48(SP), Y0
-	VFNMADD231PS Y9, Y10, Y0
-	VFNMADD231PS Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VSUBPS       Y11, Y0, Y0
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y9, Y10, Y11
+	VFNMADD231PS Y2, Y0, Y11
+	VANDPS       Y8, Y11, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y2
 	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y0, Y0
-	VMOVNTPS     Y0, (DI)
-	VFMADD213PS  80(SP), Y1, Y11
-	VMULPS       Y10, Y11, Y11
-	VMASKMOVPS   (R9)(AX*1), Y8, Y0
-	VMASKMOVPS   (R8)(AX*1), Y8, Y1
-	VSUBPS       Y1, Y4, Y1
-	VMOVUPS      112(SP), Y2
-	VFNMADD231PS Y9, Y0, Y2
-	VFNMADD231PS Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude32<>+0(SB), Y2, Y4
-	VMAXPS       Y4, Y7, Y7
-	VMULPS       Y5, Y2, Y2
-	VMOVNTPS     Y2, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y5, Y1
-	VFMADD231PS  Y0, Y1, Y11
-	VADDPS       Y0, Y10, Y10
-	VADDPS       (CX)(R10*4), Y11, Y11
-	VMOVUPS      Y11, (CX)(R10*4)
+	VMULPS       Y1, Y11, Y11
+	VMOVNTPS     Y11, (DI)
+	VFMADD213PS  80(SP), Y1, Y0
+	VMULPS       Y10, Y0, Y0
+	VMASKMOVPS   (R9)(AX*1), Y8, Y1
+	VMASKMOVPS   (R8)(AX*1), Y8, Y2
+	VSUBPS       Y2, Y4, Y2
+	VMOVUPS      112(SP), Y4
+	VFNMADD231PS Y9, Y1, Y4
+	VFNMADD231PS Y6, Y2, Y4
+	VANDPS       Y8, Y4, Y4
+	VANDPS       magnitude32<>+0(SB), Y4, Y6
+	VMAXPS       Y6, Y7, Y7
+	VMULPS       Y5, Y4, Y4
+	VMOVNTPS     Y4, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y5, Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VADDPS       Y1, Y10, Y10
+	VADDPS       (CX)(R10*4), Y0, Y0
+	VMOVUPS      Y0, (CX)(R10*4)
 	VADDPS       (DX)(R10*4), Y10, Y10
 	VMOVUPS      Y10, (DX)(R10*4)
 
@@ -1238,9 +1165,9 @@ streamLoopDone:
 	JL           stream
 	JMP          written
 
-plainly:
+plainPacks:
 	TESTQ DX, DX
-	JNE   pastPlainly
+	JNE   pastPlain
 	MOVQ  gamma+32(FP), CX
 	XORQ  DX, DX
 	LEAQ  (AX)(AX*2), BX
@@ -1313,15 +1240,15 @@ plainLoopOneEnd:
 	VMASKMOVPS   (CX)(R8*4), Y8, Y9
 	VMASKMOVPS   (DI), Y8, Y10
 	VMASKMOVPS   (SI), Y8, Y11
-	VSUBPS       Y11, Y0, Y11
-	VMOVUPS      48(SP), Y0
-	VFNMADD231PS Y9, Y10, Y0
-	VFNMADD231PS Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude32<>+0(SB), Y0, Y2
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y8, (BX)
+	VSUBPS       Y11, Y0, Y0
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y9, Y10, Y11
+	VFNMADD231PS Y2, Y0, Y11
+	VANDPS       Y8, Y11, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y0
+	VMAXPS       Y0, Y3, Y3
+	VMULPS       Y1, Y11, Y11
+	VMASKMOVPS   Y11, Y8, (BX)
 	VMASKMOVPS   (DI)(AX*1), Y8, Y0
 	VMASKMOVPS   (SI)(AX*1), Y8, Y1
 	VSUBPS       Y1, Y4, Y1
@@ -1356,7 +1283,7 @@ plainLoopDone:
 	JL           plain
 	JMP          written
 
-pastPlainly:
+pastPlain:
 	MOVQ gamma+32(FP), CX
 	XORQ DX, DX
 	LEAQ (AX)(AX*2), BX
@@ -1429,15 +1356,15 @@ plainStreamLoopOneEnd:
 	VMASKMOVPS   (CX)(R8*4), Y8, Y9
 	VMASKMOVPS   (DI), Y8, Y10
 	VMASKMOVPS   (SI), Y8, Y11
-	VSUBPS       Y11, Y0, Y11
-	VMOVUPS      48(SP), Y0
-	VFNMADD231PS Y9, Y10, Y0
-	VFNMADD231PS Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude32<>+0(SB), Y0, Y2
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y0, Y0
-	VMOVNTPS     Y0, (BX)
+	VSUBPS       Y11, Y0, Y0
+	VMOVUPS      48(SP), Y11
+	VFNMADD231PS Y9, Y10, Y11
+	VFNMADD231PS Y2, Y0, Y11
+	VANDPS       Y8, Y11, Y11
+	VANDPS       magnitude32<>+0(SB), Y11, Y0
+	VMAXPS       Y0, Y3, Y3
+	VMULPS       Y1, Y11, Y11
+	VMOVNTPS     Y11, (BX)
 	VMASKMOVPS   (DI)(AX*1), Y8, Y0
 	VMASKMOVPS   (SI)(AX*1), Y8, Y1
 	VSUBPS       Y1, Y4, Y1
@@ -1473,8 +1400,9 @@ plainStreamLoopDone:
 	JMP          written
 
 singly:
+	MOVQ  dgamma+8(FP), CX
 	TESTQ CX, CX
-	JE    plainSingly
+	JE    plainly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
@@ -1533,19 +1461,19 @@ singleLoopOneEnd:
 	VMASKMOVPS   (BX)(R11*4), Y4, Y5
 	VMASKMOVPS   (R8)(R11*4), Y4, Y6
 	VMASKMOVPS   (DI)(R11*4), Y4, Y7
-	VSUBPS       Y7, Y0, Y7
-	VMOVUPS      48(SP), Y0
-	VFNMADD231PS Y5, Y6, Y0
-	VFNMADD231PS Y2, Y7, Y0
-	VANDPS       Y4, Y0, Y0
-	VANDPS       magnitude32<>+0(SB), Y0, Y2
+	VSUBPS       Y7, Y0, Y0
+	VMOVUPS      48(SP), Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VFNMADD231PS Y2, Y0, Y7
+	VANDPS       Y4, Y7, Y7
+	VANDPS       magnitude32<>+0(SB), Y7, Y2
 	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y4, (SI)(R11*4)
-	VFMADD213PS  80(SP), Y1, Y7
-	VMULPS       Y6, Y7, Y7
-	VADDPS       (CX)(R11*4), Y7, Y7
-	VMOVUPS      Y7, (CX)(R11*4)
+	VMULPS       Y1, Y7, Y7
+	VMASKMOVPS   Y7, Y4, (SI)(R11*4)
+	VFMADD213PS  80(SP), Y1, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (CX)(R11*4), Y0, Y0
+	VMOVUPS      Y0, (CX)(R11*4)
 	VADDPS       (DX)(R11*4), Y6, Y6
 	VMOVUPS      Y6, (DX)(R11*4)
 
@@ -1566,7 +1494,7 @@ singleSkip:
 	JL   single
 	JMP  written
 
-plainSingly:
+plainly:
 	MOVQ gamma+32(FP), CX
 	MOVQ 24(SP), DX
 	MOVQ 32(SP), BX
@@ -1617,15 +1545,15 @@ plainSingleLoopOneEnd:
 	VMASKMOVPS   (CX)(R9*4), Y4, Y5
 	VMASKMOVPS   (SI)(R9*4), Y4, Y6
 	VMASKMOVPS   (BX)(R9*4), Y4, Y7
-	VSUBPS       Y7, Y0, Y7
-	VMOVUPS      48(SP), Y0
-	VFNMADD231PS Y5, Y6, Y0
-	VFNMADD231PS Y2, Y7, Y0
-	VANDPS       Y4, Y0, Y0
-	VANDPS       magnitude32<>+0(SB), Y0, Y2
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y4, (DX)(R9*4)
+	VSUBPS       Y7, Y0, Y0
+	VMOVUPS      48(SP), Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VFNMADD231PS Y2, Y0, Y7
+	VANDPS       Y4, Y7, Y7
+	VANDPS       magnitude32<>+0(SB), Y7, Y0
+	VMAXPS       Y0, Y3, Y3
+	VMULPS       Y1, Y7, Y7
+	VMASKMOVPS   Y7, Y4, (DX)(R9*4)
 
 plainSingleLoopDone:
 	VEXTRACTF128 $0x01, Y3, X0
@@ -1702,6 +1630,521 @@ GLOBL magnitude32<>(SB), RODATA|NOPTR, $32
 
 DATA big<>+0(SB)/8, $0x6570000000000000
 GLOBL big<>(SB), RODATA|NOPTR, $8
+
+// func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// Requires: AVX, AVX2, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormGradRowsInDoubleAVX2(SB), $952-120
+	MOVQ dx+0(FP), AX
+	MOVQ AX, 24(SP)
+	MOVQ x+24(FP), AX
+	MOVQ AX, 32(SP)
+	MOVQ dy+40(FP), AX
+	MOVQ AX, 40(SP)
+	MOVQ rows+56(FP), AX
+	MOVQ AX, (SP)
+	MOVQ n+64(FP), AX
+	SHLQ $0x02, AX
+	MOVQ $0x00000000, 944(SP)
+
+group:
+	MOVQ      group+80(FP), CX
+	CMPQ      CX, (SP)
+	CMOVQGT   (SP), CX
+	MOVQ      CX, 8(SP)
+	MOVQ      head+72(FP), CX
+	MOVQ      $0x00000004, BX
+	MOVQ      CX, DX
+	CMPQ      DX, BX
+	CMOVQGT   BX, DX
+	LEAQ      tailMask<>+0(SB), SI
+	NEGQ      DX
+	VMOVUPS   32(SI)(DX*4), X1
+	VPMOVSXDQ X1, Y0
+	MOVQ      32(SP), DX
+	XORQ      SI, SI
+	LEAQ      48(SP), DI
+
+guess:
+	VMASKMOVPS (DX), X1, X0
+	VCVTPS2PD  X0, Y0
+	CMPQ       CX, BX
+	JLE        guessed
+	VCVTPS2PD  16(DX), Y2
+	VCVTPS2PD  32(DX), Y3
+	VCVTPS2PD  48(DX), Y4
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y2, Y0, Y0
+
+guessed:
+	VMOVUPD      Y0, (DI)
+	ADDQ         AX, DX
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
+	JL           guess
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 688(SP)
+	MOVQ         $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	MOVQ 40(SP), BX
+	XORQ SI, SI
+	LEAQ 48(SP), DI
+
+centred:
+	VBROADCASTSD 688(SP)(SI*8), Y0
+	MOVQ         8(SP), R8
+	IMULQ        AX, R8
+	ADDQ         DX, R8
+	VXORPD       Y1, Y1, Y1
+	MOVQ         gamma+32(FP), R9
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         n+64(FP), R11
+	VXORPD       Y2, Y2, Y2
+	VXORPD       Y3, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VXORPD       Y5, Y5, Y5
+	XORQ         R12, R12
+	MOVQ         $0x00000010, R14
+
+centredSumsChain:
+	MOVQ    R11, R13
+	CMPQ    R13, R14
+	CMOVQGT R14, R13
+	SUBQ    R13, R11
+	VXORPD  Y6, Y6, Y6
+	VXORPD  Y7, Y7, Y7
+	VXORPD  Y8, Y8, Y8
+	VXORPD  Y9, Y9, Y9
+	SUBQ    $0x04, R13
+	JL      centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (R8)(R12*4)
+	VCVTPS2PD   (DX)(R12*4), Y10
+	VSUBPD      Y10, Y0, Y10
+	VADDPD      Y10, Y6, Y6
+	VFMADD231PD Y10, Y10, Y7
+	PREFETCHT1  (R10)(R12*4)
+	VCVTPS2PD   (BX)(R12*4), Y11
+	VCVTPS2PD   (R9)(R12*4), Y12
+	VMULPD      Y12, Y11, Y11
+	VADDPD      Y11, Y8, Y8
+	VFMADD231PD Y10, Y11, Y9
+	VANDPS      magnitude64<>+0(SB), Y11, Y10
+	VMAXPD      Y10, Y1, Y1
+	ADDQ        $0x04, R12
+	SUBQ        $0x04, R13
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x04, R13
+	TESTQ       R13, R13
+	JE          centredSumsDone
+	LEAQ        tailMask<>+0(SB), R15
+	NEGQ        R13
+	VMOVUPS     32(R15)(R13*4), X11
+	VPMOVSXDQ   X11, Y10
+	PREFETCHT1  (R8)(R12*4)
+	VMASKMOVPS  (DX)(R12*4), X11, X12
+	VCVTPS2PD   X12, Y12
+	VSUBPD      Y12, Y0, Y12
+	VANDPS      Y10, Y12, Y12
+	VADDPD      Y12, Y6, Y6
+	VFMADD231PD Y12, Y12, Y7
+	PREFETCHT1  (R10)(R12*4)
+	VMASKMOVPS  (BX)(R12*4), X11, X10
+	VCVTPS2PD   X10, Y10
+	VMASKMOVPS  (R9)(R12*4), X11, X11
+	VCVTPS2PD   X11, Y11
+	VMULPD      Y11, Y10, Y10
+	VADDPD      Y10, Y8, Y8
+	VFMADD231PD Y12, Y10, Y9
+	VANDPS      magnitude64<>+0(SB), Y10, Y10
+	VMAXPD      Y10, Y1, Y1
+
+centredSumsDone:
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y7, Y3, Y3
+	VADDPD       Y8, Y4, Y4
+	VADDPD       Y9, Y5, Y5
+	TESTQ        R11, R11
+	JNE          centredSumsChain
+	VMOVUPD      Y2, (DI)
+	VMOVUPD      Y3, 128(DI)
+	VMOVUPD      Y4, 256(DI)
+	VMOVUPD      Y5, 384(DI)
+	VMOVUPD      Y1, 512(DI)
+	ADDQ         AX, DX
+	ADDQ         AX, BX
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
+	JL           centred
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      176(SP), Y1
+	VMOVUPD      208(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      240(SP), Y1
+	VMOVUPD      272(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y0
+	VBROADCASTSD quarter<>+0(SB), Y3
+	VMULPD       Y3, Y1, Y3
+	VSUBPD       Y0, Y3, Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y3, Y3
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y3, Y3
+	VXORPD       Y4, Y4, Y4
+	VCMPPD       $0x09, Y4, Y3, Y3
+	VMOVMSKPD    Y3, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	MOVQ         DX, 16(SP)
+	TESTQ        DX, DX
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      688(SP), Y0
+	VMOVAPD      Y2, Y1
+	VANDPD       Y3, Y1, Y1
+	VSUBPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 688(SP)
+	JMP          centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VMOVUPD      Y3, 752(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 720(SP)
+	VMOVUPD      Y2, 784(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 816(SP)
+	VMOVUPD      304(SP), Y0
+	VMOVUPD      336(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      368(SP), Y0
+	VMOVUPD      400(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      560(SP), Y2
+	VMOVUPD      592(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      624(SP), Y2
+	VMOVUPD      656(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VPERM2F128   $0x20, Y5, Y4, Y2
+	VPERM2F128   $0x31, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 848(SP)
+	VMOVUPD      784(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       816(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 880(SP)
+	VMOVUPD      Y1, 912(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      880(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      912(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+	MOVQ         dgamma+8(FP), CX
+	TESTQ        CX, CX
+	JE           plainly
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         40(SP), R8
+	XORQ         R9, R9
+	LEAQ         48(SP), R10
+
+single:
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          singleSkip
+	VBROADCASTSD 688(SP)(R9*8), Y0
+	VBROADCASTSD 720(SP)(R9*8), Y1
+	VBROADCASTSD 912(SP)(R9*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(R9*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(R9*8), Y3
+	VMOVUPS      Y3, 80(SP)
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x04, R12
+	JL           singleLoopOneEnd
+
+singleLoopOne:
+	VCVTPS2PD    (BX)(R11*4), Y3
+	VCVTPS2PD    (R8)(R11*4), Y4
+	VCVTPS2PD    (DI)(R11*4), Y5
+	VSUBPD       Y5, Y0, Y5
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y4, Y6
+	VFNMADD231PD Y2, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VCVTPD2PSY   Y6, X3
+	VMOVUPS      X3, (SI)(R11*4)
+	VFMADD213PD  80(SP), Y1, Y5
+	VMULPD       Y4, Y5, Y5
+	VADDPD       (CX)(R11*8), Y5, Y5
+	VMOVUPD      Y5, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y4, Y4
+	VMOVUPD      Y4, (DX)(R11*8)
+	ADDQ         $0x04, R11
+	SUBQ         $0x04, R12
+	JGE          singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ         $0x04, R12
+	TESTQ        R12, R12
+	JE           singleLoopDone
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), X4
+	VPMOVSXDQ    X4, Y3
+	VMASKMOVPS   (BX)(R11*4), X4, X3
+	VCVTPS2PD    X3, Y3
+	VMASKMOVPS   (R8)(R11*4), X4, X5
+	VCVTPS2PD    X5, Y5
+	VMASKMOVPS   (DI)(R11*4), X4, X6
+	VCVTPS2PD    X6, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y5, Y6
+	VFNMADD231PD Y2, Y0, Y6
+	VMULPD       Y1, Y6, Y6
+	VCVTPD2PSY   Y6, X2
+	VMASKMOVPS   X2, X4, (SI)(R11*4)
+	VFMADD213PD  80(SP), Y1, Y0
+	VMULPD       Y5, Y0, Y0
+	VADDPD       (CX)(R11*8), Y0, Y0
+	VMOVUPD      Y0, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y5, Y5
+	VMOVUPD      Y5, (DX)(R11*8)
+
+singleLoopDone:
+singleSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
+	JL   single
+	JMP  written
+
+plainly:
+	MOVQ gamma+32(FP), CX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
+
+plainSingle:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainSingleSkip
+	VBROADCASTSD 688(SP)(DI*8), Y0
+	VBROADCASTSD 720(SP)(DI*8), Y1
+	VBROADCASTSD 912(SP)(DI*8), Y2
+	VXORPD       Y3, Y3, Y3
+	VBROADCASTSD 880(SP)(DI*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(DI*8), Y3
+	VMOVUPS      Y3, 80(SP)
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x04, R10
+	JL           plainSingleLoopOneEnd
+
+plainSingleLoopOne:
+	VCVTPS2PD    (CX)(R9*4), Y3
+	VCVTPS2PD    (SI)(R9*4), Y4
+	VCVTPS2PD    (BX)(R9*4), Y5
+	VSUBPD       Y5, Y0, Y5
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y4, Y6
+	VFNMADD231PD Y2, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VCVTPD2PSY   Y6, X3
+	VMOVUPS      X3, (DX)(R9*4)
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, R10
+	JGE          plainSingleLoopOne
+
+plainSingleLoopOneEnd:
+	ADDQ         $0x04, R10
+	TESTQ        R10, R10
+	JE           plainSingleLoopDone
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*4), X4
+	VPMOVSXDQ    X4, Y3
+	VMASKMOVPS   (CX)(R9*4), X4, X3
+	VCVTPS2PD    X3, Y3
+	VMASKMOVPS   (SI)(R9*4), X4, X5
+	VCVTPS2PD    X5, Y5
+	VMASKMOVPS   (BX)(R9*4), X4, X6
+	VCVTPS2PD    X6, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y5, Y6
+	VFNMADD231PD Y2, Y0, Y6
+	VMULPD       Y1, Y6, Y6
+	VCVTPD2PSY   Y6, X0
+	VMASKMOVPS   X0, X4, (DX)(R9*4)
+
+plainSingleLoopDone:
+plainSingleSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   plainSingle
+
+written:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	ADDQ  DX, 40(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	ORQ   944(SP), CX
+	TESTQ CX, CX
+	JE    group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+96(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+104(FP)
+	MOVQ 944(SP), AX
+	MOVQ AX, again+112(FP)
+	VZEROUPPER
+	RET
+
+DATA magnitude64<>+0(SB)/8, $0x7fffffffffffffff
+DATA magnitude64<>+8(SB)/8, $0x7fffffffffffffff
+DATA magnitude64<>+16(SB)/8, $0x7fffffffffffffff
+DATA magnitude64<>+24(SB)/8, $0x7fffffffffffffff
+GLOBL magnitude64<>(SB), RODATA|NOPTR, $32
 
 // func carryRowsF32AVX2(total *float64, sums *float32, n int)
 // Requires: AVX
@@ -1805,70 +2248,33 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+56(FP), CX
+	MOVQ    $0x00000004, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	LEAQ    tailMask<>+0(SB), SI
+	NEGQ    DX
+	VMOVUPS 32(SI)(DX*8), Y0
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    40(SP), SI
+	XORQ    SI, SI
+	LEAQ    40(SP), DI
 
 guess:
-	VXORPD Y0, Y0, Y0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000040, R10
+	VMASKMOVPD (DX), Y0, Y1
+	CMPQ       CX, BX
+	JLE        guessed
+	VMOVUPD    32(DX), Y2
+	VMOVUPD    64(DX), Y3
+	VMOVUPD    96(DX), Y4
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y2, Y1, Y1
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Y1, Y1, Y1
-	VXORPD  Y2, Y2, Y2
-	VXORPD  Y3, Y3, Y3
-	VXORPD  Y4, Y4, Y4
-	SUBQ    $0x10, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPD (DX)(DI*8), Y1, Y1
-	VADDPD 32(DX)(DI*8), Y2, Y2
-	VADDPD 64(DX)(DI*8), Y3, Y3
-	VADDPD 96(DX)(DI*8), Y4, Y4
-	ADDQ   $0x10, DI
-	SUBQ   $0x10, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x10, R9
-	SUBQ $0x04, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPD (DX)(DI*8), Y1, Y1
-	ADDQ   $0x04, DI
-	SUBQ   $0x04, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ       $0x04, R9
-	TESTQ      R9, R9
-	JE         guessSumsDone
-	LEAQ       tailMask<>+0(SB), R11
-	NEGQ       R9
-	VMOVUPS    32(R11)(R9*8), Y5
-	VMASKMOVPD (DX)(DI*8), Y5, Y5
-	VADDPD     Y5, Y1, Y1
-
-guessSumsDone:
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	TESTQ        R8, R8
-	JNE          guessSumsChain
-	VMOVUPD      Y0, (SI)
+guessed:
+	VMOVUPD      Y1, (DI)
 	ADDQ         AX, DX
-	ADDQ         $0x20, SI
-	INCQ         BX
-	CMPQ         BX, 8(SP)
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
 	JL           guess
 	VMOVUPD      40(SP), Y0
 	VMOVUPD      72(SP), Y1
@@ -2121,10 +2527,10 @@ packLoopOneEnd:
 	VMASKMOVPD  (CX)(R8*8), Y6, Y7
 	VMASKMOVPD  (DX)(R8*8), Y6, Y8
 	VMASKMOVPD  (DI), Y6, Y9
-	VSUBPD      Y9, Y0, Y9
-	VFMADD213PD Y4, Y2, Y9
-	VFMADD213PD Y8, Y7, Y9
-	VMASKMOVPD  Y9, Y6, (SI)
+	VSUBPD      Y9, Y0, Y0
+	VFMADD213PD Y4, Y2, Y0
+	VFMADD213PD Y8, Y7, Y0
+	VMASKMOVPD  Y0, Y6, (SI)
 	VMASKMOVPD  (DI)(AX*1), Y6, Y0
 	VSUBPD      Y0, Y1, Y0
 	VFMADD213PD Y5, Y3, Y0
@@ -2206,12 +2612,12 @@ singleLoopOneEnd:
 	NEGQ        R10
 	VMOVUPS     32(R11)(R10*8), Y3
 	VMASKMOVPD  (SI)(R9*8), Y3, Y4
-	VSUBPD      Y4, Y0, Y4
-	VFMADD213PD Y2, Y1, Y4
-	VMASKMOVPD  (CX)(R9*8), Y3, Y0
-	VMASKMOVPD  (DX)(R9*8), Y3, Y1
-	VFMADD213PD Y1, Y0, Y4
-	VMASKMOVPD  Y4, Y3, (BX)(R9*8)
+	VSUBPD      Y4, Y0, Y0
+	VFMADD213PD Y2, Y1, Y0
+	VMASKMOVPD  (CX)(R9*8), Y3, Y1
+	VMASKMOVPD  (DX)(R9*8), Y3, Y2
+	VFMADD213PD Y2, Y1, Y0
+	VMASKMOVPD  Y0, Y3, (BX)(R9*8)
 
 singleLoopDone:
 singleSkip:
@@ -2292,12 +2698,12 @@ streamLoopOneEnd:
 	NEGQ        R10
 	VMOVUPS     32(R11)(R10*8), Y3
 	VMASKMOVPD  (SI)(R9*8), Y3, Y4
-	VSUBPD      Y4, Y0, Y4
-	VFMADD213PD Y2, Y1, Y4
-	VMASKMOVPD  (CX)(R9*8), Y3, Y0
-	VMASKMOVPD  (DX)(R9*8), Y3, Y1
-	VFMADD213PD Y1, Y0, Y4
-	VMOVNTPD    Y4, (BX)(R9*8)
+	VSUBPD      Y4, Y0, Y0
+	VFMADD213PD Y2, Y1, Y0
+	VMASKMOVPD  (CX)(R9*8), Y3, Y1
+	VMASKMOVPD  (DX)(R9*8), Y3, Y2
+	VFMADD213PD Y2, Y1, Y0
+	VMOVNTPD    Y0, (BX)(R9*8)
 
 streamLoopDone:
 streamSkip:
@@ -2342,6 +2748,7 @@ TEXT ·layerNormGradRowsF64AVX2(SB), $952-120
 	MOVQ AX, (SP)
 	MOVQ n+64(FP), AX
 	SHLQ $0x03, AX
+	MOVQ $0x00000000, 944(SP)
 
 group:
 	MOVQ    group+80(FP), CX
@@ -2349,70 +2756,33 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+72(FP), CX
+	MOVQ    $0x00000004, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	LEAQ    tailMask<>+0(SB), SI
+	NEGQ    DX
+	VMOVUPS 32(SI)(DX*8), Y0
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    48(SP), SI
+	XORQ    SI, SI
+	LEAQ    48(SP), DI
 
 guess:
-	VXORPD Y0, Y0, Y0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000040, R10
+	VMASKMOVPD (DX), Y0, Y1
+	CMPQ       CX, BX
+	JLE        guessed
+	VMOVUPD    32(DX), Y2
+	VMOVUPD    64(DX), Y3
+	VMOVUPD    96(DX), Y4
+	VADDPD     Y3, Y2, Y2
+	VADDPD     Y2, Y1, Y1
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Y1, Y1, Y1
-	VXORPD  Y2, Y2, Y2
-	VXORPD  Y3, Y3, Y3
-	VXORPD  Y4, Y4, Y4
-	SUBQ    $0x10, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPD (DX)(DI*8), Y1, Y1
-	VADDPD 32(DX)(DI*8), Y2, Y2
-	VADDPD 64(DX)(DI*8), Y3, Y3
-	VADDPD 96(DX)(DI*8), Y4, Y4
-	ADDQ   $0x10, DI
-	SUBQ   $0x10, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x10, R9
-	SUBQ $0x04, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPD (DX)(DI*8), Y1, Y1
-	ADDQ   $0x04, DI
-	SUBQ   $0x04, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ       $0x04, R9
-	TESTQ      R9, R9
-	JE         guessSumsDone
-	LEAQ       tailMask<>+0(SB), R11
-	NEGQ       R9
-	VMOVUPS    32(R11)(R9*8), Y5
-	VMASKMOVPD (DX)(DI*8), Y5, Y5
-	VADDPD     Y5, Y1, Y1
-
-guessSumsDone:
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	TESTQ        R8, R8
-	JNE          guessSumsChain
-	VMOVUPD      Y0, (SI)
+guessed:
+	VMOVUPD      Y1, (DI)
 	ADDQ         AX, DX
-	ADDQ         $0x20, SI
-	INCQ         BX
-	CMPQ         BX, 8(SP)
+	ADDQ         $0x20, DI
+	INCQ         SI
+	CMPQ         SI, 8(SP)
 	JL           guess
 	VMOVUPD      48(SP), Y0
 	VMOVUPD      80(SP), Y1
@@ -2678,14 +3048,14 @@ known:
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
 	CMPQ         8(SP), $0x04
 	JNE          singly
 	CMPQ         16(SP), $0x00
 	JNE          singly
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
 	TESTQ        CX, CX
-	JE           plainly
+	JE           plainPacks
 	TESTQ        DX, DX
 	JNE          past
 	MOVQ         dgamma+8(FP), CX
@@ -2707,18 +3077,18 @@ pack:
 	VBROADCASTSD 720(SP)(SI*8), Y1
 	VBROADCASTSD 912(SP)(SI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(SI*8), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSD 752(SP)(SI*8), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSD 696(SP)(SI*8), Y4
-	VBROADCASTSD 728(SP)(SI*8), Y5
-	VBROADCASTSD 920(SP)(SI*8), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSD 888(SP)(SI*8), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSD 760(SP)(SI*8), Y8
-	VMOVUPS      Y8, 144(SP)
+	VBROADCASTSD 880(SP)(SI*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(SI*8), Y3
+	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 696(SP)(SI*8), Y3
+	VBROADCASTSD 728(SP)(SI*8), Y4
+	VBROADCASTSD 920(SP)(SI*8), Y5
+	VXORPD       Y6, Y6, Y6
+	VBROADCASTSD 888(SP)(SI*8), Y6
+	VMOVUPS      Y6, 112(SP)
+	VBROADCASTSD 760(SP)(SI*8), Y6
+	VMOVUPS      Y6, 144(SP)
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
 	XORQ         R10, R10
@@ -2726,34 +3096,30 @@ pack:
 	JL           packLoopOneEnd
 
 packLoopOne:
-	VMOVUPD      (BX)(R10*8), Y8
-	VMOVUPD      (R9), Y9
-	VSUBPD       (R8), Y0, Y10
-	VMOVUPD      48(SP), Y11
-	VFNMADD231PD Y8, Y9, Y11
-	VFNMADD231PD Y2, Y10, Y11
-	VANDPS       magnitude64<>+0(SB), Y11, Y12
-	VMAXPD       Y12, Y3, Y3
-	VMULPD       Y1, Y11, Y11
-	VMOVUPD      Y11, (DI)
-	VFMADD213PD  80(SP), Y1, Y10
-	VMULPD       Y9, Y10, Y10
-	VMOVUPD      (R9)(AX*1), Y11
-	VSUBPD       (R8)(AX*1), Y4, Y12
-	VMOVUPD      112(SP), Y13
-	VFNMADD231PD Y8, Y11, Y13
-	VFNMADD231PD Y6, Y12, Y13
-	VANDPS       magnitude64<>+0(SB), Y13, Y8
-	VMAXPD       Y8, Y7, Y7
-	VMULPD       Y5, Y13, Y13
-	VMOVUPD      Y13, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y5, Y12
-	VFMADD231PD  Y11, Y12, Y10
-	VADDPD       Y11, Y9, Y9
-	VADDPD       (CX)(R10*8), Y10, Y10
-	VMOVUPD      Y10, (CX)(R10*8)
-	VADDPD       (DX)(R10*8), Y9, Y9
-	VMOVUPD      Y9, (DX)(R10*8)
+	VMOVUPD      (BX)(R10*8), Y6
+	VMOVUPD      (R9), Y7
+	VSUBPD       (R8), Y0, Y8
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y6, Y7, Y9
+	VFNMADD231PD Y2, Y8, Y9
+	VMULPD       Y1, Y9, Y9
+	VMOVUPD      Y9, (DI)
+	VFMADD213PD  80(SP), Y1, Y8
+	VMULPD       Y7, Y8, Y8
+	VMOVUPD      (R9)(AX*1), Y9
+	VSUBPD       (R8)(AX*1), Y3, Y10
+	VMOVUPD      112(SP), Y11
+	VFNMADD231PD Y6, Y9, Y11
+	VFNMADD231PD Y5, Y10, Y11
+	VMULPD       Y4, Y11, Y11
+	VMOVUPD      Y11, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y4, Y10
+	VFMADD231PD  Y9, Y10, Y8
+	VADDPD       Y9, Y7, Y7
+	VADDPD       (CX)(R10*8), Y8, Y8
+	VMOVUPD      Y8, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y7, Y7
+	VMOVUPD      Y7, (DX)(R10*8)
 	ADDQ         $0x20, DI
 	ADDQ         $0x20, R8
 	ADDQ         $0x20, R9
@@ -2767,53 +3133,39 @@ packLoopOneEnd:
 	JE           packLoopDone
 	LEAQ         tailMask<>+0(SB), R12
 	NEGQ         R11
-	VMOVUPS      32(R12)(R11*8), Y8
-	VMASKMOVPD   (BX)(R10*8), Y8, Y9
-	VMASKMOVPD   (R9), Y8, Y10
-	VMASKMOVPD   (R8), Y8, Y11
-	VSUBPD       Y11, Y0, Y11
-	VMOVUPD      48(SP), Y0
-	VFNMADD231PD Y9, Y10, Y0
-	VFNMADD231PD Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude64<>+0(SB), Y0, Y2
-	VMAXPD       Y2, Y3, Y3
-	VMULPD       Y1, Y0, Y0
-	VMASKMOVPD   Y0, Y8, (DI)
-	VFMADD213PD  80(SP), Y1, Y11
-	VMULPD       Y10, Y11, Y11
-	VMASKMOVPD   (R9)(AX*1), Y8, Y0
-	VMASKMOVPD   (R8)(AX*1), Y8, Y1
-	VSUBPD       Y1, Y4, Y1
-	VMOVUPD      112(SP), Y2
-	VFNMADD231PD Y9, Y0, Y2
-	VFNMADD231PD Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude64<>+0(SB), Y2, Y4
-	VMAXPD       Y4, Y7, Y7
-	VMULPD       Y5, Y2, Y2
-	VMASKMOVPD   Y2, Y8, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y5, Y1
-	VFMADD231PD  Y0, Y1, Y11
-	VADDPD       Y0, Y10, Y10
-	VADDPD       (CX)(R10*8), Y11, Y11
-	VMOVUPD      Y11, (CX)(R10*8)
-	VADDPD       (DX)(R10*8), Y10, Y10
-	VMOVUPD      Y10, (DX)(R10*8)
+	VMOVUPS      32(R12)(R11*8), Y6
+	VMASKMOVPD   (BX)(R10*8), Y6, Y7
+	VMASKMOVPD   (R9), Y6, Y8
+	VMASKMOVPD   (R8), Y6, Y9
+	VSUBPD       Y9, Y0, Y0
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y7, Y8, Y9
+	VFNMADD231PD Y2, Y0, Y9
+	VMULPD       Y1, Y9, Y9
+	VMASKMOVPD   Y9, Y6, (DI)
+	VFMADD213PD  80(SP), Y1, Y0
+	VMULPD       Y8, Y0, Y0
+	VMASKMOVPD   (R9)(AX*1), Y6, Y1
+	VMASKMOVPD   (R8)(AX*1), Y6, Y2
+	VSUBPD       Y2, Y3, Y2
+	VMOVUPD      112(SP), Y3
+	VFNMADD231PD Y7, Y1, Y3
+	VFNMADD231PD Y5, Y2, Y3
+	VMULPD       Y4, Y3, Y3
+	VMASKMOVPD   Y3, Y6, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y4, Y2
+	VFMADD231PD  Y1, Y2, Y0
+	VADDPD       Y1, Y8, Y8
+	VADDPD       (CX)(R10*8), Y0, Y0
+	VMOVUPD      Y0, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y8, Y8
+	VMOVUPD      Y8, (DX)(R10*8)
 
 packLoopDone:
-	MOVQ    SI, DI
-	SHLQ    $0x05, DI
-	LEAQ    48(SP)(DI*1), DI
-	VMOVUPD Y3, 512(DI)
-	MOVQ    SI, DI
-	SHLQ    $0x05, DI
-	LEAQ    80(SP)(DI*1), DI
-	VMOVUPD Y7, 512(DI)
-	ADDQ    $0x02, SI
-	CMPQ    SI, $0x04
-	JL      pack
-	JMP     written
+	ADDQ $0x02, SI
+	CMPQ SI, $0x04
+	JL   pack
+	JMP  written
 
 past:
 	MOVQ dgamma+8(FP), CX
@@ -2835,18 +3187,18 @@ stream:
 	VBROADCASTSD 720(SP)(SI*8), Y1
 	VBROADCASTSD 912(SP)(SI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(SI*8), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSD 752(SP)(SI*8), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSD 696(SP)(SI*8), Y4
-	VBROADCASTSD 728(SP)(SI*8), Y5
-	VBROADCASTSD 920(SP)(SI*8), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSD 888(SP)(SI*8), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSD 760(SP)(SI*8), Y8
-	VMOVUPS      Y8, 144(SP)
+	VBROADCASTSD 880(SP)(SI*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(SI*8), Y3
+	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 696(SP)(SI*8), Y3
+	VBROADCASTSD 728(SP)(SI*8), Y4
+	VBROADCASTSD 920(SP)(SI*8), Y5
+	VXORPD       Y6, Y6, Y6
+	VBROADCASTSD 888(SP)(SI*8), Y6
+	VMOVUPS      Y6, 112(SP)
+	VBROADCASTSD 760(SP)(SI*8), Y6
+	VMOVUPS      Y6, 144(SP)
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
 	XORQ         R10, R10
@@ -2854,34 +3206,30 @@ stream:
 	JL           streamLoopOneEnd
 
 streamLoopOne:
-	VMOVUPD      (BX)(R10*8), Y8
-	VMOVUPD      (R9), Y9
-	VSUBPD       (R8), Y0, Y10
-	VMOVUPD      48(SP), Y11
-	VFNMADD231PD Y8, Y9, Y11
-	VFNMADD231PD Y2, Y10, Y11
-	VANDPS       magnitude64<>+0(SB), Y11, Y12
-	VMAXPD       Y12, Y3, Y3
-	VMULPD       Y1, Y11, Y11
-	VMOVNTPD     Y11, (DI)
-	VFMADD213PD  80(SP), Y1, Y10
-	VMULPD       Y9, Y10, Y10
-	VMOVUPD      (R9)(AX*1), Y11
-	VSUBPD       (R8)(AX*1), Y4, Y12
-	VMOVUPD      112(SP), Y13
-	VFNMADD231PD Y8, Y11, Y13
-	VFNMADD231PD Y6, Y12, Y13
-	VANDPS       magnitude64<>+0(SB), Y13, Y8
-	VMAXPD       Y8, Y7, Y7
-	VMULPD       Y5, Y13, Y13
-	VMOVNTPD     Y13, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y5, Y12
-	VFMADD231PD  Y11, Y12, Y10
-	VADDPD       Y11, Y9, Y9
-	VADDPD       (CX)(R10*8), Y10, Y10
-	VMOVUPD      Y10, (CX)(R10*8)
-	VADDPD       (DX)(R10*8), Y9, Y9
-	VMOVUPD      Y9, (DX)(R10*8)
+	VMOVUPD      (BX)(R10*8), Y6
+	VMOVUPD      (R9), Y7
+	VSUBPD       (R8), Y0, Y8
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y6, Y7, Y9
+	VFNMADD231PD Y2, Y8, Y9
+	VMULPD       Y1, Y9, Y9
+	VMOVNTPD     Y9, (DI)
+	VFMADD213PD  80(SP), Y1, Y8
+	VMULPD       Y7, Y8, Y8
+	VMOVUPD      (R9)(AX*1), Y9
+	VSUBPD       (R8)(AX*1), Y3, Y10
+	VMOVUPD      112(SP), Y11
+	VFNMADD231PD Y6, Y9, Y11
+	VFNMADD231PD Y5, Y10, Y11
+	VMULPD       Y4, Y11, Y11
+	VMOVNTPD     Y11, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y4, Y10
+	VFMADD231PD  Y9, Y10, Y8
+	VADDPD       Y9, Y7, Y7
+	VADDPD       (CX)(R10*8), Y8, Y8
+	VMOVUPD      Y8, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y7, Y7
+	VMOVUPD      Y7, (DX)(R10*8)
 	ADDQ         $0x20, DI
 	ADDQ         $0x20, R8
 	ADDQ         $0x20, R9
@@ -2895,57 +3243,43 @@ streamLoopOneEnd:
 	JE           streamLoopDone
 	LEAQ         tailMask<>+0(SB), R12
 	NEGQ         R11
-	VMOVUPS      32(R12)(R11*8), Y8
-	VMASKMOVPD   (BX)(R10*8), Y8, Y9
-	VMASKMOVPD   (R9), Y8, Y10
-	VMASKMOVPD   (R8), Y8, Y11
-	VSUBPD       Y11, Y0, Y11
-	VMOVUPD      48(SP), Y0
-	VFNMADD231PD Y9, Y10, Y0
-	VFNMADD231PD Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude64<>+0(SB), Y0, Y2
-	VMAXPD       Y2, Y3, Y3
-	VMULPD       Y1, Y0, Y0
-	VMOVNTPD     Y0, (DI)
-	VFMADD213PD  80(SP), Y1, Y11
-	VMULPD       Y10, Y11, Y11
-	VMASKMOVPD   (R9)(AX*1), Y8, Y0
-	VMASKMOVPD   (R8)(AX*1), Y8, Y1
-	VSUBPD       Y1, Y4, Y1
-	VMOVUPD      112(SP), Y2
-	VFNMADD231PD Y9, Y0, Y2
-	VFNMADD231PD Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude64<>+0(SB), Y2, Y4
-	VMAXPD       Y4, Y7, Y7
-	VMULPD       Y5, Y2, Y2
-	VMOVNTPD     Y2, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y5, Y1
-	VFMADD231PD  Y0, Y1, Y11
-	VADDPD       Y0, Y10, Y10
-	VADDPD       (CX)(R10*8), Y11, Y11
-	VMOVUPD      Y11, (CX)(R10*8)
-	VADDPD       (DX)(R10*8), Y10, Y10
-	VMOVUPD      Y10, (DX)(R10*8)
+	VMOVUPS      32(R12)(R11*8), Y6
+	VMASKMOVPD   (BX)(R10*8), Y6, Y7
+	VMASKMOVPD   (R9), Y6, Y8
+	VMASKMOVPD   (R8), Y6, Y9
+	VSUBPD       Y9, Y0, Y0
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y7, Y8, Y9
+	VFNMADD231PD Y2, Y0, Y9
+	VMULPD       Y1, Y9, Y9
+	VMOVNTPD     Y9, (DI)
+	VFMADD213PD  80(SP), Y1, Y0
+	VMULPD       Y8, Y0, Y0
+	VMASKMOVPD   (R9)(AX*1), Y6, Y1
+	VMASKMOVPD   (R8)(AX*1), Y6, Y2
+	VSUBPD       Y2, Y3, Y2
+	VMOVUPD      112(SP), Y3
+	VFNMADD231PD Y7, Y1, Y3
+	VFNMADD231PD Y5, Y2, Y3
+	VMULPD       Y4, Y3, Y3
+	VMOVNTPD     Y3, (DI)(AX*1)
+	VFMADD213PD  144(SP), Y4, Y2
+	VFMADD231PD  Y1, Y2, Y0
+	VADDPD       Y1, Y8, Y8
+	VADDPD       (CX)(R10*8), Y0, Y0
+	VMOVUPD      Y0, (CX)(R10*8)
+	VADDPD       (DX)(R10*8), Y8, Y8
+	VMOVUPD      Y8, (DX)(R10*8)
 
 streamLoopDone:
-	MOVQ    SI, DI
-	SHLQ    $0x05, DI
-	LEAQ    48(SP)(DI*1), DI
-	VMOVUPD Y3, 512(DI)
-	MOVQ    SI, DI
-	SHLQ    $0x05, DI
-	LEAQ    80(SP)(DI*1), DI
-	VMOVUPD Y7, 512(DI)
-	ADDQ    $0x02, SI
-	CMPQ    SI, $0x04
-	JL      stream
-	JMP     written
+	ADDQ $0x02, SI
+	CMPQ SI, $0x04
+	JL   stream
+	JMP  written
 
-plainly:
+plainPacks:
 	TESTQ DX, DX
-	JNE   pastPlainly
+	JNE   pastPlain
 	MOVQ  gamma+32(FP), CX
 	XORQ  DX, DX
 	LEAQ  (AX)(AX*2), BX
@@ -2963,18 +3297,18 @@ plain:
 	VBROADCASTSD 720(SP)(DX*8), Y1
 	VBROADCASTSD 912(SP)(DX*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DX*8), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSD 752(SP)(DX*8), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSD 696(SP)(DX*8), Y4
-	VBROADCASTSD 728(SP)(DX*8), Y5
-	VBROADCASTSD 920(SP)(DX*8), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSD 888(SP)(DX*8), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSD 760(SP)(DX*8), Y8
-	VMOVUPS      Y8, 144(SP)
+	VBROADCASTSD 880(SP)(DX*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(DX*8), Y3
+	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 696(SP)(DX*8), Y3
+	VBROADCASTSD 728(SP)(DX*8), Y4
+	VBROADCASTSD 920(SP)(DX*8), Y5
+	VXORPD       Y6, Y6, Y6
+	VBROADCASTSD 888(SP)(DX*8), Y6
+	VMOVUPS      Y6, 112(SP)
+	VBROADCASTSD 760(SP)(DX*8), Y6
+	VMOVUPS      Y6, 144(SP)
 	MOVQ         n+64(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -2982,25 +3316,21 @@ plain:
 	JL           plainLoopOneEnd
 
 plainLoopOne:
-	VMOVUPD      (CX)(R8*8), Y8
-	VMOVUPD      (DI), Y9
-	VSUBPD       (SI), Y0, Y10
-	VMOVUPD      48(SP), Y11
-	VFNMADD231PD Y8, Y9, Y11
-	VFNMADD231PD Y2, Y10, Y11
-	VANDPS       magnitude64<>+0(SB), Y11, Y9
-	VMAXPD       Y9, Y3, Y3
-	VMULPD       Y1, Y11, Y11
-	VMOVUPD      Y11, (BX)
-	VMOVUPD      (DI)(AX*1), Y9
-	VSUBPD       (SI)(AX*1), Y4, Y10
-	VMOVUPD      112(SP), Y11
-	VFNMADD231PD Y8, Y9, Y11
-	VFNMADD231PD Y6, Y10, Y11
-	VANDPS       magnitude64<>+0(SB), Y11, Y8
-	VMAXPD       Y8, Y7, Y7
-	VMULPD       Y5, Y11, Y11
-	VMOVUPD      Y11, (BX)(AX*1)
+	VMOVUPD      (CX)(R8*8), Y6
+	VMOVUPD      (DI), Y7
+	VSUBPD       (SI), Y0, Y8
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y6, Y7, Y9
+	VFNMADD231PD Y2, Y8, Y9
+	VMULPD       Y1, Y9, Y9
+	VMOVUPD      Y9, (BX)
+	VMOVUPD      (DI)(AX*1), Y7
+	VSUBPD       (SI)(AX*1), Y3, Y8
+	VMOVUPD      112(SP), Y9
+	VFNMADD231PD Y6, Y7, Y9
+	VFNMADD231PD Y5, Y8, Y9
+	VMULPD       Y4, Y9, Y9
+	VMOVUPD      Y9, (BX)(AX*1)
 	ADDQ         $0x20, BX
 	ADDQ         $0x20, SI
 	ADDQ         $0x20, DI
@@ -3014,46 +3344,32 @@ plainLoopOneEnd:
 	JE           plainLoopDone
 	LEAQ         tailMask<>+0(SB), R10
 	NEGQ         R9
-	VMOVUPS      32(R10)(R9*8), Y8
-	VMASKMOVPD   (CX)(R8*8), Y8, Y9
-	VMASKMOVPD   (DI), Y8, Y10
-	VMASKMOVPD   (SI), Y8, Y11
-	VSUBPD       Y11, Y0, Y11
-	VMOVUPD      48(SP), Y0
-	VFNMADD231PD Y9, Y10, Y0
-	VFNMADD231PD Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude64<>+0(SB), Y0, Y2
-	VMAXPD       Y2, Y3, Y3
-	VMULPD       Y1, Y0, Y0
-	VMASKMOVPD   Y0, Y8, (BX)
-	VMASKMOVPD   (DI)(AX*1), Y8, Y0
-	VMASKMOVPD   (SI)(AX*1), Y8, Y1
-	VSUBPD       Y1, Y4, Y1
+	VMOVUPS      32(R10)(R9*8), Y6
+	VMASKMOVPD   (CX)(R8*8), Y6, Y7
+	VMASKMOVPD   (DI), Y6, Y8
+	VMASKMOVPD   (SI), Y6, Y9
+	VSUBPD       Y9, Y0, Y0
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y7, Y8, Y9
+	VFNMADD231PD Y2, Y0, Y9
+	VMULPD       Y1, Y9, Y9
+	VMASKMOVPD   Y9, Y6, (BX)
+	VMASKMOVPD   (DI)(AX*1), Y6, Y0
+	VMASKMOVPD   (SI)(AX*1), Y6, Y1
+	VSUBPD       Y1, Y3, Y1
 	VMOVUPD      112(SP), Y2
-	VFNMADD231PD Y9, Y0, Y2
-	VFNMADD231PD Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude64<>+0(SB), Y2, Y0
-	VMAXPD       Y0, Y7, Y7
-	VMULPD       Y5, Y2, Y2
-	VMASKMOVPD   Y2, Y8, (BX)(AX*1)
+	VFNMADD231PD Y7, Y0, Y2
+	VFNMADD231PD Y5, Y1, Y2
+	VMULPD       Y4, Y2, Y2
+	VMASKMOVPD   Y2, Y6, (BX)(AX*1)
 
 plainLoopDone:
-	MOVQ    DX, BX
-	SHLQ    $0x05, BX
-	LEAQ    48(SP)(BX*1), BX
-	VMOVUPD Y3, 512(BX)
-	MOVQ    DX, BX
-	SHLQ    $0x05, BX
-	LEAQ    80(SP)(BX*1), BX
-	VMOVUPD Y7, 512(BX)
-	ADDQ    $0x02, DX
-	CMPQ    DX, $0x04
-	JL      plain
-	JMP     written
+	ADDQ $0x02, DX
+	CMPQ DX, $0x04
+	JL   plain
+	JMP  written
 
-pastPlainly:
+pastPlain:
 	MOVQ gamma+32(FP), CX
 	XORQ DX, DX
 	LEAQ (AX)(AX*2), BX
@@ -3071,18 +3387,18 @@ plainStream:
 	VBROADCASTSD 720(SP)(DX*8), Y1
 	VBROADCASTSD 912(SP)(DX*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DX*8), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSD 752(SP)(DX*8), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSD 696(SP)(DX*8), Y4
-	VBROADCASTSD 728(SP)(DX*8), Y5
-	VBROADCASTSD 920(SP)(DX*8), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSD 888(SP)(DX*8), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSD 760(SP)(DX*8), Y8
-	VMOVUPS      Y8, 144(SP)
+	VBROADCASTSD 880(SP)(DX*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(DX*8), Y3
+	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 696(SP)(DX*8), Y3
+	VBROADCASTSD 728(SP)(DX*8), Y4
+	VBROADCASTSD 920(SP)(DX*8), Y5
+	VXORPD       Y6, Y6, Y6
+	VBROADCASTSD 888(SP)(DX*8), Y6
+	VMOVUPS      Y6, 112(SP)
+	VBROADCASTSD 760(SP)(DX*8), Y6
+	VMOVUPS      Y6, 144(SP)
 	MOVQ         n+64(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -3090,25 +3406,21 @@ plainStream:
 	JL           plainStreamLoopOneEnd
 
 plainStreamLoopOne:
-	VMOVUPD      (CX)(R8*8), Y8
-	VMOVUPD      (DI), Y9
-	VSUBPD       (SI), Y0, Y10
-	VMOVUPD      48(SP), Y11
-	VFNMADD231PD Y8, Y9, Y11
-	VFNMADD231PD Y2, Y10, Y11
-	VANDPS       magnitude64<>+0(SB), Y11, Y9
-	VMAXPD       Y9, Y3, Y3
-	VMULPD       Y1, Y11, Y11
-	VMOVNTPD     Y11, (BX)
-	VMOVUPD      (DI)(AX*1), Y9
-	VSUBPD       (SI)(AX*1), Y4, Y10
-	VMOVUPD      112(SP), Y11
-	VFNMADD231PD Y8, Y9, Y11
-	VFNMADD231PD Y6, Y10, Y11
-	VANDPS       magnitude64<>+0(SB), Y11, Y8
-	VMAXPD       Y8, Y7, Y7
-	VMULPD       Y5, Y11, Y11
-	VMOVNTPD     Y11, (BX)(AX*1)
+	VMOVUPD      (CX)(R8*8), Y6
+	VMOVUPD      (DI), Y7
+	VSUBPD       (SI), Y0, Y8
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y6, Y7, Y9
+	VFNMADD231PD Y2, Y8, Y9
+	VMULPD       Y1, Y9, Y9
+	VMOVNTPD     Y9, (BX)
+	VMOVUPD      (DI)(AX*1), Y7
+	VSUBPD       (SI)(AX*1), Y3, Y8
+	VMOVUPD      112(SP), Y9
+	VFNMADD231PD Y6, Y7, Y9
+	VFNMADD231PD Y5, Y8, Y9
+	VMULPD       Y4, Y9, Y9
+	VMOVNTPD     Y9, (BX)(AX*1)
 	ADDQ         $0x20, BX
 	ADDQ         $0x20, SI
 	ADDQ         $0x20, DI
@@ -3122,48 +3434,35 @@ plainStreamLoopOneEnd:
 	JE           plainStreamLoopDone
 	LEAQ         tailMask<>+0(SB), R10
 	NEGQ         R9
-	VMOVUPS      32(R10)(R9*8), Y8
-	VMASKMOVPD   (CX)(R8*8), Y8, Y9
-	VMASKMOVPD   (DI), Y8, Y10
-	VMASKMOVPD   (SI), Y8, Y11
-	VSUBPD       Y11, Y0, Y11
-	VMOVUPD      48(SP), Y0
-	VFNMADD231PD Y9, Y10, Y0
-	VFNMADD231PD Y2, Y11, Y0
-	VANDPS       Y8, Y0, Y0
-	VANDPS       magnitude64<>+0(SB), Y0, Y2
-	VMAXPD       Y2, Y3, Y3
-	VMULPD       Y1, Y0, Y0
-	VMOVNTPD     Y0, (BX)
-	VMASKMOVPD   (DI)(AX*1), Y8, Y0
-	VMASKMOVPD   (SI)(AX*1), Y8, Y1
-	VSUBPD       Y1, Y4, Y1
+	VMOVUPS      32(R10)(R9*8), Y6
+	VMASKMOVPD   (CX)(R8*8), Y6, Y7
+	VMASKMOVPD   (DI), Y6, Y8
+	VMASKMOVPD   (SI), Y6, Y9
+	VSUBPD       Y9, Y0, Y0
+	VMOVUPD      48(SP), Y9
+	VFNMADD231PD Y7, Y8, Y9
+	VFNMADD231PD Y2, Y0, Y9
+	VMULPD       Y1, Y9, Y9
+	VMOVNTPD     Y9, (BX)
+	VMASKMOVPD   (DI)(AX*1), Y6, Y0
+	VMASKMOVPD   (SI)(AX*1), Y6, Y1
+	VSUBPD       Y1, Y3, Y1
 	VMOVUPD      112(SP), Y2
-	VFNMADD231PD Y9, Y0, Y2
-	VFNMADD231PD Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude64<>+0(SB), Y2, Y0
-	VMAXPD       Y0, Y7, Y7
-	VMULPD       Y5, Y2, Y2
+	VFNMADD231PD Y7, Y0, Y2
+	VFNMADD231PD Y5, Y1, Y2
+	VMULPD       Y4, Y2, Y2
 	VMOVNTPD     Y2, (BX)(AX*1)
 
 plainStreamLoopDone:
-	MOVQ    DX, BX
-	SHLQ    $0x05, BX
-	LEAQ    48(SP)(BX*1), BX
-	VMOVUPD Y3, 512(BX)
-	MOVQ    DX, BX
-	SHLQ    $0x05, BX
-	LEAQ    80(SP)(BX*1), BX
-	VMOVUPD Y7, 512(BX)
-	ADDQ    $0x02, DX
-	CMPQ    DX, $0x04
-	JL      plainStream
-	JMP     written
+	ADDQ $0x02, DX
+	CMPQ DX, $0x04
+	JL   plainStream
+	JMP  written
 
 singly:
+	MOVQ  dgamma+8(FP), CX
 	TESTQ CX, CX
-	JE    plainSingly
+	JE    plainly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
@@ -3181,10 +3480,10 @@ single:
 	VBROADCASTSD 720(SP)(R9*8), Y1
 	VBROADCASTSD 912(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(R9*8), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSD 752(SP)(R9*8), Y4
-	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSD 880(SP)(R9*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(R9*8), Y3
+	VMOVUPS      Y3, 80(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -3192,22 +3491,20 @@ single:
 	JL           singleLoopOneEnd
 
 singleLoopOne:
-	VMOVUPD      (BX)(R11*8), Y4
-	VMOVUPD      (R8)(R11*8), Y5
-	VSUBPD       (DI)(R11*8), Y0, Y6
-	VMOVUPD      48(SP), Y7
-	VFNMADD231PD Y4, Y5, Y7
-	VFNMADD231PD Y2, Y6, Y7
-	VANDPS       magnitude64<>+0(SB), Y7, Y4
-	VMAXPD       Y4, Y3, Y3
-	VMULPD       Y1, Y7, Y7
-	VMOVUPD      Y7, (SI)(R11*8)
-	VFMADD213PD  80(SP), Y1, Y6
-	VMULPD       Y5, Y6, Y6
-	VADDPD       (CX)(R11*8), Y6, Y6
-	VMOVUPD      Y6, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Y5, Y5
-	VMOVUPD      Y5, (DX)(R11*8)
+	VMOVUPD      (BX)(R11*8), Y3
+	VMOVUPD      (R8)(R11*8), Y4
+	VSUBPD       (DI)(R11*8), Y0, Y5
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y4, Y6
+	VFNMADD231PD Y2, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, (SI)(R11*8)
+	VFMADD213PD  80(SP), Y1, Y5
+	VMULPD       Y4, Y5, Y5
+	VADDPD       (CX)(R11*8), Y5, Y5
+	VMOVUPD      Y5, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y4, Y4
+	VMOVUPD      Y4, (DX)(R11*8)
 	ADDQ         $0x04, R11
 	SUBQ         $0x04, R12
 	JGE          singleLoopOne
@@ -3218,29 +3515,24 @@ singleLoopOneEnd:
 	JE           singleLoopDone
 	LEAQ         tailMask<>+0(SB), R13
 	NEGQ         R12
-	VMOVUPS      32(R13)(R12*8), Y4
-	VMASKMOVPD   (BX)(R11*8), Y4, Y5
-	VMASKMOVPD   (R8)(R11*8), Y4, Y6
-	VMASKMOVPD   (DI)(R11*8), Y4, Y7
-	VSUBPD       Y7, Y0, Y7
-	VMOVUPD      48(SP), Y0
-	VFNMADD231PD Y5, Y6, Y0
-	VFNMADD231PD Y2, Y7, Y0
-	VANDPS       Y4, Y0, Y0
-	VANDPS       magnitude64<>+0(SB), Y0, Y2
-	VMAXPD       Y2, Y3, Y3
-	VMULPD       Y1, Y0, Y0
-	VMASKMOVPD   Y0, Y4, (SI)(R11*8)
-	VFMADD213PD  80(SP), Y1, Y7
-	VMULPD       Y6, Y7, Y7
-	VADDPD       (CX)(R11*8), Y7, Y7
-	VMOVUPD      Y7, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Y6, Y6
-	VMOVUPD      Y6, (DX)(R11*8)
+	VMOVUPS      32(R13)(R12*8), Y3
+	VMASKMOVPD   (BX)(R11*8), Y3, Y4
+	VMASKMOVPD   (R8)(R11*8), Y3, Y5
+	VMASKMOVPD   (DI)(R11*8), Y3, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VFNMADD231PD Y2, Y0, Y6
+	VMULPD       Y1, Y6, Y6
+	VMASKMOVPD   Y6, Y3, (SI)(R11*8)
+	VFMADD213PD  80(SP), Y1, Y0
+	VMULPD       Y5, Y0, Y0
+	VADDPD       (CX)(R11*8), Y0, Y0
+	VMOVUPD      Y0, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y5, Y5
+	VMOVUPD      Y5, (DX)(R11*8)
 
 singleLoopDone:
-	VMOVUPD Y3, 512(R10)
-
 singleSkip:
 	ADDQ AX, SI
 	ADDQ AX, DI
@@ -3251,7 +3543,7 @@ singleSkip:
 	JL   single
 	JMP  written
 
-plainSingly:
+plainly:
 	MOVQ gamma+32(FP), CX
 	MOVQ 24(SP), DX
 	MOVQ 32(SP), BX
@@ -3267,10 +3559,10 @@ plainSingle:
 	VBROADCASTSD 720(SP)(DI*8), Y1
 	VBROADCASTSD 912(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DI*8), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSD 752(SP)(DI*8), Y4
-	VMOVUPS      Y4, 80(SP)
+	VBROADCASTSD 880(SP)(DI*8), Y3
+	VMOVUPS      Y3, 48(SP)
+	VBROADCASTSD 752(SP)(DI*8), Y3
+	VMOVUPS      Y3, 80(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -3278,16 +3570,14 @@ plainSingle:
 	JL           plainSingleLoopOneEnd
 
 plainSingleLoopOne:
-	VMOVUPD      (CX)(R9*8), Y4
-	VMOVUPD      (SI)(R9*8), Y5
-	VSUBPD       (BX)(R9*8), Y0, Y6
-	VMOVUPD      48(SP), Y7
-	VFNMADD231PD Y4, Y5, Y7
-	VFNMADD231PD Y2, Y6, Y7
-	VANDPS       magnitude64<>+0(SB), Y7, Y4
-	VMAXPD       Y4, Y3, Y3
-	VMULPD       Y1, Y7, Y7
-	VMOVUPD      Y7, (DX)(R9*8)
+	VMOVUPD      (CX)(R9*8), Y3
+	VMOVUPD      (SI)(R9*8), Y4
+	VSUBPD       (BX)(R9*8), Y0, Y5
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y4, Y6
+	VFNMADD231PD Y2, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, (DX)(R9*8)
 	ADDQ         $0x04, R9
 	SUBQ         $0x04, R10
 	JGE          plainSingleLoopOne
@@ -3298,23 +3588,18 @@ plainSingleLoopOneEnd:
 	JE           plainSingleLoopDone
 	LEAQ         tailMask<>+0(SB), R11
 	NEGQ         R10
-	VMOVUPS      32(R11)(R10*8), Y4
-	VMASKMOVPD   (CX)(R9*8), Y4, Y5
-	VMASKMOVPD   (SI)(R9*8), Y4, Y6
-	VMASKMOVPD   (BX)(R9*8), Y4, Y7
-	VSUBPD       Y7, Y0, Y7
-	VMOVUPD      48(SP), Y0
-	VFNMADD231PD Y5, Y6, Y0
-	VFNMADD231PD Y2, Y7, Y0
-	VANDPS       Y4, Y0, Y0
-	VANDPS       magnitude64<>+0(SB), Y0, Y2
-	VMAXPD       Y2, Y3, Y3
-	VMULPD       Y1, Y0, Y0
-	VMASKMOVPD   Y0, Y4, (DX)(R9*8)
+	VMOVUPS      32(R11)(R10*8), Y3
+	VMASKMOVPD   (CX)(R9*8), Y3, Y4
+	VMASKMOVPD   (SI)(R9*8), Y3, Y5
+	VMASKMOVPD   (BX)(R9*8), Y3, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VFNMADD231PD Y2, Y0, Y6
+	VMULPD       Y1, Y6, Y6
+	VMASKMOVPD   Y6, Y3, (DX)(R9*8)
 
 plainSingleLoopDone:
-	VMOVUPD Y3, 512(R8)
-
 plainSingleSkip:
 	ADDQ AX, DX
 	ADDQ AX, BX
@@ -3325,44 +3610,18 @@ plainSingleSkip:
 	JL   plainSingle
 
 written:
-	VMOVUPD    560(SP), Y0
-	VMOVUPD    592(SP), Y1
-	VUNPCKLPD  Y1, Y0, Y2
-	VUNPCKHPD  Y1, Y0, Y0
-	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    624(SP), Y0
-	VMOVUPD    656(SP), Y1
-	VUNPCKLPD  Y1, Y0, Y3
-	VUNPCKHPD  Y1, Y0, Y0
-	VMAXPD     Y0, Y3, Y3
-	VPERM2F128 $0x20, Y3, Y2, Y0
-	VPERM2F128 $0x31, Y3, Y2, Y1
-	VMAXPD     Y1, Y0, Y0
-	VADDPD     Y0, Y0, Y1
-	VSUBPD     848(SP), Y1, Y1
-	VSUBPD     Y0, Y0, Y0
-	VADDPD     Y0, Y1, Y1
-	VXORPD     Y0, Y0, Y0
-	VCMPPD     $0x09, Y0, Y1, Y0
-	VMOVMSKPD  Y0, CX
-	MOVQ       8(SP), DX
-	BZHIL      DX, CX, CX
-	MOVQ       16(SP), DX
-	NOTQ       DX
-	ANDQ       DX, CX
-	MOVQ       CX, 944(SP)
-	MOVQ       8(SP), CX
-	MOVQ       AX, DX
-	IMULQ      CX, DX
-	ADDQ       DX, 24(SP)
-	ADDQ       DX, 32(SP)
-	ADDQ       DX, 40(SP)
-	SUBQ       CX, (SP)
-	JE         done
-	MOVQ       16(SP), CX
-	ORQ        944(SP), CX
-	TESTQ      CX, CX
-	JE         group
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	ADDQ  DX, 40(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	ORQ   944(SP), CX
+	TESTQ CX, CX
+	JE    group
 
 done:
 	SFENCE
@@ -3374,12 +3633,6 @@ done:
 	MOVQ AX, again+112(FP)
 	VZEROUPPER
 	RET
-
-DATA magnitude64<>+0(SB)/8, $0x7fffffffffffffff
-DATA magnitude64<>+8(SB)/8, $0x7fffffffffffffff
-DATA magnitude64<>+16(SB)/8, $0x7fffffffffffffff
-DATA magnitude64<>+24(SB)/8, $0x7fffffffffffffff
-GLOBL magnitude64<>(SB), RODATA|NOPTR, $32
 
 // func carryRowsF64AVX2(total *float64, sums *float64, n int)
 // Requires: AVX
@@ -3473,76 +3726,39 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+56(FP), CX
+	MOVQ    $0x00000010, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVL    $0xffffffff, SI
+	BZHIL   DX, SI, SI
+	KMOVW   SI, K2
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    40(SP), SI
+	XORQ    SI, SI
+	LEAQ    40(SP), DI
 
 guess:
-	VXORPD Z0, Z0, Z0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000100, R10
+	VMOVUPS.Z (DX), K2, Z0
+	CMPQ      CX, BX
+	JLE       guessed
+	VMOVUPS   64(DX), Z1
+	VMOVUPS   128(DX), Z2
+	VMOVUPS   192(DX), Z3
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z1, Z0, Z0
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Z1, Z1, Z1
-	VXORPD  Z2, Z2, Z2
-	VXORPD  Z3, Z3, Z3
-	VXORPD  Z4, Z4, Z4
-	SUBQ    $0x40, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPS (DX)(DI*4), Z1, Z1
-	VADDPS 64(DX)(DI*4), Z2, Z2
-	VADDPS 128(DX)(DI*4), Z3, Z3
-	VADDPS 192(DX)(DI*4), Z4, Z4
-	ADDQ   $0x40, DI
-	SUBQ   $0x40, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x40, R9
-	SUBQ $0x10, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPS (DX)(DI*4), Z1, Z1
-	ADDQ   $0x10, DI
-	SUBQ   $0x10, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ      $0x10, R9
-	TESTQ     R9, R9
-	JE        guessSumsDone
-	MOVL      $0xffffffff, R11
-	BZHIL     R9, R11, R11
-	KMOVW     R11, K2
-	VMOVUPS.Z (DX)(DI*4), K2, Z5
-	VADDPS    Z5, Z1, Z1
-
-guessSumsDone:
-	VADDPS        Z3, Z1, Z1
-	VADDPS        Z4, Z2, Z2
-	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y2
+guessed:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
 	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y2, Z2
 	VADDPD        Z1, Z0, Z0
-	VADDPD        Z2, Z0, Z0
-	TESTQ         R8, R8
-	JNE           guessSumsChain
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPD        Y1, Y0, Y1
-	VMOVUPD       Y1, (SI)
+	VMOVUPD       Y1, (DI)
 	ADDQ          AX, DX
-	ADDQ          $0x20, SI
-	INCQ          BX
-	CMPQ          BX, 8(SP)
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
 	JL            guess
 	VMOVUPD       40(SP), Y0
 	VMOVUPD       72(SP), Y1
@@ -3813,10 +4029,10 @@ packLoopOneEnd:
 	VMOVUPS.Z   (CX)(BX*4), K1, Z12
 	VMOVUPS.Z   (DX)(BX*4), K1, Z13
 	VMOVUPS.Z   (R8), K1, Z14
-	VSUBPS      Z14, Z0, Z14
-	VFMADD213PS Z8, Z4, Z14
-	VFMADD213PS Z13, Z12, Z14
-	VMOVUPS     Z14, K1, (DI)
+	VSUBPS      Z14, Z0, Z0
+	VFMADD213PS Z8, Z4, Z0
+	VFMADD213PS Z13, Z12, Z0
+	VMOVUPS     Z0, K1, (DI)
 	VMOVUPS.Z   (R8)(AX*1), K1, Z0
 	VSUBPS      Z0, Z1, Z0
 	VFMADD213PS Z9, Z5, Z0
@@ -3902,12 +4118,12 @@ singleLoopOneEnd:
 	TESTQ       R10, R10
 	JE          singleLoopDone
 	VMOVUPS.Z   (SI)(R9*4), K1, Z3
-	VSUBPS      Z3, Z0, Z3
-	VFMADD213PS Z2, Z1, Z3
-	VMOVUPS.Z   (CX)(R9*4), K1, Z0
-	VMOVUPS.Z   (DX)(R9*4), K1, Z1
-	VFMADD213PS Z1, Z0, Z3
-	VMOVUPS     Z3, K1, (BX)(R9*4)
+	VSUBPS      Z3, Z0, Z0
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS.Z   (CX)(R9*4), K1, Z1
+	VMOVUPS.Z   (DX)(R9*4), K1, Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     Z0, K1, (BX)(R9*4)
 
 singleLoopDone:
 singleSkip:
@@ -3985,12 +4201,12 @@ streamLoopOneEnd:
 	TESTQ       R10, R10
 	JE          streamLoopDone
 	VMOVUPS.Z   (SI)(R9*4), K1, Z3
-	VSUBPS      Z3, Z0, Z3
-	VFMADD213PS Z2, Z1, Z3
-	VMOVUPS.Z   (CX)(R9*4), K1, Z0
-	VMOVUPS.Z   (DX)(R9*4), K1, Z1
-	VFMADD213PS Z1, Z0, Z3
-	VMOVNTPS    Z3, (BX)(R9*4)
+	VSUBPS      Z3, Z0, Z0
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS.Z   (CX)(R9*4), K1, Z1
+	VMOVUPS.Z   (DX)(R9*4), K1, Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVNTPS    Z0, (BX)(R9*4)
 
 streamLoopDone:
 streamSkip:
@@ -4040,6 +4256,7 @@ TEXT ·layerNormGradRowsF32AVX512(SB), $952-120
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
+	MOVQ  $0x00000000, 944(SP)
 
 group:
 	MOVQ    group+80(FP), CX
@@ -4047,76 +4264,39 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+72(FP), CX
+	MOVQ    $0x00000010, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVL    $0xffffffff, SI
+	BZHIL   DX, SI, SI
+	KMOVW   SI, K2
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    48(SP), SI
+	XORQ    SI, SI
+	LEAQ    48(SP), DI
 
 guess:
-	VXORPD Z0, Z0, Z0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000100, R10
+	VMOVUPS.Z (DX), K2, Z0
+	CMPQ      CX, BX
+	JLE       guessed
+	VMOVUPS   64(DX), Z1
+	VMOVUPS   128(DX), Z2
+	VMOVUPS   192(DX), Z3
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z1, Z0, Z0
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Z1, Z1, Z1
-	VXORPD  Z2, Z2, Z2
-	VXORPD  Z3, Z3, Z3
-	VXORPD  Z4, Z4, Z4
-	SUBQ    $0x40, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPS (DX)(DI*4), Z1, Z1
-	VADDPS 64(DX)(DI*4), Z2, Z2
-	VADDPS 128(DX)(DI*4), Z3, Z3
-	VADDPS 192(DX)(DI*4), Z4, Z4
-	ADDQ   $0x40, DI
-	SUBQ   $0x40, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x40, R9
-	SUBQ $0x10, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPS (DX)(DI*4), Z1, Z1
-	ADDQ   $0x10, DI
-	SUBQ   $0x10, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ      $0x10, R9
-	TESTQ     R9, R9
-	JE        guessSumsDone
-	MOVL      $0xffffffff, R11
-	BZHIL     R9, R11, R11
-	KMOVW     R11, K2
-	VMOVUPS.Z (DX)(DI*4), K2, Z5
-	VADDPS    Z5, Z1, Z1
-
-guessSumsDone:
-	VADDPS        Z3, Z1, Z1
-	VADDPS        Z4, Z2, Z2
-	VADDPS        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y2
+guessed:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VCVTPS2PD     Y0, Z0
 	VCVTPS2PD     Y1, Z1
-	VCVTPS2PD     Y2, Z2
 	VADDPD        Z1, Z0, Z0
-	VADDPD        Z2, Z0, Z0
-	TESTQ         R8, R8
-	JNE           guessSumsChain
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPD        Y1, Y0, Y1
-	VMOVUPD       Y1, (SI)
+	VMOVUPD       Y1, (DI)
 	ADDQ          AX, DX
-	ADDQ          $0x20, SI
-	INCQ          BX
-	CMPQ          BX, 8(SP)
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
 	JL            guess
 	VMOVUPD       48(SP), Y0
 	VMOVUPD       80(SP), Y1
@@ -4493,14 +4673,14 @@ known:
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
 	CMPQ         8(SP), $0x04
 	JNE          singly
 	CMPQ         16(SP), $0x00
 	JNE          singly
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
 	TESTQ        CX, CX
-	JE           plainly
+	JE           plainPacks
 	TESTQ        DX, DX
 	JNE          past
 	MOVQ         dgamma+8(FP), CX
@@ -4604,57 +4784,57 @@ packLoopOneEnd:
 	VMOVUPS.Z    (BX)(R11*4), K1, Z24
 	VMOVUPS.Z    (R10), K1, Z25
 	VMOVUPS.Z    (R9), K1, Z26
-	VSUBPS       Z26, Z0, Z26
-	VMOVUPS      Z4, Z0
-	VFNMADD231PS Z24, Z25, Z0
-	VFNMADD231PS Z2, Z26, Z0
-	VMOVAPS.Z    Z0, K1, Z0
-	VRANGEPS     $0x0b, Z0, Z3, Z3
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (R8)
-	VFMADD213PS  Z5, Z1, Z26
-	VMULPS       Z25, Z26, Z26
-	VMOVUPS.Z    (R10)(AX*1), K1, Z0
-	VMOVUPS.Z    (R9)(AX*1), K1, Z1
-	VSUBPS       Z1, Z6, Z1
-	VMOVUPS      Z10, Z2
-	VFNMADD231PS Z24, Z0, Z2
-	VFNMADD231PS Z8, Z1, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VRANGEPS     $0x0b, Z2, Z9, Z9
-	VMULPS       Z7, Z2, Z2
-	VMOVUPS      Z2, K1, (R8)(AX*1)
-	VFMADD213PS  Z11, Z7, Z1
-	VFMADD231PS  Z0, Z1, Z26
-	VADDPS       Z0, Z25, Z25
-	VMOVUPS.Z    (R10)(AX*2), K1, Z0
-	VMOVUPS.Z    (R9)(AX*2), K1, Z1
-	VSUBPS       Z1, Z12, Z1
-	VMOVUPS      Z16, Z2
-	VFNMADD231PS Z24, Z0, Z2
-	VFNMADD231PS Z14, Z1, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VRANGEPS     $0x0b, Z2, Z15, Z15
-	VMULPS       Z13, Z2, Z2
-	VMOVUPS      Z2, K1, (R8)(AX*2)
-	VFMADD213PS  Z17, Z13, Z1
-	VFMADD231PS  Z0, Z1, Z26
-	VADDPS       Z0, Z25, Z25
-	VMOVUPS.Z    (R10)(DI*1), K1, Z0
-	VMOVUPS.Z    (R9)(DI*1), K1, Z1
-	VSUBPS       Z1, Z18, Z1
-	VMOVUPS      Z22, Z2
-	VFNMADD231PS Z24, Z0, Z2
-	VFNMADD231PS Z20, Z1, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VRANGEPS     $0x0b, Z2, Z21, Z21
-	VMULPS       Z19, Z2, Z2
-	VMOVUPS      Z2, K1, (R8)(DI*1)
-	VFMADD213PS  Z23, Z19, Z1
-	VFMADD231PS  Z0, Z1, Z26
-	VADDPS       Z0, Z25, Z25
-	VADDPS       (CX)(R11*4), Z26, Z26
-	VMOVUPS      Z26, (CX)(R11*4)
+	VSUBPS       Z26, Z0, Z0
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z24, Z25, Z4
+	VFNMADD231PS Z2, Z0, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VMULPS       Z1, Z4, Z4
+	VMOVUPS      Z4, K1, (R8)
+	VFMADD213PS  Z5, Z1, Z0
+	VMULPS       Z25, Z0, Z0
+	VMOVUPS.Z    (R10)(AX*1), K1, Z1
+	VMOVUPS.Z    (R9)(AX*1), K1, Z2
+	VSUBPS       Z2, Z6, Z2
+	VMOVUPS      Z10, Z4
+	VFNMADD231PS Z24, Z1, Z4
+	VFNMADD231PS Z8, Z2, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z9, Z9
+	VMULPS       Z7, Z4, Z4
+	VMOVUPS      Z4, K1, (R8)(AX*1)
+	VFMADD213PS  Z11, Z7, Z2
+	VFMADD231PS  Z1, Z2, Z0
+	VADDPS       Z1, Z25, Z25
+	VMOVUPS.Z    (R10)(AX*2), K1, Z1
+	VMOVUPS.Z    (R9)(AX*2), K1, Z2
+	VSUBPS       Z2, Z12, Z2
+	VMOVUPS      Z16, Z4
+	VFNMADD231PS Z24, Z1, Z4
+	VFNMADD231PS Z14, Z2, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z15, Z15
+	VMULPS       Z13, Z4, Z4
+	VMOVUPS      Z4, K1, (R8)(AX*2)
+	VFMADD213PS  Z17, Z13, Z2
+	VFMADD231PS  Z1, Z2, Z0
+	VADDPS       Z1, Z25, Z25
+	VMOVUPS.Z    (R10)(DI*1), K1, Z1
+	VMOVUPS.Z    (R9)(DI*1), K1, Z2
+	VSUBPS       Z2, Z18, Z2
+	VMOVUPS      Z22, Z4
+	VFNMADD231PS Z24, Z1, Z4
+	VFNMADD231PS Z20, Z2, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z21, Z21
+	VMULPS       Z19, Z4, Z4
+	VMOVUPS      Z4, K1, (R8)(DI*1)
+	VFMADD213PS  Z23, Z19, Z2
+	VFMADD231PS  Z1, Z2, Z0
+	VADDPS       Z1, Z25, Z25
+	VADDPS       (CX)(R11*4), Z0, Z0
+	VMOVUPS      Z0, (CX)(R11*4)
 	VADDPS       (DX)(R11*4), Z25, Z25
 	VMOVUPS      Z25, (DX)(R11*4)
 
@@ -4803,57 +4983,57 @@ streamLoopOneEnd:
 	VMOVUPS.Z    (BX)(R11*4), K1, Z24
 	VMOVUPS.Z    (R10), K1, Z25
 	VMOVUPS.Z    (R9), K1, Z26
-	VSUBPS       Z26, Z0, Z26
-	VMOVUPS      Z4, Z0
-	VFNMADD231PS Z24, Z25, Z0
-	VFNMADD231PS Z2, Z26, Z0
-	VMOVAPS.Z    Z0, K1, Z0
-	VRANGEPS     $0x0b, Z0, Z3, Z3
-	VMULPS       Z1, Z0, Z0
-	VMOVNTPS     Z0, (R8)
-	VFMADD213PS  Z5, Z1, Z26
-	VMULPS       Z25, Z26, Z26
-	VMOVUPS.Z    (R10)(AX*1), K1, Z0
-	VMOVUPS.Z    (R9)(AX*1), K1, Z1
-	VSUBPS       Z1, Z6, Z1
-	VMOVUPS      Z10, Z2
-	VFNMADD231PS Z24, Z0, Z2
-	VFNMADD231PS Z8, Z1, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VRANGEPS     $0x0b, Z2, Z9, Z9
-	VMULPS       Z7, Z2, Z2
-	VMOVNTPS     Z2, (R8)(AX*1)
-	VFMADD213PS  Z11, Z7, Z1
-	VFMADD231PS  Z0, Z1, Z26
-	VADDPS       Z0, Z25, Z25
-	VMOVUPS.Z    (R10)(AX*2), K1, Z0
-	VMOVUPS.Z    (R9)(AX*2), K1, Z1
-	VSUBPS       Z1, Z12, Z1
-	VMOVUPS      Z16, Z2
-	VFNMADD231PS Z24, Z0, Z2
-	VFNMADD231PS Z14, Z1, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VRANGEPS     $0x0b, Z2, Z15, Z15
-	VMULPS       Z13, Z2, Z2
-	VMOVNTPS     Z2, (R8)(AX*2)
-	VFMADD213PS  Z17, Z13, Z1
-	VFMADD231PS  Z0, Z1, Z26
-	VADDPS       Z0, Z25, Z25
-	VMOVUPS.Z    (R10)(DI*1), K1, Z0
-	VMOVUPS.Z    (R9)(DI*1), K1, Z1
-	VSUBPS       Z1, Z18, Z1
-	VMOVUPS      Z22, Z2
-	VFNMADD231PS Z24, Z0, Z2
-	VFNMADD231PS Z20, Z1, Z2
-	VMOVAPS.Z    Z2, K1, Z2
-	VRANGEPS     $0x0b, Z2, Z21, Z21
-	VMULPS       Z19, Z2, Z2
-	VMOVNTPS     Z2, (R8)(DI*1)
-	VFMADD213PS  Z23, Z19, Z1
-	VFMADD231PS  Z0, Z1, Z26
-	VADDPS       Z0, Z25, Z25
-	VADDPS       (CX)(R11*4), Z26, Z26
-	VMOVUPS      Z26, (CX)(R11*4)
+	VSUBPS       Z26, Z0, Z0
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z24, Z25, Z4
+	VFNMADD231PS Z2, Z0, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VMULPS       Z1, Z4, Z4
+	VMOVNTPS     Z4, (R8)
+	VFMADD213PS  Z5, Z1, Z0
+	VMULPS       Z25, Z0, Z0
+	VMOVUPS.Z    (R10)(AX*1), K1, Z1
+	VMOVUPS.Z    (R9)(AX*1), K1, Z2
+	VSUBPS       Z2, Z6, Z2
+	VMOVUPS      Z10, Z4
+	VFNMADD231PS Z24, Z1, Z4
+	VFNMADD231PS Z8, Z2, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z9, Z9
+	VMULPS       Z7, Z4, Z4
+	VMOVNTPS     Z4, (R8)(AX*1)
+	VFMADD213PS  Z11, Z7, Z2
+	VFMADD231PS  Z1, Z2, Z0
+	VADDPS       Z1, Z25, Z25
+	VMOVUPS.Z    (R10)(AX*2), K1, Z1
+	VMOVUPS.Z    (R9)(AX*2), K1, Z2
+	VSUBPS       Z2, Z12, Z2
+	VMOVUPS      Z16, Z4
+	VFNMADD231PS Z24, Z1, Z4
+	VFNMADD231PS Z14, Z2, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z15, Z15
+	VMULPS       Z13, Z4, Z4
+	VMOVNTPS     Z4, (R8)(AX*2)
+	VFMADD213PS  Z17, Z13, Z2
+	VFMADD231PS  Z1, Z2, Z0
+	VADDPS       Z1, Z25, Z25
+	VMOVUPS.Z    (R10)(DI*1), K1, Z1
+	VMOVUPS.Z    (R9)(DI*1), K1, Z2
+	VSUBPS       Z2, Z18, Z2
+	VMOVUPS      Z22, Z4
+	VFNMADD231PS Z24, Z1, Z4
+	VFNMADD231PS Z20, Z2, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z21, Z21
+	VMULPS       Z19, Z4, Z4
+	VMOVNTPS     Z4, (R8)(DI*1)
+	VFMADD213PS  Z23, Z19, Z2
+	VFMADD231PS  Z1, Z2, Z0
+	VADDPS       Z1, Z25, Z25
+	VADDPS       (CX)(R11*4), Z0, Z0
+	VMOVUPS      Z0, (CX)(R11*4)
 	VADDPS       (DX)(R11*4), Z25, Z25
 	VMOVUPS      Z25, (DX)(R11*4)
 
@@ -4900,9 +5080,9 @@ streamLoopDone:
 	VMOVUPD       Y0, 512(CX)
 	JMP           written
 
-plainly:
+plainPacks:
 	TESTQ        DX, DX
-	JNE          pastPlainly
+	JNE          pastPlain
 	MOVQ         gamma+32(FP), CX
 	XORQ         DX, DX
 	LEAQ         (AX)(AX*2), BX
@@ -4987,14 +5167,14 @@ plainLoopOneEnd:
 	VMOVUPS.Z    (CX)(R9*4), K1, Z20
 	VMOVUPS.Z    (R8), K1, Z21
 	VMOVUPS.Z    (DI), K1, Z22
-	VSUBPS       Z22, Z0, Z22
-	VMOVUPS      Z4, Z0
-	VFNMADD231PS Z20, Z21, Z0
-	VFNMADD231PS Z2, Z22, Z0
-	VMOVAPS.Z    Z0, K1, Z0
-	VRANGEPS     $0x0b, Z0, Z3, Z3
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (SI)
+	VSUBPS       Z22, Z0, Z0
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z20, Z21, Z4
+	VFNMADD231PS Z2, Z0, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VMULPS       Z1, Z4, Z4
+	VMOVUPS      Z4, K1, (SI)
 	VMOVUPS.Z    (R8)(AX*1), K1, Z0
 	VMOVUPS.Z    (DI)(AX*1), K1, Z1
 	VSUBPS       Z1, Z5, Z1
@@ -5069,7 +5249,7 @@ plainLoopDone:
 	VMOVUPD       Y0, 512(CX)
 	JMP           written
 
-pastPlainly:
+pastPlain:
 	MOVQ         gamma+32(FP), CX
 	XORQ         DX, DX
 	LEAQ         (AX)(AX*2), BX
@@ -5154,14 +5334,14 @@ plainStreamLoopOneEnd:
 	VMOVUPS.Z    (CX)(R9*4), K1, Z20
 	VMOVUPS.Z    (R8), K1, Z21
 	VMOVUPS.Z    (DI), K1, Z22
-	VSUBPS       Z22, Z0, Z22
-	VMOVUPS      Z4, Z0
-	VFNMADD231PS Z20, Z21, Z0
-	VFNMADD231PS Z2, Z22, Z0
-	VMOVAPS.Z    Z0, K1, Z0
-	VRANGEPS     $0x0b, Z0, Z3, Z3
-	VMULPS       Z1, Z0, Z0
-	VMOVNTPS     Z0, (SI)
+	VSUBPS       Z22, Z0, Z0
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z20, Z21, Z4
+	VFNMADD231PS Z2, Z0, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VMULPS       Z1, Z4, Z4
+	VMOVNTPS     Z4, (SI)
 	VMOVUPS.Z    (R8)(AX*1), K1, Z0
 	VMOVUPS.Z    (DI)(AX*1), K1, Z1
 	VSUBPS       Z1, Z5, Z1
@@ -5237,8 +5417,9 @@ plainStreamLoopDone:
 	JMP           written
 
 singly:
+	MOVQ  dgamma+8(FP), CX
 	TESTQ CX, CX
-	JE    plainSingly
+	JE    plainly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
@@ -5291,18 +5472,18 @@ singleLoopOneEnd:
 	VMOVUPS.Z    (BX)(R11*4), K1, Z6
 	VMOVUPS.Z    (R8)(R11*4), K1, Z7
 	VMOVUPS.Z    (DI)(R11*4), K1, Z8
-	VSUBPS       Z8, Z0, Z8
-	VMOVUPS      Z4, Z0
-	VFNMADD231PS Z6, Z7, Z0
-	VFNMADD231PS Z2, Z8, Z0
-	VMOVAPS.Z    Z0, K1, Z0
-	VRANGEPS     $0x0b, Z0, Z3, Z3
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (SI)(R11*4)
-	VFMADD213PS  Z5, Z1, Z8
-	VMULPS       Z7, Z8, Z8
-	VADDPS       (CX)(R11*4), Z8, Z8
-	VMOVUPS      Z8, (CX)(R11*4)
+	VSUBPS       Z8, Z0, Z0
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z6, Z7, Z4
+	VFNMADD231PS Z2, Z0, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VMULPS       Z1, Z4, Z4
+	VMOVUPS      Z4, K1, (SI)(R11*4)
+	VFMADD213PS  Z5, Z1, Z0
+	VMULPS       Z7, Z0, Z0
+	VADDPS       (CX)(R11*4), Z0, Z0
+	VMOVUPS      Z0, (CX)(R11*4)
 	VADDPS       (DX)(R11*4), Z7, Z7
 	VMOVUPS      Z7, (DX)(R11*4)
 
@@ -5325,7 +5506,7 @@ singleSkip:
 	JL   single
 	JMP  written
 
-plainSingly:
+plainly:
 	MOVQ gamma+32(FP), CX
 	MOVQ 24(SP), DX
 	MOVQ 32(SP), BX
@@ -5370,14 +5551,14 @@ plainSingleLoopOneEnd:
 	VMOVUPS.Z    (CX)(R9*4), K1, Z5
 	VMOVUPS.Z    (SI)(R9*4), K1, Z6
 	VMOVUPS.Z    (BX)(R9*4), K1, Z7
-	VSUBPS       Z7, Z0, Z7
-	VMOVUPS      Z4, Z0
-	VFNMADD231PS Z5, Z6, Z0
-	VFNMADD231PS Z2, Z7, Z0
-	VMOVAPS.Z    Z0, K1, Z0
-	VRANGEPS     $0x0b, Z0, Z3, Z3
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (DX)(R9*4)
+	VSUBPS       Z7, Z0, Z0
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS Z5, Z6, Z4
+	VFNMADD231PS Z2, Z0, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VRANGEPS     $0x0b, Z4, Z3, Z3
+	VMULPS       Z1, Z4, Z4
+	VMOVUPS      Z4, K1, (DX)(R9*4)
 
 plainSingleLoopDone:
 	VEXTRACTF64X4 $0x01, Z3, Y0
@@ -5436,6 +5617,591 @@ written:
 	ORQ        944(SP), CX
 	TESTQ      CX, CX
 	JE         group
+
+done:
+	SFENCE
+	MOVQ (SP), AX
+	MOVQ AX, left+96(FP)
+	MOVQ 16(SP), AX
+	MOVQ AX, bad+104(FP)
+	MOVQ 944(SP), AX
+	MOVQ AX, again+112(FP)
+	VZEROUPPER
+	RET
+
+// func layerNormGradRowsInDoubleAVX512(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
+TEXT ·layerNormGradRowsInDoubleAVX512(SB), $952-120
+	MOVQ  dx+0(FP), AX
+	MOVQ  AX, 24(SP)
+	MOVQ  x+24(FP), AX
+	MOVQ  AX, 32(SP)
+	MOVQ  dy+40(FP), AX
+	MOVQ  AX, 40(SP)
+	MOVQ  rows+56(FP), AX
+	MOVQ  AX, (SP)
+	MOVQ  n+64(FP), AX
+	SHLQ  $0x02, AX
+	MOVQ  n+64(FP), CX
+	ANDQ  $0x07, CX
+	MOVL  $0xffffffff, DX
+	BZHIL CX, DX, DX
+	KMOVW DX, K1
+	MOVQ  $0x00000000, 944(SP)
+
+group:
+	MOVQ    group+80(FP), CX
+	CMPQ    CX, (SP)
+	CMOVQGT (SP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    head+72(FP), CX
+	MOVQ    $0x00000008, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVL    $0xffffffff, SI
+	BZHIL   DX, SI, SI
+	KMOVW   SI, K2
+	MOVQ    32(SP), DX
+	XORQ    SI, SI
+	LEAQ    48(SP), DI
+
+guess:
+	VCVTPS2PD.Z (DX), K2, Z0
+	CMPQ        CX, BX
+	JLE         guessed
+	VCVTPS2PD   32(DX), Z1
+	VCVTPS2PD   64(DX), Z2
+	VCVTPS2PD   96(DX), Z3
+	VADDPD      Z2, Z1, Z1
+	VADDPD      Z1, Z0, Z0
+
+guessed:
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VMOVUPD       Y1, (DI)
+	ADDQ          AX, DX
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
+	JL            guess
+	VMOVUPD       48(SP), Y0
+	VMOVUPD       80(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       112(SP), Y0
+	VMOVUPD       144(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+48(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 688(SP)
+	MOVQ          $0x00000003, CX
+
+centre:
+	MOVQ 32(SP), DX
+	MOVQ 40(SP), BX
+	XORQ SI, SI
+	LEAQ 48(SP), DI
+
+centred:
+	VBROADCASTSD 688(SP)(SI*8), Z0
+	MOVQ         8(SP), R8
+	IMULQ        AX, R8
+	ADDQ         DX, R8
+	VXORPD       Z1, Z1, Z1
+	VXORPD       Z2, Z2, Z2
+	VXORPD       Z3, Z3, Z3
+	VXORPD       Z4, Z4, Z4
+	MOVQ         gamma+32(FP), R9
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         n+64(FP), R11
+	VXORPD       Z5, Z5, Z5
+	VXORPD       Z6, Z6, Z6
+	VXORPD       Z7, Z7, Z7
+	VXORPD       Z8, Z8, Z8
+	XORQ         R12, R12
+	MOVQ         $0x00000080, R14
+
+centredSumsChain:
+	MOVQ    R11, R13
+	CMPQ    R13, R14
+	CMOVQGT R14, R13
+	SUBQ    R13, R11
+	VXORPD  Z9, Z9, Z9
+	VXORPD  Z10, Z10, Z10
+	VXORPD  Z11, Z11, Z11
+	VXORPD  Z12, Z12, Z12
+	VXORPD  Z13, Z13, Z13
+	VXORPD  Z14, Z14, Z14
+	VXORPD  Z15, Z15, Z15
+	VXORPD  Z16, Z16, Z16
+	VXORPD  Z17, Z17, Z17
+	VXORPD  Z18, Z18, Z18
+	VXORPD  Z19, Z19, Z19
+	VXORPD  Z20, Z20, Z20
+	VXORPD  Z21, Z21, Z21
+	VXORPD  Z22, Z22, Z22
+	VXORPD  Z23, Z23, Z23
+	VXORPD  Z24, Z24, Z24
+	SUBQ    $0x20, R13
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (R8)(R12*4)
+	VCVTPS2PD   (DX)(R12*4), Z25
+	VSUBPD      Z25, Z0, Z25
+	VADDPD      Z25, Z9, Z9
+	VFMADD231PD Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*4)
+	VCVTPS2PD   (BX)(R12*4), Z26
+	VCVTPS2PD   (R9)(R12*4), Z27
+	VMULPD      Z27, Z26, Z26
+	VADDPD      Z26, Z11, Z11
+	VFMADD231PD Z25, Z26, Z12
+	VRANGEPD    $0x0b, Z26, Z1, Z1
+	PREFETCHT1  32(R8)(R12*4)
+	VCVTPS2PD   32(DX)(R12*4), Z25
+	VSUBPD      Z25, Z0, Z25
+	VADDPD      Z25, Z13, Z13
+	VFMADD231PD Z25, Z25, Z14
+	PREFETCHT1  32(R10)(R12*4)
+	VCVTPS2PD   32(BX)(R12*4), Z26
+	VCVTPS2PD   32(R9)(R12*4), Z27
+	VMULPD      Z27, Z26, Z26
+	VADDPD      Z26, Z15, Z15
+	VFMADD231PD Z25, Z26, Z16
+	VRANGEPD    $0x0b, Z26, Z2, Z2
+	PREFETCHT1  64(R8)(R12*4)
+	VCVTPS2PD   64(DX)(R12*4), Z25
+	VSUBPD      Z25, Z0, Z25
+	VADDPD      Z25, Z17, Z17
+	VFMADD231PD Z25, Z25, Z18
+	PREFETCHT1  64(R10)(R12*4)
+	VCVTPS2PD   64(BX)(R12*4), Z26
+	VCVTPS2PD   64(R9)(R12*4), Z27
+	VMULPD      Z27, Z26, Z26
+	VADDPD      Z26, Z19, Z19
+	VFMADD231PD Z25, Z26, Z20
+	VRANGEPD    $0x0b, Z26, Z3, Z3
+	PREFETCHT1  96(R8)(R12*4)
+	VCVTPS2PD   96(DX)(R12*4), Z25
+	VSUBPD      Z25, Z0, Z25
+	VADDPD      Z25, Z21, Z21
+	VFMADD231PD Z25, Z25, Z22
+	PREFETCHT1  96(R10)(R12*4)
+	VCVTPS2PD   96(BX)(R12*4), Z26
+	VCVTPS2PD   96(R9)(R12*4), Z27
+	VMULPD      Z27, Z26, Z26
+	VADDPD      Z26, Z23, Z23
+	VFMADD231PD Z25, Z26, Z24
+	VRANGEPD    $0x0b, Z26, Z4, Z4
+	ADDQ        $0x20, R12
+	SUBQ        $0x20, R13
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x20, R13
+	SUBQ $0x08, R13
+	JL   centredSumsOneEnd
+
+centredSumsOne:
+	PREFETCHT1  (R8)(R12*4)
+	VCVTPS2PD   (DX)(R12*4), Z25
+	VSUBPD      Z25, Z0, Z25
+	VADDPD      Z25, Z9, Z9
+	VFMADD231PD Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*4)
+	VCVTPS2PD   (BX)(R12*4), Z26
+	VCVTPS2PD   (R9)(R12*4), Z27
+	VMULPD      Z27, Z26, Z26
+	VADDPD      Z26, Z11, Z11
+	VFMADD231PD Z25, Z26, Z12
+	VRANGEPD    $0x0b, Z26, Z1, Z1
+	ADDQ        $0x08, R12
+	SUBQ        $0x08, R13
+	JGE         centredSumsOne
+
+centredSumsOneEnd:
+	ADDQ        $0x08, R13
+	TESTQ       R13, R13
+	JE          centredSumsDone
+	PREFETCHT1  (R8)(R12*4)
+	VCVTPS2PD.Z (DX)(R12*4), K1, Z25
+	VSUBPD      Z25, Z0, Z25
+	VMOVAPD.Z   Z25, K1, Z25
+	VADDPD      Z25, Z9, Z9
+	VFMADD231PD Z25, Z25, Z10
+	PREFETCHT1  (R10)(R12*4)
+	VCVTPS2PD.Z (BX)(R12*4), K1, Z26
+	VCVTPS2PD.Z (R9)(R12*4), K1, Z27
+	VMULPD      Z27, Z26, Z26
+	VADDPD      Z26, Z11, Z11
+	VFMADD231PD Z25, Z26, Z12
+	VRANGEPD    $0x0b, Z26, Z1, Z1
+
+centredSumsDone:
+	VADDPD        Z17, Z9, Z9
+	VADDPD        Z21, Z13, Z13
+	VADDPD        Z13, Z9, Z9
+	VADDPD        Z9, Z5, Z5
+	VADDPD        Z18, Z10, Z10
+	VADDPD        Z22, Z14, Z14
+	VADDPD        Z14, Z10, Z10
+	VADDPD        Z10, Z6, Z6
+	VADDPD        Z19, Z11, Z11
+	VADDPD        Z23, Z15, Z15
+	VADDPD        Z15, Z11, Z11
+	VADDPD        Z11, Z7, Z7
+	VADDPD        Z20, Z12, Z12
+	VADDPD        Z24, Z16, Z16
+	VADDPD        Z16, Z12, Z12
+	VADDPD        Z12, Z8, Z8
+	TESTQ         R11, R11
+	JNE           centredSumsChain
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPD        Y0, Y5, Y0
+	VMOVUPD       Y0, (DI)
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPD        Y0, Y6, Y0
+	VMOVUPD       Y0, 128(DI)
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPD        Y0, Y7, Y0
+	VMOVUPD       Y0, 256(DI)
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPD        Y0, Y8, Y0
+	VMOVUPD       Y0, 384(DI)
+	VMAXPD        Z2, Z1, Z1
+	VMAXPD        Z3, Z1, Z1
+	VMAXPD        Z4, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VMAXPD        Y0, Y1, Y0
+	VMOVUPD       Y0, 512(DI)
+	ADDQ          AX, DX
+	ADDQ          AX, BX
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
+	JL            centred
+	VMOVUPD       48(SP), Y0
+	VMOVUPD       80(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       112(SP), Y0
+	VMOVUPD       144(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       176(SP), Y1
+	VMOVUPD       208(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       240(SP), Y1
+	VMOVUPD       272(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y0
+	VBROADCASTSD  quarter<>+0(SB), Y3
+	VMULPD        Y3, Y1, Y3
+	VSUBPD        Y0, Y3, Y3
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y3, Y3
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y3, Y3
+	VXORPD        Y4, Y4, Y4
+	VCMPPD        $0x09, Y4, Y3, K2
+	KMOVW         K2, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	MOVQ          DX, 16(SP)
+	TESTQ         DX, DX
+	JE            known
+	DECQ          CX
+	JE            known
+	VMOVUPD       688(SP), Y0
+	VMOVAPD       Y2, Y1
+	VMOVAPD.Z     Y1, K2, Y1
+	VSUBPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 688(SP)
+	JMP           centre
+
+known:
+	VSUBPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 24(CX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 32(CX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VMOVUPD      Y3, 752(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 720(SP)
+	VMOVUPD      Y2, 784(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 16(CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 816(SP)
+	VMOVUPD      304(SP), Y0
+	VMOVUPD      336(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      368(SP), Y0
+	VMOVUPD      400(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      560(SP), Y2
+	VMOVUPD      592(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      624(SP), Y2
+	VMOVUPD      656(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VSHUFF64X2   $0x00, Y5, Y4, Y2
+	VSHUFF64X2   $0x03, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 848(SP)
+	VMOVUPD      784(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       816(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 880(SP)
+	VMOVUPD      Y1, 912(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      880(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      912(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+	MOVQ         dgamma+8(FP), CX
+	TESTQ        CX, CX
+	JE           plainly
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         dbeta+16(FP), DX
+	MOVQ         gamma+32(FP), BX
+	MOVQ         24(SP), SI
+	MOVQ         32(SP), DI
+	MOVQ         40(SP), R8
+	XORQ         R9, R9
+	LEAQ         48(SP), R10
+
+single:
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          singleSkip
+	VBROADCASTSD 688(SP)(R9*8), Z0
+	VBROADCASTSD 720(SP)(R9*8), Z1
+	VBROADCASTSD 912(SP)(R9*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(R9*8), Z3
+	VBROADCASTSD 752(SP)(R9*8), Z4
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
+	JL           singleLoopOneEnd
+
+singleLoopOne:
+	VCVTPS2PD    (BX)(R11*4), Z5
+	VCVTPS2PD    (R8)(R11*4), Z6
+	VCVTPS2PD    (DI)(R11*4), Z7
+	VSUBPD       Z7, Z0, Z7
+	VMOVUPD      Z3, Z8
+	VFNMADD231PD Z5, Z6, Z8
+	VFNMADD231PD Z2, Z7, Z8
+	VMULPD       Z1, Z8, Z8
+	VCVTPD2PS    Z8, Y5
+	VMOVUPS      Y5, (SI)(R11*4)
+	VFMADD213PD  Z4, Z1, Z7
+	VMULPD       Z6, Z7, Z7
+	VADDPD       (CX)(R11*8), Z7, Z7
+	VMOVUPD      Z7, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z6, Z6
+	VMOVUPD      Z6, (DX)(R11*8)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
+	JGE          singleLoopOne
+
+singleLoopOneEnd:
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
+	JE           singleLoopDone
+	VCVTPS2PD.Z  (BX)(R11*4), K1, Z5
+	VCVTPS2PD.Z  (R8)(R11*4), K1, Z6
+	VCVTPS2PD.Z  (DI)(R11*4), K1, Z7
+	VSUBPD       Z7, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z5, Z6, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VCVTPD2PS    Z3, Y2
+	VMOVUPS      Y2, K1, (SI)(R11*4)
+	VFMADD213PD  Z4, Z1, Z0
+	VMULPD       Z6, Z0, Z0
+	VADDPD       (CX)(R11*8), Z0, Z0
+	VMOVUPD      Z0, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z6, Z6
+	VMOVUPD      Z6, (DX)(R11*8)
+
+singleLoopDone:
+singleSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
+	JL   single
+	JMP  written
+
+plainly:
+	MOVQ gamma+32(FP), CX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
+
+plainSingle:
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainSingleSkip
+	VBROADCASTSD 688(SP)(DI*8), Z0
+	VBROADCASTSD 720(SP)(DI*8), Z1
+	VBROADCASTSD 912(SP)(DI*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 880(SP)(DI*8), Z3
+	VBROADCASTSD 752(SP)(DI*8), Z4
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           plainSingleLoopOneEnd
+
+plainSingleLoopOne:
+	VCVTPS2PD    (CX)(R9*4), Z4
+	VCVTPS2PD    (SI)(R9*4), Z5
+	VCVTPS2PD    (BX)(R9*4), Z6
+	VSUBPD       Z6, Z0, Z6
+	VMOVUPD      Z3, Z7
+	VFNMADD231PD Z4, Z5, Z7
+	VFNMADD231PD Z2, Z6, Z7
+	VMULPD       Z1, Z7, Z7
+	VCVTPD2PS    Z7, Y4
+	VMOVUPS      Y4, (DX)(R9*4)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
+	JGE          plainSingleLoopOne
+
+plainSingleLoopOneEnd:
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
+	JE           plainSingleLoopDone
+	VCVTPS2PD.Z  (CX)(R9*4), K1, Z4
+	VCVTPS2PD.Z  (SI)(R9*4), K1, Z5
+	VCVTPS2PD.Z  (BX)(R9*4), K1, Z6
+	VSUBPD       Z6, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z4, Z5, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VCVTPD2PS    Z3, Y0
+	VMOVUPS      Y0, K1, (DX)(R9*4)
+
+plainSingleLoopDone:
+plainSingleSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   plainSingle
+
+written:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	ADDQ  DX, 40(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	ORQ   944(SP), CX
+	TESTQ CX, CX
+	JE    group
 
 done:
 	SFENCE
@@ -5555,72 +6321,35 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+56(FP), CX
+	MOVQ    $0x00000008, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVL    $0xffffffff, SI
+	BZHIL   DX, SI, SI
+	KMOVW   SI, K2
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    40(SP), SI
+	XORQ    SI, SI
+	LEAQ    40(SP), DI
 
 guess:
-	VXORPD Z0, Z0, Z0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000080, R10
+	VMOVUPD.Z (DX), K2, Z0
+	CMPQ      CX, BX
+	JLE       guessed
+	VMOVUPD   64(DX), Z1
+	VMOVUPD   128(DX), Z2
+	VMOVUPD   192(DX), Z3
+	VADDPD    Z2, Z1, Z1
+	VADDPD    Z1, Z0, Z0
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Z1, Z1, Z1
-	VXORPD  Z2, Z2, Z2
-	VXORPD  Z3, Z3, Z3
-	VXORPD  Z4, Z4, Z4
-	SUBQ    $0x20, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPD (DX)(DI*8), Z1, Z1
-	VADDPD 64(DX)(DI*8), Z2, Z2
-	VADDPD 128(DX)(DI*8), Z3, Z3
-	VADDPD 192(DX)(DI*8), Z4, Z4
-	ADDQ   $0x20, DI
-	SUBQ   $0x20, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPD (DX)(DI*8), Z1, Z1
-	ADDQ   $0x08, DI
-	SUBQ   $0x08, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ      $0x08, R9
-	TESTQ     R9, R9
-	JE        guessSumsDone
-	MOVL      $0xffffffff, R11
-	BZHIL     R9, R11, R11
-	KMOVW     R11, K2
-	VMOVUPD.Z (DX)(DI*8), K2, Z5
-	VADDPD    Z5, Z1, Z1
-
-guessSumsDone:
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	TESTQ         R8, R8
-	JNE           guessSumsChain
+guessed:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPD        Y1, Y0, Y1
-	VMOVUPD       Y1, (SI)
+	VMOVUPD       Y1, (DI)
 	ADDQ          AX, DX
-	ADDQ          $0x20, SI
-	INCQ          BX
-	CMPQ          BX, 8(SP)
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
 	JL            guess
 	VMOVUPD       40(SP), Y0
 	VMOVUPD       72(SP), Y1
@@ -5879,10 +6608,10 @@ packLoopOneEnd:
 	VMOVUPD.Z   (CX)(BX*8), K1, Z12
 	VMOVUPD.Z   (DX)(BX*8), K1, Z13
 	VMOVUPD.Z   (R8), K1, Z14
-	VSUBPD      Z14, Z0, Z14
-	VFMADD213PD Z8, Z4, Z14
-	VFMADD213PD Z13, Z12, Z14
-	VMOVUPD     Z14, K1, (DI)
+	VSUBPD      Z14, Z0, Z0
+	VFMADD213PD Z8, Z4, Z0
+	VFMADD213PD Z13, Z12, Z0
+	VMOVUPD     Z0, K1, (DI)
 	VMOVUPD.Z   (R8)(AX*1), K1, Z0
 	VSUBPD      Z0, Z1, Z0
 	VFMADD213PD Z9, Z5, Z0
@@ -5968,12 +6697,12 @@ singleLoopOneEnd:
 	TESTQ       R10, R10
 	JE          singleLoopDone
 	VMOVUPD.Z   (SI)(R9*8), K1, Z3
-	VSUBPD      Z3, Z0, Z3
-	VFMADD213PD Z2, Z1, Z3
-	VMOVUPD.Z   (CX)(R9*8), K1, Z0
-	VMOVUPD.Z   (DX)(R9*8), K1, Z1
-	VFMADD213PD Z1, Z0, Z3
-	VMOVUPD     Z3, K1, (BX)(R9*8)
+	VSUBPD      Z3, Z0, Z0
+	VFMADD213PD Z2, Z1, Z0
+	VMOVUPD.Z   (CX)(R9*8), K1, Z1
+	VMOVUPD.Z   (DX)(R9*8), K1, Z2
+	VFMADD213PD Z2, Z1, Z0
+	VMOVUPD     Z0, K1, (BX)(R9*8)
 
 singleLoopDone:
 singleSkip:
@@ -6051,12 +6780,12 @@ streamLoopOneEnd:
 	TESTQ       R10, R10
 	JE          streamLoopDone
 	VMOVUPD.Z   (SI)(R9*8), K1, Z3
-	VSUBPD      Z3, Z0, Z3
-	VFMADD213PD Z2, Z1, Z3
-	VMOVUPD.Z   (CX)(R9*8), K1, Z0
-	VMOVUPD.Z   (DX)(R9*8), K1, Z1
-	VFMADD213PD Z1, Z0, Z3
-	VMOVNTPD    Z3, (BX)(R9*8)
+	VSUBPD      Z3, Z0, Z0
+	VFMADD213PD Z2, Z1, Z0
+	VMOVUPD.Z   (CX)(R9*8), K1, Z1
+	VMOVUPD.Z   (DX)(R9*8), K1, Z2
+	VFMADD213PD Z2, Z1, Z0
+	VMOVNTPD    Z0, (BX)(R9*8)
 
 streamLoopDone:
 streamSkip:
@@ -6106,6 +6835,7 @@ TEXT ·layerNormGradRowsF64AVX512(SB), $952-120
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
+	MOVQ  $0x00000000, 944(SP)
 
 group:
 	MOVQ    group+80(FP), CX
@@ -6113,72 +6843,35 @@ group:
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
 	MOVQ    head+72(FP), CX
+	MOVQ    $0x00000008, BX
+	MOVQ    CX, DX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVL    $0xffffffff, SI
+	BZHIL   DX, SI, SI
+	KMOVW   SI, K2
 	MOVQ    32(SP), DX
-	XORQ    BX, BX
-	LEAQ    48(SP), SI
+	XORQ    SI, SI
+	LEAQ    48(SP), DI
 
 guess:
-	VXORPD Z0, Z0, Z0
-	XORQ   DI, DI
-	MOVQ   CX, R8
-	MOVQ   $0x00000080, R10
+	VMOVUPD.Z (DX), K2, Z0
+	CMPQ      CX, BX
+	JLE       guessed
+	VMOVUPD   64(DX), Z1
+	VMOVUPD   128(DX), Z2
+	VMOVUPD   192(DX), Z3
+	VADDPD    Z2, Z1, Z1
+	VADDPD    Z1, Z0, Z0
 
-guessSumsChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Z1, Z1, Z1
-	VXORPD  Z2, Z2, Z2
-	VXORPD  Z3, Z3, Z3
-	VXORPD  Z4, Z4, Z4
-	SUBQ    $0x20, R9
-	JL      guessSumsManyEnd
-
-guessSumsMany:
-	VADDPD (DX)(DI*8), Z1, Z1
-	VADDPD 64(DX)(DI*8), Z2, Z2
-	VADDPD 128(DX)(DI*8), Z3, Z3
-	VADDPD 192(DX)(DI*8), Z4, Z4
-	ADDQ   $0x20, DI
-	SUBQ   $0x20, R9
-	JGE    guessSumsMany
-
-guessSumsManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
-	JL   guessSumsOneEnd
-
-guessSumsOne:
-	VADDPD (DX)(DI*8), Z1, Z1
-	ADDQ   $0x08, DI
-	SUBQ   $0x08, R9
-	JGE    guessSumsOne
-
-guessSumsOneEnd:
-	ADDQ      $0x08, R9
-	TESTQ     R9, R9
-	JE        guessSumsDone
-	MOVL      $0xffffffff, R11
-	BZHIL     R9, R11, R11
-	KMOVW     R11, K2
-	VMOVUPD.Z (DX)(DI*8), K2, Z5
-	VADDPD    Z5, Z1, Z1
-
-guessSumsDone:
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	TESTQ         R8, R8
-	JNE           guessSumsChain
+guessed:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPD        Y1, Y0, Y1
-	VMOVUPD       Y1, (SI)
+	VMOVUPD       Y1, (DI)
 	ADDQ          AX, DX
-	ADDQ          $0x20, SI
-	INCQ          BX
-	CMPQ          BX, 8(SP)
+	ADDQ          $0x20, DI
+	INCQ          SI
+	CMPQ          SI, 8(SP)
 	JL            guess
 	VMOVUPD       48(SP), Y0
 	VMOVUPD       80(SP), Y1
@@ -6529,14 +7222,14 @@ known:
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
 	CMPQ         8(SP), $0x04
 	JNE          singly
 	CMPQ         16(SP), $0x00
 	JNE          singly
+	MOVQ         dgamma+8(FP), CX
+	MOVQ         stream+88(FP), DX
 	TESTQ        CX, CX
-	JE           plainly
+	JE           plainPacks
 	TESTQ        DX, DX
 	JNE          past
 	MOVQ         dgamma+8(FP), CX
@@ -6551,175 +7244,139 @@ known:
 	VBROADCASTSD 720(SP)(SI*8), Z1
 	VBROADCASTSD 912(SP)(SI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(SI*8), Z4
-	VBROADCASTSD 752(SP)(SI*8), Z5
-	VBROADCASTSD 696(SP)(SI*8), Z6
-	VBROADCASTSD 728(SP)(SI*8), Z7
-	VBROADCASTSD 920(SP)(SI*8), Z8
-	VXORPD       Z9, Z9, Z9
-	VBROADCASTSD 888(SP)(SI*8), Z10
-	VBROADCASTSD 760(SP)(SI*8), Z11
-	VBROADCASTSD 704(SP)(SI*8), Z12
-	VBROADCASTSD 736(SP)(SI*8), Z13
-	VBROADCASTSD 928(SP)(SI*8), Z14
-	VXORPD       Z15, Z15, Z15
-	VBROADCASTSD 896(SP)(SI*8), Z16
-	VBROADCASTSD 768(SP)(SI*8), Z17
-	VBROADCASTSD 712(SP)(SI*8), Z18
-	VBROADCASTSD 744(SP)(SI*8), Z19
-	VBROADCASTSD 936(SP)(SI*8), Z20
-	VXORPD       Z21, Z21, Z21
-	VBROADCASTSD 904(SP)(SI*8), Z22
-	VBROADCASTSD 776(SP)(SI*8), Z23
-	MOVQ         n+64(FP), R11
-	MOVQ         R11, R12
-	XORQ         R11, R11
-	SUBQ         $0x08, R12
+	VBROADCASTSD 880(SP)(SI*8), Z3
+	VBROADCASTSD 752(SP)(SI*8), Z4
+	VBROADCASTSD 696(SP)(SI*8), Z5
+	VBROADCASTSD 728(SP)(SI*8), Z6
+	VBROADCASTSD 920(SP)(SI*8), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSD 888(SP)(SI*8), Z8
+	VBROADCASTSD 760(SP)(SI*8), Z9
+	VBROADCASTSD 704(SP)(SI*8), Z10
+	VBROADCASTSD 736(SP)(SI*8), Z11
+	VBROADCASTSD 928(SP)(SI*8), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSD 896(SP)(SI*8), Z13
+	VBROADCASTSD 768(SP)(SI*8), Z14
+	VBROADCASTSD 712(SP)(SI*8), Z15
+	VBROADCASTSD 744(SP)(SI*8), Z16
+	VBROADCASTSD 936(SP)(SI*8), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSD 904(SP)(SI*8), Z18
+	VBROADCASTSD 776(SP)(SI*8), Z19
+	MOVQ         n+64(FP), SI
+	MOVQ         SI, R11
+	XORQ         SI, SI
+	SUBQ         $0x08, R11
 	JL           packLoopOneEnd
 
 packLoopOne:
-	VMOVUPD      (BX)(R11*8), Z24
-	VMOVUPD      (R10), Z25
-	VSUBPD       (R9), Z0, Z26
-	VMOVUPD      Z4, Z27
-	VFNMADD231PD Z24, Z25, Z27
-	VFNMADD231PD Z2, Z26, Z27
-	VRANGEPD     $0x0b, Z27, Z3, Z3
-	VMULPD       Z1, Z27, Z27
-	VMOVUPD      Z27, (R8)
-	VFMADD213PD  Z5, Z1, Z26
-	VMULPD       Z25, Z26, Z26
-	VMOVUPD      (R10)(AX*1), Z27
-	VSUBPD       (R9)(AX*1), Z6, Z28
-	VMOVUPD      Z10, Z29
-	VFNMADD231PD Z24, Z27, Z29
-	VFNMADD231PD Z8, Z28, Z29
-	VRANGEPD     $0x0b, Z29, Z9, Z9
-	VMULPD       Z7, Z29, Z29
-	VMOVUPD      Z29, (R8)(AX*1)
-	VFMADD213PD  Z11, Z7, Z28
-	VFMADD231PD  Z27, Z28, Z26
-	VADDPD       Z27, Z25, Z25
-	VMOVUPD      (R10)(AX*2), Z27
-	VSUBPD       (R9)(AX*2), Z12, Z28
-	VMOVUPD      Z16, Z29
-	VFNMADD231PD Z24, Z27, Z29
-	VFNMADD231PD Z14, Z28, Z29
-	VRANGEPD     $0x0b, Z29, Z15, Z15
-	VMULPD       Z13, Z29, Z29
-	VMOVUPD      Z29, (R8)(AX*2)
-	VFMADD213PD  Z17, Z13, Z28
-	VFMADD231PD  Z27, Z28, Z26
-	VADDPD       Z27, Z25, Z25
-	VMOVUPD      (R10)(DI*1), Z27
-	VSUBPD       (R9)(DI*1), Z18, Z28
-	VMOVUPD      Z22, Z29
-	VFNMADD231PD Z24, Z27, Z29
-	VFNMADD231PD Z20, Z28, Z29
-	VRANGEPD     $0x0b, Z29, Z21, Z21
-	VMULPD       Z19, Z29, Z29
-	VMOVUPD      Z29, (R8)(DI*1)
-	VFMADD213PD  Z23, Z19, Z28
-	VFMADD231PD  Z27, Z28, Z26
-	VADDPD       Z27, Z25, Z25
-	VADDPD       (CX)(R11*8), Z26, Z26
-	VMOVUPD      Z26, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Z25, Z25
-	VMOVUPD      Z25, (DX)(R11*8)
+	VMOVUPD      (BX)(SI*8), Z20
+	VMOVUPD      (R10), Z21
+	VSUBPD       (R9), Z0, Z22
+	VMOVUPD      Z3, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z2, Z22, Z23
+	VMULPD       Z1, Z23, Z23
+	VMOVUPD      Z23, (R8)
+	VFMADD213PD  Z4, Z1, Z22
+	VMULPD       Z21, Z22, Z22
+	VMOVUPD      (R10)(AX*1), Z23
+	VSUBPD       (R9)(AX*1), Z5, Z24
+	VMOVUPD      Z8, Z25
+	VFNMADD231PD Z20, Z23, Z25
+	VFNMADD231PD Z7, Z24, Z25
+	VMULPD       Z6, Z25, Z25
+	VMOVUPD      Z25, (R8)(AX*1)
+	VFMADD213PD  Z9, Z6, Z24
+	VFMADD231PD  Z23, Z24, Z22
+	VADDPD       Z23, Z21, Z21
+	VMOVUPD      (R10)(AX*2), Z23
+	VSUBPD       (R9)(AX*2), Z10, Z24
+	VMOVUPD      Z13, Z25
+	VFNMADD231PD Z20, Z23, Z25
+	VFNMADD231PD Z12, Z24, Z25
+	VMULPD       Z11, Z25, Z25
+	VMOVUPD      Z25, (R8)(AX*2)
+	VFMADD213PD  Z14, Z11, Z24
+	VFMADD231PD  Z23, Z24, Z22
+	VADDPD       Z23, Z21, Z21
+	VMOVUPD      (R10)(DI*1), Z23
+	VSUBPD       (R9)(DI*1), Z15, Z24
+	VMOVUPD      Z18, Z25
+	VFNMADD231PD Z20, Z23, Z25
+	VFNMADD231PD Z17, Z24, Z25
+	VMULPD       Z16, Z25, Z25
+	VMOVUPD      Z25, (R8)(DI*1)
+	VFMADD213PD  Z19, Z16, Z24
+	VFMADD231PD  Z23, Z24, Z22
+	VADDPD       Z23, Z21, Z21
+	VADDPD       (CX)(SI*8), Z22, Z22
+	VMOVUPD      Z22, (CX)(SI*8)
+	VADDPD       (DX)(SI*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(SI*8)
 	ADDQ         $0x40, R8
 	ADDQ         $0x40, R9
 	ADDQ         $0x40, R10
-	ADDQ         $0x08, R11
-	SUBQ         $0x08, R12
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, R11
 	JGE          packLoopOne
 
 packLoopOneEnd:
-	ADDQ         $0x08, R12
-	TESTQ        R12, R12
+	ADDQ         $0x08, R11
+	TESTQ        R11, R11
 	JE           packLoopDone
-	VMOVUPD.Z    (BX)(R11*8), K1, Z24
-	VMOVUPD.Z    (R10), K1, Z25
-	VMOVUPD.Z    (R9), K1, Z26
-	VSUBPD       Z26, Z0, Z26
-	VMOVUPD      Z4, Z0
-	VFNMADD231PD Z24, Z25, Z0
-	VFNMADD231PD Z2, Z26, Z0
-	VMOVAPD.Z    Z0, K1, Z0
-	VRANGEPD     $0x0b, Z0, Z3, Z3
-	VMULPD       Z1, Z0, Z0
-	VMOVUPD      Z0, K1, (R8)
-	VFMADD213PD  Z5, Z1, Z26
-	VMULPD       Z25, Z26, Z26
-	VMOVUPD.Z    (R10)(AX*1), K1, Z0
-	VMOVUPD.Z    (R9)(AX*1), K1, Z1
-	VSUBPD       Z1, Z6, Z1
-	VMOVUPD      Z10, Z2
-	VFNMADD231PD Z24, Z0, Z2
-	VFNMADD231PD Z8, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z9, Z9
-	VMULPD       Z7, Z2, Z2
-	VMOVUPD      Z2, K1, (R8)(AX*1)
-	VFMADD213PD  Z11, Z7, Z1
-	VFMADD231PD  Z0, Z1, Z26
-	VADDPD       Z0, Z25, Z25
-	VMOVUPD.Z    (R10)(AX*2), K1, Z0
-	VMOVUPD.Z    (R9)(AX*2), K1, Z1
-	VSUBPD       Z1, Z12, Z1
-	VMOVUPD      Z16, Z2
-	VFNMADD231PD Z24, Z0, Z2
-	VFNMADD231PD Z14, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z15, Z15
-	VMULPD       Z13, Z2, Z2
-	VMOVUPD      Z2, K1, (R8)(AX*2)
-	VFMADD213PD  Z17, Z13, Z1
-	VFMADD231PD  Z0, Z1, Z26
-	VADDPD       Z0, Z25, Z25
-	VMOVUPD.Z    (R10)(DI*1), K1, Z0
-	VMOVUPD.Z    (R9)(DI*1), K1, Z1
-	VSUBPD       Z1, Z18, Z1
-	VMOVUPD      Z22, Z2
-	VFNMADD231PD Z24, Z0, Z2
-	VFNMADD231PD Z20, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z21, Z21
-	VMULPD       Z19, Z2, Z2
-	VMOVUPD      Z2, K1, (R8)(DI*1)
-	VFMADD213PD  Z23, Z19, Z1
-	VFMADD231PD  Z0, Z1, Z26
-	VADDPD       Z0, Z25, Z25
-	VADDPD       (CX)(R11*8), Z26, Z26
-	VMOVUPD      Z26, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Z25, Z25
-	VMOVUPD      Z25, (DX)(R11*8)
+	VMOVUPD.Z    (BX)(SI*8), K1, Z20
+	VMOVUPD.Z    (R10), K1, Z21
+	VMOVUPD.Z    (R9), K1, Z22
+	VSUBPD       Z22, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z20, Z21, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VMOVUPD      Z3, K1, (R8)
+	VFMADD213PD  Z4, Z1, Z0
+	VMULPD       Z21, Z0, Z0
+	VMOVUPD.Z    (R10)(AX*1), K1, Z1
+	VMOVUPD.Z    (R9)(AX*1), K1, Z2
+	VSUBPD       Z2, Z5, Z2
+	VMOVUPD      Z8, Z3
+	VFNMADD231PD Z20, Z1, Z3
+	VFNMADD231PD Z7, Z2, Z3
+	VMULPD       Z6, Z3, Z3
+	VMOVUPD      Z3, K1, (R8)(AX*1)
+	VFMADD213PD  Z9, Z6, Z2
+	VFMADD231PD  Z1, Z2, Z0
+	VADDPD       Z1, Z21, Z21
+	VMOVUPD.Z    (R10)(AX*2), K1, Z1
+	VMOVUPD.Z    (R9)(AX*2), K1, Z2
+	VSUBPD       Z2, Z10, Z2
+	VMOVUPD      Z13, Z3
+	VFNMADD231PD Z20, Z1, Z3
+	VFNMADD231PD Z12, Z2, Z3
+	VMULPD       Z11, Z3, Z3
+	VMOVUPD      Z3, K1, (R8)(AX*2)
+	VFMADD213PD  Z14, Z11, Z2
+	VFMADD231PD  Z1, Z2, Z0
+	VADDPD       Z1, Z21, Z21
+	VMOVUPD.Z    (R10)(DI*1), K1, Z1
+	VMOVUPD.Z    (R9)(DI*1), K1, Z2
+	VSUBPD       Z2, Z15, Z2
+	VMOVUPD      Z18, Z3
+	VFNMADD231PD Z20, Z1, Z3
+	VFNMADD231PD Z17, Z2, Z3
+	VMULPD       Z16, Z3, Z3
+	VMOVUPD      Z3, K1, (R8)(DI*1)
+	VFMADD213PD  Z19, Z16, Z2
+	VFMADD231PD  Z1, Z2, Z0
+	VADDPD       Z1, Z21, Z21
+	VADDPD       (CX)(SI*8), Z0, Z0
+	VMOVUPD      Z0, (CX)(SI*8)
+	VADDPD       (DX)(SI*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(SI*8)
 
 packLoopDone:
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VMAXPD        Y0, Y3, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VMAXPD        Y0, Y9, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z15, Y0
-	VMAXPD        Y0, Y15, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z21, Y0
-	VMAXPD        Y0, Y21, Y0
-	VMOVUPD       Y0, 512(CX)
-	JMP           written
+	JMP written
 
 past:
 	MOVQ         dgamma+8(FP), CX
@@ -6734,179 +7391,143 @@ past:
 	VBROADCASTSD 720(SP)(SI*8), Z1
 	VBROADCASTSD 912(SP)(SI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(SI*8), Z4
-	VBROADCASTSD 752(SP)(SI*8), Z5
-	VBROADCASTSD 696(SP)(SI*8), Z6
-	VBROADCASTSD 728(SP)(SI*8), Z7
-	VBROADCASTSD 920(SP)(SI*8), Z8
-	VXORPD       Z9, Z9, Z9
-	VBROADCASTSD 888(SP)(SI*8), Z10
-	VBROADCASTSD 760(SP)(SI*8), Z11
-	VBROADCASTSD 704(SP)(SI*8), Z12
-	VBROADCASTSD 736(SP)(SI*8), Z13
-	VBROADCASTSD 928(SP)(SI*8), Z14
-	VXORPD       Z15, Z15, Z15
-	VBROADCASTSD 896(SP)(SI*8), Z16
-	VBROADCASTSD 768(SP)(SI*8), Z17
-	VBROADCASTSD 712(SP)(SI*8), Z18
-	VBROADCASTSD 744(SP)(SI*8), Z19
-	VBROADCASTSD 936(SP)(SI*8), Z20
-	VXORPD       Z21, Z21, Z21
-	VBROADCASTSD 904(SP)(SI*8), Z22
-	VBROADCASTSD 776(SP)(SI*8), Z23
-	MOVQ         n+64(FP), R11
-	MOVQ         R11, R12
-	XORQ         R11, R11
-	SUBQ         $0x08, R12
+	VBROADCASTSD 880(SP)(SI*8), Z3
+	VBROADCASTSD 752(SP)(SI*8), Z4
+	VBROADCASTSD 696(SP)(SI*8), Z5
+	VBROADCASTSD 728(SP)(SI*8), Z6
+	VBROADCASTSD 920(SP)(SI*8), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSD 888(SP)(SI*8), Z8
+	VBROADCASTSD 760(SP)(SI*8), Z9
+	VBROADCASTSD 704(SP)(SI*8), Z10
+	VBROADCASTSD 736(SP)(SI*8), Z11
+	VBROADCASTSD 928(SP)(SI*8), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSD 896(SP)(SI*8), Z13
+	VBROADCASTSD 768(SP)(SI*8), Z14
+	VBROADCASTSD 712(SP)(SI*8), Z15
+	VBROADCASTSD 744(SP)(SI*8), Z16
+	VBROADCASTSD 936(SP)(SI*8), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSD 904(SP)(SI*8), Z18
+	VBROADCASTSD 776(SP)(SI*8), Z19
+	MOVQ         n+64(FP), SI
+	MOVQ         SI, R11
+	XORQ         SI, SI
+	SUBQ         $0x08, R11
 	JL           streamLoopOneEnd
 
 streamLoopOne:
-	VMOVUPD      (BX)(R11*8), Z24
-	VMOVUPD      (R10), Z25
-	VSUBPD       (R9), Z0, Z26
-	VMOVUPD      Z4, Z27
-	VFNMADD231PD Z24, Z25, Z27
-	VFNMADD231PD Z2, Z26, Z27
-	VRANGEPD     $0x0b, Z27, Z3, Z3
-	VMULPD       Z1, Z27, Z27
-	VMOVNTPD     Z27, (R8)
-	VFMADD213PD  Z5, Z1, Z26
-	VMULPD       Z25, Z26, Z26
-	VMOVUPD      (R10)(AX*1), Z27
-	VSUBPD       (R9)(AX*1), Z6, Z28
-	VMOVUPD      Z10, Z29
-	VFNMADD231PD Z24, Z27, Z29
-	VFNMADD231PD Z8, Z28, Z29
-	VRANGEPD     $0x0b, Z29, Z9, Z9
-	VMULPD       Z7, Z29, Z29
-	VMOVNTPD     Z29, (R8)(AX*1)
-	VFMADD213PD  Z11, Z7, Z28
-	VFMADD231PD  Z27, Z28, Z26
-	VADDPD       Z27, Z25, Z25
-	VMOVUPD      (R10)(AX*2), Z27
-	VSUBPD       (R9)(AX*2), Z12, Z28
-	VMOVUPD      Z16, Z29
-	VFNMADD231PD Z24, Z27, Z29
-	VFNMADD231PD Z14, Z28, Z29
-	VRANGEPD     $0x0b, Z29, Z15, Z15
-	VMULPD       Z13, Z29, Z29
-	VMOVNTPD     Z29, (R8)(AX*2)
-	VFMADD213PD  Z17, Z13, Z28
-	VFMADD231PD  Z27, Z28, Z26
-	VADDPD       Z27, Z25, Z25
-	VMOVUPD      (R10)(DI*1), Z27
-	VSUBPD       (R9)(DI*1), Z18, Z28
-	VMOVUPD      Z22, Z29
-	VFNMADD231PD Z24, Z27, Z29
-	VFNMADD231PD Z20, Z28, Z29
-	VRANGEPD     $0x0b, Z29, Z21, Z21
-	VMULPD       Z19, Z29, Z29
-	VMOVNTPD     Z29, (R8)(DI*1)
-	VFMADD213PD  Z23, Z19, Z28
-	VFMADD231PD  Z27, Z28, Z26
-	VADDPD       Z27, Z25, Z25
-	VADDPD       (CX)(R11*8), Z26, Z26
-	VMOVUPD      Z26, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Z25, Z25
-	VMOVUPD      Z25, (DX)(R11*8)
+	VMOVUPD      (BX)(SI*8), Z20
+	VMOVUPD      (R10), Z21
+	VSUBPD       (R9), Z0, Z22
+	VMOVUPD      Z3, Z23
+	VFNMADD231PD Z20, Z21, Z23
+	VFNMADD231PD Z2, Z22, Z23
+	VMULPD       Z1, Z23, Z23
+	VMOVNTPD     Z23, (R8)
+	VFMADD213PD  Z4, Z1, Z22
+	VMULPD       Z21, Z22, Z22
+	VMOVUPD      (R10)(AX*1), Z23
+	VSUBPD       (R9)(AX*1), Z5, Z24
+	VMOVUPD      Z8, Z25
+	VFNMADD231PD Z20, Z23, Z25
+	VFNMADD231PD Z7, Z24, Z25
+	VMULPD       Z6, Z25, Z25
+	VMOVNTPD     Z25, (R8)(AX*1)
+	VFMADD213PD  Z9, Z6, Z24
+	VFMADD231PD  Z23, Z24, Z22
+	VADDPD       Z23, Z21, Z21
+	VMOVUPD      (R10)(AX*2), Z23
+	VSUBPD       (R9)(AX*2), Z10, Z24
+	VMOVUPD      Z13, Z25
+	VFNMADD231PD Z20, Z23, Z25
+	VFNMADD231PD Z12, Z24, Z25
+	VMULPD       Z11, Z25, Z25
+	VMOVNTPD     Z25, (R8)(AX*2)
+	VFMADD213PD  Z14, Z11, Z24
+	VFMADD231PD  Z23, Z24, Z22
+	VADDPD       Z23, Z21, Z21
+	VMOVUPD      (R10)(DI*1), Z23
+	VSUBPD       (R9)(DI*1), Z15, Z24
+	VMOVUPD      Z18, Z25
+	VFNMADD231PD Z20, Z23, Z25
+	VFNMADD231PD Z17, Z24, Z25
+	VMULPD       Z16, Z25, Z25
+	VMOVNTPD     Z25, (R8)(DI*1)
+	VFMADD213PD  Z19, Z16, Z24
+	VFMADD231PD  Z23, Z24, Z22
+	VADDPD       Z23, Z21, Z21
+	VADDPD       (CX)(SI*8), Z22, Z22
+	VMOVUPD      Z22, (CX)(SI*8)
+	VADDPD       (DX)(SI*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(SI*8)
 	ADDQ         $0x40, R8
 	ADDQ         $0x40, R9
 	ADDQ         $0x40, R10
-	ADDQ         $0x08, R11
-	SUBQ         $0x08, R12
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, R11
 	JGE          streamLoopOne
 
 streamLoopOneEnd:
-	ADDQ         $0x08, R12
-	TESTQ        R12, R12
+	ADDQ         $0x08, R11
+	TESTQ        R11, R11
 	JE           streamLoopDone
-	VMOVUPD.Z    (BX)(R11*8), K1, Z24
-	VMOVUPD.Z    (R10), K1, Z25
-	VMOVUPD.Z    (R9), K1, Z26
-	VSUBPD       Z26, Z0, Z26
-	VMOVUPD      Z4, Z0
-	VFNMADD231PD Z24, Z25, Z0
-	VFNMADD231PD Z2, Z26, Z0
-	VMOVAPD.Z    Z0, K1, Z0
-	VRANGEPD     $0x0b, Z0, Z3, Z3
-	VMULPD       Z1, Z0, Z0
-	VMOVNTPD     Z0, (R8)
-	VFMADD213PD  Z5, Z1, Z26
-	VMULPD       Z25, Z26, Z26
-	VMOVUPD.Z    (R10)(AX*1), K1, Z0
-	VMOVUPD.Z    (R9)(AX*1), K1, Z1
-	VSUBPD       Z1, Z6, Z1
-	VMOVUPD      Z10, Z2
-	VFNMADD231PD Z24, Z0, Z2
-	VFNMADD231PD Z8, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z9, Z9
-	VMULPD       Z7, Z2, Z2
-	VMOVNTPD     Z2, (R8)(AX*1)
-	VFMADD213PD  Z11, Z7, Z1
-	VFMADD231PD  Z0, Z1, Z26
-	VADDPD       Z0, Z25, Z25
-	VMOVUPD.Z    (R10)(AX*2), K1, Z0
-	VMOVUPD.Z    (R9)(AX*2), K1, Z1
-	VSUBPD       Z1, Z12, Z1
-	VMOVUPD      Z16, Z2
-	VFNMADD231PD Z24, Z0, Z2
-	VFNMADD231PD Z14, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z15, Z15
-	VMULPD       Z13, Z2, Z2
-	VMOVNTPD     Z2, (R8)(AX*2)
-	VFMADD213PD  Z17, Z13, Z1
-	VFMADD231PD  Z0, Z1, Z26
-	VADDPD       Z0, Z25, Z25
-	VMOVUPD.Z    (R10)(DI*1), K1, Z0
-	VMOVUPD.Z    (R9)(DI*1), K1, Z1
-	VSUBPD       Z1, Z18, Z1
-	VMOVUPD      Z22, Z2
-	VFNMADD231PD Z24, Z0, Z2
-	VFNMADD231PD Z20, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z21, Z21
-	VMULPD       Z19, Z2, Z2
-	VMOVNTPD     Z2, (R8)(DI*1)
-	VFMADD213PD  Z23, Z19, Z1
-	VFMADD231PD  Z0, Z1, Z26
-	VADDPD       Z0, Z25, Z25
-	VADDPD       (CX)(R11*8), Z26, Z26
-	VMOVUPD      Z26, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Z25, Z25
-	VMOVUPD      Z25, (DX)(R11*8)
+	VMOVUPD.Z    (BX)(SI*8), K1, Z20
+	VMOVUPD.Z    (R10), K1, Z21
+	VMOVUPD.Z    (R9), K1, Z22
+	VSUBPD       Z22, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z20, Z21, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VMOVNTPD     Z3, (R8)
+	VFMADD213PD  Z4, Z1, Z0
+	VMULPD       Z21, Z0, Z0
+	VMOVUPD.Z    (R10)(AX*1), K1, Z1
+	VMOVUPD.Z    (R9)(AX*1), K1, Z2
+	VSUBPD       Z2, Z5, Z2
+	VMOVUPD      Z8, Z3
+	VFNMADD231PD Z20, Z1, Z3
+	VFNMADD231PD Z7, Z2, Z3
+	VMULPD       Z6, Z3, Z3
+	VMOVNTPD     Z3, (R8)(AX*1)
+	VFMADD213PD  Z9, Z6, Z2
+	VFMADD231PD  Z1, Z2, Z0
+	VADDPD       Z1, Z21, Z21
+	VMOVUPD.Z    (R10)(AX*2), K1, Z1
+	VMOVUPD.Z    (R9)(AX*2), K1, Z2
+	VSUBPD       Z2, Z10, Z2
+	VMOVUPD      Z13, Z3
+	VFNMADD231PD Z20, Z1, Z3
+	VFNMADD231PD Z12, Z2, Z3
+	VMULPD       Z11, Z3, Z3
+	VMOVNTPD     Z3, (R8)(AX*2)
+	VFMADD213PD  Z14, Z11, Z2
+	VFMADD231PD  Z1, Z2, Z0
+	VADDPD       Z1, Z21, Z21
+	VMOVUPD.Z    (R10)(DI*1), K1, Z1
+	VMOVUPD.Z    (R9)(DI*1), K1, Z2
+	VSUBPD       Z2, Z15, Z2
+	VMOVUPD      Z18, Z3
+	VFNMADD231PD Z20, Z1, Z3
+	VFNMADD231PD Z17, Z2, Z3
+	VMULPD       Z16, Z3, Z3
+	VMOVNTPD     Z3, (R8)(DI*1)
+	VFMADD213PD  Z19, Z16, Z2
+	VFMADD231PD  Z1, Z2, Z0
+	VADDPD       Z1, Z21, Z21
+	VADDPD       (CX)(SI*8), Z0, Z0
+	VMOVUPD      Z0, (CX)(SI*8)
+	VADDPD       (DX)(SI*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(SI*8)
 
 streamLoopDone:
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VMAXPD        Y0, Y3, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VMAXPD        Y0, Y9, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z15, Y0
-	VMAXPD        Y0, Y15, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z21, Y0
-	VMAXPD        Y0, Y21, Y0
-	VMOVUPD       Y0, 512(CX)
-	JMP           written
+	JMP written
 
-plainly:
+plainPacks:
 	TESTQ        DX, DX
-	JNE          pastPlainly
+	JNE          pastPlain
 	MOVQ         gamma+32(FP), CX
 	XORQ         DX, DX
 	LEAQ         (AX)(AX*2), BX
@@ -6917,147 +7538,111 @@ plainly:
 	VBROADCASTSD 720(SP)(DX*8), Z1
 	VBROADCASTSD 912(SP)(DX*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(DX*8), Z4
-	VBROADCASTSD 752(SP)(DX*8), Z5
-	VBROADCASTSD 696(SP)(DX*8), Z5
-	VBROADCASTSD 728(SP)(DX*8), Z6
-	VBROADCASTSD 920(SP)(DX*8), Z7
-	VXORPD       Z8, Z8, Z8
-	VBROADCASTSD 888(SP)(DX*8), Z9
-	VBROADCASTSD 760(SP)(DX*8), Z10
-	VBROADCASTSD 704(SP)(DX*8), Z10
-	VBROADCASTSD 736(SP)(DX*8), Z11
-	VBROADCASTSD 928(SP)(DX*8), Z12
-	VXORPD       Z13, Z13, Z13
-	VBROADCASTSD 896(SP)(DX*8), Z14
-	VBROADCASTSD 768(SP)(DX*8), Z15
-	VBROADCASTSD 712(SP)(DX*8), Z15
-	VBROADCASTSD 744(SP)(DX*8), Z16
-	VBROADCASTSD 936(SP)(DX*8), Z17
-	VXORPD       Z18, Z18, Z18
-	VBROADCASTSD 904(SP)(DX*8), Z19
-	VBROADCASTSD 776(SP)(DX*8), Z20
-	MOVQ         n+64(FP), R9
-	MOVQ         R9, R10
-	XORQ         R9, R9
-	SUBQ         $0x08, R10
+	VBROADCASTSD 880(SP)(DX*8), Z3
+	VBROADCASTSD 752(SP)(DX*8), Z4
+	VBROADCASTSD 696(SP)(DX*8), Z4
+	VBROADCASTSD 728(SP)(DX*8), Z5
+	VBROADCASTSD 920(SP)(DX*8), Z6
+	VXORPD       Z7, Z7, Z7
+	VBROADCASTSD 888(SP)(DX*8), Z7
+	VBROADCASTSD 760(SP)(DX*8), Z8
+	VBROADCASTSD 704(SP)(DX*8), Z8
+	VBROADCASTSD 736(SP)(DX*8), Z9
+	VBROADCASTSD 928(SP)(DX*8), Z10
+	VXORPD       Z11, Z11, Z11
+	VBROADCASTSD 896(SP)(DX*8), Z11
+	VBROADCASTSD 768(SP)(DX*8), Z12
+	VBROADCASTSD 712(SP)(DX*8), Z12
+	VBROADCASTSD 744(SP)(DX*8), Z13
+	VBROADCASTSD 936(SP)(DX*8), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSD 904(SP)(DX*8), Z15
+	VBROADCASTSD 776(SP)(DX*8), Z16
+	MOVQ         n+64(FP), DX
+	MOVQ         DX, R9
+	XORQ         DX, DX
+	SUBQ         $0x08, R9
 	JL           plainLoopOneEnd
 
 plainLoopOne:
-	VMOVUPD      (CX)(R9*8), Z20
-	VMOVUPD      (R8), Z21
-	VSUBPD       (DI), Z0, Z22
-	VMOVUPD      Z4, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z2, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z3, Z3
-	VMULPD       Z1, Z23, Z23
-	VMOVUPD      Z23, (SI)
-	VMOVUPD      (R8)(AX*1), Z21
-	VSUBPD       (DI)(AX*1), Z5, Z22
-	VMOVUPD      Z9, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z7, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z8, Z8
-	VMULPD       Z6, Z23, Z23
-	VMOVUPD      Z23, (SI)(AX*1)
-	VMOVUPD      (R8)(AX*2), Z21
-	VSUBPD       (DI)(AX*2), Z10, Z22
-	VMOVUPD      Z14, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z12, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z13, Z13
-	VMULPD       Z11, Z23, Z23
-	VMOVUPD      Z23, (SI)(AX*2)
-	VMOVUPD      (R8)(BX*1), Z21
-	VSUBPD       (DI)(BX*1), Z15, Z22
-	VMOVUPD      Z19, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z17, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z18, Z18
-	VMULPD       Z16, Z23, Z23
-	VMOVUPD      Z23, (SI)(BX*1)
+	VMOVUPD      (CX)(DX*8), Z16
+	VMOVUPD      (R8), Z17
+	VSUBPD       (DI), Z0, Z18
+	VMOVUPD      Z3, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z2, Z18, Z19
+	VMULPD       Z1, Z19, Z19
+	VMOVUPD      Z19, (SI)
+	VMOVUPD      (R8)(AX*1), Z17
+	VSUBPD       (DI)(AX*1), Z4, Z18
+	VMOVUPD      Z7, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z6, Z18, Z19
+	VMULPD       Z5, Z19, Z19
+	VMOVUPD      Z19, (SI)(AX*1)
+	VMOVUPD      (R8)(AX*2), Z17
+	VSUBPD       (DI)(AX*2), Z8, Z18
+	VMOVUPD      Z11, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z10, Z18, Z19
+	VMULPD       Z9, Z19, Z19
+	VMOVUPD      Z19, (SI)(AX*2)
+	VMOVUPD      (R8)(BX*1), Z17
+	VSUBPD       (DI)(BX*1), Z12, Z18
+	VMOVUPD      Z15, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z14, Z18, Z19
+	VMULPD       Z13, Z19, Z19
+	VMOVUPD      Z19, (SI)(BX*1)
 	ADDQ         $0x40, SI
 	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x08, R9
-	SUBQ         $0x08, R10
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, R9
 	JGE          plainLoopOne
 
 plainLoopOneEnd:
-	ADDQ         $0x08, R10
-	TESTQ        R10, R10
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
 	JE           plainLoopDone
-	VMOVUPD.Z    (CX)(R9*8), K1, Z20
-	VMOVUPD.Z    (R8), K1, Z21
-	VMOVUPD.Z    (DI), K1, Z22
-	VSUBPD       Z22, Z0, Z22
-	VMOVUPD      Z4, Z0
-	VFNMADD231PD Z20, Z21, Z0
-	VFNMADD231PD Z2, Z22, Z0
-	VMOVAPD.Z    Z0, K1, Z0
-	VRANGEPD     $0x0b, Z0, Z3, Z3
-	VMULPD       Z1, Z0, Z0
-	VMOVUPD      Z0, K1, (SI)
+	VMOVUPD.Z    (CX)(DX*8), K1, Z16
+	VMOVUPD.Z    (R8), K1, Z17
+	VMOVUPD.Z    (DI), K1, Z18
+	VSUBPD       Z18, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z16, Z17, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VMOVUPD      Z3, K1, (SI)
 	VMOVUPD.Z    (R8)(AX*1), K1, Z0
 	VMOVUPD.Z    (DI)(AX*1), K1, Z1
-	VSUBPD       Z1, Z5, Z1
-	VMOVUPD      Z9, Z2
-	VFNMADD231PD Z20, Z0, Z2
-	VFNMADD231PD Z7, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z8, Z8
-	VMULPD       Z6, Z2, Z2
+	VSUBPD       Z1, Z4, Z1
+	VMOVUPD      Z7, Z2
+	VFNMADD231PD Z16, Z0, Z2
+	VFNMADD231PD Z6, Z1, Z2
+	VMULPD       Z5, Z2, Z2
 	VMOVUPD      Z2, K1, (SI)(AX*1)
 	VMOVUPD.Z    (R8)(AX*2), K1, Z0
 	VMOVUPD.Z    (DI)(AX*2), K1, Z1
-	VSUBPD       Z1, Z10, Z1
-	VMOVUPD      Z14, Z2
-	VFNMADD231PD Z20, Z0, Z2
-	VFNMADD231PD Z12, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z13, Z13
-	VMULPD       Z11, Z2, Z2
+	VSUBPD       Z1, Z8, Z1
+	VMOVUPD      Z11, Z2
+	VFNMADD231PD Z16, Z0, Z2
+	VFNMADD231PD Z10, Z1, Z2
+	VMULPD       Z9, Z2, Z2
 	VMOVUPD      Z2, K1, (SI)(AX*2)
 	VMOVUPD.Z    (R8)(BX*1), K1, Z0
 	VMOVUPD.Z    (DI)(BX*1), K1, Z1
-	VSUBPD       Z1, Z15, Z1
-	VMOVUPD      Z19, Z2
-	VFNMADD231PD Z20, Z0, Z2
-	VFNMADD231PD Z17, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z18, Z18
-	VMULPD       Z16, Z2, Z2
+	VSUBPD       Z1, Z12, Z1
+	VMOVUPD      Z15, Z2
+	VFNMADD231PD Z16, Z0, Z2
+	VFNMADD231PD Z14, Z1, Z2
+	VMULPD       Z13, Z2, Z2
 	VMOVUPD      Z2, K1, (SI)(BX*1)
 
 plainLoopDone:
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VMAXPD        Y0, Y3, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VMAXPD        Y0, Y8, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z13, Y0
-	VMAXPD        Y0, Y13, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z18, Y0
-	VMAXPD        Y0, Y18, Y0
-	VMOVUPD       Y0, 512(CX)
-	JMP           written
+	JMP written
 
-pastPlainly:
+pastPlain:
 	MOVQ         gamma+32(FP), CX
 	XORQ         DX, DX
 	LEAQ         (AX)(AX*2), BX
@@ -7068,149 +7653,114 @@ pastPlainly:
 	VBROADCASTSD 720(SP)(DX*8), Z1
 	VBROADCASTSD 912(SP)(DX*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(DX*8), Z4
-	VBROADCASTSD 752(SP)(DX*8), Z5
-	VBROADCASTSD 696(SP)(DX*8), Z5
-	VBROADCASTSD 728(SP)(DX*8), Z6
-	VBROADCASTSD 920(SP)(DX*8), Z7
-	VXORPD       Z8, Z8, Z8
-	VBROADCASTSD 888(SP)(DX*8), Z9
-	VBROADCASTSD 760(SP)(DX*8), Z10
-	VBROADCASTSD 704(SP)(DX*8), Z10
-	VBROADCASTSD 736(SP)(DX*8), Z11
-	VBROADCASTSD 928(SP)(DX*8), Z12
-	VXORPD       Z13, Z13, Z13
-	VBROADCASTSD 896(SP)(DX*8), Z14
-	VBROADCASTSD 768(SP)(DX*8), Z15
-	VBROADCASTSD 712(SP)(DX*8), Z15
-	VBROADCASTSD 744(SP)(DX*8), Z16
-	VBROADCASTSD 936(SP)(DX*8), Z17
-	VXORPD       Z18, Z18, Z18
-	VBROADCASTSD 904(SP)(DX*8), Z19
-	VBROADCASTSD 776(SP)(DX*8), Z20
-	MOVQ         n+64(FP), R9
-	MOVQ         R9, R10
-	XORQ         R9, R9
-	SUBQ         $0x08, R10
+	VBROADCASTSD 880(SP)(DX*8), Z3
+	VBROADCASTSD 752(SP)(DX*8), Z4
+	VBROADCASTSD 696(SP)(DX*8), Z4
+	VBROADCASTSD 728(SP)(DX*8), Z5
+	VBROADCASTSD 920(SP)(DX*8), Z6
+	VXORPD       Z7, Z7, Z7
+	VBROADCASTSD 888(SP)(DX*8), Z7
+	VBROADCASTSD 760(SP)(DX*8), Z8
+	VBROADCASTSD 704(SP)(DX*8), Z8
+	VBROADCASTSD 736(SP)(DX*8), Z9
+	VBROADCASTSD 928(SP)(DX*8), Z10
+	VXORPD       Z11, Z11, Z11
+	VBROADCASTSD 896(SP)(DX*8), Z11
+	VBROADCASTSD 768(SP)(DX*8), Z12
+	VBROADCASTSD 712(SP)(DX*8), Z12
+	VBROADCASTSD 744(SP)(DX*8), Z13
+	VBROADCASTSD 936(SP)(DX*8), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSD 904(SP)(DX*8), Z15
+	VBROADCASTSD 776(SP)(DX*8), Z16
+	MOVQ         n+64(FP), DX
+	MOVQ         DX, R9
+	XORQ         DX, DX
+	SUBQ         $0x08, R9
 	JL           plainStreamLoopOneEnd
 
 plainStreamLoopOne:
-	VMOVUPD      (CX)(R9*8), Z20
-	VMOVUPD      (R8), Z21
-	VSUBPD       (DI), Z0, Z22
-	VMOVUPD      Z4, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z2, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z3, Z3
-	VMULPD       Z1, Z23, Z23
-	VMOVNTPD     Z23, (SI)
-	VMOVUPD      (R8)(AX*1), Z21
-	VSUBPD       (DI)(AX*1), Z5, Z22
-	VMOVUPD      Z9, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z7, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z8, Z8
-	VMULPD       Z6, Z23, Z23
-	VMOVNTPD     Z23, (SI)(AX*1)
-	VMOVUPD      (R8)(AX*2), Z21
-	VSUBPD       (DI)(AX*2), Z10, Z22
-	VMOVUPD      Z14, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z12, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z13, Z13
-	VMULPD       Z11, Z23, Z23
-	VMOVNTPD     Z23, (SI)(AX*2)
-	VMOVUPD      (R8)(BX*1), Z21
-	VSUBPD       (DI)(BX*1), Z15, Z22
-	VMOVUPD      Z19, Z23
-	VFNMADD231PD Z20, Z21, Z23
-	VFNMADD231PD Z17, Z22, Z23
-	VRANGEPD     $0x0b, Z23, Z18, Z18
-	VMULPD       Z16, Z23, Z23
-	VMOVNTPD     Z23, (SI)(BX*1)
+	VMOVUPD      (CX)(DX*8), Z16
+	VMOVUPD      (R8), Z17
+	VSUBPD       (DI), Z0, Z18
+	VMOVUPD      Z3, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z2, Z18, Z19
+	VMULPD       Z1, Z19, Z19
+	VMOVNTPD     Z19, (SI)
+	VMOVUPD      (R8)(AX*1), Z17
+	VSUBPD       (DI)(AX*1), Z4, Z18
+	VMOVUPD      Z7, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z6, Z18, Z19
+	VMULPD       Z5, Z19, Z19
+	VMOVNTPD     Z19, (SI)(AX*1)
+	VMOVUPD      (R8)(AX*2), Z17
+	VSUBPD       (DI)(AX*2), Z8, Z18
+	VMOVUPD      Z11, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z10, Z18, Z19
+	VMULPD       Z9, Z19, Z19
+	VMOVNTPD     Z19, (SI)(AX*2)
+	VMOVUPD      (R8)(BX*1), Z17
+	VSUBPD       (DI)(BX*1), Z12, Z18
+	VMOVUPD      Z15, Z19
+	VFNMADD231PD Z16, Z17, Z19
+	VFNMADD231PD Z14, Z18, Z19
+	VMULPD       Z13, Z19, Z19
+	VMOVNTPD     Z19, (SI)(BX*1)
 	ADDQ         $0x40, SI
 	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x08, R9
-	SUBQ         $0x08, R10
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, R9
 	JGE          plainStreamLoopOne
 
 plainStreamLoopOneEnd:
-	ADDQ         $0x08, R10
-	TESTQ        R10, R10
+	ADDQ         $0x08, R9
+	TESTQ        R9, R9
 	JE           plainStreamLoopDone
-	VMOVUPD.Z    (CX)(R9*8), K1, Z20
-	VMOVUPD.Z    (R8), K1, Z21
-	VMOVUPD.Z    (DI), K1, Z22
-	VSUBPD       Z22, Z0, Z22
-	VMOVUPD      Z4, Z0
-	VFNMADD231PD Z20, Z21, Z0
-	VFNMADD231PD Z2, Z22, Z0
-	VMOVAPD.Z    Z0, K1, Z0
-	VRANGEPD     $0x0b, Z0, Z3, Z3
-	VMULPD       Z1, Z0, Z0
-	VMOVNTPD     Z0, (SI)
+	VMOVUPD.Z    (CX)(DX*8), K1, Z16
+	VMOVUPD.Z    (R8), K1, Z17
+	VMOVUPD.Z    (DI), K1, Z18
+	VSUBPD       Z18, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z16, Z17, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VMOVNTPD     Z3, (SI)
 	VMOVUPD.Z    (R8)(AX*1), K1, Z0
 	VMOVUPD.Z    (DI)(AX*1), K1, Z1
-	VSUBPD       Z1, Z5, Z1
-	VMOVUPD      Z9, Z2
-	VFNMADD231PD Z20, Z0, Z2
-	VFNMADD231PD Z7, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z8, Z8
-	VMULPD       Z6, Z2, Z2
+	VSUBPD       Z1, Z4, Z1
+	VMOVUPD      Z7, Z2
+	VFNMADD231PD Z16, Z0, Z2
+	VFNMADD231PD Z6, Z1, Z2
+	VMULPD       Z5, Z2, Z2
 	VMOVNTPD     Z2, (SI)(AX*1)
 	VMOVUPD.Z    (R8)(AX*2), K1, Z0
 	VMOVUPD.Z    (DI)(AX*2), K1, Z1
-	VSUBPD       Z1, Z10, Z1
-	VMOVUPD      Z14, Z2
-	VFNMADD231PD Z20, Z0, Z2
-	VFNMADD231PD Z12, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z13, Z13
-	VMULPD       Z11, Z2, Z2
+	VSUBPD       Z1, Z8, Z1
+	VMOVUPD      Z11, Z2
+	VFNMADD231PD Z16, Z0, Z2
+	VFNMADD231PD Z10, Z1, Z2
+	VMULPD       Z9, Z2, Z2
 	VMOVNTPD     Z2, (SI)(AX*2)
 	VMOVUPD.Z    (R8)(BX*1), K1, Z0
 	VMOVUPD.Z    (DI)(BX*1), K1, Z1
-	VSUBPD       Z1, Z15, Z1
-	VMOVUPD      Z19, Z2
-	VFNMADD231PD Z20, Z0, Z2
-	VFNMADD231PD Z17, Z1, Z2
-	VMOVAPD.Z    Z2, K1, Z2
-	VRANGEPD     $0x0b, Z2, Z18, Z18
-	VMULPD       Z16, Z2, Z2
+	VSUBPD       Z1, Z12, Z1
+	VMOVUPD      Z15, Z2
+	VFNMADD231PD Z16, Z0, Z2
+	VFNMADD231PD Z14, Z1, Z2
+	VMULPD       Z13, Z2, Z2
 	VMOVNTPD     Z2, (SI)(BX*1)
 
 plainStreamLoopDone:
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VMAXPD        Y0, Y3, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VMAXPD        Y0, Y8, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z13, Y0
-	VMAXPD        Y0, Y13, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
-	VEXTRACTF64X4 $0x01, Z18, Y0
-	VMAXPD        Y0, Y18, Y0
-	VMOVUPD       Y0, 512(CX)
-	JMP           written
+	JMP written
 
 singly:
+	MOVQ  dgamma+8(FP), CX
 	TESTQ CX, CX
-	JE    plainSingly
+	JE    plainly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
@@ -7228,8 +7778,8 @@ single:
 	VBROADCASTSD 720(SP)(R9*8), Z1
 	VBROADCASTSD 912(SP)(R9*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(R9*8), Z4
-	VBROADCASTSD 752(SP)(R9*8), Z5
+	VBROADCASTSD 880(SP)(R9*8), Z3
+	VBROADCASTSD 752(SP)(R9*8), Z4
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -7237,21 +7787,20 @@ single:
 	JL           singleLoopOneEnd
 
 singleLoopOne:
-	VMOVUPD      (BX)(R11*8), Z6
-	VMOVUPD      (R8)(R11*8), Z7
-	VSUBPD       (DI)(R11*8), Z0, Z8
-	VMOVUPD      Z4, Z9
-	VFNMADD231PD Z6, Z7, Z9
-	VFNMADD231PD Z2, Z8, Z9
-	VRANGEPD     $0x0b, Z9, Z3, Z3
-	VMULPD       Z1, Z9, Z9
-	VMOVUPD      Z9, (SI)(R11*8)
-	VFMADD213PD  Z5, Z1, Z8
-	VMULPD       Z7, Z8, Z8
-	VADDPD       (CX)(R11*8), Z8, Z8
-	VMOVUPD      Z8, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Z7, Z7
-	VMOVUPD      Z7, (DX)(R11*8)
+	VMOVUPD      (BX)(R11*8), Z5
+	VMOVUPD      (R8)(R11*8), Z6
+	VSUBPD       (DI)(R11*8), Z0, Z7
+	VMOVUPD      Z3, Z8
+	VFNMADD231PD Z5, Z6, Z8
+	VFNMADD231PD Z2, Z7, Z8
+	VMULPD       Z1, Z8, Z8
+	VMOVUPD      Z8, (SI)(R11*8)
+	VFMADD213PD  Z4, Z1, Z7
+	VMULPD       Z6, Z7, Z7
+	VADDPD       (CX)(R11*8), Z7, Z7
+	VMOVUPD      Z7, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z6, Z6
+	VMOVUPD      Z6, (DX)(R11*8)
 	ADDQ         $0x08, R11
 	SUBQ         $0x08, R12
 	JGE          singleLoopOne
@@ -7260,29 +7809,23 @@ singleLoopOneEnd:
 	ADDQ         $0x08, R12
 	TESTQ        R12, R12
 	JE           singleLoopDone
-	VMOVUPD.Z    (BX)(R11*8), K1, Z6
-	VMOVUPD.Z    (R8)(R11*8), K1, Z7
-	VMOVUPD.Z    (DI)(R11*8), K1, Z8
-	VSUBPD       Z8, Z0, Z8
-	VMOVUPD      Z4, Z0
-	VFNMADD231PD Z6, Z7, Z0
-	VFNMADD231PD Z2, Z8, Z0
-	VMOVAPD.Z    Z0, K1, Z0
-	VRANGEPD     $0x0b, Z0, Z3, Z3
-	VMULPD       Z1, Z0, Z0
-	VMOVUPD      Z0, K1, (SI)(R11*8)
-	VFMADD213PD  Z5, Z1, Z8
-	VMULPD       Z7, Z8, Z8
-	VADDPD       (CX)(R11*8), Z8, Z8
-	VMOVUPD      Z8, (CX)(R11*8)
-	VADDPD       (DX)(R11*8), Z7, Z7
-	VMOVUPD      Z7, (DX)(R11*8)
+	VMOVUPD.Z    (BX)(R11*8), K1, Z5
+	VMOVUPD.Z    (R8)(R11*8), K1, Z6
+	VMOVUPD.Z    (DI)(R11*8), K1, Z7
+	VSUBPD       Z7, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z5, Z6, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VMOVUPD      Z3, K1, (SI)(R11*8)
+	VFMADD213PD  Z4, Z1, Z0
+	VMULPD       Z6, Z0, Z0
+	VADDPD       (CX)(R11*8), Z0, Z0
+	VMOVUPD      Z0, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z6, Z6
+	VMOVUPD      Z6, (DX)(R11*8)
 
 singleLoopDone:
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VMAXPD        Y0, Y3, Y0
-	VMOVUPD       Y0, 512(R10)
-
 singleSkip:
 	ADDQ AX, SI
 	ADDQ AX, DI
@@ -7293,7 +7836,7 @@ singleSkip:
 	JL   single
 	JMP  written
 
-plainSingly:
+plainly:
 	MOVQ gamma+32(FP), CX
 	MOVQ 24(SP), DX
 	MOVQ 32(SP), BX
@@ -7309,8 +7852,8 @@ plainSingle:
 	VBROADCASTSD 720(SP)(DI*8), Z1
 	VBROADCASTSD 912(SP)(DI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(DI*8), Z4
-	VBROADCASTSD 752(SP)(DI*8), Z5
+	VBROADCASTSD 880(SP)(DI*8), Z3
+	VBROADCASTSD 752(SP)(DI*8), Z4
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -7318,15 +7861,14 @@ plainSingle:
 	JL           plainSingleLoopOneEnd
 
 plainSingleLoopOne:
-	VMOVUPD      (CX)(R9*8), Z5
-	VMOVUPD      (SI)(R9*8), Z6
-	VSUBPD       (BX)(R9*8), Z0, Z7
-	VMOVUPD      Z4, Z8
-	VFNMADD231PD Z5, Z6, Z8
-	VFNMADD231PD Z2, Z7, Z8
-	VRANGEPD     $0x0b, Z8, Z3, Z3
-	VMULPD       Z1, Z8, Z8
-	VMOVUPD      Z8, (DX)(R9*8)
+	VMOVUPD      (CX)(R9*8), Z4
+	VMOVUPD      (SI)(R9*8), Z5
+	VSUBPD       (BX)(R9*8), Z0, Z6
+	VMOVUPD      Z3, Z7
+	VFNMADD231PD Z4, Z5, Z7
+	VFNMADD231PD Z2, Z6, Z7
+	VMULPD       Z1, Z7, Z7
+	VMOVUPD      Z7, (DX)(R9*8)
 	ADDQ         $0x08, R9
 	SUBQ         $0x08, R10
 	JGE          plainSingleLoopOne
@@ -7335,23 +7877,17 @@ plainSingleLoopOneEnd:
 	ADDQ         $0x08, R10
 	TESTQ        R10, R10
 	JE           plainSingleLoopDone
-	VMOVUPD.Z    (CX)(R9*8), K1, Z5
-	VMOVUPD.Z    (SI)(R9*8), K1, Z6
-	VMOVUPD.Z    (BX)(R9*8), K1, Z7
-	VSUBPD       Z7, Z0, Z7
-	VMOVUPD      Z4, Z0
-	VFNMADD231PD Z5, Z6, Z0
-	VFNMADD231PD Z2, Z7, Z0
-	VMOVAPD.Z    Z0, K1, Z0
-	VRANGEPD     $0x0b, Z0, Z3, Z3
-	VMULPD       Z1, Z0, Z0
-	VMOVUPD      Z0, K1, (DX)(R9*8)
+	VMOVUPD.Z    (CX)(R9*8), K1, Z4
+	VMOVUPD.Z    (SI)(R9*8), K1, Z5
+	VMOVUPD.Z    (BX)(R9*8), K1, Z6
+	VSUBPD       Z6, Z0, Z0
+	VMOVUPD      Z3, Z3
+	VFNMADD231PD Z4, Z5, Z3
+	VFNMADD231PD Z2, Z0, Z3
+	VMULPD       Z1, Z3, Z3
+	VMOVUPD      Z3, K1, (DX)(R9*8)
 
 plainSingleLoopDone:
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VMAXPD        Y0, Y3, Y0
-	VMOVUPD       Y0, 512(R8)
-
 plainSingleSkip:
 	ADDQ AX, DX
 	ADDQ AX, BX
@@ -7362,44 +7898,18 @@ plainSingleSkip:
 	JL   plainSingle
 
 written:
-	VMOVUPD    560(SP), Y0
-	VMOVUPD    592(SP), Y1
-	VUNPCKLPD  Y1, Y0, Y2
-	VUNPCKHPD  Y1, Y0, Y0
-	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    624(SP), Y0
-	VMOVUPD    656(SP), Y1
-	VUNPCKLPD  Y1, Y0, Y3
-	VUNPCKHPD  Y1, Y0, Y0
-	VMAXPD     Y0, Y3, Y3
-	VSHUFF64X2 $0x00, Y3, Y2, Y0
-	VSHUFF64X2 $0x03, Y3, Y2, Y1
-	VMAXPD     Y1, Y0, Y0
-	VADDPD     Y0, Y0, Y1
-	VSUBPD     848(SP), Y1, Y1
-	VSUBPD     Y0, Y0, Y0
-	VADDPD     Y0, Y1, Y1
-	VXORPD     Y0, Y0, Y0
-	VCMPPD     $0x09, Y0, Y1, K2
-	KMOVW      K2, CX
-	MOVQ       8(SP), DX
-	BZHIL      DX, CX, CX
-	MOVQ       16(SP), DX
-	NOTQ       DX
-	ANDQ       DX, CX
-	MOVQ       CX, 944(SP)
-	MOVQ       8(SP), CX
-	MOVQ       AX, DX
-	IMULQ      CX, DX
-	ADDQ       DX, 24(SP)
-	ADDQ       DX, 32(SP)
-	ADDQ       DX, 40(SP)
-	SUBQ       CX, (SP)
-	JE         done
-	MOVQ       16(SP), CX
-	ORQ        944(SP), CX
-	TESTQ      CX, CX
-	JE         group
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	ADDQ  DX, 40(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	ORQ   944(SP), CX
+	TESTQ CX, CX
+	JE    group
 
 done:
 	SFENCE

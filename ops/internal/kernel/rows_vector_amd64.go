@@ -8,18 +8,29 @@ import "unsafe"
 // assembly: see _asm/rows.go.
 type rowConstants [8]float64
 
-// headLen is from how many elements the mean of a row is guessed.
-const headLen = 64
+// headVectors is of how many vectors the mean of a row is guessed, if it has them: see
+// _asm/rows.go.
+const headVectors = 4
 
 // longRow is the number of bytes from which rows are taken one by one, and not four
 // together: the first-level cache keeps no four of them, from the statistics to the
 // result.
 const longRow = 8 << 10
 
-// constants returns the constants of a call, the length of the head, and the number of
-// rows in a group.
-func rowConstantsOf[T Float](p Rows) (c rowConstants, head, group int) {
-	head, group = min(p.Cols, headLen), 4
+// rowConstantsOf returns the constants of a call in float32 arithmetic (single) or
+// float64, the length of the head, and the number of rows in a group.
+func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group int) {
+	lanes := 4
+	if isa == avx512 {
+		lanes *= 2
+	}
+	if single {
+		lanes *= 2
+	}
+	if head = headVectors * lanes; p.Cols < head {
+		head = min(p.Cols, lanes)
+	}
+	group = 4
 	n, dof := float64(p.Cols), float64(p.Cols)
 	var underRoot, besideRoot float64 = p.Eps, 0
 	if p.UnbiasedStd {
@@ -28,7 +39,7 @@ func rowConstantsOf[T Float](p Rows) (c rowConstants, head, group int) {
 	// Squares, or products with the gradient, that are smaller are lost below the
 	// range, or lose digits.
 	least, leastGrad, mostGrad := 0x1p-960, 0x1p-480, 0x1p960
-	if is32[T]() {
+	if single {
 		least, leastGrad, mostGrad = 0x1p-100, 0x1p-60, 0x1p100
 	}
 	if underRoot > 0x1p-64 {
@@ -37,7 +48,11 @@ func rowConstantsOf[T Float](p Rows) (c rowConstants, head, group int) {
 	if int(unsafe.Sizeof(T(0)))*p.Cols > longRow {
 		group = 1
 	}
-	return rowConstants{1 / float64(head), 1 / n, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head, group
+	perHead, perRow := 1/float64(head), 1/n
+	if p.Uncentred {
+		perHead, perRow = 0, 0 // so are the guess of the mean, the mean, and that of u
+	}
+	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head, group
 }
 
 // streamed says whether rows are written past the caches: where whole arrays are
@@ -56,7 +71,7 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 		layerNormRowsGo(y, x, gamma, beta, p)
 		return
 	}
-	c, head, group := rowConstantsOf[T](p)
+	c, head, group := rowConstantsOf[T](p, is32[T]())
 	n := p.Cols
 	rows := len(x) / n
 	_, gamma, beta = y[rows*n-1], gamma[:n], beta[:n]
@@ -96,71 +111,111 @@ func lastGroup(rows, group int) int { return (rows - 1) / group * group }
 // sums are carried on in float64.
 const shortRows = 16
 
-// layerNormGradRows gives dx of rows and adds to grads, which are dgamma and dbeta,
-// padded, one behind the other, or nil. all is the number of elements of the whole
-// array.
-func layerNormGradRows[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows, all int) {
+// layerNormGradRows gives dx of rows and adds to dgamma and dbeta, which are, padded, one
+// behind the other, the first half of work, unless this is nil. all is the number of
+// elements of the whole array.
+func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows, all int) {
 	if isa == generic {
-		layerNormGradRowsGo(dx, grads, x, gamma, dy, p)
+		layerNormGradRowsGo(dx, work[:len(work)/2], x, gamma, dy, p)
 		return
 	}
-	c, head, _ := rowConstantsOf[T](p)
-	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], c: &c, head: head, stream: streamed(dx, all, p)}
+	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], stream: streamed(dx, all, p)}
+	k.c, k.head, _ = rowConstantsOf[T](p, is32[T]())
 	_ = dx[:len(x)]
-	if grads == nil {
-		k.rows(0, len(x)/p.Cols, nil, p)
+	rows := len(x) / p.Cols
+	if work == nil {
+		k.rows(0, rows, nil, p)
 		return
 	}
-	sums := Borrow[T](len(grads))
-	defer sums.Release()
-	clear(sums.Data)
-	k.dgamma, k.dbeta = sums.part(0, padded(p.Cols)), sums.part(1, padded(p.Cols))
-	for r := 0; r < len(x)/p.Cols; r += shortRows {
-		k.rows(r, min(r+shortRows, len(x)/p.Cols), grads, p)
-		carryRows(grads, sums.Data)
+	n := padded(p.Cols)
+	grads := work[: 2*n : 2*n]
+	sums := unsafe.Slice((*T)(unsafe.Pointer(&work[2*n:][:2*n][0])), 2*n)
+	clear(sums)
+	k.dgamma, k.dbeta = sums[:n], sums[n:]
+	for r := 0; r < rows; r += shortRows {
+		k.rows(r, min(r+shortRows, rows), grads, p)
+		carryRows(grads, sums)
 	}
 }
 
 // gradKernel are the arguments of the assembly.
 type gradKernel[T Float] struct {
 	dx, dgamma, dbeta, x, gamma, dy []T
-	c                               *rowConstants
+	c                               rowConstants
 	head, stream                    int
 }
 
-// rows does the rows [from, to), and leaves those to the Go definition that the
-// assembly leaves out.
+// gradGroup is how many rows the assembly for the gradient takes together.
+const gradGroup = 4
+
+// rows does the rows [from, to). Those that the assembly leaves out are done in float64
+// arithmetic.
 func (k *gradKernel[T]) rows(from, to int, grads []float64, p Rows) {
-	const group = 4
 	for from < to {
-		left, bad, again := k.groups(from, to-from, p.Cols, group)
-		first := from + lastGroup(to-left-from, group)
-		for r := range group {
-			a, b := p.row(first + r)
+		left, bad, again := k.groups(from, to-from, p.Cols)
+		first := from + lastGroup(to-left-from, gradGroup)
+		for r := 0; bad|again != 0 && r < gradGroup; r++ {
 			switch {
+			case again == 1<<gradGroup-1:
+				k.inDouble(first, gradGroup, nil, p)
+				again = 0
 			case bad>>r&1 != 0:
-				layerNormGradRowGo(k.dx[a:b], grads, k.x[a:b], k.gamma, k.dy[a:b], p)
+				k.inDouble(first+r, 1, grads, p)
 			case again>>r&1 != 0:
-				layerNormGradRowGo(k.dx[a:b], nil, k.x[a:b], k.gamma, k.dy[a:b], p)
+				k.inDouble(first+r, 1, nil, p)
 			}
 		}
 		from = to - left
 	}
 }
 
+// inDouble does rows in float64 arithmetic.
+func (k *gradKernel[T]) inDouble(from, rows int, grads []float64, p Rows) {
+	n, to := p.Cols, from+rows
+	for from < to && is32[T]() {
+		var dgamma, dbeta *float64
+		if len(grads) != 0 {
+			dgamma, dbeta = &grads[0], &grads[len(grads)/2]
+		}
+		c, head, _ := rowConstantsOf[T](p, false)
+		dx, x, dy := k.dx[from*n:], k.x[from*n:], k.dy[from*n:]
+		var left, bad int
+		if isa == avx2 {
+			left, bad, _ = layerNormGradRowsInDoubleAVX2(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, n, head, gradGroup, 0)
+		} else {
+			left, bad, _ = layerNormGradRowsInDoubleAVX512(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, n, head, gradGroup, 0)
+		}
+		first := from + lastGroup(to-left-from, gradGroup)
+		for r := range gradGroup {
+			if bad>>r&1 != 0 {
+				k.inGo(first+r, grads, p)
+			}
+		}
+		from = to - left
+	}
+	for ; from < to; from++ {
+		k.inGo(from, grads, p)
+	}
+}
+
+func (k *gradKernel[T]) inGo(row int, grads []float64, p Rows) {
+	a, b := p.row(row)
+	layerNormGradRowGo(k.dx[a:b], grads, k.x[a:b], k.gamma, k.dy[a:b], p)
+}
+
 // groups does groups of rows until some of a group are left out: bad has bits for them,
 // and again for those that only lack dx.
-func (k *gradKernel[T]) groups(from, rows, n, group int) (left, bad, again int) {
+func (k *gradKernel[T]) groups(from, rows, n int) (left, bad, again int) {
 	dx, x, dy := k.dx[from*n:], k.x[from*n:], k.dy[from*n:]
 	switch {
 	case isa == avx2 && is32[T]():
-		return layerNormGradRowsF32AVX2(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, k.head, group, k.stream)
+		return layerNormGradRowsF32AVX2(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
 	case isa == avx2:
-		return layerNormGradRowsF64AVX2(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, k.head, group, k.stream)
+		return layerNormGradRowsF64AVX2(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
 	case is32[T]():
-		return layerNormGradRowsF32AVX512(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, k.head, group, k.stream)
+		return layerNormGradRowsF32AVX512(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
 	default:
-		return layerNormGradRowsF64AVX512(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, k.head, group, k.stream)
+		return layerNormGradRowsF64AVX512(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
 	}
 }
 

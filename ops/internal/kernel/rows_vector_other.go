@@ -7,10 +7,10 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 	layerNormRowsGo(y, x, gamma, beta, p)
 }
 
-// layerNormGradRows gives dx of rows and adds to grads, which are dgamma and dbeta,
-// padded, one behind the other, or nil.
-func layerNormGradRows[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows, all int) {
-	layerNormGradRowsGo(dx, grads, x, gamma, dy, p)
+// layerNormGradRows gives dx of rows and adds to dgamma and dbeta, which are, padded, one
+// behind the other, the first half of work, unless this is nil.
+func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows, all int) {
+	layerNormGradRowsGo(dx, work[:len(work)/2], x, gamma, dy, p)
 }
 
 // sumParts sets out to the sums down the columns of a matrix, of which every row has

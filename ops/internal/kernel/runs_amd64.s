@@ -112,10 +112,10 @@ sumMany:
 	VCVTPS2PD   (DX)(DI*4), Y5
 	VSUBPD      Y0, Y5, Y5
 	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y3
+	VFMADD231PD Y5, Y5, Y2
 	VCVTPS2PD   16(DX)(DI*4), Y5
 	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y2, Y2
+	VADDPD      Y5, Y3, Y3
 	VFMADD231PD Y5, Y5, Y4
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, R8
@@ -130,7 +130,7 @@ sumOne:
 	VCVTPS2PD   (DX)(DI*4), Y5
 	VSUBPD      Y0, Y5, Y5
 	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y3
+	VFMADD231PD Y5, Y5, Y2
 	ADDQ        $0x04, DI
 	SUBQ        $0x04, R8
 	JGE         sumOne
@@ -148,19 +148,19 @@ sumOneEnd:
 	VSUBPD      Y0, Y6, Y6
 	VANDPS      Y5, Y6, Y6
 	VADDPD      Y6, Y1, Y1
-	VFMADD231PD Y6, Y6, Y3
+	VFMADD231PD Y6, Y6, Y2
 
 sumDone:
-	VADDPD       Y2, Y1, Y1
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPD       X0, X1, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (AX), X0, X0
 	VMOVSD       X0, (AX)
-	VADDPD       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X0
-	VADDPD       X0, X3, X0
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (CX), X0, X0
@@ -206,13 +206,13 @@ sumMany:
 	VCVTPS2PD   (SI)(R9*4), Y8
 	VSUBPD      Y0, Y7, Y7
 	VADDPD      Y8, Y1, Y1
-	VFMADD231PD Y8, Y7, Y3
-	VFMADD231PD Y8, Y8, Y5
+	VFMADD231PD Y8, Y7, Y2
+	VFMADD231PD Y8, Y8, Y3
 	VCVTPS2PD   16(BX)(R9*4), Y7
 	VCVTPS2PD   16(SI)(R9*4), Y8
 	VSUBPD      Y0, Y7, Y7
-	VADDPD      Y8, Y2, Y2
-	VFMADD231PD Y8, Y7, Y4
+	VADDPD      Y8, Y4, Y4
+	VFMADD231PD Y8, Y7, Y5
 	VFMADD231PD Y8, Y8, Y6
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R10
@@ -228,8 +228,8 @@ sumOne:
 	VCVTPS2PD   (SI)(R9*4), Y8
 	VSUBPD      Y0, Y7, Y7
 	VADDPD      Y8, Y1, Y1
-	VFMADD231PD Y8, Y7, Y3
-	VFMADD231PD Y8, Y8, Y5
+	VFMADD231PD Y8, Y7, Y2
+	VFMADD231PD Y8, Y8, Y3
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R10
 	JGE         sumOne
@@ -248,27 +248,27 @@ sumOneEnd:
 	VCVTPS2PD   X8, Y8
 	VSUBPD      Y0, Y7, Y7
 	VADDPD      Y8, Y1, Y1
-	VFMADD231PD Y8, Y7, Y3
-	VFMADD231PD Y8, Y8, Y5
+	VFMADD231PD Y8, Y7, Y2
+	VFMADD231PD Y8, Y8, Y3
 
 sumDone:
-	VADDPD       Y2, Y1, Y1
+	VADDPD       Y4, Y1, Y1
+	VADDPD       Y5, Y2, Y2
+	VADDPD       Y6, Y3, Y3
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPD       X0, X1, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (AX), X0, X0
 	VMOVSD       X0, (AX)
-	VADDPD       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X0
-	VADDPD       X0, X3, X0
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (CX), X0, X0
 	VMOVSD       X0, (CX)
-	VADDPD       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X0
-	VADDPD       X0, X5, X0
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPD       X0, X3, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (DX), X0, X0
@@ -286,7 +286,7 @@ sumDone:
 	RET
 
 // func squaresRunsF32AVX2(q *float64, v *float32, n int, count int, pitch int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, CMOV, FMA3
 TEXT ·squaresRunsF32AVX2(SB), NOSPLIT, $0-40
 	MOVQ q+0(FP), AX
 	MOVQ v+8(FP), CX
@@ -294,55 +294,68 @@ TEXT ·squaresRunsF32AVX2(SB), NOSPLIT, $0-40
 
 sumChannel:
 	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   DX, SI
 	XORQ   BX, BX
-	SUBQ   $0x10, SI
-	JL     sumManyEnd
+	MOVQ   DX, SI
+	MOVQ   $0x00000080, R8
+
+sumChain:
+	MOVQ    SI, DI
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	SUBQ    DI, SI
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	SUBQ    $0x20, DI
+	JL      sumManyEnd
 
 sumMany:
-	VCVTPS2PD   (CX)(BX*4), Y4
-	VFMADD231PD Y4, Y4, Y0
-	VCVTPS2PD   16(CX)(BX*4), Y4
-	VFMADD231PD Y4, Y4, Y1
-	VCVTPS2PD   32(CX)(BX*4), Y4
-	VFMADD231PD Y4, Y4, Y2
-	VCVTPS2PD   48(CX)(BX*4), Y4
-	VFMADD231PD Y4, Y4, Y3
-	ADDQ        $0x10, BX
-	SUBQ        $0x10, SI
+	VMOVUPS     (CX)(BX*4), Y5
+	VFMADD231PS Y5, Y5, Y1
+	VMOVUPS     32(CX)(BX*4), Y5
+	VFMADD231PS Y5, Y5, Y2
+	VMOVUPS     64(CX)(BX*4), Y5
+	VFMADD231PS Y5, Y5, Y3
+	VMOVUPS     96(CX)(BX*4), Y5
+	VFMADD231PS Y5, Y5, Y4
+	ADDQ        $0x20, BX
+	SUBQ        $0x20, DI
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x10, SI
-	SUBQ $0x04, SI
+	ADDQ $0x20, DI
+	SUBQ $0x08, DI
 	JL   sumOneEnd
 
 sumOne:
-	VCVTPS2PD   (CX)(BX*4), Y4
-	VFMADD231PD Y4, Y4, Y0
-	ADDQ        $0x04, BX
-	SUBQ        $0x04, SI
+	VMOVUPS     (CX)(BX*4), Y5
+	VFMADD231PS Y5, Y5, Y1
+	ADDQ        $0x08, BX
+	SUBQ        $0x08, DI
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x04, SI
-	TESTQ       SI, SI
+	ADDQ        $0x08, DI
+	TESTQ       DI, DI
 	JE          sumDone
-	LEAQ        tailMask<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*4), X5
-	VPMOVSXDQ   X5, Y4
-	VMASKMOVPS  (CX)(BX*4), X5, X4
-	VCVTPS2PD   X4, Y4
-	VFMADD231PD Y4, Y4, Y0
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*4), Y5
+	VMASKMOVPS  (CX)(BX*4), Y5, Y5
+	VFMADD231PS Y5, Y5, Y1
 
 sumDone:
-	VADDPD       Y2, Y0, Y0
-	VADDPD       Y3, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X2
+	VCVTPS2PD    X1, Y1
+	VCVTPS2PD    X2, Y2
 	VADDPD       Y1, Y0, Y0
+	VADDPD       Y2, Y0, Y0
+	TESTQ        SI, SI
+	JNE          sumChain
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPD       X1, X0, X1
 	VUNPCKHPD    X1, X1, X0
@@ -358,7 +371,7 @@ sumDone:
 	RET
 
 // func dotsRunsF32AVX2(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, CMOV, FMA3
 TEXT ·dotsRunsF32AVX2(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -369,66 +382,84 @@ TEXT ·dotsRunsF32AVX2(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   SI, R8
 	XORQ   DI, DI
-	SUBQ   $0x08, R8
-	JL     sumManyEnd
+	MOVQ   SI, R8
+	MOVQ   $0x00000040, R10
+
+sumChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	SUBQ    $0x10, R9
+	JL      sumManyEnd
 
 sumMany:
-	VCVTPS2PD   (DX)(DI*4), Y4
-	VCVTPS2PD   (BX)(DI*4), Y5
-	VFMADD231PD Y4, Y4, Y0
-	VFMADD231PD Y5, Y4, Y2
-	VCVTPS2PD   16(DX)(DI*4), Y4
-	VCVTPS2PD   16(BX)(DI*4), Y5
-	VFMADD231PD Y4, Y4, Y1
-	VFMADD231PD Y5, Y4, Y3
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, R8
+	VMOVUPS     (DX)(DI*4), Y6
+	VMOVUPS     (BX)(DI*4), Y7
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y7, Y6, Y3
+	VMOVUPS     32(DX)(DI*4), Y6
+	VMOVUPS     32(BX)(DI*4), Y7
+	VFMADD231PS Y6, Y6, Y4
+	VFMADD231PS Y7, Y6, Y5
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R9
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x08, R8
-	SUBQ $0x04, R8
+	ADDQ $0x10, R9
+	SUBQ $0x08, R9
 	JL   sumOneEnd
 
 sumOne:
-	VCVTPS2PD   (DX)(DI*4), Y4
-	VCVTPS2PD   (BX)(DI*4), Y5
-	VFMADD231PD Y4, Y4, Y0
-	VFMADD231PD Y5, Y4, Y2
-	ADDQ        $0x04, DI
-	SUBQ        $0x04, R8
+	VMOVUPS     (DX)(DI*4), Y6
+	VMOVUPS     (BX)(DI*4), Y7
+	VFMADD231PS Y6, Y6, Y2
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R9
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x04, R8
-	TESTQ       R8, R8
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
 	JE          sumDone
-	LEAQ        tailMask<>+0(SB), R9
-	NEGQ        R8
-	VMOVUPS     32(R9)(R8*4), X5
-	VPMOVSXDQ   X5, Y4
-	VMASKMOVPS  (DX)(DI*4), X5, X4
-	VCVTPS2PD   X4, Y4
-	VMASKMOVPS  (BX)(DI*4), X5, X5
-	VCVTPS2PD   X5, Y5
-	VFMADD231PD Y4, Y4, Y0
-	VFMADD231PD Y5, Y4, Y2
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R9
+	VMOVUPS     32(R11)(R9*4), Y6
+	VMASKMOVPS  (DX)(DI*4), Y6, Y7
+	VMASKMOVPS  (BX)(DI*4), Y6, Y6
+	VFMADD231PS Y7, Y7, Y2
+	VFMADD231PS Y6, Y7, Y3
 
 sumDone:
-	VADDPD       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X1
-	VUNPCKHPD    X1, X1, X0
-	VADDSD       X1, X0, X1
-	VADDSD       (AX), X1, X1
-	VMOVSD       X1, (AX)
-	VADDPD       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPD       X0, X2, X0
+	VADDPS       Y4, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X4
+	VCVTPS2PD    X2, Y2
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y4, Y0, Y0
+	VADDPS       Y5, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X2
+	VCVTPS2PD    X3, Y3
+	VCVTPS2PD    X2, Y2
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y2, Y1, Y1
+	TESTQ        R8, R8
+	JNE          sumChain
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPD       X2, X0, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDSD       X2, X0, X2
+	VADDSD       (AX), X2, X2
+	VMOVSD       X2, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (CX), X0, X0
@@ -1179,10 +1210,10 @@ sumMany:
 	VMOVUPD     (DX)(DI*8), Y5
 	VSUBPD      Y0, Y5, Y5
 	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y3
+	VFMADD231PD Y5, Y5, Y2
 	VMOVUPD     32(DX)(DI*8), Y5
 	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y2, Y2
+	VADDPD      Y5, Y3, Y3
 	VFMADD231PD Y5, Y5, Y4
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, R8
@@ -1197,7 +1228,7 @@ sumOne:
 	VMOVUPD     (DX)(DI*8), Y5
 	VSUBPD      Y0, Y5, Y5
 	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y3
+	VFMADD231PD Y5, Y5, Y2
 	ADDQ        $0x04, DI
 	SUBQ        $0x04, R8
 	JGE         sumOne
@@ -1213,19 +1244,19 @@ sumOneEnd:
 	VSUBPD      Y0, Y6, Y6
 	VANDPS      Y5, Y6, Y6
 	VADDPD      Y6, Y1, Y1
-	VFMADD231PD Y6, Y6, Y3
+	VFMADD231PD Y6, Y6, Y2
 
 sumDone:
-	VADDPD       Y2, Y1, Y1
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPD       X0, X1, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (AX), X0, X0
 	VMOVSD       X0, (AX)
-	VADDPD       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X0
-	VADDPD       X0, X3, X0
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (CX), X0, X0
@@ -1269,13 +1300,13 @@ sumMany:
 	VMOVUPD     (SI)(R9*8), Y8
 	VSUBPD      Y0, Y7, Y7
 	VADDPD      Y8, Y1, Y1
-	VFMADD231PD Y8, Y7, Y3
-	VFMADD231PD Y8, Y8, Y5
+	VFMADD231PD Y8, Y7, Y2
+	VFMADD231PD Y8, Y8, Y3
 	VMOVUPD     32(BX)(R9*8), Y7
 	VMOVUPD     32(SI)(R9*8), Y8
 	VSUBPD      Y0, Y7, Y7
-	VADDPD      Y8, Y2, Y2
-	VFMADD231PD Y8, Y7, Y4
+	VADDPD      Y8, Y4, Y4
+	VFMADD231PD Y8, Y7, Y5
 	VFMADD231PD Y8, Y8, Y6
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R10
@@ -1291,8 +1322,8 @@ sumOne:
 	VMOVUPD     (SI)(R9*8), Y8
 	VSUBPD      Y0, Y7, Y7
 	VADDPD      Y8, Y1, Y1
-	VFMADD231PD Y8, Y7, Y3
-	VFMADD231PD Y8, Y8, Y5
+	VFMADD231PD Y8, Y7, Y2
+	VFMADD231PD Y8, Y8, Y3
 	ADDQ        $0x04, R9
 	SUBQ        $0x04, R10
 	JGE         sumOne
@@ -1308,27 +1339,27 @@ sumOneEnd:
 	VMASKMOVPD  (SI)(R9*8), Y7, Y7
 	VSUBPD      Y0, Y8, Y8
 	VADDPD      Y7, Y1, Y1
-	VFMADD231PD Y7, Y8, Y3
-	VFMADD231PD Y7, Y7, Y5
+	VFMADD231PD Y7, Y8, Y2
+	VFMADD231PD Y7, Y7, Y3
 
 sumDone:
-	VADDPD       Y2, Y1, Y1
+	VADDPD       Y4, Y1, Y1
+	VADDPD       Y5, Y2, Y2
+	VADDPD       Y6, Y3, Y3
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPD       X0, X1, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (AX), X0, X0
 	VMOVSD       X0, (AX)
-	VADDPD       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X0
-	VADDPD       X0, X3, X0
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPD       X0, X2, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (CX), X0, X0
 	VMOVSD       X0, (CX)
-	VADDPD       Y6, Y5, Y5
-	VEXTRACTF128 $0x01, Y5, X0
-	VADDPD       X0, X5, X0
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPD       X0, X3, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (DX), X0, X0
@@ -1346,7 +1377,7 @@ sumDone:
 	RET
 
 // func squaresRunsF64AVX2(q *float64, v *float64, n int, count int, pitch int)
-// Requires: AVX, FMA3
+// Requires: AVX, CMOV, FMA3
 TEXT ·squaresRunsF64AVX2(SB), NOSPLIT, $0-40
 	MOVQ q+0(FP), AX
 	MOVQ v+8(FP), CX
@@ -1354,53 +1385,64 @@ TEXT ·squaresRunsF64AVX2(SB), NOSPLIT, $0-40
 
 sumChannel:
 	VXORPD Y0, Y0, Y0
-	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   DX, SI
 	XORQ   BX, BX
-	SUBQ   $0x10, SI
-	JL     sumManyEnd
+	MOVQ   DX, SI
+	MOVQ   $0x00000040, R8
+
+sumChain:
+	MOVQ    SI, DI
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	SUBQ    DI, SI
+	VXORPD  Y1, Y1, Y1
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	SUBQ    $0x10, DI
+	JL      sumManyEnd
 
 sumMany:
-	VMOVUPD     (CX)(BX*8), Y4
-	VFMADD231PD Y4, Y4, Y0
-	VMOVUPD     32(CX)(BX*8), Y4
-	VFMADD231PD Y4, Y4, Y1
-	VMOVUPD     64(CX)(BX*8), Y4
-	VFMADD231PD Y4, Y4, Y2
-	VMOVUPD     96(CX)(BX*8), Y4
-	VFMADD231PD Y4, Y4, Y3
+	VMOVUPD     (CX)(BX*8), Y5
+	VFMADD231PD Y5, Y5, Y1
+	VMOVUPD     32(CX)(BX*8), Y5
+	VFMADD231PD Y5, Y5, Y2
+	VMOVUPD     64(CX)(BX*8), Y5
+	VFMADD231PD Y5, Y5, Y3
+	VMOVUPD     96(CX)(BX*8), Y5
+	VFMADD231PD Y5, Y5, Y4
 	ADDQ        $0x10, BX
-	SUBQ        $0x10, SI
+	SUBQ        $0x10, DI
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x10, SI
-	SUBQ $0x04, SI
+	ADDQ $0x10, DI
+	SUBQ $0x04, DI
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPD     (CX)(BX*8), Y4
-	VFMADD231PD Y4, Y4, Y0
+	VMOVUPD     (CX)(BX*8), Y5
+	VFMADD231PD Y5, Y5, Y1
 	ADDQ        $0x04, BX
-	SUBQ        $0x04, SI
+	SUBQ        $0x04, DI
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x04, SI
-	TESTQ       SI, SI
+	ADDQ        $0x04, DI
+	TESTQ       DI, DI
 	JE          sumDone
-	LEAQ        tailMask<>+0(SB), DI
-	NEGQ        SI
-	VMOVUPS     32(DI)(SI*8), Y4
-	VMASKMOVPD  (CX)(BX*8), Y4, Y4
-	VFMADD231PD Y4, Y4, Y0
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*8), Y5
+	VMASKMOVPD  (CX)(BX*8), Y5, Y5
+	VFMADD231PD Y5, Y5, Y1
 
 sumDone:
-	VADDPD       Y2, Y0, Y0
 	VADDPD       Y3, Y1, Y1
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y2, Y1, Y1
 	VADDPD       Y1, Y0, Y0
+	TESTQ        SI, SI
+	JNE          sumChain
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPD       X1, X0, X1
 	VUNPCKHPD    X1, X1, X0
@@ -1416,7 +1458,7 @@ sumDone:
 	RET
 
 // func dotsRunsF64AVX2(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
-// Requires: AVX, FMA3
+// Requires: AVX, CMOV, FMA3
 TEXT ·dotsRunsF64AVX2(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -1427,63 +1469,76 @@ TEXT ·dotsRunsF64AVX2(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	VXORPD Y2, Y2, Y2
-	VXORPD Y3, Y3, Y3
-	MOVQ   SI, R8
 	XORQ   DI, DI
-	SUBQ   $0x08, R8
-	JL     sumManyEnd
+	MOVQ   SI, R8
+	MOVQ   $0x00000020, R10
+
+sumChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Y2, Y2, Y2
+	VXORPD  Y3, Y3, Y3
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
+	SUBQ    $0x08, R9
+	JL      sumManyEnd
 
 sumMany:
-	VMOVUPD     (DX)(DI*8), Y4
-	VMOVUPD     (BX)(DI*8), Y5
-	VFMADD231PD Y4, Y4, Y0
-	VFMADD231PD Y5, Y4, Y2
-	VMOVUPD     32(DX)(DI*8), Y4
-	VMOVUPD     32(BX)(DI*8), Y5
-	VFMADD231PD Y4, Y4, Y1
-	VFMADD231PD Y5, Y4, Y3
+	VMOVUPD     (DX)(DI*8), Y6
+	VMOVUPD     (BX)(DI*8), Y7
+	VFMADD231PD Y6, Y6, Y2
+	VFMADD231PD Y7, Y6, Y3
+	VMOVUPD     32(DX)(DI*8), Y6
+	VMOVUPD     32(BX)(DI*8), Y7
+	VFMADD231PD Y6, Y6, Y4
+	VFMADD231PD Y7, Y6, Y5
 	ADDQ        $0x08, DI
-	SUBQ        $0x08, R8
+	SUBQ        $0x08, R9
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x08, R8
-	SUBQ $0x04, R8
+	ADDQ $0x08, R9
+	SUBQ $0x04, R9
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPD     (DX)(DI*8), Y4
-	VMOVUPD     (BX)(DI*8), Y5
-	VFMADD231PD Y4, Y4, Y0
-	VFMADD231PD Y5, Y4, Y2
+	VMOVUPD     (DX)(DI*8), Y6
+	VMOVUPD     (BX)(DI*8), Y7
+	VFMADD231PD Y6, Y6, Y2
+	VFMADD231PD Y7, Y6, Y3
 	ADDQ        $0x04, DI
-	SUBQ        $0x04, R8
+	SUBQ        $0x04, R9
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x04, R8
-	TESTQ       R8, R8
+	ADDQ        $0x04, R9
+	TESTQ       R9, R9
 	JE          sumDone
-	LEAQ        tailMask<>+0(SB), R9
-	NEGQ        R8
-	VMOVUPS     32(R9)(R8*8), Y4
-	VMASKMOVPD  (DX)(DI*8), Y4, Y5
-	VMASKMOVPD  (BX)(DI*8), Y4, Y4
-	VFMADD231PD Y5, Y5, Y0
-	VFMADD231PD Y4, Y5, Y2
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R9
+	VMOVUPS     32(R11)(R9*8), Y6
+	VMASKMOVPD  (DX)(DI*8), Y6, Y7
+	VMASKMOVPD  (BX)(DI*8), Y6, Y6
+	VFMADD231PD Y7, Y7, Y2
+	VFMADD231PD Y6, Y7, Y3
 
 sumDone:
-	VADDPD       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X1
-	VUNPCKHPD    X1, X1, X0
-	VADDSD       X1, X0, X1
-	VADDSD       (AX), X1, X1
-	VMOVSD       X1, (AX)
-	VADDPD       Y3, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPD       X0, X2, X0
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y5, Y3, Y3
+	VADDPD       Y3, Y1, Y1
+	TESTQ        R8, R8
+	JNE          sumChain
+	VEXTRACTF128 $0x01, Y0, X2
+	VADDPD       X2, X0, X2
+	VUNPCKHPD    X2, X2, X0
+	VADDSD       X2, X0, X2
+	VADDSD       (AX), X2, X2
+	VMOVSD       X2, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X0, X1, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X0, X1, X0
 	VADDSD       (CX), X0, X0
@@ -2242,18 +2297,18 @@ sumMany:
 	VCVTPS2PD   (DX)(DI*4), Z9
 	VSUBPD      Z0, Z9, Z9
 	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
+	VFMADD231PD Z9, Z9, Z2
 	VCVTPS2PD   32(DX)(DI*4), Z9
 	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z2, Z2
-	VFMADD231PD Z9, Z9, Z6
+	VADDPD      Z9, Z3, Z3
+	VFMADD231PD Z9, Z9, Z4
 	VCVTPS2PD   64(DX)(DI*4), Z9
 	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z3, Z3
-	VFMADD231PD Z9, Z9, Z7
+	VADDPD      Z9, Z5, Z5
+	VFMADD231PD Z9, Z9, Z6
 	VCVTPS2PD   96(DX)(DI*4), Z9
 	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z4, Z4
+	VADDPD      Z9, Z7, Z7
 	VFMADD231PD Z9, Z9, Z8
 	ADDQ        $0x20, DI
 	SUBQ        $0x20, R8
@@ -2268,7 +2323,7 @@ sumOne:
 	VCVTPS2PD   (DX)(DI*4), Z9
 	VSUBPD      Z0, Z9, Z9
 	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
+	VFMADD231PD Z9, Z9, Z2
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, R8
 	JGE         sumOne
@@ -2284,12 +2339,15 @@ sumOneEnd:
 	VSUBPD      Z0, Z9, Z9
 	VMOVAPD.Z   Z9, K1, Z9
 	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
+	VFMADD231PD Z9, Z9, Z2
 
 sumDone:
+	VADDPD        Z5, Z1, Z1
+	VADDPD        Z7, Z3, Z3
 	VADDPD        Z3, Z1, Z1
+	VADDPD        Z6, Z2, Z2
+	VADDPD        Z8, Z4, Z4
 	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPD        Y0, Y1, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -2298,11 +2356,8 @@ sumDone:
 	VADDSD        X1, X0, X1
 	VADDSD        (AX), X1, X1
 	VMOVSD        X1, (AX)
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0
@@ -2356,25 +2411,25 @@ sumMany:
 	VCVTPS2PD   (SI)(R9*4), Z14
 	VSUBPD      Z0, Z13, Z13
 	VADDPD      Z14, Z1, Z1
-	VFMADD231PD Z14, Z13, Z5
-	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z13, Z2
+	VFMADD231PD Z14, Z14, Z3
 	VCVTPS2PD   32(BX)(R9*4), Z13
 	VCVTPS2PD   32(SI)(R9*4), Z14
 	VSUBPD      Z0, Z13, Z13
-	VADDPD      Z14, Z2, Z2
-	VFMADD231PD Z14, Z13, Z6
-	VFMADD231PD Z14, Z14, Z10
+	VADDPD      Z14, Z4, Z4
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z6
 	VCVTPS2PD   64(BX)(R9*4), Z13
 	VCVTPS2PD   64(SI)(R9*4), Z14
 	VSUBPD      Z0, Z13, Z13
-	VADDPD      Z14, Z3, Z3
-	VFMADD231PD Z14, Z13, Z7
-	VFMADD231PD Z14, Z14, Z11
+	VADDPD      Z14, Z7, Z7
+	VFMADD231PD Z14, Z13, Z8
+	VFMADD231PD Z14, Z14, Z9
 	VCVTPS2PD   96(BX)(R9*4), Z13
 	VCVTPS2PD   96(SI)(R9*4), Z14
 	VSUBPD      Z0, Z13, Z13
-	VADDPD      Z14, Z4, Z4
-	VFMADD231PD Z14, Z13, Z8
+	VADDPD      Z14, Z10, Z10
+	VFMADD231PD Z14, Z13, Z11
 	VFMADD231PD Z14, Z14, Z12
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R10
@@ -2390,8 +2445,8 @@ sumOne:
 	VCVTPS2PD   (SI)(R9*4), Z14
 	VSUBPD      Z0, Z13, Z13
 	VADDPD      Z14, Z1, Z1
-	VFMADD231PD Z14, Z13, Z5
-	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z13, Z2
+	VFMADD231PD Z14, Z14, Z3
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R10
 	JGE         sumOne
@@ -2407,13 +2462,19 @@ sumOneEnd:
 	VCVTPS2PD.Z (SI)(R9*4), K1, Z14
 	VSUBPD      Z0, Z13, Z13
 	VADDPD      Z14, Z1, Z1
-	VFMADD231PD Z14, Z13, Z5
-	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z13, Z2
+	VFMADD231PD Z14, Z14, Z3
 
 sumDone:
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
+	VADDPD        Z7, Z1, Z1
+	VADDPD        Z10, Z4, Z4
+	VADDPD        Z4, Z1, Z1
+	VADDPD        Z8, Z2, Z2
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z5, Z2, Z2
+	VADDPD        Z9, Z3, Z3
+	VADDPD        Z12, Z6, Z6
+	VADDPD        Z6, Z3, Z3
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPD        Y0, Y1, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -2422,22 +2483,16 @@ sumDone:
 	VADDSD        X1, X0, X1
 	VADDSD        (AX), X1, X1
 	VMOVSD        X1, (AX)
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0
 	VADDSD        X1, X0, X1
 	VADDSD        (CX), X1, X1
 	VMOVSD        X1, (CX)
-	VADDPD        Z11, Z9, Z9
-	VADDPD        Z12, Z10, Z10
-	VADDPD        Z10, Z9, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPD        Y0, Y9, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPD        Y0, Y3, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0
@@ -2457,7 +2512,7 @@ sumDone:
 	RET
 
 // func squaresRunsF32AVX512(q *float64, v *float32, n int, count int, pitch int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·squaresRunsF32AVX512(SB), NOSPLIT, $0-40
 	MOVQ q+0(FP), AX
 	MOVQ v+8(FP), CX
@@ -2465,53 +2520,68 @@ TEXT ·squaresRunsF32AVX512(SB), NOSPLIT, $0-40
 
 sumChannel:
 	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   DX, SI
 	XORQ   BX, BX
-	SUBQ   $0x20, SI
-	JL     sumManyEnd
+	MOVQ   DX, SI
+	MOVQ   $0x00000100, R8
+
+sumChain:
+	MOVQ    SI, DI
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	SUBQ    DI, SI
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	SUBQ    $0x40, DI
+	JL      sumManyEnd
 
 sumMany:
-	VCVTPS2PD   (CX)(BX*4), Z4
-	VFMADD231PD Z4, Z4, Z0
-	VCVTPS2PD   32(CX)(BX*4), Z4
-	VFMADD231PD Z4, Z4, Z1
-	VCVTPS2PD   64(CX)(BX*4), Z4
-	VFMADD231PD Z4, Z4, Z2
-	VCVTPS2PD   96(CX)(BX*4), Z4
-	VFMADD231PD Z4, Z4, Z3
-	ADDQ        $0x20, BX
-	SUBQ        $0x20, SI
+	VMOVUPS     (CX)(BX*4), Z5
+	VFMADD231PS Z5, Z5, Z1
+	VMOVUPS     64(CX)(BX*4), Z5
+	VFMADD231PS Z5, Z5, Z2
+	VMOVUPS     128(CX)(BX*4), Z5
+	VFMADD231PS Z5, Z5, Z3
+	VMOVUPS     192(CX)(BX*4), Z5
+	VFMADD231PS Z5, Z5, Z4
+	ADDQ        $0x40, BX
+	SUBQ        $0x40, DI
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x20, SI
-	SUBQ $0x08, SI
+	ADDQ $0x40, DI
+	SUBQ $0x10, DI
 	JL   sumOneEnd
 
 sumOne:
-	VCVTPS2PD   (CX)(BX*4), Z4
-	VFMADD231PD Z4, Z4, Z0
-	ADDQ        $0x08, BX
-	SUBQ        $0x08, SI
+	VMOVUPS     (CX)(BX*4), Z5
+	VFMADD231PS Z5, Z5, Z1
+	ADDQ        $0x10, BX
+	SUBQ        $0x10, DI
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x08, SI
-	TESTQ       SI, SI
+	ADDQ        $0x10, DI
+	TESTQ       DI, DI
 	JE          sumDone
-	MOVL        $0xffffffff, DI
-	BZHIL       SI, DI, DI
-	KMOVW       DI, K1
-	VCVTPS2PD.Z (CX)(BX*4), K1, Z4
-	VFMADD231PD Z4, Z4, Z0
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (CX)(BX*4), K1, Z5
+	VFMADD231PS Z5, Z5, Z1
 
 sumDone:
-	VADDPD        Z2, Z0, Z0
-	VADDPD        Z3, Z1, Z1
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y2
+	VCVTPS2PD     Y1, Z1
+	VCVTPS2PD     Y2, Z2
 	VADDPD        Z1, Z0, Z0
+	VADDPD        Z2, Z0, Z0
+	TESTQ         SI, SI
+	JNE           sumChain
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPD        Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -2529,7 +2599,7 @@ sumDone:
 	RET
 
 // func dotsRunsF32AVX512(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·dotsRunsF32AVX512(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -2540,81 +2610,102 @@ TEXT ·dotsRunsF32AVX512(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   SI, R8
 	XORQ   DI, DI
-	SUBQ   $0x20, R8
-	JL     sumManyEnd
+	MOVQ   SI, R8
+	MOVQ   $0x00000100, R10
+
+sumChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	SUBQ    $0x40, R9
+	JL      sumManyEnd
 
 sumMany:
-	VCVTPS2PD   (DX)(DI*4), Z8
-	VCVTPS2PD   (BX)(DI*4), Z9
-	VFMADD231PD Z8, Z8, Z0
-	VFMADD231PD Z9, Z8, Z4
-	VCVTPS2PD   32(DX)(DI*4), Z8
-	VCVTPS2PD   32(BX)(DI*4), Z9
-	VFMADD231PD Z8, Z8, Z1
-	VFMADD231PD Z9, Z8, Z5
-	VCVTPS2PD   64(DX)(DI*4), Z8
-	VCVTPS2PD   64(BX)(DI*4), Z9
-	VFMADD231PD Z8, Z8, Z2
-	VFMADD231PD Z9, Z8, Z6
-	VCVTPS2PD   96(DX)(DI*4), Z8
-	VCVTPS2PD   96(BX)(DI*4), Z9
-	VFMADD231PD Z8, Z8, Z3
-	VFMADD231PD Z9, Z8, Z7
-	ADDQ        $0x20, DI
-	SUBQ        $0x20, R8
+	VMOVUPS     (DX)(DI*4), Z10
+	VMOVUPS     (BX)(DI*4), Z11
+	VFMADD231PS Z10, Z10, Z2
+	VFMADD231PS Z11, Z10, Z3
+	VMOVUPS     64(DX)(DI*4), Z10
+	VMOVUPS     64(BX)(DI*4), Z11
+	VFMADD231PS Z10, Z10, Z4
+	VFMADD231PS Z11, Z10, Z5
+	VMOVUPS     128(DX)(DI*4), Z10
+	VMOVUPS     128(BX)(DI*4), Z11
+	VFMADD231PS Z10, Z10, Z6
+	VFMADD231PS Z11, Z10, Z7
+	VMOVUPS     192(DX)(DI*4), Z10
+	VMOVUPS     192(BX)(DI*4), Z11
+	VFMADD231PS Z10, Z10, Z8
+	VFMADD231PS Z11, Z10, Z9
+	ADDQ        $0x40, DI
+	SUBQ        $0x40, R9
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x20, R8
-	SUBQ $0x08, R8
+	ADDQ $0x40, R9
+	SUBQ $0x10, R9
 	JL   sumOneEnd
 
 sumOne:
-	VCVTPS2PD   (DX)(DI*4), Z8
-	VCVTPS2PD   (BX)(DI*4), Z9
-	VFMADD231PD Z8, Z8, Z0
-	VFMADD231PD Z9, Z8, Z4
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, R8
+	VMOVUPS     (DX)(DI*4), Z10
+	VMOVUPS     (BX)(DI*4), Z11
+	VFMADD231PS Z10, Z10, Z2
+	VFMADD231PS Z11, Z10, Z3
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R9
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x08, R8
-	TESTQ       R8, R8
+	ADDQ        $0x10, R9
+	TESTQ       R9, R9
 	JE          sumDone
-	MOVL        $0xffffffff, R9
-	BZHIL       R8, R9, R9
-	KMOVW       R9, K1
-	VCVTPS2PD.Z (DX)(DI*4), K1, Z8
-	VCVTPS2PD.Z (BX)(DI*4), K1, Z9
-	VFMADD231PD Z8, Z8, Z0
-	VFMADD231PD Z9, Z8, Z4
+	MOVL        $0xffffffff, R11
+	BZHIL       R9, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS.Z   (DX)(DI*4), K1, Z10
+	VMOVUPS.Z   (BX)(DI*4), K1, Z11
+	VFMADD231PS Z10, Z10, Z2
+	VFMADD231PS Z11, Z10, Z3
 
 sumDone:
+	VADDPS        Z6, Z2, Z2
+	VADDPS        Z8, Z4, Z4
+	VADDPS        Z4, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z2, Y4
+	VCVTPS2PD     Y2, Z2
+	VCVTPS2PD     Y4, Z4
 	VADDPD        Z2, Z0, Z0
+	VADDPD        Z4, Z0, Z0
+	VADDPS        Z7, Z3, Z3
+	VADDPS        Z9, Z5, Z5
+	VADDPS        Z5, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z3, Y2
+	VCVTPS2PD     Y3, Z3
+	VCVTPS2PD     Y2, Z2
 	VADDPD        Z3, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	VADDSD        (AX), X1, X1
-	VMOVSD        X1, (AX)
-	VADDPD        Z6, Z4, Z4
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPD        Y0, Y4, Y0
+	VADDPD        Z2, Z1, Z1
+	TESTQ         R8, R8
+	JNE           sumChain
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPD        Y2, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPD        X2, X0, X2
+	VUNPCKHPD     X2, X2, X0
+	VADDSD        X2, X0, X2
+	VADDSD        (AX), X2, X2
+	VMOVSD        X2, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0
@@ -3373,18 +3464,18 @@ sumMany:
 	VMOVUPD     (DX)(DI*8), Z9
 	VSUBPD      Z0, Z9, Z9
 	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
+	VFMADD231PD Z9, Z9, Z2
 	VMOVUPD     64(DX)(DI*8), Z9
 	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z2, Z2
-	VFMADD231PD Z9, Z9, Z6
+	VADDPD      Z9, Z3, Z3
+	VFMADD231PD Z9, Z9, Z4
 	VMOVUPD     128(DX)(DI*8), Z9
 	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z3, Z3
-	VFMADD231PD Z9, Z9, Z7
+	VADDPD      Z9, Z5, Z5
+	VFMADD231PD Z9, Z9, Z6
 	VMOVUPD     192(DX)(DI*8), Z9
 	VSUBPD      Z0, Z9, Z9
-	VADDPD      Z9, Z4, Z4
+	VADDPD      Z9, Z7, Z7
 	VFMADD231PD Z9, Z9, Z8
 	ADDQ        $0x20, DI
 	SUBQ        $0x20, R8
@@ -3399,7 +3490,7 @@ sumOne:
 	VMOVUPD     (DX)(DI*8), Z9
 	VSUBPD      Z0, Z9, Z9
 	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
+	VFMADD231PD Z9, Z9, Z2
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, R8
 	JGE         sumOne
@@ -3415,12 +3506,15 @@ sumOneEnd:
 	VSUBPD      Z0, Z9, Z9
 	VMOVAPD.Z   Z9, K1, Z9
 	VADDPD      Z9, Z1, Z1
-	VFMADD231PD Z9, Z9, Z5
+	VFMADD231PD Z9, Z9, Z2
 
 sumDone:
+	VADDPD        Z5, Z1, Z1
+	VADDPD        Z7, Z3, Z3
 	VADDPD        Z3, Z1, Z1
+	VADDPD        Z6, Z2, Z2
+	VADDPD        Z8, Z4, Z4
 	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPD        Y0, Y1, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -3429,11 +3523,8 @@ sumDone:
 	VADDSD        X1, X0, X1
 	VADDSD        (AX), X1, X1
 	VMOVSD        X1, (AX)
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0
@@ -3485,25 +3576,25 @@ sumMany:
 	VMOVUPD     (SI)(R9*8), Z14
 	VSUBPD      Z0, Z13, Z13
 	VADDPD      Z14, Z1, Z1
-	VFMADD231PD Z14, Z13, Z5
-	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z13, Z2
+	VFMADD231PD Z14, Z14, Z3
 	VMOVUPD     64(BX)(R9*8), Z13
 	VMOVUPD     64(SI)(R9*8), Z14
 	VSUBPD      Z0, Z13, Z13
-	VADDPD      Z14, Z2, Z2
-	VFMADD231PD Z14, Z13, Z6
-	VFMADD231PD Z14, Z14, Z10
+	VADDPD      Z14, Z4, Z4
+	VFMADD231PD Z14, Z13, Z5
+	VFMADD231PD Z14, Z14, Z6
 	VMOVUPD     128(BX)(R9*8), Z13
 	VMOVUPD     128(SI)(R9*8), Z14
 	VSUBPD      Z0, Z13, Z13
-	VADDPD      Z14, Z3, Z3
-	VFMADD231PD Z14, Z13, Z7
-	VFMADD231PD Z14, Z14, Z11
+	VADDPD      Z14, Z7, Z7
+	VFMADD231PD Z14, Z13, Z8
+	VFMADD231PD Z14, Z14, Z9
 	VMOVUPD     192(BX)(R9*8), Z13
 	VMOVUPD     192(SI)(R9*8), Z14
 	VSUBPD      Z0, Z13, Z13
-	VADDPD      Z14, Z4, Z4
-	VFMADD231PD Z14, Z13, Z8
+	VADDPD      Z14, Z10, Z10
+	VFMADD231PD Z14, Z13, Z11
 	VFMADD231PD Z14, Z14, Z12
 	ADDQ        $0x20, R9
 	SUBQ        $0x20, R10
@@ -3519,8 +3610,8 @@ sumOne:
 	VMOVUPD     (SI)(R9*8), Z14
 	VSUBPD      Z0, Z13, Z13
 	VADDPD      Z14, Z1, Z1
-	VFMADD231PD Z14, Z13, Z5
-	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z13, Z2
+	VFMADD231PD Z14, Z14, Z3
 	ADDQ        $0x08, R9
 	SUBQ        $0x08, R10
 	JGE         sumOne
@@ -3536,13 +3627,19 @@ sumOneEnd:
 	VMOVUPD.Z   (SI)(R9*8), K1, Z14
 	VSUBPD      Z0, Z13, Z13
 	VADDPD      Z14, Z1, Z1
-	VFMADD231PD Z14, Z13, Z5
-	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z13, Z2
+	VFMADD231PD Z14, Z14, Z3
 
 sumDone:
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
+	VADDPD        Z7, Z1, Z1
+	VADDPD        Z10, Z4, Z4
+	VADDPD        Z4, Z1, Z1
+	VADDPD        Z8, Z2, Z2
+	VADDPD        Z11, Z5, Z5
+	VADDPD        Z5, Z2, Z2
+	VADDPD        Z9, Z3, Z3
+	VADDPD        Z12, Z6, Z6
+	VADDPD        Z6, Z3, Z3
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPD        Y0, Y1, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -3551,22 +3648,16 @@ sumDone:
 	VADDSD        X1, X0, X1
 	VADDSD        (AX), X1, X1
 	VMOVSD        X1, (AX)
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z8, Z6, Z6
-	VADDPD        Z6, Z5, Z5
-	VEXTRACTF64X4 $0x01, Z5, Y0
-	VADDPD        Y0, Y5, Y0
+	VEXTRACTF64X4 $0x01, Z2, Y0
+	VADDPD        Y0, Y2, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0
 	VADDSD        X1, X0, X1
 	VADDSD        (CX), X1, X1
 	VMOVSD        X1, (CX)
-	VADDPD        Z11, Z9, Z9
-	VADDPD        Z12, Z10, Z10
-	VADDPD        Z10, Z9, Z9
-	VEXTRACTF64X4 $0x01, Z9, Y0
-	VADDPD        Y0, Y9, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VADDPD        Y0, Y3, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0
@@ -3586,7 +3677,7 @@ sumDone:
 	RET
 
 // func squaresRunsF64AVX512(q *float64, v *float64, n int, count int, pitch int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·squaresRunsF64AVX512(SB), NOSPLIT, $0-40
 	MOVQ q+0(FP), AX
 	MOVQ v+8(FP), CX
@@ -3594,53 +3685,64 @@ TEXT ·squaresRunsF64AVX512(SB), NOSPLIT, $0-40
 
 sumChannel:
 	VXORPD Z0, Z0, Z0
-	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	MOVQ   DX, SI
 	XORQ   BX, BX
-	SUBQ   $0x20, SI
-	JL     sumManyEnd
+	MOVQ   DX, SI
+	MOVQ   $0x00000080, R8
+
+sumChain:
+	MOVQ    SI, DI
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+	SUBQ    DI, SI
+	VXORPD  Z1, Z1, Z1
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	SUBQ    $0x20, DI
+	JL      sumManyEnd
 
 sumMany:
-	VMOVUPD     (CX)(BX*8), Z4
-	VFMADD231PD Z4, Z4, Z0
-	VMOVUPD     64(CX)(BX*8), Z4
-	VFMADD231PD Z4, Z4, Z1
-	VMOVUPD     128(CX)(BX*8), Z4
-	VFMADD231PD Z4, Z4, Z2
-	VMOVUPD     192(CX)(BX*8), Z4
-	VFMADD231PD Z4, Z4, Z3
+	VMOVUPD     (CX)(BX*8), Z5
+	VFMADD231PD Z5, Z5, Z1
+	VMOVUPD     64(CX)(BX*8), Z5
+	VFMADD231PD Z5, Z5, Z2
+	VMOVUPD     128(CX)(BX*8), Z5
+	VFMADD231PD Z5, Z5, Z3
+	VMOVUPD     192(CX)(BX*8), Z5
+	VFMADD231PD Z5, Z5, Z4
 	ADDQ        $0x20, BX
-	SUBQ        $0x20, SI
+	SUBQ        $0x20, DI
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x20, SI
-	SUBQ $0x08, SI
+	ADDQ $0x20, DI
+	SUBQ $0x08, DI
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPD     (CX)(BX*8), Z4
-	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     (CX)(BX*8), Z5
+	VFMADD231PD Z5, Z5, Z1
 	ADDQ        $0x08, BX
-	SUBQ        $0x08, SI
+	SUBQ        $0x08, DI
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x08, SI
-	TESTQ       SI, SI
+	ADDQ        $0x08, DI
+	TESTQ       DI, DI
 	JE          sumDone
-	MOVL        $0xffffffff, DI
-	BZHIL       SI, DI, DI
-	KMOVW       DI, K1
-	VMOVUPD.Z   (CX)(BX*8), K1, Z4
-	VFMADD231PD Z4, Z4, Z0
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD.Z   (CX)(BX*8), K1, Z5
+	VFMADD231PD Z5, Z5, Z1
 
 sumDone:
-	VADDPD        Z2, Z0, Z0
 	VADDPD        Z3, Z1, Z1
+	VADDPD        Z4, Z2, Z2
+	VADDPD        Z2, Z1, Z1
 	VADDPD        Z1, Z0, Z0
+	TESTQ         SI, SI
+	JNE           sumChain
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPD        Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
@@ -3658,7 +3760,7 @@ sumDone:
 	RET
 
 // func dotsRunsF64AVX512(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
 TEXT ·dotsRunsF64AVX512(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -3669,81 +3771,94 @@ TEXT ·dotsRunsF64AVX512(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	VXORPD Z2, Z2, Z2
-	VXORPD Z3, Z3, Z3
-	VXORPD Z4, Z4, Z4
-	VXORPD Z5, Z5, Z5
-	VXORPD Z6, Z6, Z6
-	VXORPD Z7, Z7, Z7
-	MOVQ   SI, R8
 	XORQ   DI, DI
-	SUBQ   $0x20, R8
-	JL     sumManyEnd
+	MOVQ   SI, R8
+	MOVQ   $0x00000080, R10
+
+sumChain:
+	MOVQ    R8, R9
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	SUBQ    R9, R8
+	VXORPD  Z2, Z2, Z2
+	VXORPD  Z3, Z3, Z3
+	VXORPD  Z4, Z4, Z4
+	VXORPD  Z5, Z5, Z5
+	VXORPD  Z6, Z6, Z6
+	VXORPD  Z7, Z7, Z7
+	VXORPD  Z8, Z8, Z8
+	VXORPD  Z9, Z9, Z9
+	SUBQ    $0x20, R9
+	JL      sumManyEnd
 
 sumMany:
-	VMOVUPD     (DX)(DI*8), Z8
-	VMOVUPD     (BX)(DI*8), Z9
-	VFMADD231PD Z8, Z8, Z0
-	VFMADD231PD Z9, Z8, Z4
-	VMOVUPD     64(DX)(DI*8), Z8
-	VMOVUPD     64(BX)(DI*8), Z9
-	VFMADD231PD Z8, Z8, Z1
-	VFMADD231PD Z9, Z8, Z5
-	VMOVUPD     128(DX)(DI*8), Z8
-	VMOVUPD     128(BX)(DI*8), Z9
-	VFMADD231PD Z8, Z8, Z2
-	VFMADD231PD Z9, Z8, Z6
-	VMOVUPD     192(DX)(DI*8), Z8
-	VMOVUPD     192(BX)(DI*8), Z9
-	VFMADD231PD Z8, Z8, Z3
-	VFMADD231PD Z9, Z8, Z7
+	VMOVUPD     (DX)(DI*8), Z10
+	VMOVUPD     (BX)(DI*8), Z11
+	VFMADD231PD Z10, Z10, Z2
+	VFMADD231PD Z11, Z10, Z3
+	VMOVUPD     64(DX)(DI*8), Z10
+	VMOVUPD     64(BX)(DI*8), Z11
+	VFMADD231PD Z10, Z10, Z4
+	VFMADD231PD Z11, Z10, Z5
+	VMOVUPD     128(DX)(DI*8), Z10
+	VMOVUPD     128(BX)(DI*8), Z11
+	VFMADD231PD Z10, Z10, Z6
+	VFMADD231PD Z11, Z10, Z7
+	VMOVUPD     192(DX)(DI*8), Z10
+	VMOVUPD     192(BX)(DI*8), Z11
+	VFMADD231PD Z10, Z10, Z8
+	VFMADD231PD Z11, Z10, Z9
 	ADDQ        $0x20, DI
-	SUBQ        $0x20, R8
+	SUBQ        $0x20, R9
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x20, R8
-	SUBQ $0x08, R8
+	ADDQ $0x20, R9
+	SUBQ $0x08, R9
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPD     (DX)(DI*8), Z8
-	VMOVUPD     (BX)(DI*8), Z9
-	VFMADD231PD Z8, Z8, Z0
-	VFMADD231PD Z9, Z8, Z4
+	VMOVUPD     (DX)(DI*8), Z10
+	VMOVUPD     (BX)(DI*8), Z11
+	VFMADD231PD Z10, Z10, Z2
+	VFMADD231PD Z11, Z10, Z3
 	ADDQ        $0x08, DI
-	SUBQ        $0x08, R8
+	SUBQ        $0x08, R9
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x08, R8
-	TESTQ       R8, R8
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
 	JE          sumDone
-	MOVL        $0xffffffff, R9
-	BZHIL       R8, R9, R9
-	KMOVW       R9, K1
-	VMOVUPD.Z   (DX)(DI*8), K1, Z8
-	VMOVUPD.Z   (BX)(DI*8), K1, Z9
-	VFMADD231PD Z8, Z8, Z0
-	VFMADD231PD Z9, Z8, Z4
+	MOVL        $0xffffffff, R11
+	BZHIL       R9, R11, R11
+	KMOVW       R11, K1
+	VMOVUPD.Z   (DX)(DI*8), K1, Z10
+	VMOVUPD.Z   (BX)(DI*8), K1, Z11
+	VFMADD231PD Z10, Z10, Z2
+	VFMADD231PD Z11, Z10, Z3
 
 sumDone:
+	VADDPD        Z6, Z2, Z2
+	VADDPD        Z8, Z4, Z4
+	VADDPD        Z4, Z2, Z2
 	VADDPD        Z2, Z0, Z0
+	VADDPD        Z7, Z3, Z3
+	VADDPD        Z9, Z5, Z5
+	VADDPD        Z5, Z3, Z3
 	VADDPD        Z3, Z1, Z1
-	VADDPD        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X1
-	VADDPD        X1, X0, X1
-	VUNPCKHPD     X1, X1, X0
-	VADDSD        X1, X0, X1
-	VADDSD        (AX), X1, X1
-	VMOVSD        X1, (AX)
-	VADDPD        Z6, Z4, Z4
-	VADDPD        Z7, Z5, Z5
-	VADDPD        Z5, Z4, Z4
-	VEXTRACTF64X4 $0x01, Z4, Y0
-	VADDPD        Y0, Y4, Y0
+	TESTQ         R8, R8
+	JNE           sumChain
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VADDPD        Y2, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPD        X2, X0, X2
+	VUNPCKHPD     X2, X2, X0
+	VADDSD        X2, X0, X2
+	VADDSD        (AX), X2, X2
+	VMOVSD        X2, (AX)
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y0, Y1, Y0
 	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPD        X1, X0, X1
 	VUNPCKHPD     X1, X1, X0

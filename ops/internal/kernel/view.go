@@ -25,6 +25,40 @@ type block struct {
 
 func (b block) columns() bool { return b.pitch == 1 }
 
+// count is the number of elements of each channel.
+func (b block) count() int { return b.rows * b.inner }
+
+// one is the block of channel number i of b.
+func (b block) one(i int) block {
+	b.at, b.channel, b.channels = b.at+i*b.pitch, b.channel+i, 1
+	return b
+}
+
+// split sees each channel of a block, which lies in one run, as n channels.
+func (b block) split(n int) block {
+	b.channel, b.channels = b.channel*n, b.channels*n
+	b.inner, b.pitch = b.inner/n, b.pitch/n
+	return b
+}
+
+// fewLen is how many elements the cache keeps from one pass to the next.
+const fewLen = taskLen / 2
+
+// few is how many channels that makes, at least one.
+func (b block) few() int { return min(b.channels, max(1, fewLen/b.count())) }
+
+// pieces gives a block a few channels at a time.
+func (b block) pieces(yield func(block) bool) {
+	few := b.few()
+	for i := 0; i < b.channels; i += few {
+		p := b.one(i)
+		p.channels = min(few, b.channels-i)
+		if !yield(p) {
+			return
+		}
+	}
+}
+
 // last returns the last element of the block.
 func (b block) last() int {
 	return b.at + (b.rows-1)*b.stride + (b.channels-1)*b.pitch + b.inner - 1
@@ -115,12 +149,23 @@ func (g grid) block(task int) block {
 	}
 }
 
+// whole is the block of all elements.
+func (v View) whole() block {
+	return block{channels: v.Channels, rows: v.Outer, stride: v.Channels * v.Inner, inner: v.Inner, pitch: v.Inner}
+}
+
 // channel is the block of all elements of one channel.
-func (v View) channel(c int) block {
-	return block{
-		at: c * v.Inner, channel: c, channels: 1, rows: v.Outer, stride: v.Channels * v.Inner,
-		inner: v.Inner, pitch: v.Inner,
+func (v View) channel(c int) block { return v.whole().one(c) }
+
+// wholeGrid cuts a view between channels only, for work that goes over each of
+// them more than once. It is for channels that lie in one run; ok is false too
+// where there are too few of them to share large ones.
+func (v View) wholeGrid() (g grid, ok bool) {
+	g = v.mapGrid()
+	if v.Channels >= fewTasks {
+		g.slices = 1
 	}
+	return g, v.Outer == 1 && g.slices == 1
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -94,7 +94,8 @@ type weightNorm[T Float] struct {
 	sum           sumLoop
 	mapped        mapLoop
 	out, v, dw    []T
-	g, dg         []T
+	g, dg         []T     // nil: g is 1
+	least         float64 // what ‖v‖ is at least taken for
 	view          View
 	k             constants[T] // scale and, of the gradient, b
 	squares, dots []float64
@@ -103,7 +104,7 @@ type weightNorm[T Float] struct {
 func (w weightNorm[T]) do() {
 	w.k = borrowConstants[T](2, w.view.Channels)
 	defer w.k.release()
-	if g := w.view.mapGrid(); w.view.Outer == 1 && g.slices == 1 {
+	if g, ok := w.view.wholeGrid(); ok {
 		s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
 		defer s.release()
 		clear(s.scratch.Data)
@@ -124,18 +125,19 @@ func (w *weightNorm[T]) constants(first, last int) {
 	norm := w.squares[first:last]
 	rootOfSquares(norm, w.v, w.view, first)
 	for i, n := range norm {
-		c := first + i
-		switch {
-		case w.dg == nil:
-			b[i] = 0 // the shift
-		case n == 0:
-			b[i], w.dg[c] = 0, 0
-		default:
-			along := w.dots[c] / n
-			b[i], w.dg[c] = along/n, T(along)
+		along := 0.0 // Σ dw·v̂
+		if w.sum == dotsPass && n != 0 && !(n < w.least) {
+			along = w.dots[first+i] / n
+			b[i] = along / n
+		} else {
+			b[i] = 0 // of the forward map it is the shift
 		}
+		if w.dg != nil {
+			w.dg[first+i] = T(along)
+		}
+		norm[i] = max(n, w.least)
 	}
-	ScalesOfNorms(scale, w.g[first:last], norm)
+	ScalesOfNorms(scale, ones(w.g, w.view.Channels)[first:last], norm)
 	store(w.k.data(0)[first:last], scale)
 	store(w.k.data(1)[first:last], b)
 }
@@ -152,12 +154,9 @@ func (t *weightNormTasks[T]) run(first, last int) {
 	sum := sumPass[T]{loop: t.w.sum, x: t.w.v, dy: t.w.dw}
 	write := mapPass[T]{loop: t.w.mapped, out: t.w.out, x: t.w.v, dy: t.w.dw, k: t.w.k, stream: t.stream}
 	for task := first; task < last; task++ {
-		b := t.g.block(task)
-		few, end := max(1, taskLen/2/b.inner), b.channel+b.channels
-		for c := b.channel; c < end; c += few {
-			b.at, b.channel, b.channels = c*b.pitch, c, min(few, end-c)
+		for b := range t.g.block(task).pieces {
 			sum.block([3][]float64{t.w.squares, t.w.dots}, b)
-			t.w.constants(c, c+b.channels)
+			t.w.constants(b.channel, b.channel+b.channels)
 			write.block(b)
 		}
 	}

@@ -8,7 +8,9 @@ import . "github.com/mmcloughlin/avo/reg"
 // runs and for channels that lie down columns.
 //
 // A map is in the type of the data: a few operations, each rounded. Sums are in
-// float64 whatever the data, since their terms may cancel.
+// float64 whatever the data, since their terms may cancel; but those of weight
+// norm, which has its data in the first-level cache, are short chains in the type
+// of the data along a run (see variant.sums).
 type loop struct {
 	name   string
 	doc    string
@@ -16,6 +18,7 @@ type loop struct {
 	out    string   // written; nothing if there are sums
 	data   []string // read
 	consts []string // one for each channel, of the type of the data
+	short  bool     // sums along runs are short chains
 	body   func(v variant, o operands)
 }
 
@@ -59,14 +62,14 @@ var loops = []loop{
 	},
 	{
 		name: "squares", doc: "q += Σ v²",
-		sums: []string{"q"}, data: []string{"v"},
+		sums: []string{"q"}, data: []string{"v"}, short: true,
 		body: func(v variant, o operands) {
 			v.fma(o.sum["q"], o.data["v"], o.data["v"])
 		},
 	},
 	{
 		name: "dots", doc: "q += Σ v², p += Σ v·dw",
-		sums: []string{"q", "p"}, data: []string{"v", "dw"},
+		sums: []string{"q", "p"}, data: []string{"v", "dw"}, short: true,
 		body: func(v variant, o operands) {
 			v.fma(o.sum["q"], o.data["v"], o.data["v"])
 			v.fma(o.sum["p"], o.data["v"], o.data["dw"])

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -49,6 +48,9 @@ const (
 func rows(v variant) {
 	layerNormRows(v)
 	layerNormGradRows(v)
+	if v.single() {
+		layerNormGradRows(v.inDouble())
+	}
 	carryRows(v)
 	sumParts(v)
 }
@@ -151,8 +153,19 @@ func (g *group) each(name string, arrays []string, body func(at map[string]Regis
 	JL(LabelRef(name))
 }
 
-// of returns the constant of a row.
-func (g *group) of(m Mem, k Register) VecVirtual { return g.v.fill(m.Idx(k, uint8(g.v.bytes))) }
+// real is the variant whose data has the type of the arithmetic.
+func (v variant) real() variant {
+	if v.converts() {
+		v.bytes, v.double = 8, false
+	}
+	return v
+}
+
+// of returns the constant of row k + r.
+func (g *group) of(m Mem, k Register, r int) VecVirtual {
+	v := g.v.real()
+	return v.fill(m.Idx(k, uint8(v.bytes)).Offset(r * v.bytes))
+}
 
 // put writes sums of a row, lanes of float64, to its slot on a sheet.
 func (g *group) put(s VecVirtual, slot Register, page int, add func(...Op)) {
@@ -196,7 +209,7 @@ func (g *group) constant(offset int) VecVirtual {
 	return r
 }
 
-// keep writes four float64, rounded to the type of the data.
+// keep writes four float64, rounded to the type of the arithmetic.
 func (g *group) keep(x VecVirtual, m Mem) {
 	if g.v.single() {
 		r := XMM()
@@ -243,170 +256,25 @@ func (g *group) below(x VecVirtual) (bits Register, only func(VecVirtual)) {
 
 // deviation returns m0 − x.
 func (v variant) deviation(x Mem, m0 VecVirtual, part mask) VecVirtual {
-	if part.all() {
-		e := v.vec()
-		v.sub(e, m0, x)
-		return e
-	}
-	e := v.load(x, part)
-	v.sub(e, m0, e)
+	e := v.vec()
+	v.sub(e, m0, v.operand(x, part))
 	return e
 }
 
-// statistics emits what gives m0 and the other terms above, in four float64.
-//
-// The guess is the mean of the first elements. Where it is bad, r·d more than a
-// quarter of q, m0 − r is the next guess, up to three times. Rows for which none
-// is good, whose q is not finite, or too small because squares were lost below the
-// range, are left to others, with a bit in bad.
-//
-// The sweep over the elements can take along more sums.
-func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
-	v := g.v
-	head := pointer("head")
-	g.each("guess", []string{"x"}, func(at map[string]Register, k, slot Register) {
-		s := v.sums("guessSums", head, 1, 4, v.tail, func(i Register, j int, part mask, acc []VecVirtual) {
-			if part.all() {
-				v.add(acc[0], acc[0], v.at(at["x"], i, j))
-			} else {
-				v.add(acc[0], acc[0], v.load(v.at(at["x"], i, j), part))
-			}
-		})
-		g.put(s[0], slot, 0, VADDPD)
-	})
-	m0 := g.gather(0, VADDPD)
-	VMULPD(g.constant(perHead), m0, m0)
-	g.keep(m0, g.m0)
-	tries := GP64()
-	MOVQ(U32(3), tries)
-
-	Label("centre")
-	g.each("centred", append([]string{"x"}, along.arrays...), func(at map[string]Register, k, slot Register) {
-		m0 := g.of(g.m0, k)
-		ahead := g.ahead(at["x"])
-		step, end := along.begin(at)
-		all := v.sums("centredSums", pointer("n"), 2+along.sums, along.unroll, g.part, func(i Register, j int, part mask, acc []VecVirtual) {
-			PREFETCHT1(v.at(ahead, i, j))
-			e := v.deviation(v.at(at["x"], i, j), m0, part)
-			v.keep(e, part)
-			v.add(acc[0], acc[0], e)
-			v.fma(acc[1], e, e)
-			step(i, j, part, e, acc[2:])
-		})
-		for page, s := range all {
-			g.put(s, slot, page, VADDPD)
-		}
-		end(slot)
-	})
-	d, q := g.gather(0, VADDPD), g.gather(1, VADDPD)
-	r, m2 = YMM(), YMM()
-	VMULPD(g.constant(perRow), d, r)
-	rd, limit, rest := YMM(), YMM(), YMM()
-	VMULPD(r, d, rd)
-	quarter := YMM()
-	VBROADCASTSD(float("quarter", 0.25), quarter)
-	VMULPD(quarter, q, limit)
-	VSUBPD(rd, limit, limit)
-	VSUBPD(g.constant(leastSquares), q, rest)
-	VMINPD(rest, limit, limit)
-	VSUBPD(q, q, rest) // NaN where q is not finite
-	VADDPD(rest, limit, limit)
-	bad, only := g.below(limit)
-	MOVQ(bad, g.bad)
-	TESTQ(bad, bad)
-	JE(LabelRef("known"))
-	DECQ(tries)
-	JE(LabelRef("known"))
-	better, step := g.kept(g.m0), YMM()
-	VMOVAPD(r, step)
-	only(step)
-	VSUBPD(step, better, better)
-	g.keep(better, g.m0)
-	JMP(LabelRef("centre"))
-	Label("known")
-	VSUBPD(rd, q, m2)
-	return r, m2
-}
-
-// ahead returns the address of a row's counterpart in the next group, which comes to
-// the second-level cache while the sums of this group are taken. While its results are
-// written is too late.
-func (g *group) ahead(row Register) Register {
-	r := GP64()
-	MOVQ(g.count, r)
-	IMULQ(g.size, r)
-	ADDQ(row, r)
-	return r
-}
-
-// sweep is what goes along with the statistics: more sums, over more arrays.
-type sweep struct {
-	arrays       []string
-	sums, unroll int
-	begin        func(at map[string]Register) (step func(i Register, k int, part mask, e VecVirtual, acc []VecVirtual), end func(slot Register))
-}
-
-// nothing goes along.
-var nothing = sweep{unroll: 4, begin: func(map[string]Register) (func(Register, int, mask, VecVirtual, []VecVirtual), func(Register)) {
-	return func(Register, int, mask, VecVirtual, []VecVirtual) {}, func(Register) {}
-}}
-
-// spread emits scale and shift and returns s and rstd.
-func (g *group) spread(r, m2 VecVirtual) (s, rstd VecVirtual) {
-	s, rstd = YMM(), YMM()
-	VMULPD(g.constant(perDof), m2, s)
-	VADDPD(g.constant(underRoot), s, s)
-	VSQRTPD(s, s)
-	VADDPD(g.constant(besideRoot), s, rstd)
-	one := YMM()
-	VBROADCASTSD(float("one", 1), one)
-	VDIVPD(rstd, one, rstd)
-	shift, scale := YMM(), YMM()
-	VMULPD(rstd, r, shift)
-	g.keep(shift, g.shift)
-	clear0(scale)
-	VSUBPD(rstd, scale, scale)
-	g.keep(scale, g.scale)
-	return s, rstd
-}
-
-var floats = map[string]Mem{}
-
-// float returns a constant in memory. As F64 it would be written $(1) for 1, an
-// integer to the assembler.
-func float(name string, x float64) Mem {
-	if _, ok := floats[name]; !ok {
-		floats[name] = ConstData(name, U64(math.Float64bits(x)))
+// operand is data in memory as an operand: the memory itself where it can be.
+func (v variant) operand(m Mem, part mask) Op {
+	if part.all() && !v.converts() {
+		return m
 	}
-	return floats[name]
+	return v.load(m, part)
 }
 
-// layerNormRows emits y = x̂·gamma + beta.
-func layerNormRows(v variant) {
-	name := "layerNormRows" + v.suffix()
-	TEXT(name, 0, fmt.Sprintf("func(y, x, gamma, beta *%s, constants *float64, rows, n, head, group, stream int) (left, bad int)", v.elem()))
-	Doc(name + " normalizes rows of n elements, in groups, until a row is left out: bad has bits for such rows of the last group.")
-	Pragma("noescape")
-	arrays := []string{"y", "x"}
-	g := v.begin(2, arrays...)
-
-	Label("group")
-	g.pick()
-	g.spread(g.statistics(nothing))
-	stream := pointer("stream")
-	TESTQ(stream, stream)
-	JNE(LabelRef("past"))
-	g.unlessFull("singly")
-	g.normalizePack()
-	JMP(LabelRef("written"))
-	Label("singly")
-	g.normalizeEach("single", v.store)
-	JMP(LabelRef("written"))
-	Label("past")
-	g.normalizeEach("stream", func(r VecVirtual, m Mem, _ mask) { v.stream(r, m) })
-	Label("written")
-	g.next(arrays, "group", g.bad)
-	g.end(g.left, g.bad)
+// skipIfBad jumps for a row that is bad.
+func (g *group) skipIfBad(label string, k Register) {
+	bad := GP64()
+	MOVQ(g.bad, bad)
+	BTQ(k, bad)
+	JCS(LabelRef(label))
 }
 
 // unlessFull jumps unless the group has all rows, and none is bad.
@@ -429,113 +297,13 @@ func (g *group) end(results ...Mem) {
 	RET()
 }
 
-// normalizeEach writes the rows that are not bad one after the other.
-func (g *group) normalizeEach(name string, store func(VecVirtual, Mem, mask)) {
-	v := g.v
-	gamma, beta := pointer("gamma"), pointer("beta")
-	g.each(name, []string{"y", "x"}, func(at map[string]Register, k, _ Register) {
-		g.skipIfBad(name+"Skip", k)
-		m0, scale, shift := g.of(g.m0, k), g.of(g.scale, k), g.of(g.shift, k)
-		i := GP64()
-		v.loop(name+"Loop", pointer("n"), i, 4, g.part, func(j int, part mask) {
-			e := v.deviation(v.at(at["x"], i, j), m0, part)
-			v.affine(e, scale, shift)
-			v.affineBy(e, v.load(v.at(gamma, i, j), part), v.at(beta, i, j), part)
-			store(e, v.at(at["y"], i, j), part)
-		})
-		Label(name + "Skip")
-	})
-}
+var floats = map[string]Mem{}
 
-// skipIfBad jumps for a row that is bad.
-func (g *group) skipIfBad(label string, k Register) {
-	bad := GP64()
-	MOVQ(g.bad, bad)
-	BTQ(k, bad)
-	JCS(LabelRef(label))
-}
-
-// affineBy is affine with b in memory, of which a part may be there.
-func (v variant) affineBy(d, a VecVirtual, b Mem, part mask) {
-	if part.all() {
-		v.affine(d, a, b)
-	} else {
-		v.affine(d, a, v.load(b, part))
+// float returns a constant in memory. As F64 it would be written $(1) for 1, an
+// integer to the assembler.
+func float(name string, x float64) Mem {
+	if _, ok := floats[name]; !ok {
+		floats[name] = ConstData(name, U64(math.Float64bits(x)))
 	}
-}
-
-// pack is how many rows share one loop: as many as have registers for their
-// constants.
-func (v variant) pack() int {
-	if v.wide() {
-		return 4
-	}
-	return 2
-}
-
-// packs emits a loop over the columns for each pack of rows of a full group. begin
-// gets the first row's number, and returns the body for one vector of each row:
-// row addresses it in an array, and i is the column. end is what to do behind the
-// loop.
-func (g *group) packs(name string, arrays []string, begin func(k Register) func(row func(a string, r int) Mem, i Register, part mask), end func(k Register)) {
-	v := g.v
-	k, three := GP64(), GP64()
-	XORQ(k, k)
-	LEAQ(Mem{Base: g.size, Index: g.size, Scale: 2}, three)
-	of := func(p Register, r int) Mem {
-		return [4]Mem{{Base: p}, {Base: p, Index: g.size, Scale: 1}, {Base: p, Index: g.size, Scale: 2}, {Base: p, Index: three, Scale: 1}}[r]
-	}
-	Label(name)
-	at := g.addresses(arrays...)
-	if v.pack() < rowsOfGroup {
-		skip := GP64()
-		MOVQ(k, skip)
-		IMULQ(g.size, skip)
-		for _, a := range arrays {
-			ADDQ(skip, at[a])
-		}
-	}
-	body := begin(k)
-	i := GP64()
-	v.loop(name+"Loop", pointer("n"), i, 1, g.part, func(_ int, part mask) {
-		body(func(a string, r int) Mem { return of(at[a], r) }, i, part)
-		if part.all() {
-			for _, a := range arrays {
-				ADDQ(Imm(uint64(v.width())), at[a])
-			}
-		}
-	})
-	end(k)
-	if v.pack() < rowsOfGroup {
-		ADDQ(Imm(uint64(v.pack())), k)
-		CMPQ(k, Imm(rowsOfGroup))
-		JL(LabelRef(name))
-	}
-}
-
-// ofPack returns the constants of the rows of a pack from row k on.
-func (g *group) ofPack(m Mem, k Register) []VecVirtual {
-	c := make([]VecVirtual, g.v.pack())
-	for r := range c {
-		c[r] = g.of(m.Offset(r*g.v.bytes), k)
-	}
-	return c
-}
-
-// normalizePack writes the rows of a full group together.
-func (g *group) normalizePack() {
-	v := g.v
-	gamma, beta := pointer("gamma"), pointer("beta")
-	g.packs("pack", []string{"y", "x"}, func(k Register) func(row func(a string, r int) Mem, i Register, part mask) {
-		m0, scale, shift := g.ofPack(g.m0, k), g.ofPack(g.scale, k), g.ofPack(g.shift, k)
-		return func(row func(a string, r int) Mem, i Register, part mask) {
-			c, b := v.load(v.at(gamma, i, 0), part), v.load(v.at(beta, i, 0), part)
-			for r := range v.pack() {
-				e := v.deviation(row("x", r), m0[r], part)
-				v.affine(e, scale[r], shift[r])
-				v.affine(e, c, b)
-				v.store(e, row("y", r), part)
-			}
-		}
-	}, func(Register) {})
+	return floats[name]
 }

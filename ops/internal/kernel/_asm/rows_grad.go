@@ -14,8 +14,9 @@ import (
 //	b = k·(r·Σu − Σu·e), a = Σu/n + r·b
 //	dx = rstd·(u − a + e·b) = t·(−rstd), t = a − u − e·b
 //
-// Errors of t are relative to u. Where dx is much smaller, because u lies nearly
-// along the constants and x̂, max|t| < max|u|/2 says so, and dx is left to others.
+// In float32, errors of t are relative to u. Where dx is much smaller, because u lies
+// nearly along the constants and x̂, max|t| < max|u|/2 says so, and dx is left to
+// arithmetic in float64.
 
 // gradGroup is a group with what the gradient needs besides.
 type gradGroup struct {
@@ -30,7 +31,10 @@ type gradGroup struct {
 // nil.
 func layerNormGradRows(v variant) {
 	name := "layerNormGradRows" + v.suffix()
-	TEXT(name, 0, fmt.Sprintf("func(dx, dgamma, dbeta, x, gamma, dy *%[1]s, constants *float64, rows, n, head, group, stream int) (left, bad, again int)", v.elem()))
+	if v.converts() {
+		name = "layerNormGradRowsInDouble" + v.isa
+	}
+	TEXT(name, 0, fmt.Sprintf("func(dx *%[1]s, dgamma, dbeta *%[2]s, x, gamma, dy *%[1]s, constants *float64, rows, n, head, group, stream int) (left, bad, again int)", v.elem(), v.real().elem()))
 	Doc(name + " gives the gradient for rows of n elements, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.")
 	Pragma("noescape")
 	arrays := []string{"dx", "x", "dy"}
@@ -38,41 +42,53 @@ func layerNormGradRows(v variant) {
 	g.r, g.k, g.most = AllocLocal(slot), AllocLocal(slot), AllocLocal(slot)
 	g.a, g.b, g.again = AllocLocal(slot), AllocLocal(slot), AllocLocal(8)
 
+	MOVQ(U32(0), g.again)
+
 	Label("group")
 	g.pick()
 	g.slope(g.statistics(g.gradSums()))
 	g.terms()
-	dgamma, stream := pointer("dgamma"), pointer("stream")
-	g.unlessFull("singly")
+	if !v.converts() { // which is for few rows
+		g.gradPacks()
+	}
+	dgamma := pointer("dgamma")
 	TESTQ(dgamma, dgamma)
 	JE(LabelRef("plainly"))
-	TESTQ(stream, stream)
-	JNE(LabelRef("past"))
-	g.gradPack("pack", true, v.store)
-	JMP(LabelRef("written"))
-	Label("past")
-	past := func(r VecVirtual, m Mem, _ mask) { v.stream(r, m) }
-	g.gradPack("stream", true, past)
+	g.gradEach("single", true)
 	JMP(LabelRef("written"))
 	Label("plainly")
+	g.gradEach("plainSingle", false)
+	Label("written")
+	if v.single() {
+		g.check()
+	}
+	g.next(arrays, "group", g.bad, g.again)
+	g.end(g.left, g.bad, g.again)
+}
+
+// gradPacks writes a full group and jumps behind the code for rows one by one.
+func (g *gradGroup) gradPacks() {
+	g.unlessFull("singly")
+	dgamma, stream := pointer("dgamma"), pointer("stream")
+	past := func(r VecVirtual, m Mem, _ mask) { g.v.stream(r, m) }
+	TESTQ(dgamma, dgamma)
+	JE(LabelRef("plainPacks"))
 	TESTQ(stream, stream)
-	JNE(LabelRef("pastPlainly"))
-	g.gradPack("plain", false, v.store)
+	JNE(LabelRef("past"))
+	g.gradPack("pack", true, g.v.store)
 	JMP(LabelRef("written"))
-	Label("pastPlainly")
+	Label("past")
+	g.gradPack("stream", true, past)
+	JMP(LabelRef("written"))
+	Label("plainPacks")
+	TESTQ(stream, stream)
+	JNE(LabelRef("pastPlain"))
+	g.gradPack("plain", false, g.v.store)
+	JMP(LabelRef("written"))
+	Label("pastPlain")
 	g.gradPack("plainStream", false, past)
 	JMP(LabelRef("written"))
 	Label("singly")
-	TESTQ(dgamma, dgamma)
-	JE(LabelRef("plainSingly"))
-	g.gradEach("single", true)
-	JMP(LabelRef("written"))
-	Label("plainSingly")
-	g.gradEach("plainSingle", false)
-	Label("written")
-	g.check()
-	g.next(arrays, "group", g.bad, g.again)
-	g.end(g.left, g.bad, g.again)
 }
 
 // slope writes what does not depend on dy.
@@ -84,32 +100,6 @@ func (g *gradGroup) slope(r, m2 VecVirtual) {
 	VMULPD(g.constant(perDof), k, k)
 	VMOVUPD(k, g.k)
 }
-
-// maxAbs sets m = max(m, |x|).
-func (v variant) maxAbs(m, x VecVirtual) {
-	if v.wide() {
-		const largerMagnitude, clearSign = 3, 2 << 2
-		v.by(VRANGEPS, VRANGEPD)(Imm(largerMagnitude|clearSign), x, m, m)
-		return
-	}
-	y := v.vec()
-	VANDPS(v.magnitude(), x, y)
-	v.by(VMAXPS, VMAXPD)(y, m, m)
-}
-
-// magnitude is a vector, for AVX2, with all bits set but the signs.
-func (v variant) magnitude() Mem {
-	if _, ok := magnitudes[v.bytes]; !ok {
-		m := GLOBL(fmt.Sprint("magnitude", 8*v.bytes), RODATA|NOPTR)
-		for i := range 4 {
-			DATA(8*i, U64(map[int]uint64{4: 0x7fffffff7fffffff, 8: 0x7fffffffffffffff}[v.bytes]))
-		}
-		magnitudes[v.bytes] = m
-	}
-	return magnitudes[v.bytes]
-}
-
-var magnitudes = map[int]Mem{}
 
 // putMost writes the largest lane of registers of data to a slot.
 func (g *gradGroup) putMost(tops []VecVirtual, slot Register, page int) {
@@ -143,11 +133,7 @@ func (g *gradGroup) gradSums() sweep {
 		step := func(i Register, j int, part mask, e VecVirtual, acc []VecVirtual) {
 			PREFETCHT1(v.at(ahead, i, j))
 			u := v.load(v.at(at["dy"], i, j), part)
-			if part.all() {
-				v.mul(u, u, v.at(gamma, i, j))
-			} else {
-				v.mul(u, u, v.load(v.at(gamma, i, j), part))
-			}
+			v.mul(u, u, v.operand(v.at(gamma, i, j), part))
 			v.add(acc[0], acc[0], u)
 			v.fma(acc[1], u, e)
 			v.maxAbs(tops[j], u)
@@ -195,9 +181,9 @@ type gradConstants struct {
 	a, shift          Op
 }
 
-// gradConstants loads the constants of row r of a pack that begins with row k.
+// constants loads the constants of row r of a pack that begins with row k.
 func (g *gradGroup) constants(k Register, r int) gradConstants {
-	of := func(m Mem) VecVirtual { return g.of(m.Offset(r*g.v.bytes), k) }
+	of := func(m Mem) VecVirtual { return g.of(m, k, r) }
 	c := gradConstants{m0: of(g.m0), scale: of(g.scale), b: of(g.b), top: g.v.zeros(1)[0]}
 	// AVX2 has not enough registers. The sums are no longer needed.
 	far := func(m Mem, place int) Op {
@@ -223,8 +209,10 @@ func (g *gradGroup) vector(c gradConstants, row func(a string) Mem, gamma VecVir
 	v.by(VMOVUPS, VMOVUPD)(c.a, t)
 	v.fnma(t, dy, gamma)
 	v.fnma(t, e, c.b)
-	v.keep(t, part)
-	v.maxAbs(c.top, t)
+	if v.single() {
+		v.keep(t, part)
+		v.maxAbs(c.top, t)
+	}
 	v.mul(t, t, c.scale)
 	store(t, row("dx"), part)
 	if !affine {
@@ -238,15 +226,6 @@ func (g *gradGroup) vector(c gradConstants, row func(a string) Mem, gamma VecVir
 	v.fma(sums[0], e, dy)
 	v.add(sums[1], sums[1], dy)
 	return sums
-}
-
-// accumulate adds to the sums at column i behind pointers. The arrays are padded to
-// whole vectors.
-func (v variant) accumulate(pointers []Register, i Register, j int, sums []VecVirtual) {
-	for k, x := range sums {
-		v.add(x, x, v.at(pointers[k], i, j))
-		v.store(x, v.at(pointers[k], i, j), mask{})
-	}
 }
 
 // gradPointers are gamma, and dgamma and dbeta if they are wanted.
@@ -275,6 +254,9 @@ func (g *gradGroup) gradPack(name string, affine bool, store func(VecVirtual, Me
 			v.accumulate(grads, i, 0, sums)
 		}
 	}, func(k Register) {
+		if !v.single() {
+			return
+		}
 		for r := range v.pack() {
 			place := GP64()
 			MOVQ(k, place)
@@ -295,10 +277,12 @@ func (g *gradGroup) gradEach(name string, affine bool) {
 		i := GP64()
 		v.loop(name+"Loop", pointer("n"), i, 1, g.part, func(j int, part mask) {
 			row := func(a string) Mem { return v.at(at[a], i, j) }
-			sums := g.vector(c, row, v.load(v.at(gamma, i, j), part), part, v.store, affine, nil)
+			sums := g.vector(c, row, v.load(v.at(gamma, i, j), part), part, v.storeRounded, affine, nil)
 			v.accumulate(grads, i, j, sums)
 		})
-		g.putMost([]VecVirtual{c.top}, slot, pageMost)
+		if v.single() {
+			g.putMost([]VecVirtual{c.top}, slot, pageMost)
+		}
 		Label(name + "Skip")
 	})
 }
@@ -316,79 +300,4 @@ func (g *gradGroup) check() {
 	NOTQ(bad)
 	ANDQ(bad, again) // those are not done at all
 	MOVQ(again, g.again)
-}
-
-// carryRows emits total += sums, sums = 0, for n elements, a multiple of 16.
-func carryRows(v variant) {
-	name := "carryRows" + v.suffix()
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(total *float64, sums *%s, n int)", v.elem()))
-	Doc(name + " adds n sums, a multiple of 16, to a total, and sets them to 0.")
-	Pragma("noescape")
-	total, sums, left, i := pointer("total"), pointer("sums"), pointer("n"), GP64()
-	zero := v.zeros(1)[0]
-	XORQ(i, i)
-	Label("loop")
-	x := v.load(v.at(sums, i, 0), mask{})
-	v.store(zero, v.at(sums, i, 0), mask{})
-	parts := []VecVirtual{x}
-	if v.single() {
-		low, high := v.widen(x)
-		parts = []VecVirtual{low, high}
-	}
-	for k, part := range parts {
-		m := Mem{Base: total, Index: i, Scale: 8, Disp: k * v.width()}
-		VADDPD(m, part, part)
-		VMOVUPD(part, m)
-	}
-	ADDQ(Imm(uint64(v.lanes())), i)
-	CMPQ(i, left)
-	JL(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
-}
-
-// sumParts emits the sums down the columns of a matrix of float64, rounded to the type
-// of the data.
-func sumParts(v variant) {
-	name := "sumParts" + v.suffix()
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(sums *%s, parts *float64, rows, stride, n int)", v.elem()))
-	Doc(name + " adds up the columns of rows that are stride bytes apart and padded; n are wanted.")
-	Pragma("noescape")
-	sums, parts, rows, stride, i := pointer("sums"), pointer("parts"), pointer("rows"), pointer("stride"), GP64()
-	v.loop("columns", pointer("n"), i, 1, v.tail, func(_ int, part mask) {
-		acc := v.zeros(8 / v.bytes)
-		at, left := GP64(), GP64()
-		LEAQ(Mem{Base: parts, Index: i, Scale: 8}, at)
-		MOVQ(rows, left)
-		row := "row" + map[bool]string{true: "", false: "Last"}[part.all()]
-		Label(row)
-		for k, a := range acc {
-			VADDPD(Mem{Base: at, Disp: k * v.width()}, a, a)
-		}
-		ADDQ(stride, at)
-		DECQ(left)
-		JNE(LabelRef(row))
-		v.store(v.narrow(acc), v.at(sums, i, 0), part)
-	})
-	VZEROUPPER()
-	RET()
-}
-
-// narrow rounds float64, of the lower and the upper half of a vector, to data.
-func (v variant) narrow(x []VecVirtual) VecVirtual {
-	if !v.single() {
-		return x[0]
-	}
-	r := v.vec()
-	low, high := v.half(), v.half()
-	if v.wide() {
-		VCVTPD2PS(x[0], low)
-		VCVTPD2PS(x[1], high)
-		VINSERTF64X4(Imm(1), high, low.AsZ(), r)
-	} else {
-		VCVTPD2PSY(x[0], low)
-		VCVTPD2PSY(x[1], high)
-		VINSERTF128(Imm(1), high, low.AsY(), r)
-	}
-	return r
 }

@@ -46,32 +46,35 @@ func (l loop) channels(v variant, p map[string]Register, name string, body func(
 }
 
 func (l loop) sumRuns(v variant, p map[string]Register, n Register) {
-	v = v.inDouble()
+	if !l.short {
+		v = v.inDouble()
+	}
 	unroll := 4
 	if !v.wide() && len(l.sums) > 1 {
 		unroll = 2 // there are 16 registers
 	}
-	i := GP64()
 	l.channels(v, p, "sum", func() {
 		konst := l.constants(v, p)
-		acc := make(map[string][]VecVirtual)
-		for _, s := range l.sums {
-			acc[s] = v.zeros(unroll)
-		}
-		v.loop("sum", n, i, unroll, v.tail, func(k int, part mask) {
+		step := func(i Register, k int, part mask, acc []VecVirtual) {
 			o := operands{sum: map[string]VecVirtual{}, data: map[string]VecVirtual{}, konst: konst, part: part}
-			for s, a := range acc {
-				o.sum[s] = a[k]
+			for s, name := range l.sums {
+				o.sum[name] = acc[s]
 			}
 			for _, d := range l.data {
 				o.data[d] = v.load(v.at(p[d], i, k), part)
 			}
 			l.body(v, o)
-		})
-		for _, s := range l.sums {
-			x := v.across(v.tree(acc[s]))
-			VADDSD(Mem{Base: p[s]}, x, x)
-			VMOVSD(x, Mem{Base: p[s]})
+		}
+		var total []VecVirtual
+		if l.short {
+			total = v.sums("sum", n, len(l.sums), unroll, v.tail, step)
+		} else {
+			total = v.longSums("sum", n, len(l.sums), unroll, v.tail, step)
+		}
+		for s, name := range l.sums {
+			x := v.across(total[s])
+			VADDSD(Mem{Base: p[name]}, x, x)
+			VMOVSD(x, Mem{Base: p[name]})
 		}
 	})
 }

@@ -41,6 +41,21 @@ func (v variant) sums(name string, n Register, count, unroll int, tail tail, ste
 	return total
 }
 
+// longSums is sums where the chains are as long as the run, in float64.
+func (v variant) longSums(name string, n Register, count, unroll int, tail tail, step func(i Register, k int, part mask, acc []VecVirtual)) []VecVirtual {
+	acc := make([][]VecVirtual, unroll) // [vector of a turn][sum]
+	for k := range acc {
+		acc[k] = v.zeros(count)
+	}
+	i := GP64()
+	v.loop(name, n, i, unroll, tail, func(k int, part mask) { step(i, k, part, acc[k]) })
+	total := make([]VecVirtual, count)
+	for s := range total {
+		total[s] = v.tree(column(acc, s))
+	}
+	return total
+}
+
 func column(acc [][]VecVirtual, s int) []VecVirtual {
 	c := make([]VecVirtual, len(acc))
 	for k := range acc {

@@ -1,0 +1,146 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// statistics emits what gives m0 and the other terms above, in four float64.
+//
+// The guess is the mean of the first elements. Where it is bad, r·d more than a
+// quarter of q, m0 − r is the next guess, up to three times. Rows for which none
+// is good, whose q is not finite, or too small because squares were lost below the
+// range, are left to others, with a bit in bad.
+//
+// The sweep over the elements can take along more sums.
+func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
+	v := g.v
+	g.guess()
+	m0 := g.gather(0, VADDPD)
+	VMULPD(g.constant(perHead), m0, m0)
+	g.keep(m0, g.m0)
+	tries := GP64()
+	MOVQ(U32(3), tries)
+
+	Label("centre")
+	g.each("centred", append([]string{"x"}, along.arrays...), func(at map[string]Register, k, slot Register) {
+		m0 := g.of(g.m0, k, 0)
+		ahead := g.ahead(at["x"])
+		step, end := along.begin(at)
+		all := v.sums("centredSums", pointer("n"), 2+along.sums, along.unroll, g.part, func(i Register, j int, part mask, acc []VecVirtual) {
+			PREFETCHT1(v.at(ahead, i, j))
+			e := v.deviation(v.at(at["x"], i, j), m0, part)
+			v.keep(e, part)
+			v.add(acc[0], acc[0], e)
+			v.fma(acc[1], e, e)
+			step(i, j, part, e, acc[2:])
+		})
+		for page, s := range all {
+			g.put(s, slot, page, VADDPD)
+		}
+		end(slot)
+	})
+	d, q := g.gather(0, VADDPD), g.gather(1, VADDPD)
+	r, m2 = YMM(), YMM()
+	VMULPD(g.constant(perRow), d, r)
+	rd, limit, rest := YMM(), YMM(), YMM()
+	VMULPD(r, d, rd)
+	quarter := YMM()
+	VBROADCASTSD(float("quarter", 0.25), quarter)
+	VMULPD(quarter, q, limit)
+	VSUBPD(rd, limit, limit)
+	VSUBPD(g.constant(leastSquares), q, rest)
+	VMINPD(rest, limit, limit)
+	VSUBPD(q, q, rest) // NaN where q is not finite
+	VADDPD(rest, limit, limit)
+	bad, only := g.below(limit)
+	MOVQ(bad, g.bad)
+	TESTQ(bad, bad)
+	JE(LabelRef("known"))
+	DECQ(tries)
+	JE(LabelRef("known"))
+	better, step := g.kept(g.m0), YMM()
+	VMOVAPD(r, step)
+	only(step)
+	VSUBPD(step, better, better)
+	g.keep(better, g.m0)
+	JMP(LabelRef("centre"))
+	Label("known")
+	VSUBPD(rd, q, m2)
+	return r, m2
+}
+
+// ahead returns the address of a row's counterpart in the next group, which comes to
+// the second-level cache while the sums of this group are taken. While its results are
+// written is too late.
+func (g *group) ahead(row Register) Register {
+	r := GP64()
+	MOVQ(g.count, r)
+	IMULQ(g.size, r)
+	ADDQ(row, r)
+	return r
+}
+
+// guess emits the sums of the heads of the rows: their first elements, of one vector or
+// the part of one that there is, or of headVectors.
+func (g *group) guess() {
+	v := g.v
+	head, first, most := pointer("head"), GP64(), GP64()
+	MOVQ(U32(uint32(v.lanes())), most)
+	MOVQ(head, first)
+	CMPQ(first, most)
+	CMOVQGT(most, first)
+	part := v.tail(first)
+	g.each("guess", []string{"x"}, func(at map[string]Register, _, slot Register) {
+		acc := v.load(v.at(at["x"], nil, 0), part)
+		CMPQ(head, most)
+		JLE(LabelRef("guessed"))
+		more := make([]VecVirtual, headVectors-1)
+		for k := range more {
+			more[k] = v.load(v.at(at["x"], nil, k+1), mask{})
+		}
+		v.add(acc, acc, v.tree(more))
+		Label("guessed")
+		if v.single() {
+			low, high := v.widen(acc)
+			VADDPD(high, low, low)
+			acc = low
+		}
+		g.put(acc, slot, 0, VADDPD)
+	})
+}
+
+// headVectors is of how many vectors the mean is guessed, in rows that have them.
+const headVectors = 4
+
+// sweep is what goes along with the statistics: more sums, over more arrays.
+type sweep struct {
+	arrays       []string
+	sums, unroll int
+	begin        func(at map[string]Register) (step func(i Register, k int, part mask, e VecVirtual, acc []VecVirtual), end func(slot Register))
+}
+
+// nothing goes along.
+var nothing = sweep{unroll: 4, begin: func(map[string]Register) (func(Register, int, mask, VecVirtual, []VecVirtual), func(Register)) {
+	return func(Register, int, mask, VecVirtual, []VecVirtual) {}, func(Register) {}
+}}
+
+// spread emits scale and shift and returns s and rstd.
+func (g *group) spread(r, m2 VecVirtual) (s, rstd VecVirtual) {
+	s, rstd = YMM(), YMM()
+	VMULPD(g.constant(perDof), m2, s)
+	VADDPD(g.constant(underRoot), s, s)
+	VSQRTPD(s, s)
+	VADDPD(g.constant(besideRoot), s, rstd)
+	one := YMM()
+	VBROADCASTSD(float("one", 1), one)
+	VDIVPD(rstd, one, rstd)
+	shift, scale := YMM(), YMM()
+	VMULPD(rstd, r, shift)
+	g.keep(shift, g.shift)
+	clear0(scale)
+	VSUBPD(rstd, scale, scale)
+	g.keep(scale, g.scale)
+	return s, rstd
+}

@@ -1,0 +1,277 @@
+package kernel
+
+// Columns is the shape of a norm of columns and how their spread is measured:
+// a stack of Outer matrices of Rows × Cols, such as the samples of
+// (N, C, H, W) = (Outer, Rows, Cols), each column of which is normalized. A scale
+// and a shift belong to each row.
+type Columns struct {
+	Outer, Rows, Cols int
+	Eps               float64
+	UnbiasedStd       bool // as in Rows, and so is Uncentred
+	Uncentred         bool
+}
+
+// A tile is a piece of one matrix with all its rows and some of its columns. It
+// holds about tileLen elements, which the cache keeps from the statistics to the
+// map, or more where its rows would be shorter than tileCols.
+const (
+	tileLen  = 1 << 15
+	tileCols = 64
+)
+
+// across is how many tiles a matrix has side by side.
+func (p Columns) across() int {
+	return ceilDiv(p.Cols, min(bandLen, max(tileCols, tileLen/p.Rows)))
+}
+
+// width is how many columns a tile has, but for the last one.
+func (p Columns) width() int { return min(padded(ceilDiv(p.Cols, p.across())), padded(p.Cols)) }
+
+func (p Columns) tiles() int { return p.Outer * ceilDiv(p.Cols, p.width()) }
+
+// tile returns tile number t; its columns are counted from 0.
+func (p Columns) tile(t int) block {
+	n, w := ceilDiv(p.Cols, p.width()), p.width()
+	c0 := t % n * w
+	return block{
+		at:       t/n*p.Rows*p.Cols + c0,
+		channels: min(w, p.Cols-c0),
+		rows:     p.Rows, stride: p.Cols, inner: 1, pitch: 1,
+	}
+}
+
+// rowsOf sees the rows of a tile as its channels.
+func (p Columns) rowsOf(b block) block {
+	return block{
+		at: b.at, channels: b.rows,
+		rows: 1, stride: p.Cols, inner: b.channels, pitch: p.Cols,
+	}
+}
+
+// tasks is into how many pieces of work the tiles are cut. It depends on the shape
+// alone, so sums do not depend on the number of processors.
+func (p Columns) tasks() int {
+	return max(1, min(p.tiles(), 2*maxTasks, p.Outer*p.Rows*p.Cols/taskLen))
+}
+
+// ColumnNormFwd sets y = (x − mean)·r·gamma + beta with the mean and the spread
+// factor r of the column and the gamma and beta of the row.
+func ColumnNormFwd[T Float](y, x, gamma, beta []T, p Columns) {
+	columnNorm[T]{out: y, x: x, gamma: gamma, beta: beta, p: p}.do()
+}
+
+// ColumnNormBwd gives the gradients of ColumnNormFwd from dy, that of its
+// output:
+//
+//	dx = r·(u − mean(u) − x̂·c·Σ(u·x̂)),  u = γ·dy,  dγ = Σ dy·x̂,  dβ = Σ dy
+//
+// with the terms of Rows.spread, sums over a column for dx and over a row, of
+// all matrices, for dγ and dβ. With Uncentred there is no mean(u). dgamma and dbeta
+// may be nil.
+func ColumnNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Columns) {
+	a := columnNorm[T]{out: dx, x: x, gamma: gamma, dy: dy, dgamma: dgamma, dbeta: dbeta, p: p}
+	if dgamma == nil && dbeta == nil {
+		a.do()
+		return
+	}
+	n := padded(p.Rows)
+	a.grads = Borrow[float64](p.tasks() * 2 * n)
+	defer a.grads.Release()
+	clear(a.grads.Data)
+	a.do()
+	if dgamma != nil {
+		sumParts(dgamma, a.grads.Data, 2*n)
+	}
+	if dbeta != nil {
+		sumParts(dbeta, a.grads.Data[n:], 2*n)
+	}
+}
+
+// columnNorm is one of the two.
+type columnNorm[T Float] struct {
+	out, x, gamma, beta, dy []T // dy is nil in the forward pass
+	dgamma, dbeta           []T
+	p                       Columns
+	affine                  constants[T]      // of the rows
+	grads                   *Scratch[float64] // of [tasks, 2, padded Rows]: the sums for dγ and dβ, if wanted
+}
+
+func (a columnNorm[T]) do() {
+	a.affine = borrowConstants[T](2, a.p.Rows)
+	defer a.affine.release()
+	scale, shift := a.affine.of(0), a.affine.of(1)
+	gamma, beta := ones(a.gamma, a.p.Rows), zeros(a.beta, a.p.Rows)
+	for d := range a.p.Rows {
+		scale[d], shift[d] = float64(gamma[d]), float64(beta[d])
+	}
+	a.affine.round()
+	split(a.p.tasks(), len(a.x), a)
+}
+
+func (a *columnNorm[T]) run(first, last int) {
+	w := a.borrow()
+	defer w.release()
+	tiles, tasks := a.p.tiles(), a.p.tasks()
+	for task := first; task < last; task++ {
+		w.grads = nil
+		if a.grads != nil {
+			w.grads = a.grads.part(task, 2*padded(a.p.Rows))
+		}
+		for t := tiles * task / tasks; t < tiles*(task+1)/tasks; t++ {
+			b := a.p.tile(t)
+			a.moments(&w, b)
+			switch {
+			case a.dy == nil && isa == generic:
+				a.forwardGo(&w, b)
+			case a.dy == nil:
+				a.forward(&w, b)
+			case isa == generic:
+				a.backwardGo(&w, b, w.grads)
+			default:
+				a.backward(&w, b)
+			}
+		}
+	}
+}
+
+// columnWork is what is known of the columns of a tile while it is worked on.
+type columnWork[T Float] struct {
+	guess *Scratch[T]       // of the means
+	stats totals            // mean, residual, and m2 or, in the end, the coefficient of Rows.spread
+	sums  totals            // Σu, Σu·(x−m), Σu²
+	k     constants[T]      // m, r, and what follows in the maps
+	lost  *Scratch[float64] // sums for each row that nobody wants
+	grads []float64         // where the sums for dγ and dβ go
+}
+
+func (a *columnNorm[T]) borrow() columnWork[T] {
+	n := padded(a.p.width())
+	return columnWork[T]{
+		guess: Borrow[T](n),
+		stats: totals{Borrow[float64](3 * n), n},
+		sums:  totals{Borrow[float64](3 * n), n},
+		k:     borrowConstants[T](5, n),
+		lost:  Borrow[float64](padded(a.p.Rows)),
+	}
+}
+
+func (w *columnWork[T]) release() {
+	w.guess.Release()
+	w.stats.release()
+	w.sums.release()
+	w.k.release()
+	w.lost.Release()
+}
+
+// moments makes the constants of normalizePass for a tile:
+// x̂ = (x − k0)·k1 + k2.
+func (a *columnNorm[T]) moments(w *columnWork[T], b block) {
+	mean, residual, m2 := w.stats.of(0)[:b.channels], w.stats.of(1)[:b.channels], w.stats.of(2)[:b.channels]
+	if a.p.Uncentred {
+		a.squares(w, b)
+	} else {
+		p := momentsPass[T]{x: a.x, eps: a.p.Eps, m: w.guess.Data, mean: mean, residual: residual, m2: m2}
+		p.block(w.sums.of(0), w.sums.of(1), b)
+	}
+	rows := Rows{Cols: a.p.Rows, Eps: a.p.Eps, UnbiasedStd: a.p.UnbiasedStd, Uncentred: a.p.Uncentred}
+	m, scale, shift := w.k.of(0)[:b.channels], w.k.of(1)[:b.channels], w.k.of(2)[:b.channels]
+	for c := range m {
+		hi, lo := centre[T](mean[c], residual[c])
+		r, coefficient := rows.spread(moments{n: float64(a.p.Rows), m2: m2[c]})
+		m[c], residual[c], m2[c] = hi, lo, coefficient
+		scale[c], shift[c] = normalizeConstants(lo, r, 1, 0)
+	}
+	w.k.round()
+}
+
+// squares takes Σx² for the moments about 0.
+func (a *columnNorm[T]) squares(w *columnWork[T], b block) {
+	mean, residual, q := w.stats.of(0), w.stats.of(1), w.stats.of(2)
+	clear(mean)
+	clear(residual)
+	clear(q)
+	squares(q, a.x, b)
+	n := float64(b.rows)
+	for c := range b.channels {
+		if !inRange[T](n, q[c]) {
+			q[c] = 0
+			squaresGo(q, a.x, b.one(c))
+		}
+	}
+}
+
+// forward goes over a few rows at a time, by columns to normalize and by rows to
+// scale and shift.
+func (a *columnNorm[T]) forward(w *columnWork[T], b block) {
+	normalize := mapPass[T]{loop: normalizePass, out: a.out, x: a.x, k: w.k}
+	scale := mapPass[T]{loop: scaledPass, out: a.out, x: a.out, k: a.affine}
+	few := max(1, fewLen/b.channels)
+	for d := 0; d < b.rows; d += few {
+		band := b
+		band.at, band.rows = b.at+d*b.stride, min(few, b.rows-d)
+		normalize.block(band)
+		if a.gamma == nil && a.beta == nil {
+			continue
+		}
+		rows := a.p.rowsOf(band)
+		rows.channel = d
+		scale.block(rows)
+	}
+}
+
+// backward uses dx for x̂ and then for u, which the cache keeps.
+func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
+	rows := a.p.rowsOf(b)
+	if a.dgamma != nil {
+		normalized := mapPass[T]{loop: normalizePass, out: a.out, x: a.x, k: w.k}
+		normalized.block(b)
+		along := sumPass[T]{loop: dotsPass, x: a.out, dy: a.dy}
+		along.block([3][]float64{w.lost.Data, w.grads}, rows)
+	}
+	if a.dbeta != nil {
+		sums(w.grads[padded(a.p.Rows):], a.dy, rows)
+	}
+	u := a.dy
+	if a.gamma != nil {
+		scaled := mapPass[T]{loop: scaledPass, out: a.out, x: a.dy, k: a.affine}
+		scaled.block(rows)
+		u = a.out
+	}
+	clear(w.sums.scratch.Data)
+	pass := sumPass[T]{loop: gradPass, x: a.x, dy: u, m: w.k.data(0)}
+	pass.block([3][]float64{w.sums.of(0), w.sums.of(1), w.sums.of(2)}, b)
+	a.gradConstants(w, b)
+	grad := mapPass[T]{loop: normGradPass, out: a.out, x: a.x, dy: u, k: w.k}
+	grad.block(b)
+	if !is32[T]() {
+		return
+	}
+	// In float64 what is mostly cancelled.
+	energy := w.sums.of(2)
+	for c := range b.channels {
+		if energy[c] == cancelled {
+			a.backwardGo(w, b.one(c), nil)
+		}
+	}
+}
+
+// gradConstants makes those of normGradPass, and marks what is cancelled.
+func (a *columnNorm[T]) gradConstants(w *columnWork[T], b block) {
+	s, p, energy := w.sums.of(0)[:b.channels], w.sums.of(1)[:b.channels], w.sums.of(2)[:b.channels]
+	lo, coefficient := w.stats.of(1)[:b.channels], w.stats.of(2)[:b.channels]
+	scale, factor := w.k.of(1)[:b.channels], w.k.of(2)[:b.channels]
+	ka, kb := w.k.of(3)[:b.channels], w.k.of(4)[:b.channels]
+	n := float64(a.p.Rows)
+	for c, r := range scale {
+		ux, u := (p[c]-lo[c]*s[c])*r, s[c]
+		if a.p.Uncentred {
+			u = 0
+		}
+		factor[c] = 1
+		ka[c], kb[c] = normGradConstants(lo[c], r, u/n, ux*coefficient[c])
+		if cancels[T](n, energy[c], u, ux) {
+			energy[c] = cancelled
+		}
+	}
+	w.k.round()
+}

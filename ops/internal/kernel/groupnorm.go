@@ -1,0 +1,245 @@
+package kernel
+
+// GroupShape is how group norm sees a tensor: N samples of channels of Inner
+// elements each, the channels in Groups groups of equal size. With as many groups
+// as channels it is instance norm.
+type GroupShape struct {
+	N, Channels, Groups, Inner int
+	Eps                        float64
+}
+
+// groups sees a tensor as its groups, each of which lies in one run, and
+// channels as the channels of each sample.
+func (p GroupShape) groups() View   { return View{1, p.N * p.Groups, p.per() * p.Inner} }
+func (p GroupShape) channels() View { return View{1, p.N * p.Channels, p.Inner} }
+
+// per is the number of channels of a group.
+func (p GroupShape) per() int { return p.Channels / p.Groups }
+
+// GroupNormFwd sets y = (x − mean)/√(variance + eps)·gamma + beta with the mean
+// and the biased variance of each group of each sample, and a gamma and a beta
+// for each channel.
+func GroupNormFwd[T Float](y, x, gamma, beta []T, p GroupShape) {
+	groupNorm[T]{
+		mapped: normalizePass, out: y, x: x, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p,
+	}.do()
+}
+
+// GroupNormBwd gives the gradients of GroupNormFwd from dy, that of its output:
+//
+//	dx = rstd·(u − mean(u) − x̂·mean(u·x̂)),  u = γ·dy,  dγ = Σ dy·x̂,  dβ = Σ dy
+//
+// with the means over each group, and the sums over all samples for each
+// channel. dgamma and dbeta may be nil.
+func GroupNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p GroupShape) {
+	a := groupNorm[T]{mapped: normGradPass, out: dx, x: x, gamma: ones(gamma, p.Channels), dy: dy, p: p}
+	if dgamma == nil && dbeta == nil {
+		a.do()
+		return
+	}
+	n := padded(p.Channels)
+	a.grads = Borrow[float64](a.tasks() * 2 * n)
+	defer a.grads.Release()
+	clear(a.grads.Data)
+	a.do()
+	if dgamma != nil {
+		sumParts(dgamma, a.grads.Data, 2*n)
+	}
+	if dbeta != nil {
+		sumParts(dbeta, a.grads.Data[n:], 2*n)
+	}
+}
+
+// groupNorm is one of the two: moments of each group, of the gradient sums for
+// each channel, constants made of them, and a map.
+type groupNorm[T Float] struct {
+	mapped                  mapLoop
+	out, x, gamma, beta, dy []T // dy is nil in the forward pass
+	p                       GroupShape
+	grads                   *Scratch[float64] // of [tasks, 2, padded Channels]: the sums for dγ and dβ, if wanted
+}
+
+func (a *groupNorm[T]) tasks() int {
+	if g, ok := a.p.groups().wholeGrid(); ok {
+		return g.tasks()
+	}
+	return 1
+}
+
+func (a groupNorm[T]) do() {
+	groups, channels := a.p.groups(), a.p.channels()
+	if g, ok := groups.wholeGrid(); ok {
+		split(g.tasks(), len(a.x), groupNormTasks[T]{a, g, streams(a.out, groups) && streams(a.out, channels)})
+		return
+	}
+	// A few large groups, which are shared.
+	w := a.borrow(groups.Channels)
+	defer w.release()
+	Moments(a.x, groups, a.p.Eps, w.stats.of(0), w.stats.of(1), w.stats.of(2))
+	if a.dy != nil {
+		a.centres(&w, groups.Channels)
+		w.sums.release()
+		w.sums = a.sums(&w).over(channels)
+	}
+	a.constants(&w, groups.whole(), a.partOf(0))
+	mapPass[T]{loop: a.mapped, out: a.out, x: a.x, dy: a.dy, k: w.k}.over(channels)
+	a.mend(&w, groups.whole())
+}
+
+// partOf returns where a task adds to dγ and dβ, or nil.
+func (a *groupNorm[T]) partOf(task int) []float64 {
+	if a.grads == nil {
+		return nil
+	}
+	return a.grads.part(task, 2*padded(a.p.Channels))
+}
+
+// groupNormTasks does a few groups at a time, which the cache keeps from the
+// moments to the map.
+type groupNormTasks[T Float] struct {
+	a      groupNorm[T]
+	g      grid
+	stream bool
+}
+
+func (t *groupNormTasks[T]) run(first, last int) {
+	w := t.a.borrow(t.g.block(first).few())
+	defer w.release()
+	for task := first; task < last; task++ {
+		for b := range t.g.block(task).pieces {
+			t.a.block(&w, b, t.a.partOf(task), t.stream)
+		}
+	}
+}
+
+// block does the groups of a block.
+func (a *groupNorm[T]) block(w *groupWork[T], b block, grads []float64, stream bool) {
+	here := b
+	here.channel = 0 // in the arrays of w
+	channels := here.split(a.p.per())
+	moments := w.moments(a.x, a.p.Eps)
+	moments.block(w.sums.of(0), w.sums.of(1), here)
+	if a.dy != nil {
+		a.centres(w, b.channels)
+		clear(w.sums.scratch.Data)
+		pass := a.sums(w)
+		pass.block([3][]float64{w.sums.of(0), w.sums.of(1), w.sums.of(2)}, channels)
+	}
+	a.constants(w, b, grads)
+	pass := mapPass[T]{loop: a.mapped, out: a.out, x: a.x, dy: a.dy, k: w.k, stream: stream}
+	pass.block(channels)
+	a.mend(w, here)
+}
+
+// groupWork is what is known of some groups while they are worked on.
+type groupWork[T Float] struct {
+	guess *Scratch[T] // of the means of the groups
+	stats totals      // of the groups: mean, residual, and m2 or, in the end, energy
+	sums  totals      // of the channels: Σdy, Σdy·(x−m), Σdy²
+	k     constants[T]
+}
+
+func (a *groupNorm[T]) borrow(groups int) groupWork[T] {
+	channels, n := groups*a.p.per(), padded(groups)
+	count := 3
+	if a.dy != nil {
+		count = 5
+	}
+	return groupWork[T]{
+		guess: Borrow[T](n),
+		stats: totals{Borrow[float64](3 * n), n},
+		sums:  totals{Borrow[float64](3 * padded(channels)), padded(channels)},
+		k:     borrowConstants[T](count, channels),
+	}
+}
+
+func (w *groupWork[T]) release() {
+	w.guess.Release()
+	w.stats.release()
+	w.sums.release()
+	w.k.release()
+}
+
+func (w *groupWork[T]) moments(x []T, eps float64) momentsPass[T] {
+	return momentsPass[T]{x: x, eps: eps, m: w.guess.Data, mean: w.stats.of(0), residual: w.stats.of(1), m2: w.stats.of(2)}
+}
+
+// sums is the pass that takes those of the gradient.
+func (a *groupNorm[T]) sums(w *groupWork[T]) sumPass[T] {
+	return sumPass[T]{loop: gradPass, x: a.x, dy: a.dy, m: w.k.data(0)}
+}
+
+// centres gives the means of groups to their channels.
+func (a *groupNorm[T]) centres(w *groupWork[T], groups int) {
+	per, m := a.p.per(), w.k.data(0)
+	for i, mean := range w.stats.of(0)[:groups] {
+		for k := i * per; k < (i+1)*per; k++ {
+			m[k] = T(mean)
+		}
+	}
+}
+
+// constants makes those of the channels of a block of groups, and adds to dγ and
+// dβ.
+func (a *groupNorm[T]) constants(w *groupWork[T], b block, grads []float64) {
+	per, n := a.p.per(), float64(b.count())
+	mean, residual, m2 := w.stats.of(0), w.stats.of(1), w.stats.of(2)
+	for i := range b.channels {
+		from := (b.channel + i) % a.p.Groups * per // channel of the sample
+		hi, lo := centre[T](mean[i], residual[i])
+		r := moments{n: n, m2: m2[i]}.rstd(a.p.Eps)
+		gamma := a.gamma[from:][:per]
+		m, scale := w.k.of(0)[i*per:][:per], w.k.of(1)[i*per:][:per]
+		if a.dy == nil {
+			beta, shift := a.beta[from:][:per], w.k.of(2)[i*per:][:per]
+			for j := range m {
+				m[j] = hi
+				scale[j], shift[j] = normalizeConstants(lo, r, float64(gamma[j]), float64(beta[j]))
+			}
+			continue
+		}
+		u, ux, energy := a.gradSums(w, i*per, from, lo, r, grads)
+		ka, kb := normGradConstants(lo, r, u/n, ux/n)
+		factor, as, bs := w.k.of(2)[i*per:][:per], w.k.of(3)[i*per:][:per], w.k.of(4)[i*per:][:per]
+		for j := range m {
+			m[j], scale[j], factor[j], as[j], bs[j] = hi, r, float64(gamma[j]), ka, kb
+		}
+		m2[i] = energy
+		if cancels[T](n, energy, u, ux) {
+			m2[i] = cancelled
+		}
+	}
+	w.k.round()
+}
+
+// gradSums returns Σu, Σu·x̂ and Σu² of a group, whose channels begin at at in w
+// and at from in the sample, and adds to dγ and dβ.
+func (a *groupNorm[T]) gradSums(w *groupWork[T], at, from int, lo, r float64, grads []float64) (u, ux, energy float64) {
+	s, p, e := w.sums.of(0), w.sums.of(1), w.sums.of(2)
+	for j := range a.p.per() {
+		k, c := at+j, from+j
+		along := (p[k] - lo*s[k]) * r
+		if grads != nil {
+			grads[c] += along
+			grads[padded(a.p.Channels)+c] += s[k]
+		}
+		gamma := float64(a.gamma[c])
+		u += gamma * s[k]
+		ux += gamma * along
+		energy += gamma * gamma * e[k]
+	}
+	return u, ux, energy
+}
+
+// mend sets dx again, in float64, for the groups of a block where it is mostly
+// cancelled.
+func (a *groupNorm[T]) mend(w *groupWork[T], b block) {
+	if a.dy == nil || !is32[T]() {
+		return
+	}
+	for i, energy := range w.stats.of(2)[:b.channels] {
+		if energy == cancelled {
+			normGradGo(a.out, a.x, a.dy, w.k, b.one(i).split(a.p.per()))
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package kernel
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// groupNormCase is the input of one group norm; gamma and beta may be nil.
+type groupNormCase[T Float] struct {
+	p                  GroupShape
+	x, gamma, beta, dy []T
+}
+
+// newGroupNormCase has groups that lie as the condition says.
+func newGroupNormCase[T Float](p GroupShape, c condition) groupNormCase[T] {
+	d := newData[T]()
+	v := p.groups()
+	return groupNormCase[T]{
+		p: p, x: d.view(v, c), gamma: d.normal(p.Channels, 1, 1), beta: d.normal(p.Channels, 0, 1), dy: d.normal(v.Len(), 0, 1),
+	}
+}
+
+type groupNormResult[T Float] struct{ y, dx, dgamma, dbeta []T }
+
+func (c groupNormCase[T]) run() groupNormResult[T] {
+	r := groupNormResult[T]{make([]T, len(c.x)), make([]T, len(c.x)), make([]T, c.p.Channels), make([]T, c.p.Channels)}
+	GroupNormFwd(r.y, c.x, c.gamma, c.beta, c.p)
+	GroupNormBwd(r.dx, r.dgamma, r.dbeta, c.x, c.gamma, c.dy, c.p)
+	return r
+}
+
+// channelOf is the channel of element i.
+func (p GroupShape) channelOf(i int) int { return i / p.Inner % p.Channels }
+
+// check compares the kernels with the oracle, for which a group is a row with a
+// gamma for each element.
+func (c groupNormCase[T]) check(t *testing.T, what string) {
+	t.Helper()
+	r, v := c.run(), c.p.groups()
+	dgamma, dbeta := make([]value, c.p.Channels), make([]value, c.p.Channels)
+	for g := range v.Channels {
+		at := indices(v, g)
+		gamma, beta := make([]dd, len(at)), make([]dd, len(at))
+		for k, i := range at {
+			gamma[k], beta[k] = constantDD(c.gamma, c.p.channelOf(i), 1, 1)[0], constantDD(c.beta, c.p.channelOf(i), 0, 1)[0]
+		}
+		rows := Rows{Rows: 1, Cols: v.Inner, Eps: c.p.Eps}
+		compare(t, what+" y", gather(r.y, at), rowFwd(wide(c.x, at), gamma, beta, rows), v.Inner)
+		dx, dg, db := rowBwd(wide(c.x, at), gamma, wide(c.dy, at), rows)
+		compare(t, what+" dx", gather(r.dx, at), dx, v.Inner)
+		for k, i := range at {
+			ch := c.p.channelOf(i)
+			dgamma[ch], dbeta[ch] = dgamma[ch].add(dg[k]), dbeta[ch].add(db[k])
+		}
+	}
+	n := c.p.N * v.Inner
+	compare(t, what+" dgamma", r.dgamma, dgamma, n)
+	compare(t, what+" dbeta", r.dbeta, dbeta, n)
+}
+
+// groupShapes are around vectors, pieces and cuts; the last are large groups
+// that are shared, and groups that are larger than a piece.
+func groupShapes() (ps []GroupShape) {
+	for _, n := range lengths() {
+		if n < 1100 {
+			ps = append(ps, GroupShape{2, 6, 3, n, 1e-5}, GroupShape{3, 4, 4, n, 1e-5})
+		}
+		ps = append(ps, GroupShape{2, 2 * n, 2, 1, 1e-5}, GroupShape{1, n, 1, 3, 1e-5}, GroupShape{2, n, n, 1, 1e-5})
+	}
+	return append(ps, GroupShape{3, 5, 1, 49, 1e-5}, GroupShape{5, 64, 32, 49, 1e-5}, GroupShape{40, 24, 8, 100, 1e-5},
+		GroupShape{2, 6, 2, 20000, 1e-5}, GroupShape{1, 3, 1, 30000, 1e-5}, GroupShape{4, 4, 4, 40000, 1e-5},
+		GroupShape{1, 300000, 2, 1, 1e-5}, GroupShape{3, 30000, 10, 1, 1e-5}, GroupShape{4097, 3, 3, 1, 1e-5})
+}
+
+func TestGroupNormSizes(t *testing.T) { both(t, groupNormSizes[float32], groupNormSizes[float64]) }
+
+func groupNormSizes[T Float](t *testing.T) {
+	skipUnderRace(t)
+	for _, p := range groupShapes() {
+		newGroupNormCase[T](p, easy).check(t, label("", p))
+	}
+}
+
+func TestGroupNormConditions(t *testing.T) {
+	both(t, groupNormConditions[float32], groupNormConditions[float64])
+}
+
+func groupNormConditions[T Float](t *testing.T) {
+	skipUnderRace(t)
+	for _, c := range conditions {
+		for _, p := range []GroupShape{{N: 2, Channels: 6, Groups: 2, Inner: 1}, {N: 3, Channels: 4, Groups: 2, Inner: 2},
+			{N: 2, Channels: 6, Groups: 2, Inner: 33}, {N: 2, Channels: 4, Groups: 4, Inner: 1000},
+			{N: 1, Channels: 2, Groups: 1, Inner: 140000}} {
+			for _, eps := range []float64{0, 1e-12, 1e-5, 1} {
+				p.Eps = eps
+				newGroupNormCase[T](p, c).check(t, label("", c, p))
+			}
+		}
+	}
+}
+
+func TestGroupNormOptionalParameters(t *testing.T) {
+	both(t, groupNormOptional[float32], groupNormOptional[float64])
+}
+
+func groupNormOptional[T Float](t *testing.T) {
+	for _, p := range []GroupShape{{3, 6, 3, 1, 1e-5}, {3, 6, 3, 5, 1e-5}, {1, 4, 2, 70000, 1e-5}} {
+		for i := range 4 {
+			c := newGroupNormCase[T](p, easy)
+			if i&1 != 0 {
+				c.gamma = nil
+			}
+			if i&2 != 0 {
+				c.beta = nil
+			}
+			c.check(t, label("absent", i, p))
+		}
+		c := newGroupNormCase[T](p, easy)
+		all := c.run()
+		run := func(dgamma, dbeta []T) {
+			dx := make([]T, len(c.x))
+			GroupNormBwd(dx, dgamma, dbeta, c.x, c.gamma, c.dy, p)
+			require.Equal(t, all.dx, dx)
+		}
+		dgamma, dbeta := make([]T, p.Channels), make([]T, p.Channels)
+		run(nil, nil)
+		run(dgamma, nil)
+		run(nil, dbeta)
+		require.Equal(t, all.dgamma, dgamma)
+		require.Equal(t, all.dbeta, dbeta)
+	}
+}
+
+func TestGroupNormConstantGroup(t *testing.T) {
+	both(t, groupNormConstant[float32], groupNormConstant[float64])
+}
+
+// A constant group gives beta, to the bit, and nothing to dγ.
+func groupNormConstant[T Float](t *testing.T) {
+	for _, v := range stubborn {
+		for _, n := range stubbornLengths {
+			p := GroupShape{2, 2, 2, n, 1e-5}
+			c := newGroupNormCase[T](p, easy)
+			for k := range n {
+				c.x[n+k], c.x[3*n+k] = T(v), T(v)
+			}
+			got := c.run()
+			require.Zero(t, got.dgamma[1], label("", p, v))
+			for k := range n {
+				require.Equal(t, c.beta[1], got.y[n+k])
+			}
+		}
+	}
+}
+
+func TestGroupNormIsolation(t *testing.T) {
+	both(t, groupNormIsolation[float32], groupNormIsolation[float64])
+}
+
+// A NaN or an infinity spoils its own group, dγ of that group's channels, and no
+// other bit.
+func groupNormIsolation[T Float](t *testing.T) {
+	for _, p := range []GroupShape{{3, 6, 3, 1, 1e-5}, {3, 6, 3, 7, 1e-5}, {40, 6, 3, 100, 1e-5}, {1, 6, 3, 40000, 1e-5}} {
+		c := newGroupNormCase[T](p, easy)
+		clean, v := c.run(), p.groups()
+		for _, poison := range poisons {
+			at := indices(v, 1)
+			i := at[len(at)/2]
+			kept := c.x[i]
+			c.x[i] = T(poison)
+			got := c.run()
+			c.x[i] = kept
+			for g := range v.Channels {
+				at := indices(v, g)
+				same := sameBits(gather(clean.y, at), gather(got.y, at)) && sameBits(gather(clean.dx, at), gather(got.dx, at))
+				require.Equal(t, g != 1, same, label("", p, poison, g))
+			}
+			require.True(t, allNaN(gather(got.y, at)) && allNaN(gather(got.dx, at)))
+			require.True(t, sameBits(clean.dbeta, got.dbeta))
+			for ch, d := range got.dgamma {
+				require.Equal(t, ch/2 == 1, math.IsNaN(float64(d)), label("", p, poison, ch))
+			}
+		}
+	}
+}
+
+// groupNormCalls see a view as samples of channels, in one group and in as many
+// as channels.
+func groupNormCalls[T Float](v View, affine bool) (cs []call[T]) {
+	for _, groups := range []int{1, v.Channels} {
+		p := GroupShape{v.Outer, v.Channels, groups, v.Inner, 1e-5}
+		x, dy, y, dx := input[T](v.Len()), input[T](v.Len()), blank[T](v.Len()), blank[T](v.Len())
+		fg, gamma := optional[T](v.Channels, affine)
+		fb, beta := optional[T](v.Channels, affine)
+		dg, db := blank[T](v.Channels), blank[T](v.Channels)
+		cs = append(cs, call[T]{name: label("GroupNormFwd", groups), in: []fence[T]{x, fg, fb}, out: []fence[T]{y}, run: func() {
+			GroupNormFwd(y.data(), x.data(), gamma, beta, p)
+		}}, call[T]{name: label("GroupNormBwd", groups), in: []fence[T]{x, fg, dy}, out: []fence[T]{dx, dg, db}, run: func() {
+			GroupNormBwd(dx.data(), dg.data(), db.data(), x.data(), gamma, dy.data(), p)
+		}})
+	}
+	return cs
+}
+
+// The pieces of the blocks of a grid of whole channels cover every element once,
+// and so do their channels apart and split.
+func TestPiecesCoverOnce(t *testing.T) {
+	for _, v := range geometries() {
+		g, ok := v.wholeGrid()
+		if !ok {
+			continue
+		}
+		one, halves := make([]uint8, v.Len()), make([]uint8, v.Len())
+		split := View{1, 2 * v.Channels, v.Inner / 2}
+		for task := range g.tasks() {
+			for b := range g.block(task).pieces {
+				require.True(t, b.channels == 1 || b.channels*b.count() <= fewLen, "%+v", v)
+				for i := range b.channels {
+					cover(t, v, b.one(i), one)
+				}
+				if v.Inner%2 == 0 {
+					cover(t, split, b.split(2), halves)
+				}
+			}
+		}
+		requireOnce(t, v, one)
+		if v.Inner%2 == 0 {
+			requireOnce(t, split, halves)
+		}
+	}
+}

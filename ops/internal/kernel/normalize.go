@@ -1,0 +1,208 @@
+package kernel
+
+import "math"
+
+// Lp says by what Normalize divides: the larger of the P-norm and Eps, with P ≥ 1
+// or +Inf and Eps > 0.
+type Lp struct{ P, Eps float64 }
+
+// NormalizeFwd sets y = x/max(‖x‖, eps), with a norm for each group of elements
+// along the axis of the channels of v.
+func NormalizeFwd[T Float](y, x []T, v View, p Lp) {
+	lpNormalize[T]{out: y, x: x, p: p}.over(v)
+}
+
+// NormalizeBwd gives the gradient of NormalizeFwd from dy, that of its output. With
+// n = ‖x‖,
+//
+//	dx = dy/n − Σ(dy·x)/n²·∂n/∂x,  ∂n/∂x = sign(x)·(|x|/n)^(p−1)   where n ≥ eps
+//	dx = dy/eps                                                   where n < eps
+//
+// At x = 0 the derivative of |x| is 0, and of the largest |x| of several they have
+// equal shares.
+func NormalizeBwd[T Float](dx, x, dy []T, v View, p Lp) {
+	lpNormalize[T]{out: dx, x: x, dy: dy, p: p}.over(v)
+}
+
+// lpNormalize is one of the two: without dy it goes forward. x is a number of
+// slices, each a view with the groups for channels.
+type lpNormalize[T Float] struct {
+	out, x, dy []T
+	slices     int
+	view       View // of a slice
+	p          Lp
+}
+
+// over turns the view around, and shares the slices unless each is enough to be
+// shared by itself.
+func (a lpNormalize[T]) over(v View) {
+	a.slices, a.view = v.Outer, View{v.Channels, v.Inner, 1} // columns
+	if v.Inner == 1 {
+		a.slices, a.view = 1, View{1, v.Outer, v.Channels} // runs
+	}
+	if a.view.Len() < parallelLen {
+		split(ceilDiv(a.slices, a.slicesOfTask()), v.Len(), a)
+		return
+	}
+	for i := range a.slices {
+		a.slice(i)
+	}
+}
+
+func (a *lpNormalize[T]) slicesOfTask() int { return ceilDiv(taskLen, a.view.Len()) }
+
+func (a *lpNormalize[T]) run(first, last int) {
+	n := a.slicesOfTask()
+	for i := first * n; i < min(last*n, a.slices); i++ {
+		a.slice(i)
+	}
+}
+
+func (a *lpNormalize[T]) slice(i int) {
+	from, to := i*a.view.Len(), (i+1)*a.view.Len()
+	out, x, dy := a.out[from:to], a.x[from:to], []T(nil)
+	sum, mapped := squaresPass, scaledPass
+	if a.dy != nil {
+		dy = a.dy[from:to]
+		sum, mapped = dotsPass, scaleGradPass
+	}
+	if a.p.P == 2 {
+		weightNorm[T]{sum: sum, mapped: mapped, out: out, v: x, dw: dy, least: a.p.Eps, view: a.view}.do()
+		return
+	}
+	g := a.view.bandGrid()
+	split(g.tasks(), a.view.Len(), lpTasks[T]{out, x, dy, g, a.p})
+}
+
+// bandGrid has all elements of a channel in one task.
+func (v View) bandGrid() grid {
+	g := v.mapGrid()
+	g.bands *= g.rows * g.slices
+	g.rows, g.slices = 1, 1
+	g.channelsOfBand = ceilDiv(v.Channels, g.bands)
+	g.bands = ceilDiv(v.Channels, g.channelsOfBand)
+	return g
+}
+
+// lpTasks normalizes by a norm other than the Euclidean one, in float64.
+type lpTasks[T Float] struct {
+	out, x, dy []T
+	g          grid
+	p          Lp
+}
+
+func (t *lpTasks[T]) run(first, last int) {
+	for task := first; task < last; task++ {
+		b := t.g.block(task)
+		s := Borrow[float64](4 * b.channels)
+		t.block(b, s.part(0, b.channels), s.part(1, b.channels), s.part(2, b.channels), s.part(3, b.channels))
+		s.Release()
+	}
+}
+
+// block works with x/top, of which no power leaves the range. It needs, for each
+// channel: top = max|x|, the norm of x/top, Σ dy·x/top, and how many |x| are top.
+func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
+	b.channel = 0 // of what is borrowed
+	clear(top)
+	clear(norm)
+	clear(along)
+	clear(ties)
+	for l := range b.lines {
+		for i, v := range t.x[l.at:][:l.n] {
+			c := l.channel + i*l.step
+			top[c] = max(top[c], math.Abs(float64(v)))
+		}
+	}
+	for l := range b.lines {
+		x := t.x[l.at:][:l.n]
+		for i, v := range x {
+			c := l.channel + i*l.step
+			r := ratio(float64(v), top[c])
+			norm[c] += t.power(math.Abs(r))
+			if r == 1 || r == -1 {
+				ties[c]++
+			}
+		}
+		if t.dy == nil {
+			continue
+		}
+		for i, d := range t.dy[l.at:][:l.n] {
+			c := l.channel + i*l.step
+			along[c] += float64(d) * ratio(float64(x[i]), top[c])
+		}
+	}
+	for c, s := range norm {
+		if math.IsInf(t.p.P, 1) || math.IsInf(top[c], 1) {
+			norm[c] = 1
+		} else if t.p.P != 1 {
+			norm[c] = math.Pow(s, 1/t.p.P)
+		}
+	}
+	for l := range b.lines {
+		x, out := t.x[l.at:][:l.n], t.out[l.at:][:l.n]
+		for i, v := range x {
+			c := l.channel + i*l.step
+			r, below := ratio(float64(v), top[c]), top[c]*norm[c] < t.p.Eps
+			switch {
+			case t.dy == nil && below:
+				out[i] = T(float64(v) / t.p.Eps)
+			case t.dy == nil:
+				out[i] = T(r / norm[c])
+			case below:
+				out[i] = T(float64(t.dy[l.at+i]) / t.p.Eps)
+			default:
+				slope := t.slope(r, norm[c], ties[c])
+				out[i] = T((float64(t.dy[l.at+i]) - slope*along[c]/norm[c]) / norm[c] / top[c])
+			}
+		}
+	}
+}
+
+// ratio is x/top, where 0 is no larger than 0.
+func ratio(x, top float64) float64 {
+	if top == 0 {
+		return 0
+	}
+	return x / top
+}
+
+// power returns r^p, r ≥ 0. What it gives for +Inf is not used.
+func (t *lpTasks[T]) power(r float64) float64 {
+	switch t.p.P {
+	case 1:
+		return r
+	case 3:
+		return r * r * r
+	case 4:
+		return (r * r) * (r * r)
+	}
+	if math.IsInf(t.p.P, 1) {
+		return r
+	}
+	return math.Pow(r, t.p.P)
+}
+
+// slope returns ∂n/∂x at x = r·top, where n is norm·top and ties of |x| are top.
+func (t *lpTasks[T]) slope(r, norm, ties float64) float64 {
+	switch {
+	case r == 0:
+		return 0
+	case t.p.P == 1:
+		return math.Copysign(1, r)
+	case math.IsInf(t.p.P, 1) && math.Abs(r) < 1:
+		return 0
+	case math.IsInf(t.p.P, 1):
+		return math.Copysign(1/ties, r)
+	}
+	q := math.Abs(r) / norm
+	switch t.p.P {
+	case 3:
+		q *= q
+	case 4:
+		q *= q * q
+	default:
+		q = math.Pow(q, t.p.P-1)
+	}
+	return math.Copysign(q, r)
+}

@@ -1,0 +1,212 @@
+package kernel
+
+// Groups says how a tensor falls into groups that are normalized together, and
+// which element of γ and β belongs to an element of the tensor: number
+// (i/ParamInner) mod Params for element i. The groups are the channels of the
+// View; there are Batches such views one behind the other.
+type Groups struct {
+	Batches int
+	View
+	Params, ParamInner int
+}
+
+// SecondArgs are the inputs of the second derivative: those of the gradient, with
+// a nil Gamma for ones, and what its outputs dx, dγ and dβ are multiplied by. Of
+// these UGamma and UBeta may be nil, for zeros.
+type SecondArgs[T Float] struct {
+	X, Gamma, DY      []T
+	UX, UGamma, UBeta []T
+}
+
+// SecondGrads are the gradients of ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩. Gamma may be
+// nil.
+type SecondGrads[T Float] struct{ X, Gamma, DY []T }
+
+// NormSecond gives the second derivative of a norm, that is the gradients of
+// s = ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩ where
+//
+//	dx = r·P(a),  dγ = Σ dy·x̂,  dβ = Σ dy,  a = γ·dy,  P(z) = z − mean(z) − x̂·c·Σ(x̂·z)
+//
+// with r and c of Rows.spread. x̂ has the derivative r·P, and r has −r²·c·x̂, so
+//
+//	∂s/∂dy = γ·r·P(ux) + uγ·x̂ + uβ
+//	∂s/∂γ  = Σ dy·r·P(ux)
+//	∂s/∂x  = r·P(dy·uγ) − r·c·⟨ux, dx⟩·x̂ − r²·c·(Σ(x̂·ux)·P(a) + Σ(x̂·a)·P(ux))
+//
+// and where the spread is σ + eps, c has the derivative −eps·c/((n−1)·σ²)·x̂,
+// which adds r·Σ(x̂·ux)·Σ(x̂·a)·eps·c/((n−1)·σ²)·x̂ to the last.
+//
+// Uncentred, P(z) = z − x̂·c·Σ(x̂·z). With statistics s these are not taken from x; if they are not those of the
+// batch they are constants, and P(z) = z.
+func NormSecond[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, p Rows, s *Stats, batch bool) {
+	groups := g.Batches * g.Channels
+	tasks := max(1, min(maxTasks, groups, len(in.X)/(taskLen/8)))
+	in.Gamma, in.UGamma, in.UBeta = ones(in.Gamma, g.Params), zeros(in.UGamma, g.Params), zeros(in.UBeta, g.Params)
+	a := normSecond[T]{out: out, in: in, g: g, p: p, batch: batch, tasks: tasks}
+	if s != nil {
+		a.stats, a.given = *s, true
+	}
+	if out.Gamma != nil {
+		a.gamma = Borrow[float64](tasks * g.Params)
+		defer a.gamma.Release()
+		clear(a.gamma.Data)
+	}
+	split(tasks, len(in.X), a)
+	if out.Gamma != nil {
+		for t := 1; t < tasks; t++ {
+			accumulate(a.gamma.part(0, g.Params), a.gamma.part(t, g.Params))
+		}
+		store(out.Gamma, a.gamma.part(0, g.Params))
+	}
+}
+
+type normSecond[T Float] struct {
+	out          SecondGrads[T]
+	in           SecondArgs[T]
+	g            Groups
+	p            Rows
+	stats        Stats
+	given, batch bool // statistics are given; they are the batch's
+	tasks        int
+	gamma        *Scratch[float64] // of [tasks, Params]
+}
+
+func (a *normSecond[T]) run(first, last int) {
+	groups := a.g.Batches * a.g.Channels
+	for t := first; t < last; t++ {
+		var dgamma []float64
+		if a.gamma != nil {
+			dgamma = a.gamma.part(t, a.g.Params)
+		}
+		for i := t * groups / a.tasks; i < (t+1)*groups/a.tasks; i++ {
+			a.group(i/a.g.Channels, i%a.g.Channels, dgamma)
+		}
+	}
+}
+
+// spread of a group: what normalizes it, c of Rows.spread, and the factor of x̂
+// in the derivative of −c.
+func (a *normSecond[T]) spread(batch, c int) (by hat, coef, slope float64) {
+	n := float64(a.g.Count())
+	if a.given {
+		return hat{a.stats.Mean[c], a.stats.Residual[c], a.stats.Rstd[c]}, 1 / n, 0
+	}
+	x := a.in.X[batch*a.g.Len():][:a.g.Len()]
+	var m moments
+	if a.p.Uncentred {
+		m = channelSquares(x, a.g.View, c)
+	} else {
+		m = channelMoments(x, a.g.View, c)
+	}
+	r, coef := a.p.spread(m)
+	if sigma2 := m.m2 / (n - 1); a.p.UnbiasedStd && sigma2 > 0 {
+		slope = a.p.Eps * coef / ((n - 1) * sigma2)
+	}
+	return hat{m.hi, m.lo, r}, coef, slope
+}
+
+// hat makes x̂ = ((x − hi) − lo)·r.
+type hat struct{ hi, lo, r float64 }
+
+// group adds one group's part of ∂s/∂γ to dgamma and sets the rest.
+func (a *normSecond[T]) group(batch, c int, dgamma []float64) {
+	by, coef, slope := a.spread(batch, c)
+	r, n, g := by.r, float64(a.g.Count()), group{a.g, batch, c}
+	var t secondSums
+	for l := range g.lines {
+		a.sum(&t, l, by)
+	}
+	constant := a.given && !a.batch
+	if constant || a.p.Uncentred { // no mean to subtract in P
+		t.a, t.u, t.z = 0, 0, 0
+	}
+	if constant { // P(z) = z, and no derivative of r
+		coef = 0
+	}
+	s := r * (t.ua - t.u*t.a/n - coef*t.xa*t.xu)
+	p := projected{
+		hat: by, meanA: t.a / n, meanU: t.u / n, meanZ: t.z / n, xa: coef * t.xa, xu: coef * t.xu, xz: coef * t.xz,
+		along: r * (t.xu*t.xa*slope - coef*s),
+	}
+	for l := range g.lines {
+		a.write(l, p, dgamma)
+	}
+}
+
+// secondSums are Σa, Σu, Σz, Σu·a, Σx̂·a, Σx̂·u and Σx̂·z of a group, with u = ux and
+// z = dy·uγ.
+type secondSums struct{ a, u, z, ua, xa, xu, xz float64 }
+
+// sum adds those of a line.
+func (a *normSecond[T]) sum(t *secondSums, l line, by hat) {
+	var s secondSums
+	gamma, ugamma := a.in.Gamma[l.channel:], a.in.UGamma[l.channel:]
+	dy, ux := a.in.DY[l.at:][:l.n], a.in.UX[l.at:][:l.n]
+	for i, v := range a.in.X[l.at:][:l.n] {
+		xhat, u := ((float64(v)-by.hi)-by.lo)*by.r, float64(ux[i])
+		aa, z := float64(gamma[i*l.step])*float64(dy[i]), float64(dy[i])*float64(ugamma[i*l.step])
+		s.a += aa
+		s.u += u
+		s.z += z
+		s.ua += u * aa
+		s.xa += xhat * aa
+		s.xu += xhat * u
+		s.xz += xhat * z
+	}
+	t.a, t.u, t.z, t.ua = t.a+s.a, t.u+s.u, t.z+s.z, t.ua+s.ua
+	t.xa, t.xu, t.xz = t.xa+s.xa, t.xu+s.xu, t.xz+s.xz
+}
+
+// projected has what P and ∂s/∂x take of a group: means, c·Σx̂·a and so on, and the
+// factor of x̂.
+type projected struct {
+	hat
+	meanA, meanU, meanZ, xa, xu, xz float64
+	along                           float64
+}
+
+// write sets the results of a line.
+func (a *normSecond[T]) write(l line, k projected, dgamma []float64) {
+	gamma, ugamma, ubeta := a.in.Gamma[l.channel:], a.in.UGamma[l.channel:], a.in.UBeta[l.channel:]
+	dy, ux, outX, outDY := a.in.DY[l.at:][:l.n], a.in.UX[l.at:][:l.n], a.out.X[l.at:][:l.n], a.out.DY[l.at:][:l.n]
+	if dgamma != nil {
+		dgamma = dgamma[l.channel:]
+	}
+	r := k.r
+	for i, v := range a.in.X[l.at:][:l.n] {
+		p := i * l.step
+		xhat, g, d, ug := ((float64(v)-k.hi)-k.lo)*r, float64(gamma[p]), float64(dy[i]), float64(ugamma[p])
+		pa, pu, pz := g*d-k.meanA-xhat*k.xa, float64(ux[i])-k.meanU-xhat*k.xu, d*ug-k.meanZ-xhat*k.xz
+		outX[i] = T(r*pz + k.along*xhat - r*r*(k.xu*pa+k.xa*pu))
+		outDY[i] = T(g*r*pu + ug*xhat + float64(ubeta[p]))
+		if dgamma != nil {
+			dgamma[p] += d * r * pu
+		}
+	}
+}
+
+// group is a channel of one of the views.
+type group struct {
+	Groups
+	batch, channel int
+}
+
+// lines gives the elements of a group as lines of those whose parameters are
+// the same, or lie one behind the other.
+func (g group) lines(yield func(line) bool) {
+	for o := range g.Outer {
+		at := g.batch*g.Len() + (o*g.Channels+g.channel)*g.Inner
+		for end := at + g.Inner; at < end; {
+			l := line{at: at, channel: at / g.ParamInner % g.Params}
+			if g.ParamInner == 1 {
+				l.step, l.n = 1, min(g.Params-l.channel, end-at)
+			} else {
+				l.n = min(g.ParamInner-at%g.ParamInner, end-at)
+			}
+			if !yield(l) {
+				return
+			}
+			at += l.n
+		}
+	}
+}

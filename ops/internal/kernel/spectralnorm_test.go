@@ -1,0 +1,201 @@
+package kernel
+
+import (
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// spectralCase is the input of one spectral norm.
+type spectralCase[T Float] struct {
+	view  View
+	w, dy []T
+	u, v  []float64
+}
+
+func newSpectralCase[T Float](view View, scale float64) spectralCase[T] {
+	d, vectors := newData[T](), newData[float64]()
+	return spectralCase[T]{
+		view: view, w: d.normal(view.Len(), 0.3, scale), dy: d.normal(view.Len(), 0, 1),
+		u: vectors.normal(view.Channels, 0.5, 1), v: vectors.normal(view.Count(), 0.5, 1),
+	}
+}
+
+// matrix returns the rows of W.
+func (c spectralCase[T]) matrix(x []T) (rows [][]dd) {
+	for ch := range c.view.Channels {
+		rows = append(rows, wide(x, indices(c.view, ch)))
+	}
+	return rows
+}
+
+// productOf returns W·x, or Wᵀ·x.
+func productOf(w [][]dd, x []dd, transposed bool) []value {
+	n := len(w)
+	if transposed {
+		n = len(w[0])
+	}
+	out := make([]value, n)
+	for i, row := range w {
+		for j, a := range row {
+			if transposed {
+				p := a.mul(x[i])
+				out[j] = out[j].add(value{p, p.abs()})
+			} else {
+				p := a.mul(x[j])
+				out[i] = out[i].add(value{p, p.abs()})
+			}
+		}
+	}
+	return out
+}
+
+var spectralViews = []View{
+	{1, 4, 6}, {1, 1, 1}, {6, 4, 1}, {3, 4, 5}, {1, 1, 70}, {1, 70, 1}, {70, 1, 1}, {2, 1, 3}, {3, 2, 1},
+	{1, 300, 129}, {129, 300, 1}, {1, 3, 2500}, {5, 40, 90}, {2500, 3, 1},
+}
+
+func TestSpectralNorm(t *testing.T) { both(t, spectralNorm[float32], spectralNorm[float64]) }
+
+func spectralNorm[T Float](t *testing.T) {
+	skipUnderRace(t)
+	for _, view := range spectralViews {
+		for _, scale := range []float64{1, 1e-15, 1e15} {
+			newSpectralCase[T](view, scale).check(t, label("", view, scale))
+		}
+	}
+}
+
+func (c spectralCase[T]) check(t *testing.T, what string) {
+	t.Helper()
+	n := len(c.w)
+	w, dy := c.matrix(c.w), c.matrix(c.dy)
+	u, v := rowDD(c.u, 0, len(c.u)), rowDD(c.v, 0, len(c.v))
+	got := make([]float64, c.view.Channels)
+	times(got, c.w, c.v, c.view)
+	wv := productOf(w, v, false)
+	compare(t, what+" Wv", got, wv, n)
+	got = make([]float64, c.view.Count())
+	timesTransposed(got, c.w, c.u, c.view)
+	compare(t, what+" Wᵀu", got, productOf(w, u, true), n)
+
+	var sigma, along value
+	for i := range w {
+		sigma = sigma.add(value{u[i].mul(wv[i].want), u[i].abs() * wv[i].size})
+		for j := range w[i] {
+			p := w[i][j].mul(dy[i][j])
+			along = along.add(value{p, p.abs()})
+		}
+	}
+	s := Sigma(c.w, c.view, c.u, c.v)
+	compare(t, what+" σ", []float64{s}, []value{sigma}, n)
+
+	// From the σ that was found, whose own error is the matter of the line above.
+	y, dw := make([]T, n), make([]T, n)
+	SpectralNormFwd(y, c.w, s)
+	SpectralNormBwd(dw, c.w, c.dy, c.view, c.u, c.v, s)
+	one := num(s)
+	for i := range w {
+		at := indices(c.view, i)
+		wantY, wantDW := make([]value, len(at)), make([]value, len(at))
+		for j := range at {
+			p := w[i][j].div(one)
+			wantY[j] = value{p, p.abs()}
+			a, b := dy[i][j].div(one), along.want.div(one).div(one).mul(u[i]).mul(v[j])
+			wantDW[j] = value{a.sub(b), a.abs() + along.size/s/s*(u[i].abs()*v[j].abs())}
+		}
+		compare(t, what+" y", gather(y, at), wantY, n)
+		compare(t, what+" dw", gather(dw, at), wantDW, n)
+	}
+}
+
+// One iteration by its definition; and many find the largest singular value of a
+// matrix that has one by construction, U·diag(s)·Vᵀ with reflections for U and V.
+func TestPowerIteration(t *testing.T) {
+	for _, view := range []View{{1, 4, 6}, {6, 4, 1}, {3, 4, 5}} {
+		c := newSpectralCase[float64](view, 1)
+		w := c.matrix(c.w)
+		unitOf := func(x []value) []dd {
+			v := make([]dd, len(x))
+			for i := range x {
+				v[i] = x[i].want
+			}
+			n := normOf(v)
+			for i := range v {
+				v[i] = v[i].div(n)
+			}
+			return v
+		}
+		v := unitOf(productOf(w, rowDD(c.u, 0, len(c.u)), true))
+		u := unitOf(productOf(w, v, false))
+		require.True(t, PowerIteration(c.w, view, c.u, c.v, 1, 1e-12))
+		for i := range v {
+			require.InDelta(t, v[i].hi, c.v[i], 1e-15)
+		}
+		for i := range u {
+			require.InDelta(t, u[i].hi, c.u[i], 1e-15)
+		}
+	}
+	view := View{1, 5, 7}
+	c := newSpectralCase[float64](view, 1)
+	p, q := reflection(5, 1), reflection(7, 2)
+	for i := range 5 {
+		for j := range 7 {
+			c.w[i*7+j] = 0
+			for k, s := range []float64{3, -2, 1, 0.5, 0} {
+				c.w[i*7+j] += p[i][k] * s * q[j][k]
+			}
+		}
+	}
+	require.True(t, PowerIteration(c.w, view, c.u, c.v, 100, 1e-12))
+	require.InDelta(t, 3, Sigma(c.w, view, c.u, c.v), 1e-13)
+}
+
+// reflection returns I − 2·a·aᵀ/a·a.
+func reflection(n int, seed float64) [][]float64 {
+	a, square := make([]float64, n), 0.0
+	for i := range a {
+		a[i] = math.Sin(seed + 3*float64(i))
+		square += a[i] * a[i]
+	}
+	m := make([][]float64, n)
+	for i := range m {
+		m[i] = make([]float64, n)
+		for j := range m[i] {
+			m[i][j] = -2 * a[i] * a[j] / square
+		}
+		m[i][i]++
+	}
+	return m
+}
+
+// Where there is no direction, the iteration says so; W = 0 has w = 0 and no
+// gradient.
+func TestSpectralNormWithoutDirection(t *testing.T) {
+	for _, bad := range append(poisons, 0) {
+		c := newSpectralCase[float64](View{1, 2, 3}, 0)
+		c.w[1] = bad
+		require.False(t, PowerIteration(c.w, c.view, c.u, c.v, 1, 1e-12), "%v", bad)
+	}
+	c := newSpectralCase[float32](View{1, 2, 3}, 0)
+	y, dw := newData[float32]().normal(6, 1, 1), newData[float32]().normal(6, 1, 1)
+	SpectralNormFwd(y, c.w, 0)
+	SpectralNormBwd(dw, c.w, c.dy, c.view, c.u, c.v, 0)
+	require.Equal(t, make([]float32, 6), y)
+	require.Equal(t, make([]float32, 6), dw)
+}
+
+// Squares of a product that leave the range of float64 are no obstacle.
+func TestPowerIterationExtremes(t *testing.T) {
+	for _, k := range []int{-900, -500, 500, 900} {
+		c, scaled := newSpectralCase[float64](View{1, 4, 6}, 1), newSpectralCase[float64](View{1, 4, 6}, 1)
+		for i := range scaled.w {
+			scaled.w[i] = math.Ldexp(scaled.w[i], k)
+		}
+		require.True(t, PowerIteration(c.w, c.view, c.u, c.v, 3, 1e-300))
+		require.True(t, PowerIteration(scaled.w, c.view, scaled.u, scaled.v, 3, 1e-300))
+		require.InDeltaSlice(t, c.u, scaled.u, 1e-15)
+		require.InDeltaSlice(t, c.v, scaled.v, 1e-15)
+	}
+}
