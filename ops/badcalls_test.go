@@ -10,8 +10,15 @@ import (
 func badCalls() (all []badCall) {
 	all = append(all, badLayerNorms()...)
 	all = append(all, badBatchNorms()...)
+	all = append(all, badGroupNorms()...)
 	all = append(all, badWeightNorms()...)
 	all = append(all, badLinears()...)
+	all = append(all, badMoments()...)
+	all = append(all, badRMSNorms()...)
+	all = append(all, badLayerNormAxes()...)
+	all = append(all, badNormalizes()...)
+	all = append(all, badLocalResponses()...)
+	all = append(all, badSpectrals()...)
 	return append(all, badOthers()...)
 }
 
@@ -66,6 +73,18 @@ func badBatchNorms() []badCall {
 		{"batchnorm: x with empty axis", ops.ErrShape, func(b *bench) error { return bn(b.f(0, 3), nil, nil, running(3), cfg) }},
 		{"batchnorm: other number of channels", ops.ErrShape, func(b *bench) error { return bn(b.f(4, 3), nil, nil, running(5), cfg) }},
 		{"batchnorm: channels last", ops.ErrShape, func(b *bench) error { return bn(b.f(2, 8, 8, 3), nil, nil, running(3), cfg) }},
+		{"batchnorm: channel axis too large", ops.ErrShape, func(b *bench) error {
+			return bn(b.f(4, 3), nil, nil, running(3), cfgWith(func(c *ops.BatchNormConfig) { c.ChannelAxis = 2 }))
+		}},
+		{"batchnorm: channel axis too far from the end", ops.ErrShape, func(b *bench) error {
+			return bn(b.f(4, 3), nil, nil, running(3), cfgWith(func(c *ops.BatchNormConfig) { c.ChannelAxis = -3 }))
+		}},
+		{"batchnorm: channels first where last are wanted", ops.ErrShape, func(b *bench) error {
+			return bn(b.f(2, 3, 8, 8), nil, nil, running(3), cfgWith(func(c *ops.BatchNormConfig) { c.ChannelAxis = -1 }))
+		}},
+		{"batchnorm: gamma of axis 1 where channels are last", ops.ErrShape, func(b *bench) error {
+			return bn(b.f(2, 3, 8), b.f(3), nil, nil, cfgWith(func(c *ops.BatchNormConfig) { c.ChannelAxis = -1 }))
+		}},
 		{"batchnorm: gamma a row", ops.ErrShape, func(b *bench) error { return bn(b.f(4, 3), b.f(1, 3), nil, running(3), cfg) }},
 		{"batchnorm: gamma of rank 4", ops.ErrShape, func(b *bench) error { return bn(b.f(2, 3, 4, 4), b.f(1, 3, 1, 1), nil, running(3), cfg) }},
 		{"batchnorm: beta too short", ops.ErrShape, func(b *bench) error { return bn(b.f(4, 3), b.f(3), b.f(2), running(3), cfg) }},

@@ -9,6 +9,15 @@ import (
 // gemm sets c = op(a)·op(b), m×n with k terms, for row-major matrices without
 // gaps, by the BLAS that tensor.Use has set.
 func gemm[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
+	product(transA, transB, m, n, k, a, b, 0, c)
+}
+
+// gemmAdd is gemm with c += op(a)·op(b).
+func gemmAdd[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
+	product(transA, transB, m, n, k, a, b, 1, c)
+}
+
+func product[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b []T, beta T, c []T) {
 	lda, ldb := k, n
 	if transA == blas.Trans {
 		lda = m
@@ -19,8 +28,8 @@ func gemm[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T
 	lib := tensor.WhichBLAS()
 	switch c := any(c).(type) {
 	case []float32:
-		lib.Sgemm(transA, transB, m, n, k, 1, any(a).([]float32), lda, any(b).([]float32), ldb, 0, c, n)
+		lib.Sgemm(transA, transB, m, n, k, 1, any(a).([]float32), lda, any(b).([]float32), ldb, float32(beta), c, n)
 	case []float64:
-		lib.Dgemm(transA, transB, m, n, k, 1, any(a).([]float64), lda, any(b).([]float64), ldb, 0, c, n)
+		lib.Dgemm(transA, transB, m, n, k, 1, any(a).([]float64), lda, any(b).([]float64), ldb, float64(beta), c, n)
 	}
 }

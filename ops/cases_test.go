@@ -79,9 +79,39 @@ func layerNormCase(name string, cfg ops.LayerNormConfig, shape tensor.Shape, x .
 		}}
 }
 
+func layerNormAxesCase(name string, cfg ops.LayerNormConfig, axes []int, x ...int) opCase {
+	shape := axesShape(x, axes)
+	return opCase{name: "layernorm " + name, names: []string{"x", "gamma", "beta"}, shapes: []tensor.Shape{x, shape, shape},
+		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			return ops.LayerNormAxes(n[0], n[1], n[2], axes, cfg)
+		}}
+}
+
+func rmsNormCase(name string, cfg ops.RMSNormConfig, shape tensor.Shape, x ...int) opCase {
+	return opCase{name: "rmsnorm " + name, names: []string{"x", "gamma", "beta"}, shapes: []tensor.Shape{x, shape, shape},
+		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			return ops.RMSNorm(n[0], n[1], n[2], shape, cfg)
+		}}
+}
+
+func residualCase(name string, cfg ops.LayerNormConfig, shape tensor.Shape, x ...int) opCase {
+	return opCase{name: "addlayernorm " + name, names: []string{"x", "r", "gamma", "beta"}, shapes: []tensor.Shape{x, x, shape, shape},
+		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			y, sum, err := ops.AddLayerNorm(n[0], n[1], n[2], n[3], shape, cfg)
+			if err != nil {
+				return nil, err
+			}
+			return G.Sub(y, sum)
+		}}
+}
+
 func batchNormCase(name string, channels int, cfg ops.BatchNormConfig, x tensor.Shape, opts ...G.VMOpt) opCase {
 	cfg.Eps = 1e-3
-	per := tensor.Shape{x[1]}
+	axis := 1
+	if cfg.ChannelAxis != 0 {
+		axis = (cfg.ChannelAxis + len(x)) % len(x)
+	}
+	per := tensor.Shape{x[axis]}
 	return opCase{name: "batchnorm " + name, names: []string{"x", "gamma", "beta"}, shapes: []tensor.Shape{x, per, per},
 		channels: channels, opts: opts,
 		build: func(n G.Nodes, s *ops.RunningStats) (*G.Node, error) {
@@ -112,17 +142,26 @@ func opCasesOf(reuse bool) []opCase {
 	layer := ops.LayerNormConfig{Eps: 1e-3, Reuse: reuse}
 	unbiased := ops.LayerNormConfig{Eps: 1e-3, UnbiasedStd: true, Reuse: reuse}
 	batch := ops.BatchNormConfig{Momentum: 0.1, Reuse: reuse}
+	channelsLast := ops.BatchNormConfig{Momentum: 0.1, Reuse: reuse, ChannelAxis: -1}
 	weight := func(axis int) ops.WeightNormConfig { return ops.WeightNormConfig{Axis: axis, Reuse: reuse} }
-	return []opCase{
+	return slices.Concat(groupNormCases(reuse), neighbourCases(reuse), spectralCases(reuse), []opCase{
 		layerNormCase("rows", layer, tensor.Shape{6}, 4, 6),
 		layerNormCase("unbiased", unbiased, tensor.Shape{6}, 4, 6),
+		layerNormAxesCase("channel axis", layer, []int{1}, 2, 3, 4, 5),
+		layerNormAxesCase("leading axes unbiased", unbiased, []int{0, 1}, 3, 2, 5),
+		layerNormAxesCase("scattered axes", layer, []int{-1, 1}, 2, 3, 4, 2),
 		layerNormCase("two axes", layer, tensor.Shape{3, 5}, 2, 3, 5),
 		// Its dx is large enough to lie in the packed gradient instead of a copy.
 		layerNormCase("large", layer, tensor.Shape{64}, 70, 64),
+		rmsNormCase("rows", ops.RMSNormConfig{Eps: 1e-3, Reuse: reuse}, tensor.Shape{6}, 4, 6),
+		rmsNormCase("plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true, Reuse: reuse}, tensor.Shape{2, 3}, 4, 2, 3),
+		residualCase("rows", layer, tensor.Shape{6}, 4, 6),
 		batchNormCase("train rank 2", 3, batch, tensor.Shape{5, 3}),
 		batchNormCase("eval rank 2", 3, batch, tensor.Shape{5, 3}, G.EvalMode()),
 		batchNormCase("train rank 4", 3, batch, tensor.Shape{2, 3, 4, 2}),
 		batchNormCase("eval rank 4", 3, batch, tensor.Shape{2, 3, 4, 2}, G.EvalMode()),
+		batchNormCase("train channels last", 3, channelsLast, tensor.Shape{2, 4, 2, 3}),
+		batchNormCase("eval channels last", 3, channelsLast, tensor.Shape{2, 4, 3}, G.EvalMode()),
 		batchNormCase("untracked rank 3", 0, batch, tensor.Shape{2, 3, 4}),
 		weightNormCase("axis 0", weight(0), tensor.Shape{4, 3}, tensor.Shape{4}),
 		weightNormCase("axis 1", weight(1), tensor.Shape{2, 3, 4}, tensor.Shape{3}),
@@ -131,7 +170,7 @@ func opCasesOf(reuse bool) []opCase {
 		linearCase("axis 0", weight(0), tensor.Shape{4}, 3, 5),
 		linearCase("axis 1", weight(1), tensor.Shape{1, 5}, 2, 3, 5),
 		linearCase("whole tensor", weight(ops.WholeTensor), tensor.Shape{1, 1}, 3, 5),
-	}
+	})
 }
 
 // eachOp runs f for every case.

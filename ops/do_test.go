@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonorm/norm/diff"
+	"github.com/gorgonorm/norm/gradcheck"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
@@ -32,6 +34,9 @@ func (p *program) calls(t testing.TB) (calls []call) {
 		for it := p.g.From(n.ID()); it.Next(); {
 			in = append(in, values[it.Node().(*G.Node)])
 		}
+		if h, ok := n.Op().(gradcheck.Holder); ok {
+			h.Hold() // so that the same call gives the same again
+		}
 		v, err := n.Op().Do(in...)
 		require.NoError(t, err, "%v", n)
 		values[n] = v
@@ -43,9 +48,16 @@ func (p *program) calls(t testing.TB) (calls []call) {
 	return calls
 }
 
-// calls returns the forward op, the gradient op and the parts of a case.
+// calls returns the forward op, the gradient op, its own gradient op and the parts
+// of a case.
 func (c opCase) calls(t testing.TB, dt tensor.Dtype) []call {
 	p := newProgram(t, c.with(c.stats(t)), c.names, c.values(dt, 0.4), c.dy(t, dt), true)
+	var penalties G.Nodes
+	for _, d := range p.grads {
+		penalties = append(penalties, G.Must(G.Sum(G.Must(G.Square(d)))))
+	}
+	_, err := diff.Grad(G.Must(G.ReduceAdd(penalties)), p.in[0])
+	require.NoError(t, err)
 	return p.calls(t)
 }
 

@@ -17,12 +17,15 @@
 //   - Everything travels through the graph: an op keeps nothing of its forward
 //     run, so cloned graphs may run at the same time, a layer may be applied
 //     twice, and any subset of the gradients may be compiled. The one exception
-//     are running statistics, which batch norm updates when it trains.
+//     is what training updates: running statistics, and the singular vectors of
+//     spectral norm.
 //   - Results are new tensors. With Reuse in its settings an op and its gradient
 //     keep the memory of their results and write into it again on the next run,
 //     which saves more time than many kernels take. It asks for three things: one
 //     machine at a time runs the graph, clones included; a value is dead when
 //     the next run begins, so what is wanted longer is copied; and values are not
 //     changed in place by the user.
-//   - No second order yet: a gradient of a gradient is ErrSecondOrder.
+//   - Gradients have gradients, each by one fused op in closed form: diff.Grad
+//     takes them any number of times, G.Grad once in a graph. A third derivative is
+//     ErrOrder.
 package ops

@@ -21,8 +21,8 @@ var (
 	// ErrBatch: training with one value per channel.
 	ErrBatch = fault.ErrBatch
 
-	// ErrSecondOrder: the gradient of a gradient was asked for.
-	ErrSecondOrder = fault.ErrSecondOrder
+	// ErrOrder: the gradient of a gradient of a gradient was asked for.
+	ErrOrder = fault.ErrOrder
 
 	// ErrValue: a value is not what its node promised, at run time, or is not
 	// what an initial value has to be.

@@ -103,7 +103,15 @@ func TestLayerNormMatchesGolden(t *testing.T) {
 	}
 }
 
+// The cases have their channels in axis 1; moved to the end they are the same.
 func TestBatchNormMatchesGolden(t *testing.T) {
+	t.Run("channels first", func(t *testing.T) { batchNormMatchesGolden(t, 1) })
+	t.Run("channels last", func(t *testing.T) { batchNormMatchesGolden(t, -1) })
+}
+
+func batchNormMatchesGolden(t *testing.T, axis int) {
+	toAxis := func(d *tensor.Dense) *tensor.Dense { return moveAxis(d, 1, axis) }
+	fromAxis := func(d *tensor.Dense) *tensor.Dense { return moveAxis(d, axis, 1) }
 	eachCase(t, "BatchNorm", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
 		if c.Error != "" {
 			if raceDetector && strings.HasSuffix(t.Name(), "/lisp") {
@@ -117,7 +125,7 @@ func TestBatchNormMatchesGolden(t *testing.T) {
 			require.True(t, ops.Is(err, ops.ErrBatch), "%v", err)
 			return
 		}
-		cfg := ops.BatchNormConfig{}
+		cfg := ops.BatchNormConfig{ChannelAxis: axis}
 		cfg.Eps, _ = c.Float("eps")
 		momentum, hasMomentum := c.Float("momentum")
 		cfg.Momentum, cfg.Cumulative = momentum, !hasMomentum
@@ -141,11 +149,12 @@ func TestBatchNormMatchesGolden(t *testing.T) {
 		}
 		for _, s := range suffixes {
 			vs, names := present(c, "x"+s, "gamma", "beta")
-			names[0] = "x"
+			names[0], vs[0] = "x", toAxis(vs[0])
 			r, err := m(func(n G.Nodes) (*G.Node, error) {
 				return ops.BatchNorm(n[0], pick(n, names, "gamma"), pick(n, names, "beta"), stats, cfg)
-			}, vs, in(c, "dy"+s), opts...)
+			}, vs, toAxis(in(c, "dy"+s)), opts...)
 			require.NoError(t, err)
+			r.Y, r.Grads[0] = fromAxis(r.Y), fromAxis(r.Grads[0])
 			checkResult(t, c, "y", r, names, s)
 			if stats != nil && ok {
 				mean, variance, _ := stats.Values()

@@ -98,20 +98,21 @@ func TestBatchNormGradients(t *testing.T) {
 		"frozen":    {ops.BatchNormConfig{Frozen: true}, true, nil},
 		"untracked": {ops.BatchNormConfig{}, false, []gradcheck.Option{gradcheck.WithEvalMode()}},
 	}
-	check := func(t *testing.T, x ...int) {
+	checkAxis := func(t *testing.T, axis int, x ...int) {
+		channels := x[(axis+len(x))%len(x)]
 		for mode, m := range modes {
-			if n := tensor.Shape(x).TotalSize() / x[1]; n == 1 && (mode == "train" || mode == "untracked") {
+			if n := tensor.Shape(x).TotalSize() / channels; n == 1 && (mode == "train" || mode == "untracked") {
 				continue // an error
 			}
 			for name, a := range affines {
 				t.Run(mode+"/"+name, func(t *testing.T) {
-					m.cfg.Eps = 1e-2
+					m.cfg.Eps, m.cfg.ChannelAxis = 1e-2, axis
 					var stats *ops.RunningStats
 					if m.tracked {
-						stats = statsOf(t, x[1])
+						stats = statsOf(t, channels)
 					}
 					before := snapshot(stats)
-					in := append([]*tensor.Dense{wave(0.5, x...)}, affineValues(a.gamma, a.beta, x[1])...)
+					in := append([]*tensor.Dense{wave(0.5, x...)}, affineValues(a.gamma, a.beta, channels)...)
 					gradients(t, func(n G.Nodes) (*G.Node, error) {
 						gamma, beta := affineNodes(n, a.gamma, a.beta)
 						return ops.BatchNorm(n[0], gamma, beta, stats, m.cfg)
@@ -121,6 +122,7 @@ func TestBatchNormGradients(t *testing.T) {
 			}
 		}
 	}
+	check := func(t *testing.T, x ...int) { checkAxis(t, 1, x...) }
 	for _, n := range sizes {
 		for _, x := range [][]int{{n, 3}, {2, n}, {2, 3, n}, {n, 2, 2}} {
 			t.Run(fmt.Sprint(tensor.Shape(x)), func(t *testing.T) { check(t, x...) })
@@ -128,6 +130,11 @@ func TestBatchNormGradients(t *testing.T) {
 	}
 	for _, x := range [][]int{{2, 3, 2, 3}, {2, 3, 2, 2, 3}, {1, 3, 2, 3}, {3, 1, 1, 1, 1}, {130, 70}, {4, 2, 4100}} {
 		t.Run(fmt.Sprint(tensor.Shape(x)), func(t *testing.T) { check(t, x...) })
+	}
+	for _, x := range [][]int{{4, 3}, {2, 5, 3}, {2, 3, 4, 17}, {2, 3, 2, 2, 3}} {
+		for axis := -len(x); axis < 0; axis++ {
+			t.Run(fmt.Sprintf("%v axis %d", tensor.Shape(x), axis), func(t *testing.T) { checkAxis(t, axis, x...) })
+		}
 	}
 }
 

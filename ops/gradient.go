@@ -3,9 +3,9 @@ package ops
 import (
 	"fmt"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/walking"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -28,6 +28,11 @@ type gradient struct {
 
 // symDiff returns the nodes of the gradients, nil where an input has none.
 func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.Nodes, error) {
+	if _, ok := g.op.(*secondOp[T]); ok {
+		if err := checkWalk(name, in); err != nil {
+			return nil, err
+		}
+	}
 	args := make(G.Nodes, 0, len(g.from)+1)
 	for _, i := range g.from {
 		args = append(args, in[i])
@@ -46,6 +51,18 @@ func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.
 		at += shape.TotalSize()
 	}
 	return grads, nil
+}
+
+// checkWalk returns an error where gorgonia.Grad is called on a gradient of its
+// own: it would go on to inputs that it has gone through before, and drop what it
+// finds there.
+func checkWalk(name string, in G.Nodes) error {
+	for _, n := range in {
+		if n.Deriv() != nil && !walking.In(n.Graph()) {
+			return fault.New(fault.ErrOrder, name, "%s has a gradient from gorgonia.Grad, which would make a wrong one of it; want diff.Grad for the gradient of a gradient", n.Name())
+		}
+	}
+	return nil
 }
 
 // doDiff adds the gradients to those that the inputs hold, as a LispMachine
@@ -98,51 +115,3 @@ func addTo[T dense.Float](op string, v G.Value, data []T) error {
 	})
 	return nil
 }
-
-// partOp takes a tensor out of a packed vector.
-type partOp[T dense.Float] struct {
-	firstOrder
-	at    int
-	shape tensor.Shape
-	mem   memory[T]
-}
-
-// copyBelow is the size up to which a part is copied. A larger part is a header
-// on the packed memory: nobody else reads that piece of it.
-const copyBelow = 1 << 12
-
-func newPart[T dense.Float](of string, at int, shape tensor.Shape, reuse bool) *partOp[T] {
-	label := fmt.Sprintf("norm.Part(of=%s, at=%d, shape=%v, reuse=%v)", of, at, shape, reuse)
-	return &partOp[T]{firstOrder{base{label, []int{anySize}}}, at, shape, memory[T]{reuse: reuse}}
-}
-
-// Type is (packed) -> part.
-func (o *partOp[T]) Type() hm.Type { return fnType[T](1, len(o.shape)) }
-
-// InferShape returns the shape of the part.
-func (o *partOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
-
-// Do returns the part.
-func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
-	defer guard(o, &err)
-	in, err := inputs[T](&o.base, vs)
-	if err != nil {
-		return nil, err
-	}
-	to := o.at + o.shape.TotalSize()
-	if to > len(in[0]) {
-		return nil, fault.New(fault.ErrValue, o.label, "packed vector has %d elements, want at least %d", len(in[0]), to)
-	}
-	part := in[0][o.at:to:to]
-	if len(part) > copyBelow {
-		return dense.New(o.shape, part), nil
-	}
-	out, data := o.mem.tensor(o.shape...)
-	copy(data, part)
-	return out, nil
-}
-
-var (
-	_ G.SDOp = (*partOp[float32])(nil)
-	_ G.ADOp = (*partOp[float32])(nil)
-)

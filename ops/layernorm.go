@@ -47,29 +47,39 @@ type LayerNormConfig struct {
 func LayerNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) (*G.Node, error) {
 	const name = "layernorm"
 	in, aff := affineArgs(x, gamma, beta)
-	dt, err := checkNodes(name, in)
+	dt, err := checkRows(name, in, shape, cfg.Eps)
 	if err != nil {
 		return nil, err
 	}
-	if err := fault.Eps(name, cfg.Eps); err != nil {
-		return nil, err
+	if dt == tensor.Float32 {
+		return apply(name, newLayerNorm[float32](x.Dims(), shape, aff, cfg), nodes(in)...)
+	}
+	return apply(name, newLayerNorm[float64](x.Dims(), shape, aff, cfg), nodes(in)...)
+}
+
+// checkRows checks the arguments of a norm over rows, which x is the first of,
+// and returns their dtype.
+func checkRows(name string, in []arg, shape tensor.Shape, eps float64) (tensor.Dtype, error) {
+	dt, err := checkNodes(name, in)
+	if err != nil {
+		return dt, err
+	}
+	if err := fault.Eps(name, eps); err != nil {
+		return dt, err
 	}
 	if err := fault.NormalizedShape(name, shape); err != nil {
-		return nil, err
+		return dt, err
 	}
-	xs := x.Shape()
+	xs := in[0].node.Shape()
 	if tail := len(xs) - len(shape); tail < 0 || !slices.Equal(xs[tail:], shape) {
-		return nil, fault.New(fault.ErrShape, name, "x is %v, want %v", xs, trailing(shape))
+		return dt, fault.New(fault.ErrShape, name, "x is %v, want %v", xs, trailing(shape))
 	}
 	for _, p := range in[1:] {
 		if err := checkShape(name, p, shape); err != nil {
-			return nil, err
+			return dt, err
 		}
 	}
-	if dt == tensor.Float32 {
-		return apply(name, newLayerNorm[float32](len(xs), shape, aff, cfg), nodes(in)...)
-	}
-	return apply(name, newLayerNorm[float64](len(xs), shape, aff, cfg), nodes(in)...)
+	return dt, nil
 }
 
 // trailing prints (..., 3, 4) for the shape (3, 4).
@@ -118,4 +128,11 @@ func (r rowNorm[T]) forward(y, x, gamma, beta []T, _ tensor.Shape) {
 
 func (r rowNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, _ tensor.Shape) {
 	kernel.LayerNormBwd(dx, dgamma, dbeta, x, gamma, dy, r.of(x))
+}
+
+func (r rowNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ tensor.Shape) {
+	p := r.of(in.X)
+	kernel.NormSecond(out, in, kernel.Groups{
+		Batches: 1, View: kernel.View{Outer: 1, Channels: p.Rows, Inner: p.Cols}, Params: p.Cols, ParamInner: 1,
+	}, p, nil, false)
 }

@@ -203,13 +203,13 @@ func (o *linearOp[T]) gradient() gradient {
 //
 // and dv and dg follow from dw as in weight norm.
 type linearGradOp[T dense.Float] struct {
-	firstOrder
+	base
 	linear
 	mem memory[T]
 }
 
 func newLinearGrad[T dense.Float](l linear) *linearGradOp[T] {
-	return &linearGradOp[T]{firstOrder{base{l.describe("norm.WeightNormLinearGrad"), []int{anySize, anySize, anySize, anySize}}}, l, memory[T]{reuse: l.cfg.Reuse}}
+	return &linearGradOp[T]{base{l.describe("norm.WeightNormLinearGrad"), []int{anySize, anySize, anySize, anySize}}, l, memory[T]{reuse: l.cfg.Reuse}}
 }
 
 // Type is (x, v, g, dy) -> packed.
@@ -237,22 +237,13 @@ func (o *linearGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns the packed gradients.
 func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, s, view, err := linearInputs[T](&o.base, &o.linear, vs)
+	in, s, view, err := o.values(vs)
 	if err != nil {
 		return nil, err
 	}
 	x, v, g, dy := in[0], in[1], in[2], in[3]
-	if len(dy) != s.rows*s.out {
-		return nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), s.rows*s.out)
-	}
-	n := len(x) + len(v) + len(g)
-	if o.bias {
-		n += s.out
-	}
-	out, packed := o.mem.tensor(n)
-	dx, rest := packed[:len(x)], packed[len(x):]
-	dv, rest := rest[:len(v)], rest[len(v):]
-	dg, db := rest[:len(g)], rest[len(g):]
+	out, packed := o.mem.tensor(o.packedLen(len(x), len(v), len(g), s.out))
+	dx, dv, dg, db := linearParts(packed, len(x), len(v), len(g))
 
 	norm := kernel.Borrow[float64](view.Channels)
 	defer norm.Release()
@@ -265,6 +256,32 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		kernel.ColumnSums(db, dy, s.rows, s.out)
 	}
 	return out, nil
+}
+
+// values checks the inputs (x, v, g, dy) and returns them.
+func (o *linearGradOp[T]) values(vs []G.Value) (in [maxInputs][]T, s sizes, view kernel.View, err error) {
+	if in, s, view, err = linearInputs[T](&o.base, &o.linear, vs); err != nil {
+		return in, s, view, err
+	}
+	if n := len(in[3]); n != s.rows*s.out {
+		return in, s, view, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", n, s.rows*s.out)
+	}
+	return in, s, view, nil
+}
+
+// packedLen is the length of [dx | dv | dg | db?].
+func (l *linear) packedLen(x, v, g, out int) int {
+	if !l.bias {
+		out = 0
+	}
+	return x + v + g + out
+}
+
+// linearParts cuts a packed vector.
+func linearParts[T dense.Float](packed []T, x, v, g int) (px, pv, pg, rest []T) {
+	px, rest = packed[:x:x], packed[x:]
+	pv, rest = rest[:v:v], rest[v:]
+	return px, pv, rest[:g:g], rest[g:]
 }
 
 // inputGrad sets dx = dy·w: the scales of w go to the columns of dy for axis 0,

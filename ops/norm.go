@@ -7,6 +7,7 @@ import (
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -28,6 +29,10 @@ type normalizer[T dense.Float] interface {
 
 	// backward sets the gradients. gamma, dgamma and dbeta may be nil.
 	backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape)
+
+	// second sets the second derivative: the gradients of the sum of what
+	// backward gives, each times its u.
+	second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape)
 }
 
 // norm is what a forward op and its gradient have in common.
@@ -119,14 +124,14 @@ func (o *normOp[T]) gradient() gradient {
 
 // normGradOp is the gradient, of (x, γ?, dy), packed as [dx | dγ? | dβ?].
 type normGradOp[T dense.Float] struct {
-	firstOrder
+	base
 	norm[T]
 	mem memory[T]
 }
 
 func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
 	sizes := affine{gamma: n.gamma}.inputSizes(n.n, anySize)
-	return &normGradOp[T]{firstOrder{base{n.describe("Grad"), sizes}}, n, memory[T]{reuse: n.reuse}}
+	return &normGradOp[T]{base{n.describe("Grad"), sizes}, n, memory[T]{reuse: n.reuse}}
 }
 
 // String returns the label.
@@ -152,21 +157,64 @@ func (o *normGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns the packed gradients.
 func (o *normGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, err := inputs[T](&o.base, vs)
+	x, gamma, dy, err := o.values(vs)
 	if err != nil {
 		return nil, err
 	}
-	x, dy, shape := in[0], in[len(vs)-1], vs[0].Shape()
-	if err := o.check(o.label, shape); err != nil {
-		return nil, err
-	}
-	if len(dy) != len(x) {
-		return nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
-	}
-	gamma, _ := affineOf(affine{gamma: o.gamma}, in[1:])
 	out, packed := o.mem.tensor(len(x) + o.count()*o.n)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.n)
-	o.backward(packed[:len(x)], dgamma, dbeta, x, gamma, dy, shape)
+	o.backward(packed[:len(x)], dgamma, dbeta, x, gamma, dy, vs[0].Shape())
+	return out, nil
+}
+
+// values checks the inputs and returns them.
+func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, err error) {
+	in, err := inputs[T](&o.base, vs)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	x, dy = in[0], in[len(vs)-1]
+	if err := o.check(o.label, vs[0].Shape()); err != nil {
+		return nil, nil, nil, err
+	}
+	if len(dy) != len(x) {
+		return nil, nil, nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
+	}
+	gamma, _ = affineOf(affine{gamma: o.gamma}, in[1:])
+	return x, gamma, dy, nil
+}
+
+// DiffWRT is true for every input.
+func (o *normGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
+
+// SymDiff returns the gradients of x, γ and dy.
+func (o *normGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
+	return symDiff[T](o.name, o.gradient(), in, u)
+}
+
+// DoDiff adds to the gradients of x, γ and dy.
+func (o *normGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *normGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
+
+// second returns the gradients of ⟨u, packed⟩ by x, γ and dy.
+func (o *normGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
+	x, gamma, dy, err := o.values(vs)
+	if err != nil {
+		return nil, err
+	}
+	n := len(x)
+	if err := checkUpstream(o.label, u, n+o.count()*o.n); err != nil {
+		return nil, err
+	}
+	ugamma, ubeta := affineParts(o.affine, u[n:], o.n)
+	out, packed := mem.tensor(2*n + len(gamma))
+	grads := secondParts(packed, n, len(gamma))
+	args := kernel.SecondArgs[T]{X: x, Gamma: gamma, DY: dy, UX: u[:n], UGamma: ugamma, UBeta: ubeta}
+	o.normalizer.second(grads, args, vs[0].Shape())
 	return out, nil
 }
 

@@ -53,22 +53,22 @@ func (b *base) Hashcode() uint32 {
 // String returns the label.
 func (b *base) String() string { return b.label }
 
-// firstOrder is embedded by ops that have no derivative yet. They say that
-// they do have one, since Gorgonia takes the derivative of what is not
-// differentiable for 0, and then return an error.
-type firstOrder struct{ base }
+// lastOrder is embedded by ops that have no derivative, those of the second
+// order. They say that they do have one, since Gorgonia takes the derivative of
+// what is not differentiable for 0, and then return an error.
+type lastOrder struct{ base }
 
 // DiffWRT is true for every input.
-func (f *firstOrder) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
+func (l *lastOrder) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
-// SymDiff returns ErrSecondOrder.
-func (f *firstOrder) SymDiff(G.Nodes, *G.Node, *G.Node) (G.Nodes, error) {
-	return nil, fault.NewSecondOrder(f.label)
+// SymDiff returns ErrOrder.
+func (l *lastOrder) SymDiff(G.Nodes, *G.Node, *G.Node) (G.Nodes, error) {
+	return nil, fault.NewOrder(l.label)
 }
 
-// DoDiff returns ErrSecondOrder.
-func (f *firstOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
-	return fault.NewSecondOrder(f.label)
+// DoDiff returns ErrOrder.
+func (l *lastOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
+	return fault.NewOrder(l.label)
 }
 
 // fnType returns the type of an op from tensors of the given ranks to one, all
@@ -100,10 +100,10 @@ func shapeOf(op string, in []G.DimSizer, i int) (tensor.Shape, error) {
 
 // maxInputs is the largest number of inputs that an op has. What belongs to each
 // input is in an array of that length: a slice would have to be allocated.
-const maxInputs = 4
+const maxInputs = 5
 
 // inputNames are for errors.
-var inputNames = [maxInputs]string{"input 0", "input 1", "input 2", "input 3"}
+var inputNames = [maxInputs]string{"input 0", "input 1", "input 2", "input 3", "input 4"}
 
 // checkCount checks that there is a value for each input.
 func (b *base) checkCount(vs []G.Value) error {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 )
 
@@ -27,6 +28,7 @@ type RunningStats struct {
 	mu             sync.Mutex
 	mean, variance []float64
 	batches        int64
+	pool           *Moments // where batches go instead, see Reestimate
 }
 
 var lastStats atomic.Uint64
@@ -63,6 +65,21 @@ const KeepBatches = -1
 //
 // Errors: ErrShape for another number of channels, ErrOption.
 func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
+	if err := s.check(mean, variance, batches); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(s.mean, mean)
+	copy(s.variance, variance)
+	if batches != KeepBatches {
+		s.batches = batches
+	}
+	return nil
+}
+
+// check says what is wrong with values to be set.
+func (s *RunningStats) check(mean, variance []float64, batches int64) error {
 	const name = "runningstats"
 	if len(mean) != len(s.mean) || len(variance) != len(s.mean) {
 		return fault.New(fault.ErrShape, name, "%d means and %d variances, want %d of each", len(mean), len(variance), len(s.mean))
@@ -78,25 +95,12 @@ func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
 	if batches < 0 && batches != KeepBatches {
 		return fault.New(fault.ErrOption, name, "%d batches, want at least 0, or KeepBatches", batches)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	copy(s.mean, mean)
-	copy(s.variance, variance)
-	if batches != KeepBatches {
-		s.batches = batches
-	}
 	return nil
 }
 
 // SetTraining sets the mode of the ops in a graph that have these statistics,
 // as building a machine does for all ops.
-func (s *RunningStats) SetTraining(g *G.ExprGraph, training bool) {
-	for _, n := range g.AllNodes() {
-		if op, ok := n.Op().(interface{ running() *RunningStats }); ok && op.running() == s {
-			n.Op().(G.TrainModeOp).SetTraining(training) // never fails
-		}
-	}
-}
+func (s *RunningStats) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
 
 // Reset goes back to mean 0, variance 1 and no batches.
 func (s *RunningStats) Reset() {
@@ -114,6 +118,10 @@ func (s *RunningStats) Reset() {
 func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum *float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pool != nil {
+		s.pool.add(kernel.ChannelMoments{N: n, Mean: mean, Residual: residual, M2: m2}, 1)
+		return
+	}
 	s.batches++
 	m := 1 / float64(s.batches)
 	if momentum != nil {

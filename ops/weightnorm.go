@@ -89,11 +89,7 @@ func weightView(shape tensor.Shape, axis int) kernel.View {
 	if axis == WholeTensor {
 		return kernel.View{Outer: 1, Channels: 1, Inner: shape.TotalSize()}
 	}
-	return kernel.View{
-		Outer:    tensor.Shape(shape[:axis]).TotalSize(),
-		Channels: shape[axis],
-		Inner:    tensor.Shape(shape[axis+1:]).TotalSize(),
-	}
+	return axisView(shape, axis)
 }
 
 // WeightLengths returns ‖v‖ for each index along the axis, or the one norm of
@@ -216,13 +212,13 @@ func (o *weightNormOp[T]) gradient() gradient {
 
 // weightNormGradOp is the gradient, of (v, g, dw), packed as [dv | dg].
 type weightNormGradOp[T dense.Float] struct {
-	firstOrder
+	base
 	weightNorm
 	mem memory[T]
 }
 
 func newWeightNormGrad[T dense.Float](w weightNorm) *weightNormGradOp[T] {
-	return &weightNormGradOp[T]{firstOrder{base{w.describe("norm.WeightNormGrad"), []int{anySize, anySize, anySize}}}, w, memory[T]{reuse: w.cfg.Reuse}}
+	return &weightNormGradOp[T]{base{w.describe("norm.WeightNormGrad"), []int{anySize, anySize, anySize}}, w, memory[T]{reuse: w.cfg.Reuse}}
 }
 
 // Type is (v, g, dw) -> packed.
@@ -243,16 +239,57 @@ func (o *weightNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error)
 // Do returns the packed gradients.
 func (o *weightNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, view, err := weightInputs[T](&o.base, vs, 0, o.rank, o.cfg.Axis)
+	v, g, dw, view, err := o.values(vs)
 	if err != nil {
 		return nil, err
 	}
-	v, g, dw := in[0], in[1], in[2]
-	if len(dw) != len(v) {
-		return nil, fault.New(fault.ErrValue, o.label, "dw has %d elements, want %d", len(dw), len(v))
-	}
 	out, packed := o.mem.tensor(len(v) + len(g))
 	kernel.WeightNormBwd(packed[:len(v)], packed[len(v):], v, g, dw, view)
+	return out, nil
+}
+
+// values checks the inputs and returns them.
+func (o *weightNormGradOp[T]) values(vs []G.Value) (v, g, dw []T, view kernel.View, err error) {
+	in, view, err := weightInputs[T](&o.base, vs, 0, o.rank, o.cfg.Axis)
+	if err != nil {
+		return nil, nil, nil, view, err
+	}
+	if v, g, dw = in[0], in[1], in[2]; len(dw) != len(v) {
+		return nil, nil, nil, view, fault.New(fault.ErrValue, o.label, "dw has %d elements, want %d", len(dw), len(v))
+	}
+	return v, g, dw, view, nil
+}
+
+// DiffWRT is true for every input.
+func (o *weightNormGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
+
+// SymDiff returns the gradients of v, g and dw.
+func (o *weightNormGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
+	return symDiff[T]("weightnorm", o.gradient(), in, u)
+}
+
+// DoDiff adds to the gradients of v, g and dw.
+func (o *weightNormGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *weightNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }
+
+// second returns the gradients of ⟨u, packed⟩ by v, g and dw.
+func (o *weightNormGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
+	v, g, dw, view, err := o.values(vs)
+	if err != nil {
+		return nil, err
+	}
+	n, k := len(v), len(g)
+	if err := checkUpstream(o.label, u, n+k); err != nil {
+		return nil, err
+	}
+	out, packed := mem.tensor(2*n + k)
+	kernel.WeightNormSecond(
+		kernel.WeightSecondGrads[T]{V: packed[:n], G: packed[n : n+k], DW: packed[n+k:]},
+		kernel.WeightSecondArgs[T]{V: v, G: g, DW: dw, UV: u[:n], UG: u[n:]}, view)
 	return out, nil
 }
 

@@ -1,7 +1,9 @@
 package fault
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 )
@@ -58,16 +60,70 @@ func Channels(op string, channels int) error {
 	return nil
 }
 
+// ChannelAxis returns the axis of the channels of x, counted from the front. 0
+// stands for 1.
+func ChannelAxis(op string, x tensor.Shape, axis int) (int, error) {
+	rank := len(x)
+	switch {
+	case rank < 2 || rank > 5:
+		return 0, New(ErrShape, op, "x is %v, want rank 2 to 5 as (N, C, ...)", x)
+	case axis == 0:
+		return 1, nil
+	case axis < -rank || axis >= rank:
+		return 0, New(ErrShape, op, "the channel axis is %d, want %d to %d for x %v", axis, -rank, rank-1, x)
+	case axis < 0:
+		return axis + rank, nil
+	}
+	return axis, nil
+}
+
+// Axes returns the axes that a norm of x runs over, counted from the front and
+// in ascending order.
+func Axes(op string, x tensor.Shape, axes []int) ([]int, error) {
+	if len(axes) == 0 {
+		return nil, New(ErrShape, op, "there are no axes to normalize over, want at least one")
+	}
+	rank := len(x)
+	all := make([]int, len(axes))
+	for i, a := range axes {
+		if a < -rank || a >= rank {
+			return nil, New(ErrShape, op, "an axis is %d, want %d to %d for x %v", a, -rank, rank-1, x)
+		}
+		all[i] = (a + rank) % rank
+	}
+	slices.Sort(all)
+	if len(slices.Compact(slices.Clone(all))) < len(all) {
+		return nil, New(ErrShape, op, "the axes are %v, want each once", axes)
+	}
+	return all, nil
+}
+
+// WithChannels prints the shapes that have a number of channels in an axis.
+func WithChannels(channels, axis int) string {
+	if axis == 1 {
+		return fmt.Sprintf("(N, %d, ...)", channels)
+	}
+	return fmt.Sprintf("%d channels in axis %d", channels, axis)
+}
+
 // WholeTensor as an axis stands for one norm over all elements.
 const WholeTensor = -1 << 31
 
 // Axis checks the axis of a weight norm.
 func Axis(op string, shape tensor.Shape, axis int) error {
 	if len(shape) < 1 || len(shape) > 5 {
-		return New(ErrShape, op, "v is %v, want rank 1 to 5", shape)
+		return New(ErrShape, op, "the weight is %v, want rank 1 to 5", shape)
 	}
 	if axis != WholeTensor && (axis < 0 || axis >= len(shape)) {
-		return New(ErrShape, op, "axis is %d, want 0 to %d for v %v, or WholeTensor", axis, len(shape)-1, shape)
+		return New(ErrShape, op, "axis is %d, want 0 to %d for a weight %v, or WholeTensor", axis, len(shape)-1, shape)
+	}
+	return nil
+}
+
+// Groups checks into how many groups channels fall.
+func Groups(op string, groups, channels int) error {
+	if groups < 1 || channels%groups != 0 {
+		return New(ErrOption, op, "%d groups of %d channels, want a number that divides that of the channels", groups, channels)
 	}
 	return nil
 }

@@ -12,14 +12,14 @@ import (
 // The kinds of errors. The errors themselves say what was given and what is
 // wanted.
 var (
-	ErrShape       = errors.New("shape does not fit")
-	ErrDtype       = errors.New("dtype does not fit")
-	ErrOption      = errors.New("option out of range")
-	ErrGraph       = errors.New("node or graph does not fit")
-	ErrName        = errors.New("name is taken")
-	ErrBatch       = errors.New("batch has one value per channel")
-	ErrSecondOrder = errors.New("no second derivative")
-	ErrValue       = errors.New("value does not fit")
+	ErrShape  = errors.New("shape does not fit")
+	ErrDtype  = errors.New("dtype does not fit")
+	ErrOption = errors.New("option out of range")
+	ErrGraph  = errors.New("node or graph does not fit")
+	ErrName   = errors.New("name is taken")
+	ErrBatch  = errors.New("batch has one value per channel")
+	ErrOrder  = errors.New("no derivative of that order")
+	ErrValue  = errors.New("value does not fit")
 )
 
 // fault says what is wrong in words and unwraps to its kind.
@@ -38,18 +38,18 @@ func New(kind error, op, format string, args ...any) error {
 	return &fault{kind, fmt.Sprintf("norm: %s: %s", op, fmt.Sprintf(format, args...))}
 }
 
-// noSecondOrder is the text of every ErrSecondOrder.
-const noSecondOrder = "a second derivative is not implemented"
+// noThirdOrder is the text of every ErrOrder.
+const noThirdOrder = "a third derivative is not implemented"
 
-// NewSecondOrder returns the error of an op that has no derivative.
-func NewSecondOrder(op string) error { return New(ErrSecondOrder, op, noSecondOrder) }
+// NewOrder returns the error of an op that has no derivative.
+func NewOrder(op string) error { return New(ErrOrder, op, noThirdOrder) }
 
 // Is is errors.Is for errors that come out of a machine's RunAll or of G.Grad:
 // Gorgonia wraps them in types that errors.Is does not see through.
 func Is(err, kind error) bool {
 	// G.Grad shows no more of its cause than the text.
 	var symbolic G.SymDiffError
-	if kind == ErrSecondOrder && errors.As(err, &symbolic) && strings.Contains(symbolic.Error(), noSecondOrder) {
+	if kind == ErrOrder && errors.As(err, &symbolic) && strings.Contains(symbolic.Error(), noThirdOrder) {
 		return true
 	}
 	for err != nil {

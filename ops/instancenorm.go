@@ -1,0 +1,91 @@
+package ops
+
+import (
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// InstanceNormConfig says how instance norm normalizes and averages: as batch
+// norm, where a sample takes the place of the batch. All but Eps and Reuse is
+// about running statistics, and ChannelAxis is 1, or 0 for the default.
+type InstanceNormConfig = BatchNormConfig
+
+// InstanceNorm normalizes each channel of each sample over the spatial axes, and
+// applies an optional scale and shift:
+//
+//	y = (x − mean)/√(variance + eps)·γ + β
+//
+// with the mean and the biased variance of the channel in the sample. With nil
+// stats, which is PyTorch's default, it is the same in training and evaluation.
+//
+// With running statistics these move, in training, towards the means over the
+// batch of the samples' mean and unbiased variance. In evaluation x is normalized
+// by them, as batch norm does, which is another function than in training. The
+// mode and all else about them is as for BatchNorm.
+//
+// Shapes: x is (N, C, L), (N, C, H, W) or (N, C, D, H, W), γ and β are (C), or nil
+// for none; y has the shape of x. Dtypes: float32 or float64, one for all.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption, and ErrBatch
+// for one spatial element where stats are nil; where they are not that is
+// ErrBatch from RunAll, in training.
+//
+// Ulyanov, Vedaldi, Lempitsky, "Instance Normalization: The Missing Ingredient
+// for Fast Stylization", 2016, arXiv:1607.08022v3, equation 3.
+func InstanceNorm(x, gamma, beta *G.Node, stats *RunningStats, cfg InstanceNormConfig) (*G.Node, error) {
+	const name = "instancenorm"
+	in, aff := affineArgs(x, gamma, beta)
+	dt, err := checkNodes(name, in)
+	if err != nil {
+		return nil, err
+	}
+	c, err := checkInstanceNorm(name, in, stats, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return applyInstanceNorm[float32](name, in, aff, c, stats, cfg)
+	}
+	return applyInstanceNorm[float64](name, in, aff, c, stats, cfg)
+}
+
+func checkInstanceNorm(name string, in []arg, stats *RunningStats, cfg InstanceNormConfig) (channelAxis, error) {
+	x := in[0].node.Shape()
+	if len(x) < 3 || len(x) > 5 {
+		return channelAxis{}, fault.New(fault.ErrShape, name, "x is %v, want rank 3 to 5 as (N, C, L), (N, C, H, W) or (N, C, D, H, W)", x)
+	}
+	if cfg.ChannelAxis != 0 && cfg.ChannelAxis != 1 {
+		return channelAxis{}, fault.New(fault.ErrOption, name, "the channel axis is %d, want 1", cfg.ChannelAxis)
+	}
+	if stats == nil && x[2:].TotalSize() == 1 {
+		return channelAxis{}, fault.New(fault.ErrBatch, name, "x is %v, want more than one spatial element", x)
+	}
+	return checkBatchNorm(name, in, stats, cfg)
+}
+
+func applyInstanceNorm[T dense.Float](name string, in []arg, aff affine, c channelAxis, stats *RunningStats, cfg InstanceNormConfig) (*G.Node, error) {
+	how := channelGroups{c.channels, c.channels, cfg.Eps}
+	if stats == nil {
+		return apply(name, newGroupNorm[T]("InstanceNorm", how, aff, c.rank, cfg.Reuse), nodes(in)...)
+	}
+	return applyBatchNorm[T](name, in, aff, c, &how, stats, cfg)
+}
+
+// meanMoments gives for each channel the means over the samples of their
+// moments, of v.Inner values each.
+func meanMoments[T dense.Float](x []T, v kernel.View, eps float64, mean, residual, m2 []float64) {
+	all := kernel.View{Outer: 1, Channels: v.Outer * v.Channels, Inner: v.Inner}
+	scratch := kernel.Borrow[float64](3 * all.Channels)
+	defer scratch.Release()
+	of := func(i int) []float64 { return scratch.Data[i*all.Channels:][:all.Channels] }
+	kernel.Moments(x, all, eps, of(0), of(1), of(2))
+	for i, sums := range [][]float64{mean, residual, m2} {
+		clear(sums)
+		for k, s := range of(i) {
+			sums[k%v.Channels] += s / float64(v.Outer)
+		}
+	}
+}

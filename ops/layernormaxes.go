@@ -1,0 +1,214 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// LayerNormAxes is LayerNorm over any axes of x, negative ones counted from the
+// end, instead of the trailing ones:
+//
+//	y = (x − mean)/√(variance + eps)·γ + β
+//
+// with the mean and the biased variance over the axes, for each index of the
+// others. Over axis 1 of (N, C, H, W) it normalizes the channels of each pixel,
+// the LayerNorm2d of ConvNeXt, which is the layer norm of (N, H, W, C) without
+// its transpositions.
+//
+// Axes that follow one another are normalized in place; for others, such as 1
+// and 3, x is copied.
+//
+// Shapes: γ and β have the sizes of the axes, in the order in which x has them, or
+// are nil; y has the shape of x. Dtypes: float32 or float64, one for all.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+//
+// Ba, Kiros, Hinton, "Layer Normalization", 2016, arXiv:1607.06450v1, section 3.
+// Liu et al., "A ConvNet for the 2020s", 2022, arXiv:2201.03545v2, section 2.6.
+func LayerNormAxes(x, gamma, beta *G.Node, axes []int, cfg LayerNormConfig) (*G.Node, error) {
+	const name = "layernorm"
+	in, aff := affineArgs(x, gamma, beta)
+	dt, err := checkNodes(name, in)
+	if err != nil {
+		return nil, err
+	}
+	axes, err = fault.Axes(name, x.Shape(), axes)
+	if err != nil {
+		return nil, err
+	}
+	shape := sizesOf(x.Shape(), axes)
+	if axes[0] == x.Dims()-len(axes) {
+		return LayerNorm(x, gamma, beta, shape, cfg)
+	}
+	if err := fault.Eps(name, cfg.Eps); err != nil {
+		return nil, err
+	}
+	for _, p := range in[1:] {
+		if err := checkShape(name, p, shape); err != nil {
+			return nil, err
+		}
+	}
+	how := kernel.Columns{Eps: cfg.Eps, UnbiasedStd: cfg.UnbiasedStd}
+	if dt == tensor.Float32 {
+		return apply(name, newAxesNorm[float32]("LayerNorm", x.Dims(), axes, shape, how, aff, cfg.Reuse), nodes(in)...)
+	}
+	return apply(name, newAxesNorm[float64]("LayerNorm", x.Dims(), axes, shape, how, aff, cfg.Reuse), nodes(in)...)
+}
+
+// sizesOf returns the sizes of some axes.
+func sizesOf(x tensor.Shape, axes []int) tensor.Shape {
+	sizes := make(tensor.Shape, len(axes))
+	for i, a := range axes {
+		sizes[i] = x[a]
+	}
+	return sizes
+}
+
+// axesNorm is the normalizer of norms over any axes, in ascending order: x is a
+// stack of matrices whose columns are normalized, and γ and β have an element for
+// each row.
+type axesNorm[T dense.Float] struct {
+	axes  []int
+	sizes tensor.Shape
+	how   kernel.Columns // but for its sizes
+
+	// order has the axes first and the others behind, where the axes do not
+	// follow one another; else it is nil.
+	order []int
+}
+
+// newAxesNorm makes the op; sizes are those of the axes.
+func newAxesNorm[T dense.Float](name string, rank int, axes []int, sizes tensor.Shape, how kernel.Columns, aff affine, reuse bool) *normOp[T] {
+	n := axesNorm[T]{axes: axes, sizes: sizes, how: how}
+	if axes[len(axes)-1]-axes[0] != len(axes)-1 {
+		n.order = slices.Clone(axes)
+		for a := range rank {
+			if !slices.Contains(axes, a) {
+				n.order = append(n.order, a)
+			}
+		}
+	}
+	return newNorm[T](name, n, aff, rank, sizes, reuse)
+}
+
+// String names the attributes.
+func (n axesNorm[T]) String() string {
+	return fmt.Sprintf("axes=%v, shape=%v, eps=%v, unbiasedStd=%v, uncentred=%v", n.axes, n.sizes, n.how.Eps, n.how.UnbiasedStd, n.how.Uncentred)
+}
+
+func (n axesNorm[T]) fits(op string, x tensor.Shape) error {
+	if got := sizesOf(x, n.axes); !slices.Equal(got, n.sizes) {
+		return fault.New(fault.ErrValue, op, "x is %v, want %v in the axes %v", x, n.sizes, n.axes)
+	}
+	return nil
+}
+
+// of sees a shape as matrices.
+func (n axesNorm[T]) of(shape tensor.Shape) kernel.Columns {
+	p := n.how
+	p.Rows = n.sizes.TotalSize()
+	if n.order != nil {
+		p.Outer, p.Cols = 1, shape.TotalSize()/p.Rows
+		return p
+	}
+	p.Outer, p.Cols = shape[:n.axes[0]].TotalSize(), shape[n.axes[0]+len(n.axes):].TotalSize()
+	return p
+}
+
+func (n axesNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
+	p := n.of(shape)
+	if n.order == nil {
+		kernel.ColumnNormFwd(y, x, gamma, beta, p)
+		return
+	}
+	t := n.turn(shape)
+	tx, ty := t.there(x), kernel.Borrow[T](len(y))
+	defer tx.Release()
+	defer ty.Release()
+	kernel.ColumnNormFwd(ty.Data, tx.Data, gamma, beta, p)
+	t.back(y, ty.Data)
+}
+
+func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
+	p := n.of(shape)
+	if n.order == nil {
+		kernel.ColumnNormBwd(dx, dgamma, dbeta, x, gamma, dy, p)
+		return
+	}
+	t := n.turn(shape)
+	tx, tdy, tdx := t.there(x), t.there(dy), kernel.Borrow[T](len(dx))
+	defer tx.Release()
+	defer tdy.Release()
+	defer tdx.Release()
+	kernel.ColumnNormBwd(tdx.Data, dgamma, dbeta, tx.Data, gamma, tdy.Data, p)
+	t.back(dx, tdx.Data)
+}
+
+func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+	p := n.of(shape)
+	groups := kernel.Groups{
+		Batches: p.Outer, View: kernel.View{Outer: p.Rows, Channels: p.Cols, Inner: 1}, Params: p.Rows, ParamInner: p.Cols,
+	}
+	rows := kernel.Rows{Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
+	if n.order == nil {
+		kernel.NormSecond(out, in, groups, rows, nil, false)
+		return
+	}
+	t := n.turn(shape)
+	x, dy, ux := t.there(in.X), t.there(in.DY), t.there(in.UX)
+	dx, ddy := kernel.Borrow[T](len(out.X)), kernel.Borrow[T](len(out.DY))
+	defer x.Release()
+	defer dy.Release()
+	defer ux.Release()
+	defer dx.Release()
+	defer ddy.Release()
+	in.X, in.DY, in.UX = x.Data, dy.Data, ux.Data
+	kernel.NormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, groups, rows, nil, false)
+	t.back(out.X, dx.Data)
+	t.back(out.DY, ddy.Data)
+}
+
+// turned puts the axes of row-major data into another order.
+type turned[T dense.Float] struct {
+	shape tensor.Shape
+	order []int
+}
+
+func (n axesNorm[T]) turn(shape tensor.Shape) turned[T] { return turned[T]{shape, n.order} }
+
+// there returns a copy in the other order.
+func (t turned[T]) there(src []T) *kernel.Scratch[T] {
+	s := kernel.Borrow[T](len(src))
+	t.copy(s.Data, src, false, 0, 0, 0)
+	return s
+}
+
+// back copies from the other order.
+func (t turned[T]) back(dst, src []T) { t.copy(dst, src, true, 0, 0, 0) }
+
+// copy copies what there is of one index in each of the axes order[:k], which
+// begins at at in the order of shape and at turned in the other one, where it
+// returns its end.
+func (t turned[T]) copy(dst, src []T, back bool, k, at, turned int) int {
+	axis := t.order[k]
+	stride := t.shape[axis+1:].TotalSize()
+	for i := range t.shape[axis] {
+		switch {
+		case k+1 < len(t.order):
+			turned = t.copy(dst, src, back, k+1, at+i*stride, turned)
+			continue
+		case back:
+			dst[at+i*stride] = src[turned]
+		default:
+			dst[turned] = src[at+i*stride]
+		}
+		turned++
+	}
+	return turned
+}

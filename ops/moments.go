@@ -1,0 +1,130 @@
+package ops
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"gorgonia.org/tensor"
+)
+
+// Moments are the number, the mean and the squared deviations Σ(x − mean)² of
+// the values of each channel, in float64. They merge: what several workers have
+// gathered from parts of the data gives, merged, what one would have gathered
+// from all of it, up to rounding. With such statistics of a batch that is spread
+// over workers, or of a whole data set, RunningStats.SetMoments replaces the
+// running ones.
+//
+// A NaN or an infinity makes the moments of its channel NaN. The methods are not
+// for use by several goroutines at a time: each has Moments of its own.
+//
+// Chan, Golub, LeVeque, "Algorithms for computing the sample variance: analysis
+// and recommendations", The American Statistician 37 (1983), equations 2.1.
+type Moments struct {
+	axis    int // of the channels, as in BatchNormConfig
+	of      kernel.ChannelMoments
+	batches int64
+}
+
+// NewMoments returns the moments of no values, for batches with a number of
+// channels in an axis, which is that of BatchNormConfig.ChannelAxis: 0 stands
+// for 1, and negative numbers count from the end.
+//
+// Errors: ErrShape.
+func NewMoments(channels, channelAxis int) (*Moments, error) {
+	if err := fault.Channels(momentsName, channels); err != nil {
+		return nil, err
+	}
+	return &Moments{axis: channelAxis, of: kernel.NewChannelMoments(channels)}, nil
+}
+
+const momentsName = "moments"
+
+// Add adds the values of a batch of any layout, of float32 or float64. After an
+// error nothing has changed.
+//
+// Errors: ErrDtype, ErrShape, and ErrValue for a nil or masked batch.
+func (m *Moments) Add(batch *tensor.Dense) error {
+	switch {
+	case batch == nil:
+		return fault.New(fault.ErrValue, momentsName, "the batch is nil")
+	case batch.Dtype() == tensor.Float32:
+		return addBatch[float32](m, batch)
+	case batch.Dtype() == tensor.Float64:
+		return addBatch[float64](m, batch)
+	default:
+		return fault.New(fault.ErrDtype, momentsName, "the batch is %v, want float32 or float64", batch.Dtype())
+	}
+}
+
+func addBatch[T dense.Float](m *Moments, batch *tensor.Dense) error {
+	shape := batch.Shape()
+	axis, err := fault.ChannelAxis(momentsName, shape, m.axis)
+	if err != nil {
+		return err
+	}
+	if shape[axis] != m.Channels() || shape.TotalSize() == 0 {
+		return fault.New(fault.ErrShape, momentsName, "the batch is %v, want %s and no empty axis", shape, fault.WithChannels(m.Channels(), axis))
+	}
+	data, err := dense.Elements[T](momentsName, "the batch", batch)
+	if err != nil {
+		return err
+	}
+	view := axisView(shape, axis)
+	b := kernel.NewChannelMoments(m.Channels())
+	b.N = float64(view.Count())
+	kernel.Moments(data, view, 0, b.Mean, b.Residual, b.M2)
+	m.add(b, 1)
+	return nil
+}
+
+func (m *Moments) add(b kernel.ChannelMoments, batches int64) {
+	m.of.Merge(b)
+	m.batches += batches
+}
+
+// Merge adds the values behind other, which stays as it is.
+//
+// Errors: ErrShape for another number of channels, ErrValue for nil.
+func (m *Moments) Merge(other *Moments) error {
+	if other == nil {
+		return fault.New(fault.ErrValue, momentsName, "the other moments are nil")
+	}
+	if other.Channels() != m.Channels() {
+		return fault.New(fault.ErrShape, momentsName, "%d channels to be merged into %d, want the same number", other.Channels(), m.Channels())
+	}
+	m.add(other.of, other.batches)
+	return nil
+}
+
+// Channels returns the number of channels.
+func (m *Moments) Channels() int { return len(m.of.Mean) }
+
+// Count returns the number of values of each channel.
+func (m *Moments) Count() int { return int(m.of.N) }
+
+// Mean returns the mean of each channel, NaN where there are no values.
+func (m *Moments) Mean() []float64 {
+	if m.of.N == 0 {
+		return slices.Repeat([]float64{math.NaN()}, m.Channels())
+	}
+	return slices.Clone(m.of.Mean) // the residual is below its precision
+}
+
+// Variance returns the biased variance Σ(x − mean)²/n of each channel, by which
+// batch norm normalizes. It is NaN where there are no values.
+func (m *Moments) Variance() []float64 { return m.variance(m.of.N) }
+
+// UnbiasedVariance returns Σ(x − mean)²/(n−1), which running statistics keep.
+// It is NaN where there are fewer than two values.
+func (m *Moments) UnbiasedVariance() []float64 { return m.variance(max(m.of.N-1, 0)) }
+
+func (m *Moments) variance(n float64) []float64 {
+	v := make([]float64, m.Channels())
+	for c, q := range m.of.M2 {
+		v[c] = q / n
+	}
+	return v
+}

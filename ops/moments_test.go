@@ -1,0 +1,130 @@
+package ops_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+func newMoments(t *testing.T, channels, axis int, batches ...*tensor.Dense) *ops.Moments {
+	t.Helper()
+	m, err := ops.NewMoments(channels, axis)
+	require.NoError(t, err)
+	for _, b := range batches {
+		require.NoError(t, m.Add(b))
+	}
+	return m
+}
+
+// Parts merged in any tree are the whole, also where the mean is a million times
+// the spread.
+func TestMomentsMerge(t *testing.T) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		for _, offset := range []float64{0, 1e6} {
+			x := graphtest.Dense(dt, floats(wave(offset, 60, 7)), 60, 7)
+			part := func(from, to int) *tensor.Dense { return cut(x, G.S(from, to)) }
+			whole := newMoments(t, 7, 1, x)
+			left, right := newMoments(t, 7, 1, part(0, 2), part(2, 31)), newMoments(t, 7, 1, part(31, 60))
+			other := newMoments(t, 7, 1)
+			require.NoError(t, other.Merge(newMoments(t, 7, 1)), "nothing and nothing")
+			require.True(t, math.IsNaN(other.Mean()[0]) && math.IsNaN(other.Variance()[0]) && math.IsNaN(other.UnbiasedVariance()[0]))
+			require.NoError(t, other.Merge(right))
+			require.NoError(t, other.Merge(left))
+			require.NoError(t, left.Merge(newMoments(t, 7, 1)))
+			require.NoError(t, left.Merge(right))
+			for _, m := range []*ops.Moments{left, other} {
+				require.Equal(t, 60, m.Count())
+				require.InEpsilonSlice(t, whole.Mean(), m.Mean(), 1e-14)
+				require.InEpsilonSlice(t, whole.Variance(), m.Variance(), 1e-13)
+				require.InEpsilonSlice(t, whole.UnbiasedVariance(), m.UnbiasedVariance(), 1e-13)
+			}
+			data := floats(x)
+			for c := range 7 {
+				var mean, m2 float64
+				for i := c; i < len(data); i += 7 {
+					mean += (data[i] - data[c]) / 60
+				}
+				for i := c; i < len(data); i += 7 {
+					d := (data[i] - data[c]) - mean
+					m2 += d * d
+				}
+				require.InEpsilon(t, 1e3+mean+data[c], 1e3+whole.Mean()[c], 1e-14)
+				require.InEpsilon(t, m2/60, whole.Variance()[c], 1e-12)
+				require.InEpsilon(t, m2/59, whole.UnbiasedVariance()[c], 1e-12)
+			}
+		}
+	}
+}
+
+// Any layout and any axis of the channels.
+func TestMomentsLayouts(t *testing.T) {
+	x := wave(1, 5, 3, 4)
+	want := newMoments(t, 3, 0, x)
+	for axis := range 3 {
+		moved := moveAxis(x, 1, axis)
+		require.InEpsilonSlice(t, want.Variance(), newMoments(t, 3, axis-3, moved).Variance(), 1e-14)
+	}
+	view := x.Clone().(*tensor.Dense)
+	require.NoError(t, view.T(2, 0, 1))
+	require.InEpsilonSlice(t, want.Variance(), newMoments(t, 3, -1, view).Variance(), 1e-14)
+}
+
+func badMoments() []badCall {
+	add := func(axis int, batch *tensor.Dense) func(*bench) error {
+		return func(*bench) error {
+			m, _ := ops.NewMoments(3, axis)
+			return m.Add(batch)
+		}
+	}
+	masked := tensor.New(tensor.WithShape(1, 3), tensor.WithBacking([]float64{1, 2, 3}, []bool{true, false, false}))
+	moments := func(channels int, batches ...*tensor.Dense) *ops.Moments {
+		m, _ := ops.NewMoments(channels, 1)
+		for _, b := range batches {
+			if err := m.Add(b); err != nil {
+				panic(err)
+			}
+		}
+		return m
+	}
+	set := func(m *ops.Moments) func(*bench) error {
+		return func(*bench) error { return running(3).SetMoments(m) }
+	}
+	return []badCall{
+		{"moments: no channels", ops.ErrShape, func(*bench) error {
+			_, err := ops.NewMoments(0, 1)
+			return err
+		}},
+		{"moments: batch nil", ops.ErrValue, add(1, nil)},
+		{"moments: batch int", ops.ErrDtype, add(1, tensor.New(tensor.WithShape(4, 3), tensor.Of(tensor.Int)))},
+		{"moments: batch masked", ops.ErrValue, add(1, masked)},
+		{"moments: batch of rank 1", ops.ErrShape, add(1, wave(0, 3))},
+		{"moments: batch of other channels", ops.ErrShape, add(1, wave(0, 3, 4))},
+		{"moments: batch with channels elsewhere", ops.ErrShape, add(-1, wave(0, 2, 3, 4))},
+		{"moments: batch without the axis", ops.ErrShape, add(3, wave(0, 2, 3, 4))},
+		{"moments: nil merged", ops.ErrValue, func(*bench) error { return moments(3).Merge(nil) }},
+		{"moments: other channels merged", ops.ErrShape, func(*bench) error { return moments(3).Merge(moments(4)) }},
+		{"runningstats: moments nil", ops.ErrValue, set(nil)},
+		{"runningstats: moments of no values", ops.ErrBatch, set(moments(3))},
+		{"runningstats: moments of one value", ops.ErrBatch, set(moments(3, wave(0, 1, 3)))},
+		{"runningstats: moments of other channels", ops.ErrShape, set(moments(4, wave(0, 2, 4)))},
+		{"runningstats: moments not finite", ops.ErrOption, set(moments(3, poisoned(tensor.Float64, 2, 3)))},
+		{"reestimate: no run", ops.ErrOption, func(*bench) error { return ops.Reestimate(nil, running(3)) }},
+		{"reestimate: nil statistics", ops.ErrGraph, func(*bench) error {
+			return ops.Reestimate(func() error { return nil }, running(3), nil)
+		}},
+		{"reestimate: no batch", ops.ErrBatch, func(*bench) error {
+			return ops.Reestimate(func() error { return nil }, running(3))
+		}},
+		{"reestimate: within another", ops.ErrOption, func(*bench) error {
+			s := running(3)
+			return ops.Reestimate(func() error {
+				return ops.Reestimate(func() error { return nil }, s)
+			}, s)
+		}},
+	}
+}

@@ -1,0 +1,232 @@
+package ops
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// NormalizeConfig says which norm Normalize divides by.
+type NormalizeConfig struct {
+	// P ≥ 1 is the power of the norm; +Inf takes the largest |x|.
+	P float64
+
+	// Axis is what the norm runs along; negative numbers count from the end.
+	// WholeTensor stands for a single norm over all elements.
+	Axis int
+
+	// Eps > 0 is what a smaller norm is replaced by.
+	Eps float64
+
+	// Reuse keeps the memory of results from run to run; see the package
+	// documentation.
+	Reuse bool
+}
+
+// DefaultNormalize returns the defaults of PyTorch: the Euclidean norm along
+// axis 1, and 1e-12 for eps.
+func DefaultNormalize() NormalizeConfig { return NormalizeConfig{P: 2, Axis: 1, Eps: 1e-12} }
+
+// Normalize gives the vectors along an axis of x the length 1:
+//
+//	y = x/max(‖x‖, eps),  ‖x‖ = (Σ|x|^p)^(1/p), or max|x| for p = +Inf
+//
+// It is torch.nn.functional.normalize. The gradient
+//
+//	dx = dy/‖x‖ − Σ(dy·x)/‖x‖²·∂‖x‖/∂x,  ∂‖x‖/∂x = sign(x)·(|x|/‖x‖)^(p−1)
+//
+// has no part through the norm where that is below eps: dx = dy/eps there. Where
+// |x| has no derivative, at 0, it is taken to be 0; and of several elements that
+// are the largest, for p = +Inf, each has its equal share.
+//
+// Powers of x do not overflow. For p = 2 there are fast loops, for p = 1, 3, 4 and
+// +Inf simple ones; any other p takes a power for each element.
+//
+// Shapes: x has rank 1 to 5, and y its shape. Dtypes: float32 or float64.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+func Normalize(x *G.Node, cfg NormalizeConfig) (*G.Node, error) {
+	const name = "normalize"
+	dt, err := checkNodes(name, []arg{{"x", x}})
+	if err != nil {
+		return nil, err
+	}
+	shape := x.Shape()
+	rank := len(shape)
+	switch {
+	case rank > 5:
+		return nil, fault.New(fault.ErrShape, name, "x is %v, want rank 1 to 5", shape)
+	case cfg.Axis != WholeTensor && (cfg.Axis < -rank || cfg.Axis >= rank):
+		return nil, fault.New(fault.ErrShape, name, "axis is %d, want %d to %d for x %v, or WholeTensor", cfg.Axis, -rank, rank-1, shape)
+	case !(cfg.P >= 1):
+		return nil, fault.New(fault.ErrOption, name, "p is %v, want a number of at least 1", cfg.P)
+	}
+	if err := fault.Eps(name, cfg.Eps); err != nil {
+		return nil, err
+	}
+	if cfg.Axis < 0 && cfg.Axis != WholeTensor {
+		cfg.Axis += rank
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newNormalize[float32](shape, cfg), x)
+	}
+	return apply(name, newNormalize[float64](shape, cfg), x)
+}
+
+func newNormalize[T dense.Float](x tensor.Shape, cfg NormalizeConfig) *normOp[T] {
+	how := lpNorm[T]{axis: cfg.Axis, lp: kernel.Lp{P: cfg.P, Eps: cfg.Eps}}
+	how.length = how.view(x).Channels
+	return newNorm[T]("Normalize", how, affine{}, len(x), nil, cfg.Reuse)
+}
+
+// lpNorm is the normalizer of Normalize.
+type lpNorm[T dense.Float] struct {
+	axis, length int // of what norms run along
+	lp           kernel.Lp
+}
+
+// String names the attributes.
+func (l lpNorm[T]) String() string {
+	axis := fmt.Sprintf("axis=%d", l.axis)
+	if l.axis == WholeTensor {
+		axis = "whole tensor"
+	}
+	return fmt.Sprintf("%s, length=%d, p=%v, eps=%v", axis, l.length, l.lp.P, l.lp.Eps)
+}
+
+func (l lpNorm[T]) fits(op string, x tensor.Shape) error {
+	if n := l.view(x).Channels; n != l.length {
+		return fault.New(fault.ErrValue, op, "x is %v with %d elements to a norm, want %d", x, n, l.length)
+	}
+	return nil
+}
+
+// view has the axis that norms run along for its channels.
+func (l lpNorm[T]) view(x tensor.Shape) kernel.View {
+	if l.axis == WholeTensor {
+		return kernel.View{Outer: 1, Channels: x.TotalSize(), Inner: 1}
+	}
+	return axisView(x, l.axis)
+}
+
+func (l lpNorm[T]) forward(y, x, _, _ []T, shape tensor.Shape) {
+	kernel.NormalizeFwd(y, x, l.view(shape), l.lp)
+}
+
+func (l lpNorm[T]) backward(dx, _, _, x, _, dy []T, shape tensor.Shape) {
+	kernel.NormalizeBwd(dx, x, dy, l.view(shape), l.lp)
+}
+
+func (l lpNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+	kernel.NormalizeSecond(out.X, out.DY, in.X, in.DY, in.UX, l.view(shape), l.lp)
+}
+
+// LocalResponseNormConfig says over which window, and by what, local response norm
+// divides.
+type LocalResponseNormConfig struct {
+	// Size ≥ 1 is the number of channels in a window.
+	Size int
+
+	// Alpha ≥ 0, Beta and K ≥ 0 are those of the formula.
+	Alpha, Beta, K float64
+
+	// Mirrored takes ONNX's window where Size is even: the odd one of its
+	// channels is behind the own one and not before it, as PyTorch has it.
+	Mirrored bool
+
+	// Reuse keeps the memory of results from run to run; see the package
+	// documentation.
+	Reuse bool
+}
+
+// DefaultLocalResponseNorm returns the defaults of PyTorch for a size: alpha =
+// 1e-4, beta = 0.75 and k = 1. AlexNet has size 5 and k = 2.
+func DefaultLocalResponseNorm(size int) LocalResponseNormConfig {
+	return LocalResponseNormConfig{Size: size, Alpha: 1e-4, Beta: 0.75, K: 1}
+}
+
+// LocalResponseNorm divides each element by the activity of its neighbours, those
+// of the same place in nearby channels:
+//
+//	y = x/(k + alpha/size·Σx²)^beta
+//
+// with the sum over the channels c − size/2 to c + (size−1)/2 that exist, c being
+// its own, in whole numbers; with cfg.Mirrored, c − (size−1)/2 to c + size/2. Alpha
+// is divided by the size at the first and the last channels too. It is PyTorch's
+// LocalResponseNorm and ONNX's LRN; the paper does not divide alpha by the size.
+//
+// Where k is 0 a window of zeros gives NaN. In float64 the squares have to stay in
+// range: |x| below 1e154.
+//
+// Shapes: x is (N, C, L), (N, C, H, W) or (N, C, D, H, W), and y has its shape.
+// Dtypes: float32 or float64.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+//
+// Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional
+// Neural Networks", NIPS 2012, section 3.3.
+func LocalResponseNorm(x *G.Node, cfg LocalResponseNormConfig) (*G.Node, error) {
+	const name = "localresponsenorm"
+	dt, err := checkNodes(name, []arg{{"x", x}})
+	if err != nil {
+		return nil, err
+	}
+	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+	shape := x.Shape()
+	switch {
+	case len(shape) < 3 || len(shape) > 5:
+		return nil, fault.New(fault.ErrShape, name, "x is %v, want rank 3 to 5 as (N, C, ...)", shape)
+	case cfg.Size < 1:
+		return nil, fault.New(fault.ErrOption, name, "size is %d, want at least 1", cfg.Size)
+	case !(cfg.Alpha >= 0 && finite(cfg.Alpha)):
+		return nil, fault.New(fault.ErrOption, name, "alpha is %v, want a finite number of at least 0", cfg.Alpha)
+	case !finite(cfg.Beta):
+		return nil, fault.New(fault.ErrOption, name, "beta is %v, want a finite number", cfg.Beta)
+	case !(cfg.K >= 0 && finite(cfg.K)):
+		return nil, fault.New(fault.ErrOption, name, "k is %v, want a finite number of at least 0", cfg.K)
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newLocalResponse[float32](shape, cfg), x)
+	}
+	return apply(name, newLocalResponse[float64](shape, cfg), x)
+}
+
+func newLocalResponse[T dense.Float](x tensor.Shape, cfg LocalResponseNormConfig) *normOp[T] {
+	how := localResponse[T]{x[1], kernel.LocalResponse{Size: cfg.Size, Alpha: cfg.Alpha, Beta: cfg.Beta, K: cfg.K, Mirrored: cfg.Mirrored}}
+	return newNorm[T]("LocalResponseNorm", how, affine{}, len(x), nil, cfg.Reuse)
+}
+
+// localResponse is the normalizer of local response norm.
+type localResponse[T dense.Float] struct {
+	channels int
+	kernel.LocalResponse
+}
+
+// String names the attributes.
+func (l localResponse[T]) String() string {
+	return fmt.Sprintf("channels=%d, size=%d, alpha=%v, beta=%v, k=%v, mirrored=%v", l.channels, l.Size, l.Alpha, l.Beta, l.K, l.Mirrored)
+}
+
+func (l localResponse[T]) fits(op string, x tensor.Shape) error {
+	if x[1] != l.channels {
+		return fault.New(fault.ErrValue, op, "x is %v, want %s", x, fault.WithChannels(l.channels, 1))
+	}
+	return nil
+}
+
+func (l localResponse[T]) forward(y, x, _, _ []T, shape tensor.Shape) {
+	kernel.LocalResponseNormFwd(y, x, axisView(shape, 1), l.LocalResponse)
+}
+
+func (l localResponse[T]) backward(dx, _, _, x, _, dy []T, shape tensor.Shape) {
+	kernel.LocalResponseNormBwd(dx, x, dy, axisView(shape, 1), l.LocalResponse)
+}
+
+func (l localResponse[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+	kernel.LocalResponseNormSecond(out.X, out.DY, in.X, in.DY, in.UX, axisView(shape, 1), l.LocalResponse)
+}

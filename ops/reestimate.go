@@ -1,0 +1,107 @@
+package ops
+
+import (
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/fault"
+)
+
+// SetMoments replaces the running statistics by those of the values behind m,
+// with the unbiased variance, and the number of batches by that of m. After an
+// error nothing has changed.
+//
+// Errors: ErrValue for nil, ErrShape for another number of channels, ErrBatch
+// for fewer than two values a channel, ErrOption for moments that are not
+// finite.
+func (s *RunningStats) SetMoments(m *Moments) error {
+	if err := s.checkMoments(m); err != nil {
+		return err
+	}
+	return s.Set(m.Mean(), m.UnbiasedVariance(), m.batches)
+}
+
+func (s *RunningStats) checkMoments(m *Moments) error {
+	const name = "runningstats"
+	switch {
+	case m == nil:
+		return fault.New(fault.ErrValue, name, "the moments are nil")
+	case m.Channels() == s.Channels() && m.of.N < 2:
+		return fault.New(fault.ErrBatch, name, "the moments are of %d values a channel, want at least 2", m.Count())
+	}
+	return s.check(m.Mean(), m.UnbiasedVariance(), m.batches)
+}
+
+// Reestimate replaces running statistics by those of a whole data set: the mean
+// and the unbiased variance of all values that the training batches in run have,
+// as if they were one batch. A running average lags behind the weights, and
+// remembers the last batches best; statistics of the data at the weights as they
+// are make evaluation closer to training.
+//
+// run runs a machine that is in training mode, and steps no solver, on one batch
+// after the other; batches may differ in size. All batch norms of a model are
+// passed, for each sees what the ones before it make of the batch. The running
+// statistics stay as they are until run has returned, and if there is an error.
+//
+// Errors: that of run; ErrGraph for nil statistics; ErrBatch for statistics
+// whose ops saw no batch; ErrOption where they are not finite, or are being
+// estimated already.
+//
+// Wu, Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv:2105.07576v1,
+// section 3.
+func Reestimate(run func() error, stats ...*RunningStats) (err error) {
+	const name = "reestimate"
+	if run == nil {
+		return fault.New(fault.ErrOption, name, "run is nil, want a function that runs the batches")
+	}
+	if slices.Contains(stats, nil) {
+		return fault.New(fault.ErrGraph, name, "there are nil statistics among those to be estimated")
+	}
+	pools := map[*RunningStats]*Moments{}
+	defer func() {
+		for s := range pools {
+			s.poolInto(nil)
+		}
+	}()
+	for _, s := range stats {
+		if pools[s] != nil {
+			continue // given twice
+		}
+		m, err := NewMoments(s.Channels(), 0)
+		if err != nil {
+			return err
+		}
+		if !s.poolInto(m) {
+			return fault.New(fault.ErrOption, name, "the statistics are being estimated already, want one estimate at a time")
+		}
+		pools[s] = m
+	}
+	if err := run(); err != nil {
+		return err
+	}
+	for i, s := range stats {
+		if pools[s].batches == 0 {
+			return fault.New(fault.ErrBatch, name, "statistics %d of %d saw no batch, want runs in training mode", i+1, len(stats))
+		}
+		if err := s.checkMoments(pools[s]); err != nil {
+			return err
+		}
+	}
+	for s, m := range pools {
+		if err := s.SetMoments(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// poolInto makes training batches go to m instead of moving the statistics, or
+// move them again for nil. It returns false if they go elsewhere already.
+func (s *RunningStats) poolInto(m *Moments) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m != nil && s.pool != nil {
+		return false
+	}
+	s.pool = m
+	return true
+}

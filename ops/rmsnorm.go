@@ -1,0 +1,98 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// RMSNormConfig says how RMS norm scales.
+type RMSNormConfig struct {
+	// Eps > 0 keeps the division finite where a row is zero.
+	Eps float64
+
+	// ScalePlusOne scales by 1 + γ instead of γ, for weights that are stored as
+	// the difference from 1, so that weight decay pulls the scale to 1.
+	ScalePlusOne bool
+
+	// Reuse keeps the memory of results from run to run; see the package
+	// documentation.
+	Reuse bool
+}
+
+// RMSNorm divides x by the root of its mean square over its trailing axes, those
+// of the given shape, and applies an optional scale and shift:
+//
+//	y = x/√(Σx²/n + eps)·γ + β
+//
+// for each row, a row being the n elements that share the leading axes. Other
+// than layer norm it subtracts no mean.
+//
+// Shapes: x is (..., shape), γ and β are shape, or nil for none; y has the
+// shape of x. Dtypes: float32 or float64, one for all.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+//
+// Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019,
+// arXiv:1910.07467v1, equation 4.
+func RMSNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig) (*G.Node, error) {
+	const name = "rmsnorm"
+	in, aff := affineArgs(x, gamma, beta)
+	dt, err := checkRows(name, in, shape, cfg.Eps)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.ScalePlusOne && gamma == nil {
+		return nil, fault.New(fault.ErrOption, name, "ScalePlusOne without gamma, want gamma")
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newRMSNorm[float32](x.Dims(), shape, aff, cfg), nodes(in)...)
+	}
+	return apply(name, newRMSNorm[float64](x.Dims(), shape, aff, cfg), nodes(in)...)
+}
+
+func newRMSNorm[T dense.Float](rank int, shape tensor.Shape, aff affine, cfg RMSNormConfig) *normOp[T] {
+	rows := kernel.Rows{Cols: shape.TotalSize(), Eps: cfg.Eps, Uncentred: true}
+	var how normalizer[T] = rowNorm[T]{shape.Clone(), rows}
+	if cfg.ScalePlusOne {
+		how = plusOne[T]{how}
+	}
+	return newNorm("RMSNorm", how, aff, rank, shape, cfg.Reuse)
+}
+
+// plusOne is a normalizer that scales by 1 + γ.
+type plusOne[T dense.Float] struct{ normalizer[T] }
+
+// String names the attributes.
+func (p plusOne[T]) String() string { return fmt.Sprintf("%v, scale=1+gamma", p.normalizer) }
+
+func (p plusOne[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
+	scale := onePlus(gamma)
+	defer scale.Release()
+	p.normalizer.forward(y, x, scale.Data, beta, shape)
+}
+
+func (p plusOne[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
+	scale := onePlus(gamma)
+	defer scale.Release()
+	p.normalizer.backward(dx, dgamma, dbeta, x, scale.Data, dy, shape)
+}
+
+func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+	scale := onePlus(in.Gamma)
+	defer scale.Release()
+	in.Gamma = scale.Data
+	p.normalizer.second(out, in, shape)
+}
+
+func onePlus[T dense.Float](gamma []T) *kernel.Scratch[T] {
+	s := kernel.Borrow[T](len(gamma))
+	for i, g := range gamma {
+		s.Data[i] = 1 + g
+	}
+	return s
+}

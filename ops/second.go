@@ -1,0 +1,185 @@
+package ops
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"gonum.org/v1/gonum/blas"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A gradOp is the gradient of a forward op, a function of (inputs..., dy) that
+// is packed into a vector, and has a derivative itself.
+type gradOp[T dense.Float] interface {
+	G.SDOp
+
+	// second returns the gradients of ⟨u, packed⟩ by all inputs that have one,
+	// packed one after the other into a vector from mem.
+	second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error)
+}
+
+// secondOp is the derivative of a gradient op, of (its inputs..., u) where u is
+// the gradient of its packed result. It has no derivative.
+type secondOp[T dense.Float] struct {
+	lastOrder
+	of  gradOp[T]
+	wrt []int
+	mem memory[T]
+}
+
+// secondOf returns the derivative of a gradient op, of which b is the base.
+func secondOf[T dense.Float](b *base, of gradOp[T], reuse bool) gradient {
+	var from, wrt []int
+	for i, differentiable := range of.DiffWRT(len(b.sizes)) {
+		from = append(from, i)
+		if differentiable {
+			wrt = append(wrt, i)
+		}
+	}
+	op := &secondOp[T]{
+		lastOrder: lastOrder{base{
+			label: strings.Replace(b.label, "Grad(", "Second(", 1),
+			sizes: append(slices.Clone(b.sizes), anySize),
+		}},
+		of: of, wrt: wrt, mem: memory[T]{reuse: reuse},
+	}
+	return gradient{op: op, from: from, wrt: wrt, reuse: reuse}
+}
+
+// Type is (inputs..., u) -> packed, where u and packed are vectors as the result
+// of the gradient op is.
+func (o *secondOp[T]) Type() hm.Type {
+	flat := o.of.Type().(*hm.FunctionType).FlatTypes()
+	return hm.NewFnType(append(slices.Clone(flat), tensorOf[T](1))...)
+}
+
+// InferShape returns the length of the packed gradients.
+func (o *secondOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	n := 0
+	for _, i := range o.wrt {
+		s, err := shapeOf(o.label, in, i)
+		if err != nil {
+			return nil, err
+		}
+		n += s.TotalSize()
+	}
+	return tensor.Shape{n}, nil
+}
+
+// Do returns the packed gradients.
+func (o *secondOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	if err := o.checkCount(vs); err != nil {
+		return nil, err
+	}
+	last := len(vs) - 1
+	u, err := input[T](&o.base, vs, last)
+	if err != nil {
+		return nil, err
+	}
+	out, err := o.of.second(&o.mem, u, vs[:last])
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// checkUpstream checks the length of the gradient of a packed vector.
+func checkUpstream[T dense.Float](op string, u []T, want int) error {
+	if len(u) != want {
+		return fault.New(fault.ErrValue, op, "the gradient of the result has %d elements, want %d", len(u), want)
+	}
+	return nil
+}
+
+// secondParts cuts the packed second derivative of a norm, of which γ may be
+// absent.
+func secondParts[T dense.Float](packed []T, n, gamma int) (g kernel.SecondGrads[T]) {
+	g.X, g.DY = packed[:n:n], packed[n+gamma:]
+	if gamma > 0 {
+		g.Gamma = packed[n : n+gamma : n+gamma]
+	}
+	return g
+}
+
+// DiffWRT is true for every input.
+func (o *linearGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
+
+// SymDiff returns the gradients of x, v, g and dy.
+func (o *linearGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
+	return symDiff[T]("weightnormlinear", o.gradient(), in, u)
+}
+
+// DoDiff adds to the gradients of x, v, g and dy.
+func (o *linearGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *linearGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }
+
+// second returns the gradients of s = ⟨u, packed⟩ by x, v, g and dy. With
+// dw = dyᵀ·x, e = ∂s/∂dw as weight norm's second derivative gives it, and
+// f = dyᵀ·ux, the gradient of w in ⟨ux, dy·w⟩,
+//
+//	∂s/∂x = dy·e,  ∂s/∂dy = ux·wᵀ + x·eᵀ + ub
+//
+// and f goes on to v and g as in weight norm.
+func (o *linearGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
+	in, s, view, err := o.values(vs)
+	if err != nil {
+		return nil, err
+	}
+	x, v, g, dy := in[0], in[1], in[2], in[3]
+	if err := checkUpstream(o.label, u, o.packedLen(len(x), len(v), len(g), s.out)); err != nil {
+		return nil, err
+	}
+	ux, uv, ug, ub := linearParts(u, len(x), len(v), len(g))
+	out, packed := mem.tensor(len(x) + len(v) + len(g) + len(dy))
+	sx, sv, sg, sdy := linearParts(packed, len(x), len(v), len(g))
+
+	weights := kernel.Borrow[T](3*len(v) + len(g))
+	defer weights.Release()
+	w, e, f, fg := linearParts(weights.Data, len(v), len(v), len(v))
+	dw := f
+	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
+	kernel.WeightNormSecond(
+		kernel.WeightSecondGrads[T]{V: sv, G: sg, DW: e},
+		kernel.WeightSecondArgs[T]{V: v, G: g, DW: dw, UV: uv, UG: ug}, view)
+	gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, e, sx)
+
+	kernel.WeightNormFwd(w, v, g, view)
+	gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, ux, w, sdy)
+	gemmAdd(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, e, sdy)
+	if o.bias {
+		kernel.ScaleColumns(sdy, sdy, s.rows, s.out, nil, ub)
+	}
+
+	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, ux, f)
+	kernel.WeightNormBwd(f, fg, v, g, f, view)
+	add(sv, f)
+	add(sg, fg)
+	return out, nil
+}
+
+// add sets a += b.
+func add[T dense.Float](a, b []T) {
+	b = b[:len(a)]
+	for i := range a {
+		a[i] += b[i]
+	}
+}
+
+var (
+	_ gradOp[float32] = (*normGradOp[float32])(nil)
+	_ gradOp[float32] = (*batchNormGradOp[float32])(nil)
+	_ gradOp[float32] = (*weightNormGradOp[float32])(nil)
+	_ gradOp[float32] = (*linearGradOp[float32])(nil)
+	_ G.SDOp          = (*secondOp[float32])(nil)
+	_ G.ADOp          = (*secondOp[float32])(nil)
+)

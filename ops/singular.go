@@ -1,0 +1,175 @@
+package ops
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// SingularVectors are estimates of the singular vectors u and v of a weight for
+// its largest singular value, in float64 whatever the dtype of the weight. As a
+// matrix W the weight has a row for each index along an axis, the first for
+// PyTorch's dim=0, and everything else in its columns. A spectral norm improves
+// them by power iteration in each training run:
+//
+//	v ← Wᵀu/‖Wᵀu‖,  u ← Wv/‖Wv‖
+//
+// A weight of zeros, or with a NaN or an infinity, leaves them as they are.
+//
+// All methods may be called at any time from any goroutine: reads are whole,
+// and two ops, graphs or machines may share one SingularVectors.
+type SingularVectors struct {
+	id    uint64 // tells apart ops with vectors of their own
+	shape tensor.Shape
+	axis  int
+
+	mu   sync.Mutex
+	u, v []float64
+}
+
+// firstIterations are those of a constructor, PyTorch's number.
+const firstIterations = 15
+
+// NewSingularVectors returns estimates for a weight, 15 iterations from vectors of
+// random numbers, which are the same each time. The axis may be WholeTensor, for
+// which the largest singular value is the norm of all elements.
+//
+// Errors: ErrValue, ErrDtype, ErrShape.
+func NewSingularVectors(w *tensor.Dense, axis int) (*SingularVectors, error) {
+	if err := checkWeightValue(spectralNorm, w); err != nil {
+		return nil, err
+	}
+	if err := fault.Axis(spectralNorm, w.Shape(), axis); err != nil {
+		return nil, err
+	}
+	view := weightView(w.Shape(), axis)
+	s := &SingularVectors{id: lastStats.Add(1), shape: w.Shape().Clone(), axis: axis}
+	s.u, s.v = randomUnit(view.Channels, 1), randomUnit(view.Count(), 2)
+	iterate := iterateValue[float64]
+	if w.Dtype() == tensor.Float32 {
+		iterate = iterateValue[float32]
+	}
+	return s, iterate(s, w)
+}
+
+func iterateValue[T dense.Float](s *SingularVectors, w *tensor.Dense) error {
+	data, err := dense.Elements[T](spectralNorm, "the weight", w)
+	if err != nil {
+		return err
+	}
+	iterate(s, data, firstIterations, DefaultSpectralNorm().Eps, slices.Clone(s.u), slices.Clone(s.v))
+	return nil
+}
+
+func randomUnit(n int, stream uint64) []float64 {
+	r, v, square := rand.New(rand.NewPCG(1, stream)), make([]float64, n), 0.0
+	for i := range v {
+		v[i] = r.NormFloat64()
+		square += v[i] * v[i]
+	}
+	for i := range v {
+		v[i] /= math.Sqrt(square)
+	}
+	return v
+}
+
+// checkWeightValue checks the value of a weight.
+func checkWeightValue(op string, w *tensor.Dense) error {
+	switch {
+	case w == nil:
+		return fault.New(fault.ErrValue, op, "the weight is nil")
+	case w.Dtype() != tensor.Float32 && w.Dtype() != tensor.Float64:
+		return fault.New(fault.ErrDtype, op, "the weight is %v, want float32 or float64", w.Dtype())
+	}
+	return nil
+}
+
+func (s *SingularVectors) view() kernel.View { return weightView(s.shape, s.axis) }
+
+// iterate improves the vectors, and copies them to u and v.
+func iterate[T dense.Float](s *SingularVectors, w []T, n int, eps float64, u, v []float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(u, s.u)
+	copy(v, s.v)
+	if kernel.PowerIteration(w, s.view(), u, v, n, eps) {
+		copy(s.u, u)
+		copy(s.v, v)
+	}
+	copy(u, s.u)
+	copy(v, s.v)
+}
+
+// read copies the vectors.
+func (s *SingularVectors) read(u, v []float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(u, s.u)
+	copy(v, s.v)
+}
+
+// Values returns copies of u and v.
+func (s *SingularVectors) Values() (u, v []float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.u), slices.Clone(s.v)
+}
+
+// Set replaces the vectors, by those that were saved for one. Every value must be
+// finite; if not, nothing changes.
+//
+// Errors: ErrShape for vectors of other lengths, ErrOption.
+func (s *SingularVectors) Set(u, v []float64) error {
+	if len(u) != len(s.u) || len(v) != len(s.v) {
+		return fault.New(fault.ErrShape, spectralNorm, "u has %d elements and v has %d, want %d and %d", len(u), len(v), len(s.u), len(s.v))
+	}
+	for i, x := range slices.Concat(u, v) {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return fault.New(fault.ErrOption, spectralNorm, "element %d of u and v is %v, want a finite number", i, x)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(s.u, u)
+	copy(s.v, v)
+	return nil
+}
+
+// SetTraining sets the mode of the ops in a graph that have these vectors, as
+// building a machine does for all ops.
+func (s *SingularVectors) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
+
+// Materialize returns w/σ for a value of the weight with the vectors as they are:
+// what a SpectralNorm gives in evaluation, as a tensor of its own.
+//
+// Errors: ErrValue, ErrDtype, ErrShape for another shape.
+func (s *SingularVectors) Materialize(w *tensor.Dense) (*tensor.Dense, error) {
+	if err := checkWeightValue(spectralNorm, w); err != nil {
+		return nil, err
+	}
+	if !slices.Equal(w.Shape(), s.shape) {
+		return nil, fault.New(fault.ErrShape, spectralNorm, "the weight is %v, want %v", w.Shape(), s.shape)
+	}
+	if w.Dtype() == tensor.Float32 {
+		return materializeSpectral[float32](s, w)
+	}
+	return materializeSpectral[float64](s, w)
+}
+
+func materializeSpectral[T dense.Float](s *SingularVectors, w *tensor.Dense) (*tensor.Dense, error) {
+	data, err := dense.Elements[T](spectralNorm, "the weight", w)
+	if err != nil {
+		return nil, err
+	}
+	u, v := s.Values()
+	out := make([]T, len(data))
+	kernel.SpectralNormFwd(out, data, kernel.Sigma(data, s.view(), u, v))
+	return dense.New(s.shape, out), nil
+}

@@ -1,0 +1,337 @@
+package ops
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// spectralNorm is the name for errors.
+const spectralNorm = "spectralnorm"
+
+// SpectralNormConfig says how spectral norm finds the largest singular value.
+type SpectralNormConfig struct {
+	// PowerIterations ≥ 1 are those of each training run.
+	PowerIterations int
+
+	// Eps > 0 is what a smaller norm is replaced by in an iteration.
+	Eps float64
+
+	// Reuse keeps the memory of results from run to run; see the package
+	// documentation.
+	Reuse bool
+}
+
+// DefaultSpectralNorm returns the defaults of PyTorch: one iteration, and 1e-12 for
+// eps.
+func DefaultSpectralNorm() SpectralNormConfig {
+	return SpectralNormConfig{PowerIterations: 1, Eps: 1e-12}
+}
+
+// SpectralNorm divides a weight by an estimate of its largest singular value, so
+// that as a linear map it stretches nothing:
+//
+//	w = W/σ,  σ = u·Wv
+//
+// with W as a matrix, and the vectors u and v, as SingularVectors says. Each
+// training run first improves them by cfg.PowerIterations; in evaluation they are
+// as they are. To the gradient they are constants:
+//
+//	dW = (dw − Σ(dw·W)/σ·u·vᵀ)/σ
+//
+// Where σ is 0, as it is for a weight of zeros, w and the gradient are 0 (PyTorch
+// gives NaN). It is torch.nn.utils.parametrizations.spectral_norm.
+//
+// The mode is training, until a machine is built on the graph with
+// gorgonia.EvalMode() or without: each machine sets the mode of all ops in its
+// graph.
+//
+// Shapes: W has the shape of the weight that the vectors were made for, rank 1 to
+// 5, and w its shape. Dtypes: float32 or float64.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+//
+// Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative
+// Adversarial Networks", 2018, arXiv:1802.05957v1, algorithm 1.
+func SpectralNorm(weight *G.Node, vectors *SingularVectors, cfg SpectralNormConfig) (*G.Node, error) {
+	in := arg{"the weight", weight}
+	dt, err := checkNodes(spectralNorm, []arg{in})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case vectors == nil:
+		return nil, fault.New(fault.ErrOption, spectralNorm, "the singular vectors are nil, want those that NewSingularVectors makes")
+	case cfg.PowerIterations < 1:
+		return nil, fault.New(fault.ErrOption, spectralNorm, "%d power iterations, want at least 1", cfg.PowerIterations)
+	}
+	if err := checkShape(spectralNorm, in, vectors.shape); err != nil {
+		return nil, err
+	}
+	if err := fault.Eps(spectralNorm, cfg.Eps); err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return applySpectralNorm[float32](weight, vectors, cfg)
+	}
+	return applySpectralNorm[float64](weight, vectors, cfg)
+}
+
+func applySpectralNorm[T dense.Float](weight *G.Node, vectors *SingularVectors, cfg SpectralNormConfig) (*G.Node, error) {
+	s, err := apply(spectralNorm, newSingular[T](vectors, cfg), weight)
+	if err != nil {
+		return nil, err
+	}
+	n := spectral{shape: vectors.shape, axis: vectors.axis, reuse: cfg.Reuse}
+	return apply(spectralNorm, newSpectralNorm[T](n), weight, s)
+}
+
+// spectral is what the ops have in common. u, v and σ travel through the graph as
+// a float64 vector for both dtypes.
+type spectral struct {
+	shape tensor.Shape
+	axis  int
+	reuse bool
+}
+
+func (n *spectral) describe(name string) string {
+	return fmt.Sprintf("%s(%v, shape=%v)", name, WeightNormConfig{Axis: n.axis, Reuse: n.reuse}, n.shape)
+}
+
+func (n *spectral) view() kernel.View { return weightView(n.shape, n.axis) }
+
+// statsLen is that of the vector.
+func (n *spectral) statsLen() int { return n.view().Channels + n.view().Count() + 1 }
+
+// unpack returns u, v and the element of σ.
+func (n *spectral) unpack(packed []float64) (u, v, sigma []float64) {
+	rows, last := n.view().Channels, len(packed)-1
+	return packed[:rows:rows], packed[rows:last:last], packed[last:]
+}
+
+// values returns the inputs (weight, statistics, dw?) of a pure op.
+func spectralInputs[T dense.Float](b *base, n *spectral, vs []G.Value) (w, dw []T, stats []float64, err error) {
+	if err = b.checkCount(vs); err != nil {
+		return nil, nil, nil, err
+	}
+	if w, err = input[T](b, vs, 0); err != nil {
+		return nil, nil, nil, err
+	}
+	if err = n.fits(b.label, vs[0].Shape()); err != nil {
+		return nil, nil, nil, err
+	}
+	if stats, err = input[float64](b, vs, 1); err != nil {
+		return nil, nil, nil, err
+	}
+	if len(vs) > 2 {
+		dw, err = input[T](b, vs, 2)
+	}
+	return w, dw, stats, err
+}
+
+func (n *spectral) fits(op string, shape tensor.Shape) error {
+	if !slices.Equal(shape, n.shape) {
+		return fault.New(fault.ErrValue, op, "the weight is %v, want %v", shape, n.shape)
+	}
+	return nil
+}
+
+// singularOp gives u, v and σ, and in training improves u and v first.
+type singularOp[T dense.Float] struct {
+	stateful
+	spectral
+	vectors *SingularVectors
+	cfg     SpectralNormConfig
+	mem     memory[float64]
+}
+
+func newSingular[T dense.Float](vectors *SingularVectors, cfg SpectralNormConfig) *singularOp[T] {
+	label := fmt.Sprintf("norm.Singular(iterations=%d, eps=%v, reuse=%v, vectors=#%d)", cfg.PowerIterations, cfg.Eps, cfg.Reuse, vectors.id)
+	return &singularOp[T]{
+		stateful: stateful{base: base{label, []int{vectors.shape.TotalSize()}}},
+		spectral: spectral{vectors.shape, vectors.axis, cfg.Reuse},
+		vectors:  vectors, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
+	}
+}
+
+// state returns the vectors that the op moves.
+func (o *singularOp[T]) state() any { return o.vectors }
+
+// Type is (weight) -> u, v and σ.
+func (o *singularOp[T]) Type() hm.Type {
+	return hm.NewFnType(tensorOf[T](len(o.shape)), tensorOf[float64](1))
+}
+
+// InferShape returns the length of the vector.
+func (o *singularOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
+	return tensor.Shape{o.statsLen()}, nil
+}
+
+// Do returns u, v and σ.
+func (o *singularOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, err := inputs[T](&o.base, vs)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.fits(o.label, vs[0].Shape()); err != nil {
+		return nil, err
+	}
+	out, packed := o.mem.tensor(o.statsLen())
+	u, v, sigma := o.unpack(packed)
+	if o.evaluating.Load() || o.held() {
+		o.vectors.read(u, v)
+	} else {
+		iterate(o.vectors, in[0], o.cfg.PowerIterations, o.cfg.Eps, u, v)
+	}
+	sigma[0] = kernel.Sigma(in[0], o.view(), u, v)
+	return out, nil
+}
+
+// spectralNormOp is the forward op, of (weight, statistics).
+type spectralNormOp[T dense.Float] struct {
+	base
+	spectral
+	mem memory[T]
+}
+
+func newSpectralNorm[T dense.Float](n spectral) *spectralNormOp[T] {
+	sizes := []int{n.shape.TotalSize(), n.statsLen()}
+	return &spectralNormOp[T]{base{n.describe("norm.SpectralNorm"), sizes}, n, memory[T]{reuse: n.reuse}}
+}
+
+// Type is (weight, statistics) -> w.
+func (o *spectralNormOp[T]) Type() hm.Type {
+	w := tensorOf[T](len(o.shape))
+	return hm.NewFnType(w, tensorOf[float64](1), w)
+}
+
+// InferShape returns the shape of the weight.
+func (o *spectralNormOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
+	return o.shape.Clone(), nil
+}
+
+// Do returns w.
+func (o *spectralNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	weight, _, stats, err := spectralInputs[T](&o.base, &o.spectral, vs)
+	if err != nil {
+		return nil, err
+	}
+	_, _, sigma := o.unpack(stats)
+	out, w := o.mem.tensor(o.shape...)
+	kernel.SpectralNormFwd(w, weight, sigma[0])
+	return out, nil
+}
+
+// DiffWRT is true for the weight.
+func (o *spectralNormOp[T]) DiffWRT(inputs int) []bool { return weightOnly(inputs) }
+
+// weightOnly is true for the first input, and false for the statistics.
+func weightOnly(inputs int) []bool {
+	wrt := slices.Repeat([]bool{true}, inputs)
+	if inputs > 1 {
+		wrt[1] = false
+	}
+	return wrt
+}
+
+// SymDiff returns the gradient of the weight.
+func (o *spectralNormOp[T]) SymDiff(in G.Nodes, _, dw *G.Node) (G.Nodes, error) {
+	return symDiff[T](spectralNorm, o.gradient(), in, dw)
+}
+
+// DoDiff adds to the gradient of the weight.
+func (o *spectralNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *spectralNormOp[T]) gradient() gradient {
+	return gradient{op: newSpectralNormGrad[T](o.spectral), from: []int{0, 1}, wrt: []int{0}, reuse: o.reuse}
+}
+
+// spectralNormGradOp is the gradient, of (weight, statistics, dw), as a vector.
+type spectralNormGradOp[T dense.Float] struct {
+	base
+	spectral
+	mem memory[T]
+}
+
+func newSpectralNormGrad[T dense.Float](n spectral) *spectralNormGradOp[T] {
+	size := n.shape.TotalSize()
+	sizes := []int{size, n.statsLen(), size}
+	return &spectralNormGradOp[T]{base{n.describe("norm.SpectralNormGrad"), sizes}, n, memory[T]{reuse: n.reuse}}
+}
+
+// Type is (weight, statistics, dw) -> vector.
+func (o *spectralNormGradOp[T]) Type() hm.Type {
+	w := tensorOf[T](len(o.shape))
+	return hm.NewFnType(w, tensorOf[float64](1), w, tensorOf[T](1))
+}
+
+// InferShape returns the length of the vector.
+func (o *spectralNormGradOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
+	return tensor.Shape{o.shape.TotalSize()}, nil
+}
+
+// Do returns the gradient of the weight.
+func (o *spectralNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	weight, dw, stats, err := spectralInputs[T](&o.base, &o.spectral, vs)
+	if err != nil {
+		return nil, err
+	}
+	u, v, sigma := o.unpack(stats)
+	out, dweight := o.mem.tensor(len(weight))
+	kernel.SpectralNormBwd(dweight, weight, dw, o.view(), u, v, sigma[0])
+	return out, nil
+}
+
+// DiffWRT is true for the weight and dw.
+func (o *spectralNormGradOp[T]) DiffWRT(inputs int) []bool { return weightOnly(inputs) }
+
+// SymDiff returns the gradients of the weight and dw.
+func (o *spectralNormGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
+	return symDiff[T](spectralNorm, o.gradient(), in, u)
+}
+
+// DoDiff adds to the gradients of the weight and dw.
+func (o *spectralNormGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](o.gradient(), in, out)
+}
+
+func (o *spectralNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
+
+// second returns the gradients of ⟨upstream, dweight⟩ by the weight and dw.
+func (o *spectralNormGradOp[T]) second(mem *memory[T], upstream []T, vs []G.Value) (*tensor.Dense, error) {
+	weight, dw, stats, err := spectralInputs[T](&o.base, &o.spectral, vs)
+	if err != nil {
+		return nil, err
+	}
+	n := len(weight)
+	if err := checkUpstream(o.label, upstream, n); err != nil {
+		return nil, err
+	}
+	u, v, sigma := o.unpack(stats)
+	out, packed := mem.tensor(2 * n)
+	kernel.SpectralNormSecond(packed[:n], packed[n:], weight, dw, upstream, o.view(), u, v, sigma[0])
+	return out, nil
+}
+
+var (
+	_ G.SDOp          = (*singularOp[float32])(nil)
+	_ G.ADOp          = (*singularOp[float32])(nil)
+	_ G.TrainModeOp   = (*singularOp[float32])(nil)
+	_ G.SDOp          = (*spectralNormOp[float32])(nil)
+	_ G.ADOp          = (*spectralNormOp[float32])(nil)
+	_ gradOp[float32] = (*spectralNormGradOp[float32])(nil)
+	_ G.ADOp          = (*spectralNormGradOp[float32])(nil)
+)

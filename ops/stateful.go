@@ -1,0 +1,57 @@
+package ops
+
+import (
+	"sync/atomic"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// stateful is embedded by the ops with state, those that give the statistics to
+// normalize by. Their results are constants to Gorgonia's differentiation: the
+// gradient of the op that takes them is the total derivative.
+type stateful struct {
+	base
+	evaluating atomic.Bool
+	holds      atomic.Int64
+}
+
+// SetTraining sets the mode, and nothing else. Machines call it when they are
+// built.
+func (s *stateful) SetTraining(training bool) error {
+	s.evaluating.Store(!training)
+	return nil
+}
+
+// Hold keeps the state from moving until release is called, for those who run a
+// graph only to look at it, such as a gradient check.
+func (s *stateful) Hold() (release func()) {
+	s.holds.Add(1)
+	var once atomic.Bool
+	return func() {
+		if once.CompareAndSwap(false, true) {
+			s.holds.Add(-1)
+		}
+	}
+}
+
+func (s *stateful) held() bool { return s.holds.Load() > 0 }
+
+// DiffWRT is false.
+func (s *stateful) DiffWRT(inputs int) []bool { return make([]bool, inputs) }
+
+// SymDiff returns no gradient.
+func (s *stateful) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
+	return make(G.Nodes, len(in)), nil
+}
+
+// DoDiff adds nothing.
+func (s *stateful) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
+
+// setTraining sets the mode of the ops in a graph that move a state.
+func setTraining(g *G.ExprGraph, state any, training bool) {
+	for _, n := range g.AllNodes() {
+		if op, ok := n.Op().(interface{ state() any }); ok && op.state() == state {
+			n.Op().(G.TrainModeOp).SetTraining(training) // never fails
+		}
+	}
+}

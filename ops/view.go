@@ -1,0 +1,29 @@
+package ops
+
+import (
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"gorgonia.org/tensor"
+)
+
+// axisView sees a tensor as what is before an axis, the axis, and what is
+// behind it.
+func axisView(shape tensor.Shape, axis int) kernel.View {
+	return kernel.View{
+		Outer:    shape[:axis].TotalSize(),
+		Channels: shape[axis],
+		Inner:    shape[axis+1:].TotalSize(),
+	}
+}
+
+// channelAxis says where the channels of x are.
+type channelAxis struct{ rank, axis, channels int }
+
+// view sees a value of x as what is before the channels, the channels, and what
+// is behind.
+func (c channelAxis) view(op string, x tensor.Shape) (kernel.View, error) {
+	if len(x) != c.rank || x[c.axis] != c.channels || x.TotalSize() == 0 {
+		return kernel.View{}, fault.New(fault.ErrValue, op, "x is %v, want %s of rank %d", x, fault.WithChannels(c.channels, c.axis), c.rank)
+	}
+	return axisView(x, c.axis), nil
+}
