@@ -1,0 +1,35 @@
+// Package walking knows which graphs diff.Grad is going through, so that ops can
+// tell its calls from those of gorgonia.Grad.
+package walking
+
+import (
+	"sync"
+
+	G "gorgonia.org/gorgonia"
+)
+
+var (
+	mu     sync.Mutex
+	graphs = map[*G.ExprGraph]int{} // how many walks there are
+)
+
+// Enter begins a walk and returns what ends it.
+func Enter(g *G.ExprGraph) (leave func()) {
+	mu.Lock()
+	defer mu.Unlock()
+	graphs[g]++
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if graphs[g]--; graphs[g] == 0 {
+			delete(graphs, g)
+		}
+	}
+}
+
+// In says whether a graph is being walked.
+func In(g *G.ExprGraph) bool {
+	mu.Lock()
+	defer mu.Unlock()
+	return graphs[g] > 0
+}
