@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/diff"
 	"github.com/gorgonorm/norm/gradcheck"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/stretchr/testify/require"
@@ -256,18 +257,32 @@ func TestDefectEvaluationMachineStopsTraining(t *testing.T) {
 }
 
 func TestDefectSecondOrderSilentlyWrong(t *testing.T) {
-	g := G.NewGraph()
-	x := input(g, wave(tensor.Float64, 0, 4, 3))
-	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3))
-	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
-	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2))
-	for _, fwd := range []func(*G.Node) (*G.Node, error){bn.Fwd, ln.Fwd, fc.Fwd} {
-		cost := norm.Must(G.Sum(norm.Must(G.Cube(norm.Must(fwd(x))))))
-		dx := norm.Must(G.Grad(cost, x))[0]
-		penalty := norm.Must(G.Sum(norm.Must(G.Square(dx))))
-		_, err := G.Grad(penalty, x)
-		require.Error(t, err)
-		require.Contains(t, err.Error(), "second derivative")
+	for name, layer := range map[string]func(g *G.ExprGraph) func(*G.Node) (*G.Node, error){
+		"batch norm": func(g *G.ExprGraph) func(*G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3)).Fwd
+		},
+		"layer norm": func(g *G.ExprGraph) func(*G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3})).Fwd
+		},
+		"weight norm": func(g *G.ExprGraph) func(*G.Node) (*G.Node, error) {
+			weight := norm.WithWeight(wave(tensor.Float64, 1, 2, 3))
+			return norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2, weight)).Fwd
+		},
+	} {
+		penalty := func(in G.Nodes) (*G.Node, error) { // its gradient is a gradient's
+			y, err := layer(in[0].Graph())(in[0])
+			if err != nil {
+				return nil, err
+			}
+			cost := norm.Must(G.Sum(norm.Must(G.HadamardProd(y, norm.Must(G.Square(y))))))
+			dx, err := diff.Grad(cost, in[0])
+			if err != nil {
+				return nil, err
+			}
+			return G.Square(dx[0])
+		}
+		err := gradcheck.Check(penalty, []*tensor.Dense{wave(tensor.Float64, 0, 4, 3)}, gradcheck.WithMachines(gradcheck.Tape))
+		require.NoError(t, err, name)
 	}
 }
 
@@ -307,4 +322,19 @@ func TestDefectScaleOfRank1Refused(t *testing.T) {
 		require.NoError(t, err, fmt.Sprint(shape))
 		require.Equal(t, tensor.Shape(shape), y.Shape())
 	}
+}
+
+// gorgonia.Grad of a gradient of its own is refused: it would be wrong.
+func TestDefectGradOfGrad(t *testing.T) {
+	g := G.NewGraph()
+	x := input(g, wave(tensor.Float64, 0, 4, 3))
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
+	cost := norm.Must(G.Sum(norm.Must(G.Cube(norm.Must(ln.Fwd(x))))))
+	dx := norm.Must(G.Grad(cost, x))[0]
+	penalty := norm.Must(G.Sum(norm.Must(G.Square(dx))))
+	_, err := G.Grad(penalty, x)
+	require.Error(t, err)
+	require.Contains(t, err.Error(), "want diff.Grad for the gradient of a gradient")
+	_, err = diff.Grad(penalty, x)
+	require.NoError(t, err)
 }

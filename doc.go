@@ -23,6 +23,21 @@
 //
 // The machine sets the mode of the layers in its graph.
 //
+// # Gradient accumulation
+//
+// Each run of a machine with gorgonia.BindDualValues adds its gradients to those
+// that the parameters hold, until a solver steps, which clears them. So a batch
+// that is too large for one run is cut into micro-batches: RunAll and Reset for
+// each, then one step. Layer norm and weight norm give the gradients of the whole
+// batch (of a cost that is a sum; a solver's WithBatchSize divides). Batch norm
+// does not: it normalizes each micro-batch by its own statistics, as PyTorch does,
+// and the running statistics move with each one, so that k micro-batches with
+// momentum m forget like one with 1−(1−m)^k. Either set a momentum of
+// 1−(1−m)^(1/k), or put exact statistics in place after training by Reestimate.
+// Where micro-batches are too small for batch norm, a norm without a batch is the
+// better choice. Statistics of parts that several workers see combine by
+// ops.Moments.
+//
 // # Conventions
 //
 // They are PyTorch's: eps is 1e-5 and inside the root, momentum is the update

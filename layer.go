@@ -12,14 +12,14 @@ import (
 // The kinds of errors, for errors.Is, or Is if they come out of a machine or of
 // gorgonia.Grad. The errors themselves say what was given and what is wanted.
 var (
-	ErrShape       = fault.ErrShape       // a shape, a rank or a number of channels does not fit
-	ErrDtype       = fault.ErrDtype       // neither float32 nor float64, or not the same everywhere
-	ErrOption      = fault.ErrOption      // eps, momentum or another option is out of its range
-	ErrGraph       = fault.ErrGraph       // a nil node or graph, or nodes of different graphs
-	ErrName        = fault.ErrName        // the name is taken in the graph
-	ErrBatch       = fault.ErrBatch       // training with one value per channel
-	ErrSecondOrder = fault.ErrSecondOrder // the gradient of a gradient was asked for
-	ErrValue       = fault.ErrValue       // a value is not what its node promised, or what an initial value has to be
+	ErrShape  = fault.ErrShape  // a shape, a rank or a number of channels does not fit
+	ErrDtype  = fault.ErrDtype  // neither float32 nor float64, or not the same everywhere
+	ErrOption = fault.ErrOption // eps, momentum or another option is out of its range
+	ErrGraph  = fault.ErrGraph  // a nil node or graph, or nodes of different graphs
+	ErrName   = fault.ErrName   // the name is taken in the graph
+	ErrBatch  = fault.ErrBatch  // training with one value per channel
+	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
+	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value has to be
 )
 
 // Is is errors.Is for errors that come out of a machine's RunAll or of
@@ -96,15 +96,24 @@ func (l *layer) addParam(value *tensor.Dense) *G.Node {
 	return n
 }
 
-// in makes the same layer in another graph, with the same storage.
-func (l *layer) in(g *G.ExprGraph) (layer, error) {
+// values returns the values of the parameters.
+func (l *layer) values() ([]*tensor.Dense, error) {
 	values := make([]*tensor.Dense, len(l.params))
 	for i, p := range l.params {
 		v, ok := p.Value().(*tensor.Dense)
 		if !ok {
-			return layer{}, fault.New(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
+			return nil, fault.New(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
 		}
 		values[i] = v
+	}
+	return values, nil
+}
+
+// in makes the same layer in another graph, with the same storage.
+func (l *layer) in(g *G.ExprGraph) (layer, error) {
+	values, err := l.values()
+	if err != nil {
+		return layer{}, err
 	}
 	other, err := newLayer(l.kind, g, l.dtype, l.name, l.suffixes...)
 	if err != nil {
@@ -136,6 +145,16 @@ func (l *layer) checkInput(x *G.Node) error {
 	}
 	if t, ok := x.Type().(G.TensorType); ok && t.Of != l.dtype {
 		return fault.New(ErrDtype, l.kind, "x is %v, want %v", t.Of, l.dtype)
+	}
+	return nil
+}
+
+// checkChannels checks the number of channels, which the ops cannot know either
+// where there are no parameters.
+func (l *layer) checkChannels(x *G.Node, axis, channels int) error {
+	s := x.Shape()
+	if axis, err := fault.ChannelAxis(l.kind, s, axis); err == nil && s[axis] != channels {
+		return fault.New(ErrShape, l.kind, "x is %v, want %s", s, fault.WithChannels(channels, axis))
 	}
 	return nil
 }

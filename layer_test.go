@@ -25,11 +25,20 @@ var constructors = map[string]func(g *G.ExprGraph, dt tensor.Dtype, name string)
 	"batchnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
 		return norm.NewBatchNorm(g, dt, 4, norm.WithName(name))
 	},
+	"groupnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewGroupNorm(g, dt, 2, 4, norm.WithName(name))
+	},
+	"instancenorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewInstanceNorm(g, dt, 4, norm.WithName(name), norm.WithAffine())
+	},
 	"weightnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
 		return norm.NewWeightNorm(g, dt, tensor.Shape{4, 2, 3, 3}, norm.WithName(name))
 	},
 	"weightnormlinear": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
 		return norm.NewWeightNormLinear(g, dt, 4, 3, norm.WithName(name))
+	},
+	"spectralnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewSpectralNorm(g, dt, tensor.Shape{4, 2, 3, 3}, norm.WithName(name))
 	},
 }
 
@@ -37,8 +46,11 @@ func TestParameterNames(t *testing.T) {
 	want := map[string][]string{
 		"layernorm":        {"a.gamma", "a.beta"},
 		"batchnorm":        {"a.gamma", "a.beta"},
+		"groupnorm":        {"a.gamma", "a.beta"},
+		"instancenorm":     {"a.gamma", "a.beta"},
 		"weightnorm":       {"a.v", "a.g"},
 		"weightnormlinear": {"a.v", "a.g", "a.b"},
+		"spectralnorm":     {"a.w"},
 	}
 	for kind, make := range constructors {
 		g := G.NewGraph()
@@ -101,11 +113,11 @@ func TestConstructorsRefuse(t *testing.T) {
 		"empty shape":   {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, nil) }, norm.ErrShape, "norm: layernorm: the normalized shape is empty, want at least one axis"},
 		"zero in shape": {func(g *G.ExprGraph) (any, error) { return norm.NewLayerNorm(g, f64, tensor.Shape{3, 0}) }, norm.ErrShape, "norm: layernorm: the normalized shape is (3, 0), want positive sizes"},
 		"no outputs":    {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 0) }, norm.ErrShape, "norm: weightnormlinear: v is (0, 3), want positive sizes"},
-		"axis 2 of 2":   {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 4, norm.WithAxis(2)) }, norm.ErrShape, "norm: weightnormlinear: axis is 2, want 0 to 1 for v (4, 3), or WholeTensor"},
+		"axis 2 of 2":   {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNormLinear(g, f64, 3, 4, norm.WithAxis(2)) }, norm.ErrShape, "norm: weightnormlinear: axis is 2, want 0 to 1 for a weight (4, 3), or WholeTensor"},
 		"axis -1": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewWeightNorm(g, f64, tensor.Shape{3, 4}, norm.WithAxis(-1))
-		}, norm.ErrShape, "norm: weightnorm: axis is -1, want 0 to 1 for v (3, 4), or WholeTensor"},
-		"rank 6": {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNorm(g, f64, tensor.Shape{1, 1, 1, 1, 1, 1}) }, norm.ErrShape, "norm: weightnorm: v is (1, 1, 1, 1, 1, 1), want rank 1 to 5"},
+		}, norm.ErrShape, "norm: weightnorm: axis is -1, want 0 to 1 for a weight (3, 4), or WholeTensor"},
+		"rank 6": {func(g *G.ExprGraph) (any, error) { return norm.NewWeightNorm(g, f64, tensor.Shape{1, 1, 1, 1, 1, 1}) }, norm.ErrShape, "norm: weightnorm: the weight is (1, 1, 1, 1, 1, 1), want rank 1 to 5"},
 		"nil initializer": {func(g *G.ExprGraph) (any, error) {
 			return norm.NewWeightNorm(g, f64, tensor.Shape{3}, norm.WithWeightInit(nil))
 		}, norm.ErrOption, "norm: weightnorm: the initializer of the weight is nil"},

@@ -15,6 +15,8 @@ import (
 // with the mean and the biased variance over those axes. It is the same in
 // training and evaluation and for any batch size; choose it for recurrent
 // networks, for sequences and for small batches. ops.LayerNorm has the details.
+// WithAxes normalizes over other axes, such as the channels of (N, C, H, W); see
+// ops.LayerNormAxes.
 //
 // Parameters: name.gamma, 1 at first, and name.beta, 0 at first, both of the
 // normalized shape.
@@ -23,12 +25,13 @@ import (
 type LayerNorm struct {
 	layer
 	shape tensor.Shape
+	axes  []int // nil: the trailing ones
 	cfg   ops.LayerNormConfig
 }
 
 // NewLayerNorm makes a layer for inputs (..., shape) of a dtype. Options:
-// WithName, WithEps (1e-5), WithoutAffine, WithoutScale, WithoutBias,
-// WithUnbiasedStd, WithReuse.
+// WithName, WithAxes (the trailing ones), WithEps (1e-5), WithoutAffine,
+// WithoutScale, WithoutBias, WithUnbiasedStd, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
 // graph is as it was.
@@ -45,19 +48,40 @@ func NewLayerNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...L
 	if err := fault.Eps(kind, c.eps); err != nil {
 		return nil, err
 	}
+	if c.hasAxes && len(c.axes) != len(shape) {
+		return nil, fault.New(ErrShape, kind, "the axes are %v for the normalized shape %v, want an axis for each size", c.axes, shape)
+	}
 	l.addAffine(shape)
 	l.done()
-	return &LayerNorm{l, shape.Clone(), ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd, Reuse: c.reuse}}, nil
+	return &LayerNorm{l, shape.Clone(), c.axes, ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd, Reuse: c.reuse}}, nil
 }
 
-// Fwd returns the normalized x, which has the shape (..., shape).
+// Fwd returns the normalized x, which has the shape (..., shape), or the sizes of
+// shape in the axes of WithAxes.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape.
 func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	return ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg)
+	if l.axes == nil {
+		return ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg)
+	}
+	// Without γ and β the op does not know the shape.
+	if axes, err := fault.Axes(l.kind, x.Shape(), l.axes); err == nil && !l.fits(x.Shape(), axes) {
+		return nil, fault.New(ErrShape, l.kind, "x is %v, want %v in the axes %v", x.Shape(), l.shape, axes)
+	}
+	return ops.LayerNormAxes(x, l.param("gamma"), l.param("beta"), l.axes, l.cfg)
+}
+
+// fits says whether the axes of a shape have the sizes of the layer.
+func (l *LayerNorm) fits(x tensor.Shape, axes []int) bool {
+	for i, a := range axes {
+		if x[a] != l.shape[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // In returns the same layer in another graph: γ and β are the same storage, so
@@ -69,5 +93,16 @@ func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &LayerNorm{other, l.shape, l.cfg}, nil
+	return &LayerNorm{other, l.shape, l.axes, l.cfg}, nil
+}
+
+// FwdResidual returns the normalized sum x + r, and the sum; see
+// ops.AddLayerNorm.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape.
+func (l *LayerNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
+	if err := l.checkInput(x); err != nil {
+		return nil, nil, err
+	}
+	return ops.AddLayerNorm(x, r, l.param("gamma"), l.param("beta"), l.shape, l.cfg)
 }

@@ -1,6 +1,8 @@
 package norm
 
 import (
+	"slices"
+
 	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -21,6 +23,18 @@ type (
 		set(*config)
 	}
 
+	// GroupNormOption is an option of NewGroupNorm.
+	GroupNormOption interface {
+		groupNorm()
+		set(*config)
+	}
+
+	// InstanceNormOption is an option of NewInstanceNorm.
+	InstanceNormOption interface {
+		instanceNorm()
+		set(*config)
+	}
+
 	// WeightNormOption is an option of NewWeightNorm.
 	WeightNormOption interface {
 		weightNorm()
@@ -33,24 +47,50 @@ type (
 		set(*config)
 	}
 
+	// SpectralNormOption is an option of NewSpectralNorm.
+	SpectralNormOption interface {
+		spectralNorm()
+		set(*config)
+	}
+
+	// RMSNormOption is an option of NewRMSNorm.
+	RMSNormOption interface {
+		rmsNorm()
+		set(*config)
+	}
+
 	// AnyOption is an option of every layer.
 	AnyOption interface {
 		LayerNormOption
+		RMSNormOption
 		BatchNormOption
+		GroupNormOption
+		InstanceNormOption
 		WeightNormOption
 		WeightNormLinearOption
+		SpectralNormOption
 	}
 
 	// NormOption is an option of the layers that normalize activations.
 	NormOption interface {
 		LayerNormOption
+		RMSNormOption
 		BatchNormOption
+		GroupNormOption
+		InstanceNormOption
+	}
+
+	// StatsOption is an option of the layers that may have running statistics.
+	StatsOption interface {
+		BatchNormOption
+		InstanceNormOption
 	}
 
 	// WeightOption is an option of the layers that normalize weights.
 	WeightOption interface {
 		WeightNormOption
 		WeightNormLinearOption
+		SpectralNormOption
 	}
 
 	// ShiftOption is an option of the layers that add a learned constant.
@@ -66,6 +106,11 @@ type config struct {
 	eps         float64
 	gamma, beta bool
 	unbiasedStd bool
+	plusOne     bool
+
+	channelAxis int
+	axes        []int // of layer norm
+	hasAxes     bool
 
 	momentum   float64
 	cumulative bool
@@ -77,6 +122,8 @@ type config struct {
 	hasWeight bool
 	bias      bool
 
+	powerIterations int
+
 	reuse bool
 }
 
@@ -86,7 +133,7 @@ func (c *config) weightNorm() ops.WeightNormConfig {
 
 // defaults are PyTorch's.
 func defaults() config {
-	return config{eps: 1e-5, gamma: true, beta: true, momentum: 0.1, init: G.GlorotU(1), bias: true}
+	return config{eps: 1e-5, gamma: true, beta: true, channelAxis: 1, momentum: 0.1, init: G.GlorotU(1), bias: true, powerIterations: 1}
 }
 
 // option is every option; the functions below return it as what it is for.
@@ -94,9 +141,13 @@ type option func(*config)
 
 func (o option) set(c *config)     { o(c) }
 func (o option) layerNorm()        {}
+func (o option) rmsNorm()          {}
 func (o option) batchNorm()        {}
+func (o option) groupNorm()        {}
+func (o option) instanceNorm()     {}
 func (o option) weightNorm()       {}
 func (o option) weightNormLinear() {}
+func (o option) spectralNorm()     {}
 
 // configure applies options to the defaults.
 func configure[O interface{ set(*config) }](opts []O) config {
@@ -143,6 +194,22 @@ func WithoutBias() ShiftOption {
 // σ = √(Σ(x − mean)²/(n−1)), instead of by √(variance + eps).
 func WithUnbiasedStd() LayerNormOption { return option(func(c *config) { c.unbiasedStd = true }) }
 
+// WithChannelAxis sets which axis of the input has the channels, by default 1.
+// Negative axes count from the end: -1 is for inputs (N, channels),
+// (N, L, channels), (N, H, W, channels) and (N, D, H, W, channels), the layout of
+// Keras and Flax. Axis 0 is called by the negative rank.
+func WithChannelAxis(axis int) BatchNormOption {
+	return option(func(c *config) { c.channelAxis = axis })
+}
+
+// WithAxes sets which axes of the input are normalized, instead of the trailing
+// ones; negative axes count from the end. WithAxes(1) is for (N, channels, H, W).
+// The shape of the layer has the sizes of the axes, in the order in which the
+// input has them.
+func WithAxes(axes ...int) LayerNormOption {
+	return option(func(c *config) { c.axes, c.hasAxes = slices.Clone(axes), true })
+}
+
 // WithMomentum sets how far the running statistics move towards each batch, in
 // [0, 1] and by default 0.1:
 //
@@ -150,20 +217,31 @@ func WithUnbiasedStd() LayerNormOption { return option(func(c *config) { c.unbia
 //
 // This is PyTorch's and Gorgonia's meaning. Keras, Flax and ONNX give the same
 // name to 1−m.
-func WithMomentum(m float64) BatchNormOption {
+func WithMomentum(m float64) StatsOption {
 	return option(func(c *config) { c.momentum, c.cumulative = m, false })
 }
 
 // WithCumulativeAverage makes the running statistics the average of all batches
 // so far: the k-th batch moves them by 1/k. It is PyTorch's momentum=None.
-func WithCumulativeAverage() BatchNormOption {
+func WithCumulativeAverage() StatsOption {
 	return option(func(c *config) { c.cumulative = true })
 }
 
 // WithoutRunningStats keeps no running statistics: batches are normalized by
 // their own in evaluation too. It is PyTorch's track_running_stats=False.
-func WithoutRunningStats() BatchNormOption {
-	return option(func(c *config) { c.untracked = true })
+func WithoutRunningStats() BatchNormOption { return option(withoutStats) }
+
+func withoutStats(c *config) { c.untracked = true }
+
+// WithRunningStats keeps running statistics, by which evaluation normalizes. It
+// is PyTorch's track_running_stats=True.
+func WithRunningStats() InstanceNormOption {
+	return option(func(c *config) { c.untracked = false })
+}
+
+// WithAffine adds γ and β to a layer that is made without.
+func WithAffine() InstanceNormOption {
+	return option(func(c *config) { c.gamma, c.beta = true, true })
 }
 
 // WholeTensor as an axis stands for one norm over all elements, PyTorch's
@@ -172,12 +250,20 @@ const WholeTensor = ops.WholeTensor
 
 // WithAxis sets the axis of v along which there is one norm and one g for each
 // index, by default 0: one for each output of a weight (out, in, ...). It may
-// be WholeTensor.
+// be WholeTensor. For a spectral norm it is the axis that has the rows of the
+// matrix.
 func WithAxis(axis int) WeightOption { return option(func(c *config) { c.axis = axis }) }
 
-// WithWeightInit sets what v starts from. init is called with the shape of v,
-// (out, in) for a linear layer. The default is gorgonia.GlorotU(1), which takes
-// its seed from the clock. g starts as ‖v‖, so that the first w is v.
+// WithPowerIterations sets how many iterations improve the singular vectors in each
+// training run, by default 1.
+func WithPowerIterations(n int) SpectralNormOption {
+	return option(func(c *config) { c.powerIterations = n })
+}
+
+// WithWeightInit sets what v, or the weight of a spectral norm, starts from. init
+// is called with its shape, (out, in) for a linear layer. The default is
+// gorgonia.GlorotU(1), which takes its seed from the clock. g starts as ‖v‖, so
+// that the first w is v.
 func WithWeightInit(init G.InitWFn) WeightOption {
 	return option(func(c *config) { c.init, c.hasWeight = init, false })
 }
@@ -187,3 +273,6 @@ func WithWeightInit(init G.InitWFn) WeightOption {
 func WithWeight(w *tensor.Dense) WeightOption {
 	return option(func(c *config) { c.weight, c.hasWeight = w, true })
 }
+
+// WithScalePlusOne scales by 1 + γ, where γ is 0 at first.
+func WithScalePlusOne() RMSNormOption { return option(func(c *config) { c.plusOne = true }) }

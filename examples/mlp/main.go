@@ -1,9 +1,13 @@
-// Command mlp trains a multi-layer perceptron on the MNIST digits, with batch
-// normalization, layer normalization, weight normalization or none of them:
+// Command mlp trains a multi-layer perceptron, or a small convolutional network, on
+// the MNIST digits, with batch normalization, layer normalization, weight
+// normalization or none of them:
 //
 //	go run ./examples/mlp -norm batch
+//	go run ./examples/mlp -net conv -epochs 2
 //
-// The network is 784 → 200 → 200 → 10 with rectifiers between the layers. Each
+// The perceptron is 784 → 200 → 200 → 10 with rectifiers between the layers. The
+// other has two convolutions, each with a rectifier and the maximum over 2×2 pixels
+// behind it, and a linear layer. Each
 // epoch ends with an evaluation on the test images in a second graph, which
 // shares the parameters with the first one and has another batch size. The
 // numbers are printed, written as CSV and drawn as learning curves.
@@ -20,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -37,6 +42,7 @@ const (
 
 // config holds what the flags say.
 type config struct {
+	net    string
 	norm   string
 	epochs int
 	batch  int
@@ -46,6 +52,18 @@ type config struct {
 	data   string
 	out    string
 }
+
+// networks are the values of -net, each with what builds it and titles with what it
+// is called.
+var (
+	networks = map[string]func(kind string, inputs int, rng *rand.Rand) (*network, error){
+		"mlp": newNetwork, "conv": newConvNetwork,
+	}
+	titles = map[string]string{
+		"mlp":  fmt.Sprintf("MLP 784–%d–%d–%d", hidden, hidden, classes),
+		"conv": fmt.Sprintf("two convolutions of %d and %d filters", filters[0], filters[1]),
+	}
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -83,6 +101,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	var cfg config
 	fs := flag.NewFlagSet("mlp", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
+	fs.StringVar(&cfg.net, "net", "mlp", "`network`: mlp, the perceptron, or conv, with convolutions")
 	fs.StringVar(&cfg.norm, "norm", "batch", "normalization `kind`: "+strings.Join(normKinds, ", "))
 	fs.IntVar(&cfg.epochs, "epochs", 4, "passes over the training images")
 	fs.IntVar(&cfg.batch, "batch", 100, "images in a training step")
@@ -108,6 +127,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 
 func (c config) check() error {
 	switch {
+	case networks[c.net] == nil:
+		return fmt.Errorf("-net %q: want mlp or conv", c.net)
 	case !slices.Contains(normKinds, c.norm):
 		return fmt.Errorf("-norm %q: want one of %s", c.norm, strings.Join(normKinds, ", "))
 	case c.epochs < 1:
@@ -151,7 +172,7 @@ func trainAndReport(ctx context.Context, cfg config, stdout, stderr io.Writer) e
 		return nil
 	}
 
-	base := filepath.Join(cfg.out, "mlp-"+cfg.norm)
+	base := filepath.Join(cfg.out, cfg.net+"-"+cfg.norm)
 	if err := writeCSV(base+".csv", res.curve); err != nil {
 		return err
 	}

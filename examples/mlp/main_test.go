@@ -29,6 +29,7 @@ func TestBadFlags(t *testing.T) {
 		args []string
 		want string
 	}{
+		"net":          {[]string{"-net", "resnet"}, `-net "resnet": want mlp or conv`},
 		"norm":         {[]string{"-norm", "group"}, `-norm "group": want one of batch, layer, weight, none`},
 		"epochs":       {[]string{"-epochs", "0"}, "-epochs 0"},
 		"batch":        {[]string{"-batch", "-5"}, "-batch -5"},

@@ -45,12 +45,10 @@ func stageOf[L layer[L]](l L) stage {
 	}
 }
 
-// relu has neither parameters nor a graph of its own.
-func relu() stage {
-	return stage{fwd: G.Rectify, in: func(*G.ExprGraph) (stage, error) { return relu(), nil }}
-}
+// relu is the rectifier.
+func relu() stage { return stateless(G.Rectify) }
 
-// network is the perceptron in one graph.
+// network is one of the networks in one graph.
 type network struct {
 	g      *G.ExprGraph
 	stages []stage
@@ -139,14 +137,16 @@ func (l *linear) Learnables() G.Nodes {
 
 // In returns the layer in another graph.
 func (l *linear) In(g *G.ExprGraph) (*linear, error) {
-	share := func(n *G.Node) *G.Node {
-		return G.NewMatrix(g, dt, G.WithShape(n.Shape()...), G.WithName(n.Name()), G.WithValue(n.Value()))
-	}
-	l2 := &linear{w: share(l.w)}
+	l2 := &linear{w: share(g, l.w)}
 	if l.b != nil {
-		l2.b = share(l.b)
+		l2.b = share(g, l.b)
 	}
 	return l2, nil
+}
+
+// share returns a node for the same tensor in another graph.
+func share(g *G.ExprGraph, n *G.Node) *G.Node {
+	return G.NewTensor(g, dt, n.Dims(), G.WithShape(n.Shape()...), G.WithName(n.Name()), G.WithValue(n.Value()))
 }
 
 // heUniform draws from ±√(6/fanIn), which keeps the variance from layer to

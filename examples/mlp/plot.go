@@ -88,7 +88,7 @@ func newPanel(title, y string) *plot.Plot {
 
 // lossPanel draws the loss on a logarithmic axis, for it falls by powers of ten.
 func lossPanel(cfg config, curve []point) (*plot.Plot, error) {
-	p := newPanel(fmt.Sprintf("MLP 784–%d–%d–%d, norm: %s", hidden, hidden, classes, cfg.norm), "training loss")
+	p := newPanel(fmt.Sprintf("%s, norm: %s", titles[cfg.net], cfg.norm), "training loss")
 	var steps plotter.XYs
 	for _, pt := range curve {
 		// A loss of zero has no place on the axis.

@@ -149,7 +149,7 @@ func trainNetwork(ctx context.Context, cfg config, train, test *dataset, stdout,
 	// Two streams of one seed: a change in the network leaves the order of the
 	// images alone.
 	weights, shuffling := rand.New(rand.NewPCG(cfg.seed, 1)), rand.New(rand.NewPCG(cfg.seed, 2))
-	net, err := newNetwork(cfg.norm, train.pixels, weights)
+	net, err := networks[cfg.net](cfg.norm, train.pixels, weights)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,61 @@
+package norm_test
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Channels last are channels first, transposed, in training and evaluation, and
+// in the same layer in another graph.
+func TestBatchNormChannelsLast(t *testing.T) {
+	g := G.NewGraph()
+	first := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3))
+	last := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithChannelAxis(-1)))
+	v := wave(tensor.Float64, 1, 2, 4, 5, 3)
+	x := input(g, v)
+	turn := func(n *G.Node, axes ...int) *G.Node { return norm.Must(G.Transpose(n, axes...)) }
+	fromFirst := turn(norm.Must(first.Fwd(turn(x, 0, 3, 1, 2))), 0, 2, 3, 1)
+	fromLast := norm.Must(last.Fwd(x))
+	var want, got G.Value
+	G.Read(fromFirst, &want)
+	G.Read(fromLast, &got)
+	for _, opts := range [][]G.VMOpt{nil, {G.EvalMode()}} {
+		vm := G.NewTapeMachine(g, opts...)
+		require.NoError(t, vm.RunAll())
+		require.NoError(t, vm.Close())
+		require.Equal(t, tensor.Shape{2, 4, 5, 3}, got.Shape())
+		require.InDeltaSlice(t, graphtest.Floats(want.(*tensor.Dense)), graphtest.Floats(got.(*tensor.Dense)), 1e-14)
+	}
+	wantMean, wantVariance := first.Stats()
+	mean, variance := last.Stats()
+	require.InDeltaSlice(t, wantMean, mean, 1e-14)
+	require.InDeltaSlice(t, wantVariance, variance, 1e-14)
+
+	g2 := G.NewGraph()
+	other := norm.Must(last.In(g2))
+	y := norm.Must(other.FwdFrozen(input(g2, v)))
+	require.InDeltaSlice(t, graphtest.Floats(got.(*tensor.Dense)), run(t, y), 1e-14)
+}
+
+func TestWithChannelAxisRefuses(t *testing.T) {
+	g := G.NewGraph()
+	_, err := norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithChannelAxis(0))
+	require.ErrorIs(t, err, norm.ErrOption)
+	require.EqualError(t, err, "norm: batchnorm: the channel axis is 0, want another; that of an x of rank 4, say, is -4")
+	require.Empty(t, g.AllNodes())
+
+	plain := []norm.BatchNormOption{norm.WithoutAffine(), norm.WithoutRunningStats()}
+	last := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, append(plain, norm.WithChannelAxis(-1))...))
+	_, err = last.Fwd(input(g, wave(tensor.Float64, 0, 2, 3, 4)))
+	require.EqualError(t, err, "norm: batchnorm: x is (2, 3, 4), want 3 channels in axis 2")
+	third := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, append(plain, norm.WithChannelAxis(3))...))
+	_, err = third.Fwd(input(g, wave(tensor.Float64, 0, 2, 3)))
+	require.EqualError(t, err, "norm: batchnorm: the channel axis is 3, want -2 to 1 for x (2, 3)")
+	front := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, append(plain, norm.WithChannelAxis(-3))...))
+	require.Equal(t, tensor.Shape{3, 2, 5}, norm.Must(front.Fwd(input(g, wave(tensor.Float64, 0, 3, 2, 5)))).Shape())
+}

@@ -1,0 +1,138 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// channelLayer is a layer that normalizes channels and may have running
+// statistics: batch norm and instance norm, which differ in their op.
+type channelLayer struct {
+	layer
+	channels int
+	stats    *ops.RunningStats // nil: none
+	cfg      ops.BatchNormConfig
+	why      string // there are none
+	op       channelOp
+}
+
+type channelOp func(x, gamma, beta *G.Node, stats *ops.RunningStats, cfg ops.BatchNormConfig) (*G.Node, error)
+
+func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int, c config, op channelOp, why string) (channelLayer, error) {
+	l := channelLayer{channels: channels, op: op, why: why, cfg: ops.BatchNormConfig{
+		Eps: c.eps, Momentum: c.momentum, Cumulative: c.cumulative, ChannelAxis: c.channelAxis, Reuse: c.reuse,
+	}}
+	var err error
+	if l.layer, err = newLayer(kind, g, dt, c.name, affineSuffixes(c)...); err != nil {
+		return l, err
+	}
+	if err := fault.Channels(kind, channels); err != nil {
+		return l, err
+	}
+	if err := fault.Eps(kind, c.eps); err != nil {
+		return l, err
+	}
+	if err := fault.Momentum(kind, c.momentum); err != nil && !c.cumulative {
+		return l, err
+	}
+	if c.channelAxis == 0 {
+		return l, fault.New(ErrOption, kind, "the channel axis is 0, want another; that of an x of rank 4, say, is -4")
+	}
+	if !c.untracked {
+		if l.stats, err = ops.NewRunningStats(channels); err != nil {
+			return l, err
+		}
+	}
+	l.addAffine(tensor.Shape{channels})
+	l.done()
+	return l, nil
+}
+
+// inGraph makes the same layer in another graph, with the same storage and
+// statistics.
+func (l *channelLayer) inGraph(g *G.ExprGraph) (channelLayer, error) {
+	other := *l
+	var err error
+	other.layer, err = l.in(g)
+	return other, err
+}
+
+// Fwd returns the normalized x. It follows the mode that the machine sets.
+//
+// A batch with one value per channel is ErrBatch when it is run in training, and
+// so is a sample with one in instance norm. Errors at graph building: ErrGraph,
+// ErrDtype, ErrShape, and ErrBatch for a layer without running statistics.
+func (l *channelLayer) Fwd(x *G.Node) (*G.Node, error) { return l.fwd(x, l.cfg) }
+
+// FwdFrozen returns x normalized by the running statistics whatever the mode,
+// and never moves them: for fine-tuning with frozen statistics. γ and β still
+// have gradients.
+//
+// Errors: as Fwd, and ErrOption for a layer without running statistics.
+func (l *channelLayer) FwdFrozen(x *G.Node) (*G.Node, error) {
+	if l.stats == nil {
+		return nil, l.untracked()
+	}
+	cfg := l.cfg
+	cfg.Frozen = true
+	return l.fwd(x, cfg)
+}
+
+func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) {
+	if err := l.checkInput(x); err != nil {
+		return nil, err
+	}
+	if err := l.checkChannels(x, cfg.ChannelAxis, l.channels); err != nil {
+		return nil, err
+	}
+	return l.op(x, l.param("gamma"), l.param("beta"), l.stats, cfg)
+}
+
+// SetTraining sets the mode of the layer, where it has been applied in its
+// graph, as building a machine does for all layers: the last one wins. Without
+// running statistics there is only one mode.
+func (l *channelLayer) SetTraining(training bool) {
+	if l.stats != nil {
+		l.stats.SetTraining(l.graph, training)
+	}
+}
+
+// Running returns the running statistics themselves, which the same layer in
+// other graphs shares, or nil for a layer without. It has the number of batches
+// that a cumulative average needs to go on after its statistics were set.
+func (l *channelLayer) Running() *ops.RunningStats { return l.stats }
+
+// Stats returns copies of the running mean and variance, one value for each
+// channel, or nil for a layer without running statistics.
+func (l *channelLayer) Stats() (mean, variance []float64) {
+	if l.stats == nil {
+		return nil, nil
+	}
+	mean, variance, _ = l.stats.Values()
+	return mean, variance
+}
+
+// SetStats replaces the running statistics, in all graphs that share them, but
+// not the number of batches behind them (see Running). The values must be
+// finite and no variance negative; after an error nothing has changed.
+//
+// Errors: ErrShape for another number of channels, ErrOption.
+func (l *channelLayer) SetStats(mean, variance []float64) error {
+	if l.stats == nil {
+		return l.untracked()
+	}
+	return l.stats.Set(mean, variance, ops.KeepBatches)
+}
+
+func (l *channelLayer) untracked() error {
+	return fault.New(ErrOption, l.kind, "the layer has no running statistics (%s)", l.why)
+}
+
+// ResetStats sets the running statistics to mean 0, variance 1 and no batches.
+func (l *channelLayer) ResetStats() {
+	if l.stats != nil {
+		l.stats.Reset()
+	}
+}

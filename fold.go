@@ -1,0 +1,137 @@
+package norm
+
+import (
+	"math"
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"gorgonia.org/tensor"
+)
+
+// Fold folds the layer, as it evaluates, into the linear layer or convolution
+// before it, for inference without batch norm. For the weight w and the bias b of
+// that layer it returns new ones: with the running statistics, for each output c,
+//
+//	s = γ[c]/√(variance[c] + eps)
+//	w'[c] = w[c]·s,  b'[c] = (b[c] − mean[c])·s + β[c]
+//
+// outAxis is the axis of the weight that has the outputs, which must be the
+// channels that are normalized; negative axes count from the end:
+//
+//	0  for filters (out, in, height, width), and for (out, in) used as x·wᵀ
+//	1  for (in, out) used as x·w, and for filters (in, out, ...) of a transposed
+//	   convolution
+//
+// The bias has an element for each channel in one axis and 1 in all others, as
+// (out) and (1, out, 1, 1), and the new one has the same shape. For nil, a layer
+// without bias, the new one is (out). Both are new row-major tensors; weight,
+// bias and the layer stay as they are, and what happens to them later does not
+// change what was folded. Results are rounded once.
+//
+// Errors: ErrValue for a nil or masked tensor, ErrDtype for another dtype than
+// the layer's, ErrShape where the outputs are not the channels, ErrOption for a
+// layer without running statistics.
+func (b *BatchNorm) Fold(weight, bias *tensor.Dense, outAxis int) (foldedWeight, foldedBias *tensor.Dense, err error) {
+	if b.stats == nil {
+		return nil, nil, b.untracked()
+	}
+	if err := b.checkFold(weight, bias, outAxis); err != nil {
+		return nil, nil, err
+	}
+	if b.dtype == tensor.Float32 {
+		return fold[float32](b, weight, bias, outAxis)
+	}
+	return fold[float64](b, weight, bias, outAxis)
+}
+
+func (b *BatchNorm) checkFold(weight, bias *tensor.Dense, outAxis int) error {
+	if weight == nil {
+		return fault.New(ErrValue, b.kind, "the weight is nil")
+	}
+	shape := weight.Shape()
+	rank := len(shape)
+	switch {
+	case rank == 0:
+		return fault.New(ErrShape, b.kind, "the weight is a scalar, want a tensor")
+	case weight.Dtype() != b.dtype:
+		return fault.New(ErrDtype, b.kind, "the weight is %v, want %v", weight.Dtype(), b.dtype)
+	case outAxis < -rank || outAxis >= rank:
+		return fault.New(ErrShape, b.kind, "the axis of the outputs is %d, want %d to %d for a weight %v", outAxis, -rank, rank-1, shape)
+	}
+	axis := fromFront(outAxis, rank)
+	if shape[axis] != b.channels {
+		return fault.New(ErrShape, b.kind, "the weight is %v with the outputs in axis %d, want as many outputs as channels, %d", shape, axis, b.channels)
+	}
+	if bias == nil {
+		return nil
+	}
+	if bias.Dtype() != b.dtype {
+		return fault.New(ErrDtype, b.kind, "the bias is %v, want %v", bias.Dtype(), b.dtype)
+	}
+	if s := bias.Shape(); len(s) == 0 || s.TotalSize() != b.channels || slices.Max(s) != b.channels {
+		return fault.New(ErrShape, b.kind, "the bias is %v, want (%d), or %d in one axis and 1 in the others", s, b.channels, b.channels)
+	}
+	return nil
+}
+
+// fromFront counts an axis from the front.
+func fromFront(axis, rank int) int {
+	if axis < 0 {
+		return axis + rank
+	}
+	return axis
+}
+
+func fold[T dense.Float](b *BatchNorm, weight, bias *tensor.Dense, outAxis int) (*tensor.Dense, *tensor.Dense, error) {
+	old := make([]T, b.channels) // the bias
+	biasShape := tensor.Shape{b.channels}
+	if bias != nil {
+		e, err := dense.Elements[T](b.kind, "the bias", bias)
+		if err != nil {
+			return nil, nil, err
+		}
+		old, biasShape = e, bias.Shape()
+	}
+	gamma, err := paramOf[T](b, "gamma", 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	beta, err := paramOf[T](b, "beta", 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	mean, variance, _ := b.stats.Values()
+	scale := variance // in place
+	for c, v := range variance {
+		scale[c] = float64(gamma[c]) / math.Sqrt(v+b.cfg.Eps)
+	}
+	e, err := dense.Elements[T](b.kind, "the weight", weight)
+	if err != nil {
+		return nil, nil, err
+	}
+	inner := weight.Shape()[fromFront(outAxis, weight.Dims())+1:].TotalSize()
+	w := make([]T, len(e))
+	for i, v := range e {
+		w[i] = T(float64(v) * scale[i/inner%b.channels])
+	}
+	shifted := make([]T, b.channels)
+	for c, v := range old {
+		shifted[c] = T((float64(v)-mean[c])*scale[c] + float64(beta[c]))
+	}
+	return dense.New(weight.Shape(), w), dense.New(biasShape, shifted), nil
+}
+
+// paramOf returns the elements of a parameter, or start for each channel where
+// the layer has none.
+func paramOf[T dense.Float](b *BatchNorm, suffix string, start T) ([]T, error) {
+	p := b.param(suffix)
+	if p == nil {
+		return slices.Repeat([]T{start}, b.channels), nil
+	}
+	e, err := dense.Elements[T](b.kind, p.Name(), p.Value())
+	if err == nil && len(e) != b.channels {
+		err = fault.New(ErrValue, b.kind, "%s has %d elements, want %d", p.Name(), len(e), b.channels)
+	}
+	return e, err
+}

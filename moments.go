@@ -1,0 +1,66 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/ops"
+)
+
+// NewMoments returns empty moments for batches such as the layer takes: for
+// workers that gather statistics of their parts of the data, to be merged.
+func (b *BatchNorm) NewMoments() *ops.Moments {
+	m, _ := ops.NewMoments(b.channels, b.cfg.ChannelAxis) // the layer was made with both
+	return m
+}
+
+// SetMoments replaces the running statistics, in all graphs that share them, by
+// those of the values behind m, with the unbiased variance, and the number of
+// batches too. After an error nothing has changed.
+//
+// Errors: ErrValue for nil, ErrShape for another number of channels, ErrBatch
+// for fewer than two values a channel, ErrOption.
+func (b *BatchNorm) SetMoments(m *ops.Moments) error {
+	if b.stats == nil {
+		return b.untracked()
+	}
+	return b.stats.SetMoments(m)
+}
+
+// Reestimate replaces the running statistics of layers by those of a whole data
+// set: the mean and the unbiased variance of all values that the layers see
+// while run is running, as if they were one batch. It is known as precise batch
+// norm. After training, or before an evaluation that matters, it puts in place
+// of averages that lag behind the weights the statistics at the weights as they
+// are.
+//
+//	vm := gorgonia.NewTapeMachine(g) // training mode
+//	err := norm.Reestimate(func() error {
+//		for _, batch := range batches {
+//			gorgonia.Let(x, batch)
+//			if err := vm.RunAll(); err != nil {
+//				return err
+//			}
+//			vm.Reset()
+//		}
+//		return nil
+//	}, bn1, bn2)
+//
+// run steps no solver. All batch norms of a model are passed, for each sees what
+// the ones before it make of a batch. The statistics stay as they are until run
+// has returned, and if there is an error. An average of batches by
+// WithCumulativeAverage is nearly the same, with a weight for each batch instead
+// of for each value, and without the variance between the means of batches.
+//
+// Errors: that of run; ErrGraph for a nil layer, ErrOption for one without
+// running statistics, ErrBatch for one that saw no batch. ops.Reestimate has the
+// details.
+func Reestimate(run func() error, layers ...*BatchNorm) error {
+	stats := make([]*ops.RunningStats, len(layers))
+	for i, b := range layers {
+		if b != nil && b.stats == nil {
+			return b.untracked()
+		}
+		if b != nil {
+			stats[i] = b.stats
+		}
+	}
+	return ops.Reestimate(run, stats...)
+}

@@ -1,0 +1,91 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// RMSNorm divides its input by the root of its mean square over the trailing
+// axes, each sample by itself:
+//
+//	y = x/√(Σx²/n + eps)·γ
+//
+// It is layer norm without the mean: cheaper, and common in transformers.
+// ops.RMSNorm has the details.
+//
+// Parameter: name.gamma, of the normalized shape, 1 at first; with
+// WithScalePlusOne the scale is 1 + γ and γ is 0 at first.
+//
+// Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019,
+// arXiv:1910.07467v1.
+type RMSNorm struct {
+	layer
+	shape tensor.Shape
+	cfg   ops.RMSNormConfig
+}
+
+// NewRMSNorm makes a layer for inputs (..., shape) of a dtype. Options:
+// WithName, WithEps (1e-5; PyTorch's default is the dtype's machine epsilon),
+// WithoutScale or WithoutAffine, WithScalePlusOne, WithReuse.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
+// graph is as it was.
+func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMSNormOption) (*RMSNorm, error) {
+	const kind = "rmsnorm"
+	c := configure(opts)
+	c.beta = false
+	l, err := newLayer(kind, g, dt, c.name, affineSuffixes(c)...)
+	if err != nil {
+		return nil, err
+	}
+	if err := fault.NormalizedShape(kind, shape); err != nil {
+		return nil, err
+	}
+	if err := fault.Eps(kind, c.eps); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.plusOne && !c.gamma:
+		return nil, fault.New(ErrOption, kind, "WithScalePlusOne and no scale, want one of them")
+	case c.plusOne:
+		l.addParam(filled(dt, 0, shape...))
+	default:
+		l.addAffine(shape)
+	}
+	l.done()
+	return &RMSNorm{l, shape.Clone(), ops.RMSNormConfig{Eps: c.eps, ScalePlusOne: c.plusOne, Reuse: c.reuse}}, nil
+}
+
+// Fwd returns the scaled x, which has the shape (..., shape).
+//
+// Errors: ErrGraph, ErrDtype, ErrShape.
+func (l *RMSNorm) Fwd(x *G.Node) (*G.Node, error) {
+	if err := l.checkInput(x); err != nil {
+		return nil, err
+	}
+	return ops.RMSNorm(x, l.param("gamma"), nil, l.shape, l.cfg)
+}
+
+// FwdResidual returns the scaled sum x + r, and the sum; see ops.AddRMSNorm.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape.
+func (l *RMSNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
+	if err := l.checkInput(x); err != nil {
+		return nil, nil, err
+	}
+	return ops.AddRMSNorm(x, r, l.param("gamma"), nil, l.shape, l.cfg)
+}
+
+// In returns the same layer in another graph: γ is the same storage, so a
+// solver's step in one graph is seen in the other.
+//
+// Errors: ErrGraph, ErrName, ErrValue.
+func (l *RMSNorm) In(g *G.ExprGraph) (*RMSNorm, error) {
+	other, err := l.in(g)
+	if err != nil {
+		return nil, err
+	}
+	return &RMSNorm{other, l.shape, l.cfg}, nil
+}

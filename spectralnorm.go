@@ -1,0 +1,105 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// SpectralNorm is a weight of any layer, a convolution say, divided by its largest
+// singular value:
+//
+//	W/σ,  σ = u·Wv
+//
+// so that the layer stretches no input; the discriminators of generative
+// adversarial networks have it. As a matrix W has a row for each output. The
+// singular vectors u and v are estimates, which each training run improves by an
+// iteration; they start after 15. The machine that is built on a graph sets the
+// mode of all its layers, gorgonia.EvalMode() for evaluation. ops.SpectralNorm has
+// the details.
+//
+// Parameter: name.w. The vectors are no parameters.
+//
+// Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative
+// Adversarial Networks", 2018, arXiv:1802.05957v1.
+type SpectralNorm struct {
+	layer
+	vectors *ops.SingularVectors
+	cfg     ops.SpectralNormConfig
+}
+
+// NewSpectralNorm makes a weight of rank 1 to 5. Options: WithName, WithAxis (0),
+// WithPowerIterations (1), WithWeightInit (gorgonia.GlorotU(1)), WithWeight,
+// WithReuse.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
+// initial value that does not fit. After an error the graph is as it was.
+func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...SpectralNormOption) (*SpectralNorm, error) {
+	const kind = "spectralnorm"
+	c := configure(opts)
+	l, err := newLayer(kind, g, dt, c.name, "w")
+	if err != nil {
+		return nil, err
+	}
+	if c.powerIterations < 1 {
+		return nil, fault.New(ErrOption, kind, "%d power iterations, want at least 1", c.powerIterations)
+	}
+	if err := fault.Sizes(kind, "the weight", shape); err != nil {
+		return nil, err
+	}
+	if err := fault.Axis(kind, shape, c.axis); err != nil {
+		return nil, err
+	}
+	w, err := l.startOfWeight(shape, c)
+	if err != nil {
+		return nil, err
+	}
+	s := &SpectralNorm{cfg: ops.DefaultSpectralNorm()}
+	s.cfg.PowerIterations, s.cfg.Reuse = c.powerIterations, c.reuse
+	if s.vectors, err = ops.NewSingularVectors(w, c.axis); err != nil {
+		return nil, err
+	}
+	l.addParam(w)
+	l.done()
+	s.layer = l
+	return s, nil
+}
+
+// Weight returns W/σ, to be used wherever a weight is: in gorgonia.Conv2d for one.
+// Called twice it gives the same node. It follows the mode that the machine sets.
+func (s *SpectralNorm) Weight() (*G.Node, error) {
+	return ops.SpectralNorm(s.param("w"), s.vectors, s.cfg)
+}
+
+// Vectors returns the singular vectors themselves, which the same weight in other
+// graphs shares, to be saved and set.
+func (s *SpectralNorm) Vectors() *ops.SingularVectors { return s.vectors }
+
+// SetTraining sets the mode of the weight in its graph, as building a machine does
+// for all layers: the last one wins.
+func (s *SpectralNorm) SetTraining(training bool) { s.vectors.SetTraining(s.graph, training) }
+
+// Materialize returns W/σ as it is now, as in evaluation, in a tensor of its own:
+// for a graph that only predicts.
+//
+// Errors: ErrValue.
+func (s *SpectralNorm) Materialize() (*tensor.Dense, error) {
+	values, err := s.values()
+	if err != nil {
+		return nil, err
+	}
+	return s.vectors.Materialize(values[0])
+}
+
+// In returns the same weight in another graph: W and the vectors are the same
+// storage. Each graph has a mode of its own.
+//
+// Errors: ErrGraph, ErrName, ErrValue.
+func (s *SpectralNorm) In(g *G.ExprGraph) (*SpectralNorm, error) {
+	other, err := s.in(g)
+	if err != nil {
+		return nil, err
+	}
+	return &SpectralNorm{other, s.vectors, s.cfg}, nil
+}
