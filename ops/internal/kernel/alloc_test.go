@@ -49,7 +49,10 @@ func requireNoAllocations(t *testing.T, what string, run func()) {
 				run()
 			}
 			n := mallocs(run)
-			if n >= 0.5 { // the pools were not full yet
+			for range 5 { // as long as a processor may not have filled its pools yet
+				if n < 0.5 {
+					break
+				}
 				n = mallocs(run)
 			}
 			require.Less(t, n, 0.5, "%s on %d processors", what, procs)
