@@ -146,22 +146,27 @@ func (o *addNormOp[T]) of() *normOp[T] {
 // SymDiff returns the gradients: those of the norm at the sum, where that of the
 // sum adds to both of its terms.
 func (o *addNormOp[T]) SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error) {
-	var parts [3]*G.Node // sum, dy, dsum
+	var parts [3]*G.Node
 	for i, p := range []struct {
-		at int
-		of *G.Node
-	}{{o.sizes[0], out}, {0, u}, {o.sizes[0], u}} {
+		part *partOp[T]
+		of   *G.Node
+	}{
+		{newPart[T](o.kind, o.sizes[0], o.shape, o.reuse), out}, // the sum, as the caller has it
+		{newCopiedPart[T](o.kind, 0, o.shape, o.reuse), u},
+		{newCopiedPart[T](o.kind, o.sizes[0], o.shape, o.reuse), u},
+	} {
 		var err error
-		if parts[i], err = apply(o.kind, newPart[T](o.kind, p.at, o.shape, o.reuse), p.of); err != nil {
+		if parts[i], err = apply(o.kind, p.part, p.of); err != nil {
 			return nil, err
 		}
 	}
+	sum, dy, dsum := parts[0], parts[1], parts[2]
 	norm := o.of()
-	grads, err := norm.SymDiff(append(G.Nodes{parts[0]}, in[2:]...), nil, parts[1])
+	grads, err := norm.SymDiff(append(G.Nodes{sum}, in[2:]...), nil, dy)
 	if err != nil {
 		return nil, err
 	}
-	dx, err := G.Add(grads[0], parts[2])
+	dx, err := G.Add(grads[0], dsum)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,213 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// walk is one reverse walk through a graph.
+type walk struct {
+	g      *G.ExprGraph
+	sorted G.Nodes          // the active nodes, each before its children
+	active map[*G.Node]bool // those between the cost and what is asked for
+	terms  map[*G.Node]G.Nodes
+}
+
+// analyse finds the nodes that lie on a differentiable way from the cost to a
+// node of wrt.
+func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
+	sorted, err := G.Sort(w.g)
+	if err != nil {
+		return newFault(ErrGraph, "sorting the graph: %v", err)
+	}
+	below := map[*G.Node]G.Nodes{} // of what the cost depends on, the differentiable inputs
+	reached := map[*G.Node]bool{cost: true}
+	blocked := map[*G.Node]error{} // ops that have no derivative at all
+	for _, n := range sorted {
+		if !reached[n] {
+			continue
+		}
+		if below[n], err = differentiable(n, w.children(n)); err != nil {
+			blocked[n] = err
+			below[n] = w.children(n)
+		}
+		for _, c := range below[n] {
+			reached[c] = true
+		}
+	}
+	w.active = map[*G.Node]bool{}
+	for i := len(sorted) - 1; i >= 0; i-- { // children first
+		n := sorted[i]
+		if !reached[n] {
+			continue
+		}
+		if slices.Contains(wrt, n) || slices.ContainsFunc(below[n], func(c *G.Node) bool { return w.active[c] }) {
+			w.active[n] = true
+		}
+	}
+	for _, n := range sorted {
+		if !w.active[n] {
+			continue
+		}
+		w.sorted = append(w.sorted, n)
+		if err := blocked[n]; err != nil && slices.ContainsFunc(below[n], func(c *G.Node) bool { return w.active[c] }) {
+			return err
+		}
+	}
+	for _, n := range wrt {
+		if !reached[n] {
+			return newFault(ErrPath, "the cost %v does not depend on %v by differentiable ops%s", name(cost), name(n), w.obstacle(cost, n))
+		}
+	}
+	return nil
+}
+
+// obstacle names the ops that the ways from the cost to a node end at.
+func (w *walk) obstacle(cost, wrt *G.Node) string {
+	leads := map[*G.Node]bool{wrt: true}
+	sorted, _ := G.Sort(w.g)
+	var ops []string
+	for i := len(sorted) - 1; i >= 0; i-- {
+		n := sorted[i]
+		children := w.children(n)
+		if !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
+			continue
+		}
+		leads[n] = true
+		through, _ := differentiable(n, children)
+		for _, c := range children {
+			if text := fmt.Sprint(n.Op()); leads[c] && !slices.Contains(through, c) && !slices.Contains(ops, text) {
+				ops = append(ops, text)
+			}
+		}
+	}
+	if !leads[cost] || len(ops) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; not differentiable there: %q", ops)
+}
+
+// children returns the inputs of a node, in order.
+func (w *walk) children(n *G.Node) (cs G.Nodes) {
+	for it := w.g.From(n.ID()); it.Next(); {
+		cs = append(cs, it.Node().(*G.Node))
+	}
+	return cs
+}
+
+// differentiable returns the inputs of a node by which its op has a derivative.
+func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
+	if len(children) == 0 {
+		return nil, nil
+	}
+	op, ok := n.Op().(G.SDOp)
+	if !ok {
+		return nil, newFault(ErrOp, "op %v has no symbolic derivative (it is no gorgonia.SDOp)", n.Op())
+	}
+	wrt, err := flags(op, len(children))
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range children {
+		if wrt[i] {
+			some = append(some, c)
+		}
+	}
+	return some, nil
+}
+
+// flags is DiffWRT without its panics.
+func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
+	defer recovered(op, "DiffWRT", &err)
+	if wrt = op.DiffWRT(inputs); len(wrt) != inputs {
+		return nil, newFault(ErrOp, "op %v: DiffWRT tells of %d inputs, and there are %d", op, len(wrt), inputs)
+	}
+	return wrt, nil
+}
+
+// back walks from the cost to what is asked for, and collects the terms of each
+// node's gradient.
+func (w *walk) back(cost *G.Node) error {
+	w.terms[cost] = G.Nodes{w.one(cost.Dtype())}
+	for _, n := range w.sorted {
+		children := w.children(n)
+		if !slices.ContainsFunc(children, func(c *G.Node) bool { return w.active[c] }) {
+			continue
+		}
+		grad, err := w.total(n)
+		if err != nil {
+			return err
+		}
+		op := n.Op().(G.SDOp)
+		wrt, err := flags(op, len(children))
+		if err != nil {
+			return err
+		}
+		grads, err := symDiff(op, children, n, grad)
+		if err != nil {
+			return err
+		}
+		for i, c := range children {
+			if !wrt[i] || !w.active[c] {
+				continue
+			}
+			switch d := grads[i]; {
+			case d == nil:
+				return newFault(ErrOp, "op %v: SymDiff gives no gradient of input %d, which DiffWRT calls differentiable", op, i)
+			case !fits(d, c):
+				return newFault(ErrOp, "op %v: SymDiff gives a gradient of shape %v for input %d, which is %v", op, d.Shape(), i, c.Shape())
+			default:
+				w.terms[c] = append(w.terms[c], d)
+			}
+		}
+	}
+	return nil
+}
+
+// symDiff is SymDiff without its panics.
+func symDiff(op G.SDOp, in G.Nodes, out, grad *G.Node) (grads G.Nodes, err error) {
+	defer recovered(op, "SymDiff", &err)
+	if grads, err = op.SymDiff(in, out, grad); err != nil {
+		return nil, &fault{fmt.Sprintf("diff: op %v cannot be differentiated: %v", op, err), ErrOp, err}
+	}
+	if len(grads) < len(in) {
+		return nil, newFault(ErrOp, "op %v: SymDiff gives %d gradients for %d inputs", op, len(grads), len(in))
+	}
+	return grads, nil
+}
+
+func recovered(op G.Op, method string, err *error) {
+	if r := recover(); r != nil {
+		*err = newFault(ErrOp, "op %v cannot be differentiated: %s panics: %v", op, method, r)
+	}
+}
+
+// total adds up the terms of a node's gradient.
+func (w *walk) total(n *G.Node) (*G.Node, error) {
+	terms := w.terms[n]
+	switch len(terms) {
+	case 0: // DiffWRT has promised some
+		return nil, newFault(ErrOp, "no gradient arrives at %v", name(n))
+	case 1:
+		return terms[0], nil
+	}
+	sum, err := G.ReduceAdd(terms)
+	if err != nil {
+		return nil, &fault{fmt.Sprintf("diff: adding the gradients of %v: %v", name(n), err), ErrOp, err}
+	}
+	w.terms[n] = G.Nodes{sum}
+	return sum, nil
+}
+
+// one returns the gradient of the cost. Gorgonia merges constants by their names
+// alone, so that the name says the dtype.
+func (w *walk) one(dt tensor.Dtype) *G.Node {
+	var v G.Value = G.NewF64(1)
+	if dt == tensor.Float32 {
+		v = G.NewF32(1)
+	}
+	return w.g.AddNode(G.NewConstant(v, G.WithName(fmt.Sprintf("diff.one of %v", dt))))
+}
