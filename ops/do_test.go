@@ -101,7 +101,7 @@ func TestDoTakesAnyLayout(t *testing.T) {
 // with an input.
 func TestResultsAreMemoryOfTheirOwn(t *testing.T) {
 	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
-		if strings.HasPrefix(c.op.String(), "norm.Part") {
+		if isPart(c.op.String()) {
 			return // a piece of the packed vector that nobody else reads
 		}
 		v, err := c.op.Do(c.in...)
@@ -144,7 +144,7 @@ var unfit = []struct {
 // anySize says whether an input may have any size: the vector that an op takes
 // its part of, and a weight with one norm over all.
 func anySize(op string, input int) bool {
-	return strings.HasPrefix(op, "norm.Part") || strings.HasPrefix(op, "norm.WeightNorm(whole tensor") && input == 0
+	return isPart(op) || strings.HasPrefix(op, "norm.WeightNorm(whole tensor") && input == 0
 }
 
 func TestDoRefusesUnfitValues(t *testing.T) {
@@ -259,4 +259,9 @@ func TestInferShapeNeverPanics(t *testing.T) {
 			}
 		}
 	})
+}
+
+// isPart says whether an op takes a part of a vector, which may have any length.
+func isPart(op string) bool {
+	return strings.HasPrefix(op, "norm.Part(") || strings.HasPrefix(op, "norm.CopiedPart(")
 }
