@@ -101,7 +101,7 @@ func TestDoTakesAnyLayout(t *testing.T) {
 // with an input.
 func TestResultsAreMemoryOfTheirOwn(t *testing.T) {
 	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
-		if isPart(c.op.String()) {
+		if strings.HasPrefix(c.op.String(), "norm.Part(") {
 			return // a piece of the packed vector that nobody else reads
 		}
 		v, err := c.op.Do(c.in...)
