@@ -6,18 +6,17 @@ import (
 
 	"github.com/gorgonorm/norm"
 	"github.com/stretchr/testify/require"
-	"gorgonia.org/gorgonia"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
 func ExampleGroupNorm() {
-	g := gorgonia.NewGraph()
-	x := gorgonia.NewTensor(g, tensor.Float64, 3, gorgonia.WithName("x"), gorgonia.WithShape(1, 4, 2),
-		gorgonia.WithValue(tensor.New(tensor.WithShape(1, 4, 2), tensor.WithBacking([]float64{1, 2, 3, 4, -30, -10, 10, 30}))))
+	g := G.NewGraph()
+	x := G.NewTensor(g, tensor.Float64, 3, G.WithName("x"), G.WithShape(1, 4, 2),
+		G.WithValue(tensor.New(tensor.WithShape(1, 4, 2), tensor.WithBacking([]float64{1, 2, 3, 4, -30, -10, 10, 30}))))
 	gn := norm.Must(norm.NewGroupNorm(g, tensor.Float64, 2, 4)) // 2 groups of 2 channels
 	y := norm.Must(gn.Fwd(x))
-	vm := gorgonia.NewTapeMachine(g)
+	vm := G.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
 		fmt.Println(err)
@@ -33,12 +32,12 @@ func ExampleGroupNorm() {
 }
 
 func ExampleInstanceNorm() {
-	g := gorgonia.NewGraph()
-	x := gorgonia.NewTensor(g, tensor.Float64, 3, gorgonia.WithName("x"), gorgonia.WithShape(2, 1, 4),
-		gorgonia.WithValue(tensor.New(tensor.WithShape(2, 1, 4), tensor.WithBacking([]float64{1, 2, 3, 4, -30, -10, 10, 30}))))
+	g := G.NewGraph()
+	x := G.NewTensor(g, tensor.Float64, 3, G.WithName("x"), G.WithShape(2, 1, 4),
+		G.WithValue(tensor.New(tensor.WithShape(2, 1, 4), tensor.WithBacking([]float64{1, 2, 3, 4, -30, -10, 10, 30}))))
 	in := norm.Must(norm.NewInstanceNorm(g, tensor.Float64, 1, norm.WithRunningStats(), norm.WithMomentum(1)))
 	y := norm.Must(in.Fwd(x))
-	vm := gorgonia.NewTapeMachine(g)
+	vm := G.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
 		fmt.Println(err)
