@@ -29,7 +29,17 @@ func wave(mean float64, shape ...int) *tensor.Dense {
 // elements one by one and all in random directions.
 func gradients(t *testing.T, f gradcheck.Func, in []*tensor.Dense, opts ...gradcheck.Option) {
 	t.Helper()
+	skipNumbersUnderRace(t)
 	require.NoError(t, gradcheck.Check(f, in, append([]gradcheck.Option{gradcheck.WithMaxElements(12)}, opts...)...))
+}
+
+// skipNumbersUnderRace skips a test of numbers, which the race detector makes ten
+// times slower; the tests of machines, clones and sharing are for it.
+func skipNumbersUnderRace(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("a test of numbers")
+	}
 }
 
 // affines are the ways to have γ and β; each returns the values behind x and

@@ -21,6 +21,7 @@ import (
 // so that there they come from the op itself.
 func secondGradients(t *testing.T, f gradcheck.Func, in []*tensor.Dense, y tensor.Shape, opts ...gradcheck.Option) {
 	t.Helper()
+	skipNumbersUnderRace(t)
 	values := append(append([]*tensor.Dense{}, in...), wave(0.7, y...))
 	opts = append([]gradcheck.Option{gradcheck.WithMaxElements(3)}, opts...)
 	for i := range in {
