@@ -165,6 +165,7 @@ func TestBatchNormOptionalParameters(t *testing.T) {
 }
 
 func batchNormOptional[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, v := range []View{{9, 70, 1}, {4, 3, 5}, {1000, 70, 1}, {4, 3, 9000}} {
 		for i := range 4 {
 			c := newBatchNormCase[T](v, 1e-5, easy)
@@ -205,6 +206,7 @@ func TestBatchNormConstantChannel(t *testing.T) {
 // In a constant channel the sum of mean and residual is its value, m2 is 0 and
 // y is beta, to the bit.
 func batchNormConstant[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, value := range stubborn {
 		for _, n := range stubbornLengths {
 			for _, v := range []View{{n, 2, 1}, {1, 2, n}, {3, 2, n}, {n, 2, 3}} {

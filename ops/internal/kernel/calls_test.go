@@ -259,6 +259,7 @@ func TestGuardBands(t *testing.T) { both(t, guardBands[float32], guardBands[floa
 // of their inputs; nor the shared ones and zeros that stand for absent
 // parameters.
 func guardBands[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, v := range guardViews {
 		for _, affine := range []bool{true, false} {
 			for _, c := range calls[T](v, affine) {

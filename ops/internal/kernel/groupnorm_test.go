@@ -106,6 +106,7 @@ func TestGroupNormOptionalParameters(t *testing.T) {
 }
 
 func groupNormOptional[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, p := range []GroupShape{{3, 6, 3, 1, 1e-5}, {3, 6, 3, 5, 1e-5}, {1, 4, 2, 70000, 1e-5}} {
 		for i := range 4 {
 			c := newGroupNormCase[T](p, easy)
@@ -139,6 +140,7 @@ func TestGroupNormConstantGroup(t *testing.T) {
 
 // A constant group gives beta, to the bit, and nothing to dγ.
 func groupNormConstant[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, v := range stubborn {
 		for _, n := range stubbornLengths {
 			p := GroupShape{2, 2, 2, n, 1e-5}

@@ -165,6 +165,7 @@ func TestLayerNormGuardBands(t *testing.T) {
 }
 
 func layerNormGuards[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for rows := 1; rows <= 9; rows++ {
 		for n := 2; n <= 70; n++ {
 			p := Rows{Rows: rows, Cols: n, Eps: 1e-5, UnbiasedStd: n&1 == 1}

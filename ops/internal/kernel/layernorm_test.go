@@ -175,6 +175,7 @@ func TestLayerNormOptionalParameters(t *testing.T) {
 }
 
 func layerNormOptional[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, p := range []Rows{{Rows: 3, Cols: 7, Eps: 1e-5}, {Rows: 70, Cols: 1000, Eps: 1e-5, UnbiasedStd: true}} {
 		for i := range 4 {
 			c := newLayerNormCase[T](p, easy)
@@ -220,6 +221,7 @@ func TestLayerNormConstantRow(t *testing.T) {
 
 // In a constant row x̂ is 0 to the bit: y is beta, and dx is r·(u − mean(u)).
 func layerNormConstantRow[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, v := range stubborn {
 		for _, n := range stubbornLengths {
 			for _, unbiased := range []bool{false, true} {

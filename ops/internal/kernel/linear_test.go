@@ -18,6 +18,7 @@ func matrices() [][2]int {
 func TestScaleColumns(t *testing.T) { both(t, scaleColumns[float32], scaleColumns[float64]) }
 
 func scaleColumns[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, m := range matrices() {
 		rows, cols := m[0], m[1]
 		d := newData[T]()
@@ -52,6 +53,7 @@ func TestShiftColumns(t *testing.T) { both(t, shiftColumns[float32], shiftColumn
 
 // The sum of two elements is rounded once: no tolerance beyond that.
 func shiftColumns[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, m := range matrices() {
 		rows, cols := m[0], m[1]
 		d := newData[T]()
@@ -72,6 +74,7 @@ func shiftColumns[T Float](t *testing.T) {
 func TestColumnSums(t *testing.T) { both(t, columnSumsTest[float32], columnSumsTest[float64]) }
 
 func columnSumsTest[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, m := range matrices() {
 		rows, cols := m[0], m[1]
 		for _, shift := range []float64{0, 100} {

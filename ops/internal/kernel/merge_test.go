@@ -11,6 +11,7 @@ func TestMergeOfParts(t *testing.T) { both(t, mergeOfParts[float32], mergeOfPart
 // Moments of parts that lie one behind the other, merged, are those of the whole
 // in double-double arithmetic.
 func mergeOfParts[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, c := range conditions {
 		const channels, rows = 3, 500
 		v := View{rows, channels, 1}

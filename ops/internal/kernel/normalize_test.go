@@ -260,6 +260,7 @@ func TestNormalizeIsolation(t *testing.T) {
 
 // A NaN or an infinity spoils its own group, and no bit of any other.
 func normalizeIsolation[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, p := range lpNorms {
 		for _, v := range []View{{3, 40, 1}, {2, 7, 3}, {2, 5, 70}} {
 			c := newNormalizeCase[T](v, Lp{p, 1e-12}, easy)

@@ -240,6 +240,7 @@ func testNormSecond[T Float](t *testing.T) {
 func TestNormSecondCuts(t *testing.T) { both(t, normSecondCuts[float32], normSecondCuts[float64]) }
 
 func normSecondCuts[T Float](t *testing.T) {
+	skipUnderRace(t)
 	for _, v := range []View{{1, 600, 70}, {4, 9, 3000}, {300, 131, 1}, {2, 1, 40000}} {
 		for _, c := range secondCases[T](v, condition{scale: 1}, true) {
 			whole := c.run()
