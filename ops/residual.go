@@ -5,7 +5,6 @@ import (
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
-	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -38,8 +37,8 @@ func AddRMSNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig
 	if err != nil {
 		return nil, nil, err
 	}
-	if cfg.ScalePlusOne && gamma == nil {
-		return nil, nil, fault.New(fault.ErrOption, name, "ScalePlusOne without gamma, want gamma")
+	if err := cfg.check(name, gamma); err != nil {
+		return nil, nil, err
 	}
 	if dt == tensor.Float32 {
 		return applyResidual(name, newRMSNorm[float32](x.Dims(), shape, aff, cfg), x, r, gamma, beta)

@@ -46,13 +46,21 @@ func RMSNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig) (*G.
 	if err != nil {
 		return nil, err
 	}
-	if cfg.ScalePlusOne && gamma == nil {
-		return nil, fault.New(fault.ErrOption, name, "ScalePlusOne without gamma, want gamma")
+	if err := cfg.check(name, gamma); err != nil {
+		return nil, err
 	}
 	if dt == tensor.Float32 {
 		return apply(name, newRMSNorm[float32](x.Dims(), shape, aff, cfg), nodes(in)...)
 	}
 	return apply(name, newRMSNorm[float64](x.Dims(), shape, aff, cfg), nodes(in)...)
+}
+
+// check checks that there is a γ where the settings want one.
+func (c RMSNormConfig) check(name string, gamma *G.Node) error {
+	if c.ScalePlusOne && gamma == nil {
+		return fault.New(fault.ErrOption, name, "ScalePlusOne without gamma, want gamma")
+	}
+	return nil
 }
 
 func newRMSNorm[T dense.Float](rank int, shape tensor.Shape, aff affine, cfg RMSNormConfig) *normOp[T] {
