@@ -1,5 +1,7 @@
 package kernel
 
+import "unsafe"
+
 // View sees a row-major tensor as [Outer, Channels, Inner], where each channel
 // has statistics, a scale and the like: batch norm of (N,C,H,W) is
 // View{N, C, H·W}, a norm of the rows of a matrix View{1, rows, cols}, one of
@@ -166,6 +168,32 @@ func (v View) wholeGrid() (g grid, ok bool) {
 		g.slices = 1
 	}
 	return g, v.Outer == 1 && g.slices == 1
+}
+
+const (
+	// keptBytes is the size of an array of which the second-level cache keeps two
+	// from one pass to the next. Bands of larger ones were tried and lost: rows of
+	// the usual sizes lie powers of two apart, and a band of them falls into a few
+	// sets of the cache.
+	keptBytes = 1 << 18
+
+	// bandBytes is the least width of a band of columns.
+	bandBytes = 256
+)
+
+// keptGrid cuts a small view between channels only, for work that goes over each
+// of them more than once; ok is false where the cache does not keep it, or where
+// chains of additions would be longer than those of sumsGrid.
+func keptGrid[T Float](v View) (g grid, ok bool) {
+	size := int(unsafe.Sizeof(T(0)))
+	unit := 1
+	if v.Inner == 1 {
+		unit = bandBytes / size
+	}
+	tasks := max(1, min(v.Len()/taskLen, fewTasks))
+	g = grid{v: v, rows: 1, slices: 1, channelsOfBand: ceilDiv(ceilDiv(v.Channels, tasks), unit) * unit}
+	g.bands = ceilDiv(v.Channels, g.channelsOfBand)
+	return g, v.Len()*size <= keptBytes && v.Outer <= maxRows && v.Inner <= taskLen
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }

@@ -1,0 +1,138 @@
+package kernel
+
+// BatchNormBwd gives the gradients of BatchNormFwd from dy, that of its
+// output. With n values a channel,
+//
+//	dγ = Σ dy·x̂,  dβ = Σ dy
+//	dx = γ·rstd·(dy − dβ/n − x̂·dγ/n)   if the statistics are the batch's
+//	dx = γ·rstd·dy                      if they are constants
+//
+// dgamma and dbeta may be nil.
+func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats, batch bool) {
+	n := v.Channels
+	p := batchNormGrad[T]{dx: dx, dgamma: dgamma, dbeta: dbeta, x: x, gamma: ones(gamma, n), dy: dy, v: v, s: s}
+	p.k = borrowConstants[T](5, n)
+	defer p.k.release()
+	if batch {
+		p.do()
+		return
+	}
+	if dgamma != nil || dbeta != nil {
+		p.sums()
+		p.sum.release()
+	}
+	scale, shift := p.k.of(0)[:n], p.k.of(1)[:n]
+	for c := range scale {
+		scale[c], shift[c] = s.Rstd[c]*float64(p.gamma[c]), 0
+	}
+	p.k.round()
+	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: p.k}.over(v)
+}
+
+// batchNormGrad is BatchNormBwd: sums for each channel, constants made of them,
+// and a map.
+type batchNormGrad[T Float] struct {
+	dx, dgamma, dbeta, x, gamma, dy []T
+	v                               View
+	s                               Stats
+	k                               constants[T]
+	sum                             totals // Σdy, Σdy·(x−m), Σdy²
+}
+
+// do sets the gradients for the statistics of the batch.
+func (p batchNormGrad[T]) do() {
+	write := mapPass[T]{loop: normGradPass, out: p.dx, x: p.x, dy: p.dy, k: p.k}
+	if g, ok := keptGrid[T](p.v); ok {
+		p.sum = totals{Borrow[float64](3 * p.k.padded), p.k.padded}
+		defer p.sum.release()
+		clear(p.sum.scratch.Data)
+		write.stream = streams(p.dx, p.v)
+		split(g.tasks(), p.v.Len(), batchNormGradTasks[T]{p, write, g})
+		return
+	}
+	p.sums()
+	write.over(p.v)
+	p.mend(0, p.v.Channels)
+	p.sum.release()
+}
+
+// sums sets dγ, dβ and the constants of dx.
+func (p *batchNormGrad[T]) sums() {
+	p.centre(0, p.v.Channels)
+	p.sum = p.pass().over(p.v)
+	p.constants(0, p.v.Channels)
+}
+
+func (p *batchNormGrad[T]) pass() sumPass[T] {
+	return sumPass[T]{loop: gradPass, x: p.x, dy: p.dy, m: p.k.data(0)}
+}
+
+// centre rounds the means of the channels [first, last).
+func (p *batchNormGrad[T]) centre(first, last int) {
+	m := p.k.data(0)[first:last]
+	for i, mean := range p.s.Mean[first:last] {
+		m[i] = T(mean)
+	}
+}
+
+// constants makes dγ, dβ and the constants of dx from the sums of the channels
+// [first, last).
+func (p *batchNormGrad[T]) constants(first, last int) {
+	k := func(i int) []float64 { return p.k.of(i)[first:last] }
+	m, scale, factor, a, b := k(0), k(1), k(2), k(3), k(4)
+	db, dg, e := p.sum.of(0)[first:last], p.sum.of(1)[first:last], p.sum.of(2)[first:last]
+	mean, residual, rstd := p.s.Mean[first:last], p.s.Residual[first:last], p.s.Rstd[first:last]
+	n := float64(p.v.Count())
+	share := 1 / n
+	for i, u := range p.gamma[first:last] {
+		hi, lo := centre[T](mean[i], residual[i])
+		r, u := rstd[i], float64(u)
+		dg[i] = (dg[i] - lo*db[i]) * r
+		m[i], scale[i], factor[i] = hi, r, u
+		a[i], b[i] = normGradConstants(lo, r, db[i]*share*u, dg[i]*share*u)
+		if cancels[T](n, e[i], db[i], dg[i]) {
+			e[i] = cancelled
+		}
+	}
+	for i := range 5 {
+		store(p.k.data(i)[first:last], k(i))
+	}
+	if p.dgamma != nil {
+		store(p.dgamma[first:last], dg)
+	}
+	if p.dbeta != nil {
+		store(p.dbeta[first:last], db)
+	}
+}
+
+// mend sets dx in float64 where it is mostly cancelled.
+func (p *batchNormGrad[T]) mend(first, last int) {
+	if !is32[T]() {
+		return
+	}
+	for i, e := range p.sum.of(2)[first:last] {
+		if e == cancelled {
+			normGradGo(p.dx, p.x, p.dy, p.k, p.v.channel(first+i))
+		}
+	}
+}
+
+// batchNormGradTasks does some channels at a time, which the cache keeps from
+// the sums to the map.
+type batchNormGradTasks[T Float] struct {
+	p     batchNormGrad[T]
+	write mapPass[T]
+	g     grid
+}
+
+func (t *batchNormGradTasks[T]) run(first, last int) {
+	p, sum := &t.p, t.p.pass()
+	for task := first; task < last; task++ {
+		b := t.g.block(task)
+		p.centre(b.channel, b.channel+b.channels)
+		sum.block([3][]float64{p.sum.of(0), p.sum.of(1), p.sum.of(2)}, b)
+		p.constants(b.channel, b.channel+b.channels)
+		t.write.block(b)
+		p.mend(b.channel, b.channel+b.channels)
+	}
+}
