@@ -12,9 +12,10 @@
 #   BLAS=openblas          linear layers and models with OpenBLAS (libopenblas-dev):
 #                          norm-raw-openblas, norm-openblas, norm-reuse-openblas
 #
-# Some time-saving flags:
+# Some time-saving flags, and which set-ups of PyTorch to run:
 #
-#   -system norm-raw  -dtype float32  -threads 1  -min-time 0.1
+#   -system norm-raw  -dtype float32  -threads 1  -min-time 0.1  -retry 0
+#   TORCH="default tuned"
 #
 # For a claim take three rounds or more on a machine with nothing else to do.
 # Read the result with: go run ./bench -table OUT.jsonl
@@ -54,7 +55,7 @@ torch=
 for python in /usr/bin/python3 python3; do
 	if "$python" -c 'import torch' 2>/dev/null; then
 		torch=yes
-		for config in default warm tuned tuned-omp; do
+		for config in ${TORCH:-default warm tuned tuned-omp}; do
 			if [ $config = tuned-omp ] && [ ! -d "/usr/lib/$(uname -m)-linux-gnu/openblas-openmp" ]; then continue; fi
 			args+=(-peer "torch-$config=$python bench/peers/torch_norm.py --config $config --threads {threads} --dtype {dtype} --min-time {min_time} --filter={group} --filter={filter}")
 		done
