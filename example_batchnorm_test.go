@@ -1,0 +1,68 @@
+package norm_test
+
+import (
+	"fmt"
+
+	"github.com/gorgonorm/norm"
+	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A linear layer y = x·wᵀ + b and the batch norm behind it become one linear
+// layer: with a running mean of 2 and a running variance of 4, (y − 2)/2.
+func ExampleBatchNorm_Fold() {
+	bn := norm.Must(norm.NewBatchNorm(gorgonia.NewGraph(), tensor.Float64, 1, norm.WithEps(1e-9)))
+	if err := bn.SetStats([]float64{2}, []float64{4}); err != nil {
+		fmt.Println(err)
+	}
+	w := tensor.New(tensor.WithShape(1, 2), tensor.WithBacking([]float64{10, 20}))
+	b := tensor.New(tensor.WithShape(1), tensor.WithBacking([]float64{6}))
+	w, b, err := bn.Fold(w, b, 0)
+	fmt.Printf("%.3f %.3f %v\n", w.Data(), b.Data(), err)
+	// Output: [5.000 10.000] [2.000] <nil>
+}
+
+// Fine-tuning: the running statistics normalize, and stay as they are in training
+// too.
+func ExampleBatchNorm_FwdFrozen() {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NodeFromAny(g, tensor.New(tensor.WithShape(2, 1), tensor.WithBacking([]float64{3, 5})), gorgonia.WithName("x"))
+	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 1, norm.WithEps(1e-9)))
+	if err := bn.SetStats([]float64{1}, []float64{4}); err != nil {
+		fmt.Println(err)
+	}
+	y := norm.Must(bn.FwdFrozen(x))
+	vm := gorgonia.NewTapeMachine(g)
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		fmt.Println(err)
+	}
+	mean, variance := bn.Stats()
+	fmt.Printf("%.3f %v %v\n", y.Value().Data(), mean, variance)
+	// Output: [1.000 2.000] [1] [4]
+}
+
+// The statistics of three batches as if they were one of six values.
+func ExampleReestimate() {
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithName("x"), gorgonia.WithShape(2, 1))
+	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 1))
+	norm.Must(bn.Fwd(x))
+	vm := gorgonia.NewTapeMachine(g)
+	defer vm.Close()
+	err := norm.Reestimate(func() error {
+		for _, batch := range [][]float64{{1, 2}, {3, 4}, {5, 6}} {
+			if err := gorgonia.Let(x, tensor.New(tensor.WithShape(2, 1), tensor.WithBacking(batch))); err != nil {
+				return err
+			}
+			if err := vm.RunAll(); err != nil {
+				return err
+			}
+			vm.Reset()
+		}
+		return nil
+	}, bn)
+	mean, variance := bn.Stats()
+	fmt.Println(err, mean, variance)
+	// Output: <nil> [3.5] [3.5]
+}
