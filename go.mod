@@ -3,6 +3,7 @@ module github.com/gorgonorm/norm
 go 1.24
 
 require (
+	github.com/nlpodyssey/safetensors v0.0.0-20250209183917-bfb01cc25f7c
 	golang.org/x/sys v0.30.0
 	gorgonia.org/gorgonia v0.9.18
 )

@@ -20,6 +20,8 @@ var (
 	ErrBatch  = fault.ErrBatch  // training with one value per channel
 	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
 	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value has to be
+	ErrState  = fault.ErrState  // an entry of a state is missing, or surplus
+	ErrFormat = fault.ErrFormat // what is read is damaged, or no safetensors
 )
 
 // Is is errors.Is for errors that come out of a machine's RunAll or of

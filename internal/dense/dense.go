@@ -138,8 +138,10 @@ func RowMajor(d *tensor.Dense) bool {
 
 // Each calls f for each line along the last axis, in row-major order, with the
 // offset of its first element, their number and the stride between them.
-func Each(d *tensor.Dense, f func(at, count, stride int)) {
-	shape, s := d.Shape(), strides(d)
+func Each(d *tensor.Dense, f func(at, count, stride int)) { lines(d.Shape(), strides(d), f) }
+
+// lines calls f for each line of a tensor of a shape and strides.
+func lines(shape tensor.Shape, s []int, f func(at, count, stride int)) {
 	last := len(shape) - 1
 	if last < 0 {
 		f(0, 1, 1)

@@ -20,6 +20,8 @@ var (
 	ErrBatch  = errors.New("batch has one value per channel")
 	ErrOrder  = errors.New("no derivative of that order")
 	ErrValue  = errors.New("value does not fit")
+	ErrState  = errors.New("entries do not fit")
+	ErrFormat = errors.New("file is damaged")
 )
 
 // fault says what is wrong in words and unwraps to its kind.

@@ -1,0 +1,174 @@
+package norm
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/nlpodyssey/safetensors"
+)
+
+// Stateful is what Save and Load take: a layer of this package, a Param, which is a
+// node of the user's own, or a State, which is several of them.
+//
+// The entries of a layer have PyTorch's names behind the layer's name, and PyTorch's
+// shapes:
+//
+//	BatchNorm, InstanceNorm    weight, bias, running_mean, running_var, num_batches_tracked
+//	LayerNorm, GroupNorm       weight, bias
+//	RMSNorm                    weight
+//	WeightNorm                 weight_g, weight_v
+//	WeightNormLinear           weight_g, weight_v, bias
+//	SpectralNorm               parametrizations.weight.original,
+//	                           parametrizations.weight.0._u, parametrizations.weight.0._v
+//
+// as in bn1.running_mean, as far as the layer has them. These are written. PyTorch's
+// other names for the last three are read as well: parametrizations.weight.original0
+// for g and original1 for v, and weight_orig, weight_u and weight_v.
+//
+// Parameters have the layer's dtype. What the layers keep in float64 is written so,
+// running statistics and singular vectors, and read from float32 too; PyTorch
+// rounds them when it loads them. The number of batches is an int64.
+type Stateful interface{ part() ([]part, error) }
+
+// State is several layers and nodes, a model's for one, as one.
+type State []Stateful
+
+func (s State) part() ([]part, error) {
+	var parts []part
+	for i, item := range s {
+		if v := reflect.ValueOf(item); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, fault.New(ErrGraph, stateName, "item %d is nil, want a layer or a Param", i)
+		}
+		p, err := item.part()
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p...)
+	}
+	return parts, nil
+}
+
+// stateName is what errors say that belong to no layer.
+const stateName = "state"
+
+// Save writes the parameters and the statistics of layers, and nodes, in the
+// safetensors format, which PyTorch, JAX and others read without running code.
+// Equal states give equal bytes. The state of a solver is not in it.
+//
+// What Load would refuse is not written: a NaN, an infinity, a negative variance. No
+// machine may train meanwhile.
+//
+// Errors: ErrGraph for nil, ErrName for two entries of one name, ErrValue, and that
+// of w. Only after the last has anything been written.
+func Save(w io.Writer, items ...Stateful) error {
+	s, err := newSaving(items)
+	if err != nil {
+		return err
+	}
+	return s.write(w)
+}
+
+// SaveFile is Save to a file. It is written beside the old one and put in its place
+// when it is complete and on the disk, so that at any time, through an error and a
+// loss of power, the file is the old one or the new one.
+//
+// Errors: as Save, and those of the file system, after which the old file is there.
+func SaveFile(path string, items ...Stateful) error {
+	s, err := newSaving(items)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(path, s.write); err != nil {
+		return fmt.Errorf("norm: save: %w", err)
+	}
+	return nil
+}
+
+// saving is a checked state on its way out.
+type saving map[string]*entry
+
+func newSaving(items []Stateful) (saving, error) {
+	parts, err := State(items).part()
+	if err != nil {
+		return nil, err
+	}
+	s := saving{}
+	for _, e := range entries(parts) {
+		name := e.names[0]
+		if s[name] != nil {
+			return nil, sameName(name)
+		}
+		if problem := e.check(e.values()); problem != "" {
+			return nil, fault.New(ErrValue, "save", "%s: %s", name, problem)
+		}
+		s[name] = e
+	}
+	return s, nil
+}
+
+func sameName(name string) error {
+	return fault.New(ErrName, stateName, "two entries are called %q, want another name for one of them", name)
+}
+
+func (s saving) write(w io.Writer) error {
+	if err := safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, w); err != nil {
+		return fmt.Errorf("norm: save: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes a file and puts it in the place of the one at path.
+func replaceFile(path string, write func(io.Writer) error) (err error) {
+	mode := os.FileMode(0o666) // less the umask
+	if old, err := os.Stat(path); err == nil {
+		mode = old.Mode().Perm()
+		if path, err = filepath.EvalSymlinks(path); err != nil { // keep the link
+			return err
+		}
+	}
+	dir, base := filepath.Split(path)
+	f, err := createTemp(dir, base, mode)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if err := write(f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	if d, err := os.Open(filepath.Clean(dir)); err == nil { // some systems cannot
+		d.Sync()
+		d.Close()
+	}
+	return nil
+}
+
+// createTemp makes a new file in a folder. That of os.CreateTemp nobody else may
+// read.
+func createTemp(dir, base string, mode os.FileMode) (*os.File, error) {
+	for i := 0; ; i++ {
+		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d.tmp", base, os.Getpid(), i))
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		if os.IsExist(err) && i < 1000 {
+			continue
+		}
+		return f, err
+	}
+}

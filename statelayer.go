@@ -1,0 +1,130 @@
+package norm
+
+import (
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/nlpodyssey/safetensors"
+	"gorgonia.org/tensor"
+)
+
+// part of a layer with γ and β. Layers with more have methods of their own.
+func (l *layer) part() ([]part, error) {
+	var entries []*entry
+	for _, s := range l.suffixes {
+		name := map[string]string{"gamma": "weight", "beta": "bias"}[s]
+		e, err := l.parameter(s, name)
+		if err != nil {
+			return nil, err
+		}
+		e.keras = l.name + "." + s
+		entries = append(entries, e)
+	}
+	return []part{{entries: entries}}, nil
+}
+
+// parameter returns the entry of a parameter, with names behind the layer's.
+func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
+	n := l.param(suffix)
+	e, err := newParameter(l.kind, n, false)
+	if err != nil {
+		return nil, err
+	}
+	if dt := stateDtype(l.dtype); e.dtype != dt {
+		return nil, fault.New(ErrValue, l.kind, "%s holds %v, want %v", n.Name(), e.dtype, dt)
+	}
+	e.names = l.full(names...)
+	return e, nil
+}
+
+func stateDtype(dt tensor.Dtype) safetensors.DType {
+	if dt == tensor.Float32 {
+		return safetensors.F32
+	}
+	return safetensors.F64
+}
+
+// full puts the layer's name before names.
+func (l *layer) full(names ...string) []string {
+	full := make([]string, len(names))
+	for i, n := range names {
+		full[i] = l.name + "." + n
+	}
+	return full
+}
+
+// kept returns the entry of values that a layer keeps in float64.
+func (l *layer) kept(holds quantity, values floats, names ...string) *entry {
+	return &entry{names: l.full(names...), dtype: safetensors.F64, shape: []uint64{uint64(len(values))}, holds: holds, cells: values}
+}
+
+func (l *channelLayer) part() ([]part, error) {
+	parts, err := l.layer.part()
+	if err != nil || l.stats == nil {
+		return parts, err
+	}
+	m, v, n := l.stats.Values()
+	mean, vari := l.kept(statistic, m, "running_mean"), l.kept(variance, v, "running_var")
+	mean.keras, vari.keras = l.name+".moving_mean", l.name+".moving_variance"
+	count := floats{float64(n)}
+	number := l.kept(batches, count, "num_batches_tracked")
+	number.dtype, number.shape = safetensors.I64, []uint64{}
+	return append(parts, part{
+		entries: []*entry{mean, vari, number},
+		commit:  func() { l.stats.Set(m, v, int64(count[0])) }, // checked
+	}), nil
+}
+
+// lengthAndDirection returns the entries of g and v. PyTorch's g has the rank of v,
+// or none for the norm of the whole tensor; ours has one axis.
+func (l *layer) lengthAndDirection(axis int) ([]*entry, error) {
+	g, err := l.parameter("g", "weight_g", "parametrizations.weight.original0")
+	if err != nil {
+		return nil, err
+	}
+	v, err := l.parameter("v", "weight_v", "parametrizations.weight.original1")
+	if err != nil {
+		return nil, err
+	}
+	channels := g.shape[0]
+	g.shape = []uint64{}
+	if axis != WholeTensor {
+		for range v.shape {
+			g.shape = append(g.shape, 1)
+		}
+		g.shape[fromFront(axis, len(v.shape))] = channels
+	}
+	return []*entry{g, v}, nil
+}
+
+func (w *WeightNorm) part() ([]part, error) {
+	entries, err := w.lengthAndDirection(w.cfg.Axis)
+	return []part{{entries: entries}}, err
+}
+
+func (w *WeightNormLinear) part() ([]part, error) {
+	entries, err := w.lengthAndDirection(w.cfg.Axis)
+	if err != nil || w.param("b") == nil {
+		return []part{{entries: entries}}, err
+	}
+	b, err := w.parameter("b", "bias")
+	return []part{{entries: append(entries, b)}}, err
+}
+
+func (s *SpectralNorm) part() ([]part, error) {
+	w, err := s.parameter("w", "parametrizations.weight.original", "weight_orig")
+	if err != nil {
+		return nil, err
+	}
+	u, v := s.vectors.Values()
+	return []part{{entries: []*entry{w}}, {
+		entries: []*entry{
+			s.kept(statistic, u, "parametrizations.weight.0._u", "weight_u"),
+			s.kept(statistic, v, "parametrizations.weight.0._v", "weight_v"),
+		},
+		commit: func() { s.vectors.Set(u, v) }, // checked
+	}}, nil
+}
+
+var _ = []Stateful{
+	(*BatchNorm)(nil), (*LayerNorm)(nil), (*RMSNorm)(nil), (*GroupNorm)(nil), (*InstanceNorm)(nil),
+	(*WeightNorm)(nil), (*WeightNormLinear)(nil), (*SpectralNorm)(nil), (*param)(nil), State(nil),
+}

@@ -1,0 +1,229 @@
+package norm
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/statefile"
+	"github.com/nlpodyssey/safetensors"
+)
+
+// Load reads what Save or PyTorch wrote, in the safetensors format, into layers and
+// nodes, to the last bit. It writes into the memory that they have, so that the same
+// layer in other graphs (see In) and WithValue(w.Value()) see it. No machine may run
+// meanwhile.
+//
+// The entries have to be those of the layers and nodes, all of them and no others,
+// and each of its shape and dtype, without a NaN or an infinity, and without a
+// negative variance. If not, one error names all that are not, and nothing has
+// changed. LoadOptions ask for less.
+//
+// Errors: ErrState for an entry that is missing or surplus, ErrShape, ErrDtype,
+// ErrValue, ErrFormat for a damaged file, ErrGraph for nil, ErrName for two entries of
+// one name, and that of r. One error may be of several kinds.
+func Load(r io.Reader, items ...Stateful) error { return LoadOptions{}.Load(r, items...) }
+
+// LoadFile is Load from a file.
+//
+// Errors: as Load, and those of the file system.
+func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadFile(path, items...) }
+
+// LoadOptions load what does not fit exactly. The zero value is strict.
+//
+//	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
+type LoadOptions struct {
+	// AllowMissing leaves as it is what the file does not have. The file has to have
+	// something.
+	AllowMissing bool
+
+	// AllowSurplus passes over what the file has and the layers and nodes have not.
+	AllowSurplus bool
+
+	// Convert reads float32 into float64, which is exact, and float64 into float32,
+	// which rounds to nearest. A number that is too large for a float32 is ErrValue.
+	Convert bool
+
+	// Keras gives the layers that normalize activations Keras' names: gamma, beta,
+	// moving_mean and moving_variance. There is no number of batches; it stays.
+	Keras bool
+
+	// Rename says, of the name of an entry here, what it is called in the file. It is
+	// called with each name that an entry has, and behind Keras.
+	Rename func(name string) string
+}
+
+// LoadFile is Load from a file.
+func (o LoadOptions) LoadFile(path string, items ...Stateful) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("norm: load: %w", err)
+	}
+	defer f.Close()
+	return o.Load(bufio.NewReader(f), items...)
+}
+
+// Load reads into layers and nodes what the options allow; see the function Load.
+func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
+	if r == nil {
+		return fault.New(ErrValue, "load", "the reader is nil")
+	}
+	parts, err := State(items).part()
+	if err != nil {
+		return err
+	}
+	l := loading{LoadOptions: o, model: entries(parts), wanted: map[string]*entry{}, blocks: map[*entry]block{}}
+	if err := l.name(); err != nil {
+		return err
+	}
+	if l.file, err = statefile.Header(r); err != nil {
+		return err
+	}
+	if err := errors.Join(l.match()...); err != nil {
+		return err
+	}
+	if err := l.read(r); err != nil {
+		return err
+	}
+	if err := errors.Join(l.check(parts)...); err != nil {
+		return err
+	}
+	l.commit(parts) // cannot fail
+	return nil
+}
+
+// loading is a Load on its way.
+type loading struct {
+	LoadOptions
+	model  []*entry
+	wanted map[string]*entry // by name in the file
+	file   []statefile.Entry
+	blocks map[*entry]block // what has been read
+}
+
+// block is the data of an entry in a file.
+type block struct {
+	dtype safetensors.DType
+	data  []byte
+}
+
+// name gives the entries their names in the file.
+func (l *loading) name() error {
+	l.model = slices.DeleteFunc(l.model, func(e *entry) bool { return l.Keras && e.holds == batches })
+	for _, e := range l.model {
+		if l.Keras && e.keras != "" {
+			e.names = []string{e.keras}
+		}
+		for i, name := range e.names {
+			if l.Rename != nil {
+				name = l.Rename(name)
+				e.names[i] = name
+			}
+			if other := l.wanted[name]; other != nil && other != e {
+				return sameName(name)
+			}
+			l.wanted[name] = e
+		}
+	}
+	return nil
+}
+
+// match says what is wrong with the header.
+func (l *loading) match() (problems []error) {
+	found := map[*entry]bool{}
+	var surplus []error
+	for _, f := range l.file {
+		e := l.wanted[f.Name]
+		switch {
+		case e == nil || found[e]:
+			surplus = append(surplus, fault.New(ErrState, "load", "%s is surplus", f.Name))
+			delete(l.wanted, f.Name) // the second of two names for one thing
+			continue
+		case !e.fits(f.Shape):
+			problems = append(problems, fault.New(ErrShape, "load", "%s is %v, want %v", f.Name, shapeText(f.Shape), shapeText(e.shape)))
+		case !e.reads(f.DType, l.Convert):
+			problems = append(problems, fault.New(ErrDtype, "load", "%s is %v, want %v%s", f.Name, f.DType, e.dtype, e.hint(f.DType)))
+		}
+		found[e] = true
+	}
+	if !l.AllowSurplus {
+		problems = append(surplus, problems...)
+	}
+	var missing []error
+	for _, e := range l.model {
+		if !found[e] {
+			missing = append(missing, fault.New(ErrState, "load", "%s is missing", strings.Join(e.names, " or ")))
+		}
+	}
+	// Nothing at all is a wrong name or a wrong file.
+	if !l.AllowMissing || len(found) == 0 {
+		problems = append(missing, problems...)
+	}
+	return problems
+}
+
+// read reads the data. As shapes and dtypes fit it takes as much memory as the
+// model has.
+func (l *loading) read(r io.Reader) error {
+	for _, f := range l.file {
+		e := l.wanted[f.Name]
+		if e == nil {
+			if err := statefile.Skip(r, f.Bytes(), f.Name); err != nil {
+				return err
+			}
+			continue
+		}
+		data, err := statefile.Read(r, f.Bytes(), f.Name)
+		if err != nil {
+			return err
+		}
+		l.blocks[e] = block{f.DType, data}
+	}
+	return statefile.End(r)
+}
+
+// check says what is wrong with the values. What stays has to be sound too where the
+// rest of its part changes: running statistics are set as one.
+func (l *loading) check(parts []part) (problems []error) {
+	for _, p := range parts {
+		for _, e := range p.entries {
+			var problem string
+			b, ok := l.blocks[e]
+			switch {
+			case ok:
+				problem = e.check(e.converted(b))
+			case p.commit != nil && l.touches(p):
+				if problem = e.check(e.values()); problem != "" {
+					problem += ", and it is not in the file"
+				}
+			}
+			if problem != "" {
+				problems = append(problems, fault.New(ErrValue, "load", "%s: %s", e.names[0], problem))
+			}
+		}
+	}
+	return problems
+}
+
+// touches says whether an entry of the part has been read.
+func (l *loading) touches(p part) bool {
+	return slices.ContainsFunc(p.entries, func(e *entry) bool { _, ok := l.blocks[e]; return ok })
+}
+
+func (l *loading) commit(parts []part) {
+	for _, p := range parts {
+		for _, e := range p.entries {
+			if b, ok := l.blocks[e]; ok {
+				e.set(b)
+			}
+		}
+		if p.commit != nil && l.touches(p) {
+			p.commit()
+		}
+	}
+}
