@@ -65,6 +65,9 @@ const stateName = "state"
 // Errors: ErrGraph for nil, ErrName for two entries of one name, ErrValue, and that
 // of w. Only after the last has anything been written.
 func Save(w io.Writer, items ...Stateful) error {
+	if w == nil {
+		return fault.New(ErrValue, "save", "the writer is nil")
+	}
 	s, err := newSaving(items)
 	if err != nil {
 		return err

@@ -1,0 +1,345 @@
+package norm_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/gorgonorm/norm"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// block is an entry of a file that is written by hand.
+type block struct {
+	name, dtype string
+	shape       []int
+	data        []byte
+}
+
+func f32s(x ...float32) []byte { return must2(binary.Append(nil, binary.LittleEndian, x)) }
+func f64s(x ...float64) []byte { return must2(binary.Append(nil, binary.LittleEndian, x)) }
+func i64s(x ...int64) []byte   { return must2(binary.Append(nil, binary.LittleEndian, x)) }
+
+func must2(b []byte, err error) []byte {
+	must(err)
+	return b
+}
+
+// file is a safetensors file of the blocks.
+func file(blocks ...block) []byte {
+	h := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
+	var data []byte
+	for _, b := range blocks {
+		h[b.name] = map[string]any{"dtype": b.dtype, "shape": b.shape, "data_offsets": []int{len(data), len(data) + len(b.data)}}
+		data = append(data, b.data...)
+	}
+	return withHeader(string(must2(json.Marshal(h))), data)
+}
+
+func withHeader(header string, data []byte) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(b, header...), data...)
+}
+
+// soundBatchNorm is a state of newBN.
+func soundBatchNorm() []block {
+	return []block{
+		{"bn.weight", "F32", []int{2}, f32s(3, 4)},
+		{"bn.bias", "F32", []int{2}, f32s(5, 6)},
+		{"bn.running_mean", "F32", []int{2}, f32s(7, 8)},
+		{"bn.running_var", "F32", []int{2}, f32s(9, 10)},
+		{"bn.num_batches_tracked", "I64", []int{}, i64s(11)},
+	}
+}
+
+func newBN(t testing.TB, opts ...norm.BatchNormOption) *norm.BatchNorm {
+	bn, err := norm.NewBatchNorm(G.NewGraph(), tensor.Float32, 2, append(opts, norm.WithName("bn"))...)
+	require.NoError(t, err)
+	return bn
+}
+
+// whole is all that a batch norm holds.
+func whole(bn *norm.BatchNorm) []float64 {
+	mean, variance, n := bn.Running().Values()
+	var all []float64
+	for _, p := range bn.Learnables() {
+		all = append(all, numbers(p.Value())...)
+	}
+	return append(slices.Concat(all, mean, variance), float64(n))
+}
+
+var fresh = []float64{1, 1, 0, 0, 0, 0, 1, 1, 0}
+
+// All that does not fit is named in one error, and nothing changes.
+func TestLoadIsStrict(t *testing.T) {
+	sound := soundBatchNorm()
+	replace := func(i int, b block) []block {
+		bs := slices.Clone(sound)
+		bs[i] = b
+		return bs
+	}
+	nan, inf := math.NaN(), math.Inf(1)
+	for name, c := range map[string]struct {
+		blocks []block
+		kinds  []error
+		want   []string // lines
+	}{
+		"several": {
+			[]block{
+				{"bn.weight", "F32", []int{1, 2}, f32s(3, 4)}, {"bn.bias", "F64", []int{2}, f64s(5, 6)}, sound[2], sound[4],
+				{"other.weight", "F32", []int{1}, f32s(1)}, {"bn.extra", "I64", []int{}, i64s(1)},
+			},
+			[]error{norm.ErrState, norm.ErrShape, norm.ErrDtype},
+			[]string{
+				"norm: load: bn.running_var is missing",
+				"norm: load: other.weight is surplus",
+				"norm: load: bn.extra is surplus",
+				"norm: load: bn.weight is (1, 2), want (2)",
+				"norm: load: bn.bias is F64, want F32 (or LoadOptions.Convert)",
+			},
+		},
+		"half":          {replace(0, block{"bn.weight", "F16", []int{2}, make([]byte, 4)}), []error{norm.ErrDtype}, []string{"norm: load: bn.weight is F16, want F32"}},
+		"integer":       {replace(2, block{"bn.running_mean", "I64", []int{2}, i64s(7, 8)}), []error{norm.ErrDtype}, []string{"norm: load: bn.running_mean is I64, want F64"}},
+		"float batches": {replace(4, block{"bn.num_batches_tracked", "F32", []int{}, f32s(1)}), []error{norm.ErrDtype}, []string{"norm: load: bn.num_batches_tracked is F32, want I64"}},
+		"scalar":        {replace(4, block{"bn.num_batches_tracked", "I64", []int{1}, i64s(1)}), []error{norm.ErrShape}, []string{"norm: load: bn.num_batches_tracked is (1), want ()"}},
+		"NaN":           {replace(0, block{"bn.weight", "F32", []int{2}, f32s(3, float32(nan))}), []error{norm.ErrValue}, []string{"norm: load: bn.weight: element 1 is NaN in F32, want a finite number"}},
+		"infinity":      {replace(1, block{"bn.bias", "F32", []int{2}, f32s(float32(inf), float32(-inf))}), []error{norm.ErrValue}, []string{"norm: load: bn.bias: element 0 is +Inf in F32, and 1 more like it, want a finite number"}},
+		"mean": {replace(2, block{"bn.running_mean", "F64", []int{2}, f64s(nan, 0)}), []error{norm.ErrValue},
+			[]string{"norm: load: bn.running_mean: element 0 is NaN in F64, want a finite number"}},
+		"two values": {append([]block{{"bn.weight", "F32", []int{2}, f32s(3, float32(nan))}, {"bn.running_var", "F64", []int{2}, f64s(9, -1)}}, sound[1], sound[2], sound[4]),
+			[]error{norm.ErrValue}, []string{
+				"norm: load: bn.weight: element 1 is NaN in F32, want a finite number",
+				"norm: load: bn.running_var: element 1 is -1 in F64, want a finite number of at least 0",
+			}},
+		"batches": {replace(4, block{"bn.num_batches_tracked", "I64", []int{}, i64s(-1)}), []error{norm.ErrValue},
+			[]string{"norm: load: bn.num_batches_tracked: element 0 is -1 in I64, want at least 0 and less than 2⁵³"}},
+		"nothing": {nil, []error{norm.ErrState}, []string{
+			"norm: load: bn.weight is missing", "norm: load: bn.bias is missing", "norm: load: bn.running_mean is missing",
+			"norm: load: bn.running_var is missing", "norm: load: bn.num_batches_tracked is missing"}},
+	} {
+		bn := newBN(t)
+		err := norm.Load(bytes.NewReader(file(c.blocks...)), bn)
+		require.Error(t, err, name)
+		require.Equal(t, strings.Join(c.want, "\n"), err.Error(), name)
+		for _, kind := range []error{norm.ErrState, norm.ErrShape, norm.ErrDtype, norm.ErrValue, norm.ErrFormat} {
+			require.Equal(t, slices.Contains(c.kinds, kind), errors.Is(err, kind), "%s: %v", name, kind)
+			require.Equal(t, slices.Contains(c.kinds, kind), norm.Is(err, kind), "%s: %v", name, kind)
+		}
+		require.Equal(t, fresh, whole(bn), name)
+	}
+
+	bn := newBN(t)
+	require.NoError(t, norm.Load(bytes.NewReader(file(sound...)), bn))
+	require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+}
+
+func TestLoadOptions(t *testing.T) {
+	sound := soundBatchNorm()
+	surplus := block{"fc.weight", "F16", []int{1}, []byte{1, 2}}
+	load := func(bn *norm.BatchNorm, o norm.LoadOptions, blocks ...block) error {
+		return o.Load(iotest.OneByteReader(bytes.NewReader(file(blocks...))), bn)
+	}
+	t.Run("missing", func(t *testing.T) {
+		bn := newBN(t)
+		require.NoError(t, load(bn, norm.LoadOptions{AllowMissing: true}, sound[0], sound[3]))
+		require.Equal(t, []float64{3, 4, 0, 0, 0, 0, 9, 10, 0}, whole(bn))
+		require.EqualError(t, load(bn, norm.LoadOptions{AllowMissing: true}, sound[1], surplus), "norm: load: fc.weight is surplus")
+		require.Equal(t, []float64{3, 4, 0, 0, 0, 0, 9, 10, 0}, whole(bn))
+	})
+	t.Run("surplus", func(t *testing.T) {
+		bn := newBN(t)
+		require.NoError(t, load(bn, norm.LoadOptions{AllowSurplus: true}, slices.Concat(sound[:2], []block{surplus}, sound[2:])...))
+		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+		require.EqualError(t, load(bn, norm.LoadOptions{AllowSurplus: true}, append(sound[:4:4], surplus)...), "norm: load: bn.num_batches_tracked is missing")
+	})
+	t.Run("nothing of the model", func(t *testing.T) {
+		bn := newBN(t)
+		err := load(bn, norm.LoadOptions{AllowMissing: true, AllowSurplus: true}, surplus)
+		require.ErrorIs(t, err, norm.ErrState)
+		require.ErrorContains(t, err, "bn.weight is missing")
+	})
+	t.Run("a broken half stays", func(t *testing.T) { // statistics are set as one
+		bn := newBN(t)
+		x := G.NewMatrix(bn.Learnables()[0].Graph(), tensor.Float32, G.WithShape(3, 2), G.WithName("x"),
+			G.WithValue(tensor.New(tensor.WithShape(3, 2), tensor.WithBacking([]float32{1, 2, float32(math.NaN()), 4, 5, 6}))))
+		norm.Must(bn.Fwd(x))
+		vm := G.NewTapeMachine(x.Graph())
+		defer vm.Close()
+		require.NoError(t, vm.RunAll())
+		err := load(bn, norm.LoadOptions{AllowMissing: true}, sound[0], sound[3])
+		require.EqualError(t, err, "norm: load: bn.running_mean: element 0 is NaN in F64, want a finite number, and it is not in the file")
+		require.EqualError(t, norm.Save(io.Discard, bn), "norm: save: bn.running_mean: element 0 is NaN in F64, want a finite number")
+		require.NoError(t, load(bn, norm.LoadOptions{AllowMissing: true}, sound[0]), "statistics are left alone")
+		require.NoError(t, load(bn, norm.LoadOptions{}, sound...))
+		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+	})
+	t.Run("convert", func(t *testing.T) {
+		wide := []block{{"bn.weight", "F64", []int{2}, f64s(1+1e-12, -0.1)}, sound[1], sound[2], sound[3], sound[4]}
+		bn := newBN(t)
+		require.ErrorIs(t, load(bn, norm.LoadOptions{}, wide...), norm.ErrDtype)
+		require.NoError(t, load(bn, norm.LoadOptions{Convert: true}, wide...))
+		require.Equal(t, []float64{1, float64(float32(-0.1))}, whole(bn)[:2])
+
+		before := whole(bn)
+		wide[0].data = f64s(1, 1e39)
+		err := load(bn, norm.LoadOptions{Convert: true}, wide...)
+		require.ErrorIs(t, err, norm.ErrValue)
+		require.EqualError(t, err, "norm: load: bn.weight: element 1 is +Inf in F32, want a finite number")
+		require.Equal(t, before, whole(bn))
+
+		b := norm.Must(norm.NewBatchNorm(G.NewGraph(), tensor.Float64, 2, norm.WithName("bn")))
+		require.ErrorIs(t, load(b, norm.LoadOptions{}, sound...), norm.ErrDtype)
+		require.NoError(t, load(b, norm.LoadOptions{Convert: true}, sound...))
+		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(b))
+	})
+	t.Run("keras", func(t *testing.T) {
+		keras := []block{{"bn.gamma", "F32", []int{2}, f32s(3, 4)}, {"bn.beta", "F32", []int{2}, f32s(5, 6)},
+			{"bn.moving_mean", "F32", []int{2}, f32s(7, 8)}, {"bn.moving_variance", "F32", []int{2}, f32s(9, 10)}}
+		bn := newBN(t)
+		require.NoError(t, load(bn, norm.LoadOptions{Keras: true}, keras...))
+		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 0}, whole(bn))
+		require.ErrorIs(t, load(bn, norm.LoadOptions{Keras: true}, sound...), norm.ErrState)
+	})
+	t.Run("rename", func(t *testing.T) {
+		bn := newBN(t)
+		blocks := soundBatchNorm()
+		for i := range blocks {
+			blocks[i].name = "net.0." + strings.TrimPrefix(blocks[i].name, "bn.")
+		}
+		o := norm.LoadOptions{Rename: strings.NewReplacer("bn.", "net.0.").Replace}
+		require.NoError(t, load(bn, o, blocks...))
+		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+		require.EqualError(t, load(bn, o, blocks[:4]...), "norm: load: net.0.num_batches_tracked is missing")
+		err := load(bn, norm.LoadOptions{Rename: func(string) string { return "a" }}, blocks...)
+		require.ErrorIs(t, err, norm.ErrName)
+	})
+	t.Run("keras and rename", func(t *testing.T) {
+		bn := newBN(t, norm.WithoutRunningStats())
+		o := norm.LoadOptions{Keras: true, Rename: func(name string) string { return strings.ReplaceAll(name, ".", "/") + ":0" }}
+		require.NoError(t, load(bn, o, block{"bn/gamma:0", "F32", []int{2}, f32s(3, 4)}, block{"bn/beta:0", "F32", []int{2}, f32s(5, 6)}))
+		require.Equal(t, []float64{3, 4}, numbers(bn.Learnables()[0].Value()))
+	})
+}
+
+// PyTorch has two names for the parts of a weight, one for each of its ways to make
+// such a layer.
+func TestLoadOtherNames(t *testing.T) {
+	g := G.NewGraph()
+	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float32, 2, 1, norm.WithName("fc")))
+	sn := norm.Must(norm.NewSpectralNorm(g, tensor.Float32, tensor.Shape{1, 2}, norm.WithName("sn")))
+	blocks := []block{
+		{"fc.parametrizations.weight.original0", "F32", []int{1, 1}, f32s(1)},
+		{"fc.parametrizations.weight.original1", "F32", []int{1, 2}, f32s(2, 3)},
+		{"fc.bias", "F32", []int{1}, f32s(4)},
+		{"sn.weight_orig", "F32", []int{1, 2}, f32s(5, 6)},
+		{"sn.weight_u", "F32", []int{1}, f32s(-1)},
+		{"sn.weight_v", "F32", []int{2}, f32s(0.5, 0.25)},
+	}
+	require.NoError(t, norm.Load(bytes.NewReader(file(blocks...)), fc, sn))
+	var got []float64
+	for _, p := range slices.Concat(fc.Learnables(), sn.Learnables()) {
+		got = append(got, numbers(p.Value())...)
+	}
+	require.Equal(t, []float64{2, 3, 1, 4, 5, 6}, got, "v, g, b and w")
+	u, v := sn.Vectors().Values()
+	require.Equal(t, []float64{-1}, u)
+	require.Equal(t, []float64{0.5, 0.25}, v)
+
+	both := append(blocks, block{"fc.weight_g", "F32", []int{1, 1}, f32s(9)})
+	require.EqualError(t, norm.Load(bytes.NewReader(file(both...)), fc, sn), "norm: load: fc.weight_g is surplus")
+	require.EqualError(t, norm.Load(bytes.NewReader(file(blocks[1:]...)), fc, sn),
+		"norm: load: fc.weight_g or fc.parametrizations.weight.original0 is missing")
+}
+
+// Whatever cannot be saved or loaded is an error that says why.
+func TestStateBadCalls(t *testing.T) {
+	g := G.NewGraph()
+	empty := G.NewMatrix(g, tensor.Float32, G.WithName("empty"), G.WithShape(2, 2))
+	ints := G.NewMatrix(g, tensor.Int, G.WithName("ints"), G.WithShape(2, 2), G.WithInit(G.Zeroes()))
+	cube := G.NewTensor(g, tensor.Float32, 3, G.WithName("cube"), G.WithShape(2, 2, 2), G.WithInit(G.Zeroes()))
+	bn := newBN(t)
+	for name, c := range map[string]struct {
+		item norm.Stateful
+		kind error
+		want string
+	}{
+		"nil":            {nil, norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
+		"nil layer":      {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
+		"nil in a state": {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 1 is nil, want a layer or a Param"},
+		"nil node":       {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil`},
+		"no value":       {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value"},
+		"integers":       {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float64"},
+		"transposed":     {norm.Param("", cube, norm.Transposed()), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a matrix to transpose"},
+		"reshaped":       {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
+		"negative":       {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
+		"both":           {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
+		"reserved":       {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
+		"twice":          {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want another name for one of them`},
+		"of a node":      {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want another name for one of them`},
+	} {
+		for what, err := range map[string]error{
+			"save": norm.Save(io.Discard, c.item),
+			"load": norm.Load(bytes.NewReader(file()), c.item),
+		} {
+			require.EqualError(t, err, c.want, "%s: %s", what, name)
+			require.ErrorIs(t, err, c.kind, "%s: %s", what, name)
+		}
+	}
+	require.ErrorIs(t, norm.Load(nil, bn), norm.ErrValue)
+	require.ErrorIs(t, norm.Save(nil, bn), norm.ErrValue)
+
+	broken := errors.New("broken")
+	require.ErrorIs(t, norm.Load(iotest.ErrReader(broken), bn), broken)
+	require.ErrorIs(t, norm.Load(iotest.TimeoutReader(iotest.HalfReader(bytes.NewReader(saved(t, bn)))), bn), iotest.ErrTimeout)
+	require.ErrorIs(t, norm.Save(failing{broken}, bn), broken)
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// A file is the old one until the new one is complete.
+func TestSaveFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bn.safetensors")
+	bn := newBN(t)
+	require.NoError(t, norm.SaveFile(path, bn))
+	first := must2(os.ReadFile(path))
+	require.Equal(t, saved(t, bn), first)
+	require.NoError(t, os.Chmod(path, 0o640))
+	link := filepath.Join(dir, "link")
+	require.NoError(t, os.Symlink("bn.safetensors", link))
+
+	require.NoError(t, bn.SetStats([]float64{1, 2}, []float64{3, 4}))
+	require.NoError(t, norm.SaveFile(link, bn))
+	second := must2(os.ReadFile(path))
+	require.NotEqual(t, first, second)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o640), info.Mode().Perm())
+
+	numbersOf := bn.Learnables()[0].Value().Data().([]float32)
+	numbersOf[0] = float32(math.NaN())
+	require.ErrorIs(t, norm.SaveFile(path, bn), norm.ErrValue)
+	numbersOf[0] = 1
+	require.ErrorIs(t, norm.SaveFile(filepath.Join(dir, "none", "bn"), bn), os.ErrNotExist)
+	require.Error(t, norm.SaveFile(dir, bn), "a folder")
+	require.Equal(t, second, must2(os.ReadFile(path)))
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, left, 2, "nothing is left beside them")
+
+	require.ErrorIs(t, norm.LoadFile(filepath.Join(dir, "none"), bn), os.ErrNotExist)
+	require.NoError(t, norm.LoadFile(path, bn))
+}
