@@ -1,0 +1,159 @@
+package norm_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gorgonorm/norm"
+	"github.com/stretchr/testify/require"
+	"gorgonia.org/tensor"
+)
+
+// damagedFiles are files of newBN that are not sound, by what is wrong with them.
+func damagedFiles() map[string][]byte {
+	sound := file(soundBatchNorm()...)
+	n := binary.LittleEndian.Uint64(sound)
+	head, data := string(sound[8:8+n]), sound[8+n:]
+	length := func(n uint64) []byte { return append(binary.LittleEndian.AppendUint64(nil, n), sound[8:]...) }
+	changed := func(old, new string) []byte {
+		if !strings.Contains(head, old) {
+			panic(old + " is not in " + head)
+		}
+		return withHeader(strings.Replace(head, old, new, 1), data)
+	}
+	entry := func(name, dtype, shape, offsets string) string {
+		return fmt.Sprintf(`%q:{"dtype":%q,"shape":%s,"data_offsets":%s}`, name, dtype, shape, offsets)
+	}
+	max := fmt.Sprint(uint64(math.MaxUint64))
+	return map[string][]byte{
+		"empty":                  {},
+		"a length alone":         length(n)[:8],
+		"header of 0 bytes":      append(make([]byte, 8), sound[8:]...),
+		"header of 1 GB":         length(1 << 30),
+		"header of all":          length(math.MaxUint64),
+		"header of 16 MB":        length(16 << 20),
+		"header too short":       length(n - 1),
+		"header too long":        length(n + 1),
+		"magic of a zip":         append([]byte("PK\x03\x04"), sound...),
+		"magic of a pickle":      append([]byte("\x80\x02}q\x00"), sound...),
+		"something behind":       append(slices.Clone(sound), 0),
+		"null":                   withHeader("null", nil),
+		"array":                  withHeader("[]", nil),
+		"no JSON":                withHeader("{{", nil),
+		"two objects":            withHeader(head+"{}", data),
+		"cut header":             withHeader(head[:len(head)-1], data),
+		"entry is a number":      changed(`"bn.bias":{`, `"bn.other":3,"bn.bias":{`),
+		"entry is null":          changed(`"bn.bias":{`, `"bn.other":null,"bn.bias":{`),
+		"nested":                 withHeader(strings.Repeat(`{"a":`, 20000)+"1"+strings.Repeat("}", 20000), data),
+		"nested shape":           changed(`"shape":[2]`, `"shape":`+strings.Repeat("[", 20000)+strings.Repeat("]", 20000)),
+		"unknown dtype":          changed(`"dtype":"F32"`, `"dtype":"F33"`),
+		"no dtype":               changed(`"dtype":"F32",`, ``),
+		"more in an entry":       changed(`"dtype":"F32",`, `"dtype":"F32","stride":[1],`),
+		"shape lies":             changed(`"shape":[2]`, `"shape":[3]`),
+		"shape is huge":          changed(`"shape":[2]`, `"shape":[1000000000000]`),
+		"shape overflows":        changed(`"shape":[2]`, `"shape":[4294967296,4294967296,2]`),
+		"shape overflows to fit": changed(`"shape":[2]`, `"shape":[4611686018427387906]`), // ·4 is 8 in 64 bits
+		"shape is negative":      changed(`"shape":[2]`, `"shape":[-2]`),
+		"shape is a fraction":    changed(`"shape":[2]`, `"shape":[2.0]`),
+		"shape is a text":        changed(`"shape":[2]`, `"shape":"2"`),
+		"shape is null":          changed(`"shape":[2]`, `"shape":null`),
+		"zero shape":             changed(`"shape":[2]`, `"shape":[0,`+max+`,`+max+`]`),
+		"offsets overlap":        changed(`"data_offsets":[8,16]`, `"data_offsets":[0,8]`),
+		"offsets leave a gap":    changed(`"data_offsets":[8,16]`, `"data_offsets":[9,17]`),
+		"offsets go back":        changed(`"data_offsets":[8,16]`, `"data_offsets":[16,8]`),
+		"offsets are huge":       changed(`"data_offsets":[32,40]`, `"data_offsets":[32,`+max+`]`),
+		"one offset":             changed(`"data_offsets":[8,16]`, `"data_offsets":[8]`),
+		// The end and the 8 bytes of the length are 2⁶⁴ and what the file has.
+		"offsets wrap around": withHeader("{"+
+			entry("bn.weight", "F32", "[2]", "[0,8]")+","+
+			entry("bn.bias", "U8", "[18446744073709551608]", "[8,0]")+"}", nil),
+		"all of memory":          withHeader("{"+entry("bn.weight", "U8", "["+max+"]", "[0,"+max+"]")+"}", nil),
+		"a terabyte":             withHeader("{"+entry("bn.weight", "F32", "[274877906944]", "[0,1099511627776]")+"}", data),
+		"a terabyte of another":  withHeader("{"+entry("bn.other", "F32", "[274877906944]", "[0,1099511627776]")+"}", data),
+		"a name twice":           changed(`"bn.bias":{`, `"bn.bias":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"bn.bias":{`),
+		"a name twice by escape": changed(`"bn.bias":{`, `"bn.bi\u0061s":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"bn.bias":{`),
+		"two names in bad text":  changed(`"bn.bias":{`, "\"a\xff\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\xfe\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"bn.bias\":{"),
+		"a key twice":            changed(`"shape":[2]`, `"shape":[2],"shape":[2]`),
+		"metadata is no text":    changed(`"format":"pt"`, `"format":1`),
+	}
+}
+
+// Each damaged file is an error that says so, takes little memory, and changes
+// nothing, whatever the options.
+func TestLoadDamaged(t *testing.T) {
+	files := damagedFiles()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		for _, o := range []norm.LoadOptions{{}, {AllowMissing: true, AllowSurplus: true, Convert: true}} {
+			bn := newBN(t)
+			var err error
+			bytes := allocated(func() { err = o.Load(bytes.NewReader(files[name]), bn) })
+			require.Error(t, err, name)
+			// A file that is sound as far as it goes has another shape or other names.
+			isModel := slices.Contains([]string{"zero shape", "a terabyte", "a terabyte of another", "all of memory"}, name)
+			require.Equal(t, !isModel, errors.Is(err, norm.ErrFormat), "%s: %v", name, err)
+			require.Less(t, len(err.Error()), 500, name)
+			require.Less(t, bytes, uint64(2<<20), name)
+			require.Equal(t, fresh, whole(bn), name)
+		}
+	}
+}
+
+// allocated is what f takes of memory.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// A file of every layer that ends at each 100th byte.
+func TestLoadTruncated(t *testing.T) {
+	sound := saved(t, newModel(tensor.Float32, 1).state())
+	m := newModel(tensor.Float32, 2)
+	before := saved(t, m.state())
+	for n := 0; n < len(sound); n += 100 {
+		err := norm.Load(bytes.NewReader(sound[:n]), m.state())
+		require.ErrorIs(t, err, norm.ErrFormat, n)
+		require.ErrorContains(t, err, "the file ends inside", n)
+		require.Equal(t, before, saved(t, m.state()), n)
+	}
+	require.ErrorIs(t, norm.Load(bytes.NewReader(sound[:len(sound)-1]), m.state()), norm.ErrFormat)
+	require.NoError(t, norm.Load(bytes.NewReader(sound), m.state()))
+}
+
+// Whatever the bytes, loading is an error that changes nothing, or leaves a sound
+// state that can be saved and loaded.
+func FuzzLoad(f *testing.F) {
+	f.Add(file(soundBatchNorm()...))
+	f.Add(saved(f, newBN(f)))
+	for _, b := range damagedFiles() {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, o := range []norm.LoadOptions{{}, {AllowMissing: true, AllowSurplus: true, Convert: true}, {Keras: true}} {
+			bn := newBN(t)
+			err := o.Load(bytes.NewReader(b), bn)
+			if err != nil {
+				require.Equal(t, fresh, whole(bn), "changed after %v", err)
+				continue
+			}
+			for i, x := range whole(bn) {
+				require.False(t, math.IsNaN(x) || math.IsInf(x, 0), i)
+			}
+			_, variance := bn.Stats()
+			require.GreaterOrEqual(t, slices.Min(variance), 0.0)
+			again := saved(t, bn)
+			require.NoError(t, norm.Load(bytes.NewReader(again), bn))
+			require.Equal(t, again, saved(t, bn))
+		}
+	})
+}
