@@ -95,7 +95,7 @@ func (m *model) fwd() {
 	h := norm.Must(m.in.Fwd(conv(m.x, norm.Must(m.conv.Weight()), 1)))
 	side := conv(m.x, norm.Must(m.conv2.Weight()), 0)
 	h = norm.Must(m.gn.Fwd(norm.Must(G.Add(h, side))))
-	h = norm.Must(G.Sum(h, 2, 3)) // (5, 4)
+	h = sumOfImage(h) // (5, 4)
 	h = norm.Must(G.BroadcastAdd(norm.Must(G.Mul(h, m.w)), m.b, nil, []byte{0}))
 	h = norm.Must(m.fc.Fwd(norm.Must(m.bn.Fwd(h))))
 	h = norm.Must(m.rms.Fwd(norm.Must(m.whole.Fwd(norm.Must(m.ln.Fwd(h))))))
