@@ -23,6 +23,11 @@
 //
 // The machine sets the mode of the layers in its graph.
 //
+// # Saving and loading
+//
+// Save and Load take layers, and nodes of the user's own as Params, and write and
+// read safetensors files with PyTorch's names and shapes.
+//
 // # Gradient accumulation
 //
 // Each run of a machine with gorgonia.BindDualValues adds its gradients to those

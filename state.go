@@ -114,7 +114,7 @@ func newSaving(items []Stateful) (saving, error) {
 }
 
 func sameName(name string) error {
-	return fault.New(ErrName, stateName, "two entries are called %q, want another name for one of them", name)
+	return fault.New(ErrName, stateName, "two entries are called %q, want one; a layer in two graphs is passed once", name)
 }
 
 func (s saving) write(w io.Writer) error {

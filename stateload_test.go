@@ -285,8 +285,8 @@ func TestStateBadCalls(t *testing.T) {
 		"negative":       {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
 		"both":           {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
 		"reserved":       {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
-		"twice":          {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want another name for one of them`},
-		"of a node":      {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want another name for one of them`},
+		"twice":          {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one; a layer in two graphs is passed once`},
+		"of a node":      {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one; a layer in two graphs is passed once`},
 	} {
 		for what, err := range map[string]error{
 			"save": norm.Save(io.Discard, c.item),
