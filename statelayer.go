@@ -21,6 +21,14 @@ func (l *layer) part() ([]part, error) {
 	return []part{{entries: entries}}, nil
 }
 
+func (l *RMSNorm) part() ([]part, error) {
+	parts, err := l.layer.part()
+	for _, e := range entries(parts) {
+		e.keras = l.name + ".scale"
+	}
+	return parts, err
+}
+
 // parameter returns the entry of a parameter, with names behind the layer's.
 func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
 	n := l.param(suffix)

@@ -49,8 +49,9 @@ type LoadOptions struct {
 	// which rounds to nearest. A number that is too large for a float32 is ErrValue.
 	Convert bool
 
-	// Keras gives the layers that normalize activations Keras' names: gamma, beta,
-	// moving_mean and moving_variance. There is no number of batches; it stays.
+	// Keras gives the layers that normalize activations Keras' names: gamma, or scale
+	// for RMSNorm, beta, moving_mean and moving_variance. There is no number of
+	// batches; it stays.
 	Keras bool
 
 	// Rename says, of the name of an entry here, what it is called in the file. It is

@@ -211,6 +211,20 @@ func TestLoadOptions(t *testing.T) {
 		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 0}, whole(bn))
 		require.ErrorIs(t, load(bn, norm.LoadOptions{Keras: true}, sound...), norm.ErrState)
 	})
+	t.Run("keras of other layers", func(t *testing.T) {
+		g := G.NewGraph()
+		rms := norm.Must(norm.NewRMSNorm(g, tensor.Float32, tensor.Shape{1}, norm.WithName("rms")))
+		ln := norm.Must(norm.NewLayerNorm(g, tensor.Float32, tensor.Shape{1}, norm.WithName("ln")))
+		fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float32, 1, 1, norm.WithName("fc")))
+		b := file(block{"rms.scale", "F32", []int{1}, f32s(2)}, block{"ln.gamma", "F32", []int{1}, f32s(3)}, block{"ln.beta", "F32", []int{1}, f32s(4)},
+			block{"fc.weight_g", "F32", []int{1, 1}, f32s(5)}, block{"fc.weight_v", "F32", []int{1, 1}, f32s(6)}, block{"fc.bias", "F32", []int{1}, f32s(7)})
+		require.NoError(t, norm.LoadOptions{Keras: true}.Load(bytes.NewReader(b), rms, ln, fc))
+		var got []float64
+		for _, p := range slices.Concat(rms.Learnables(), ln.Learnables(), fc.Learnables()) {
+			got = append(got, numbers(p.Value())...)
+		}
+		require.Equal(t, []float64{2, 3, 4, 6, 5, 7}, got)
+	})
 	t.Run("rename", func(t *testing.T) {
 		bn := newBN(t)
 		blocks := soundBatchNorm()
