@@ -7,8 +7,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -274,86 +272,4 @@ func TestLoadOtherNames(t *testing.T) {
 	require.EqualError(t, norm.Load(bytes.NewReader(file(both...)), fc, sn), "norm: load: fc.weight_g is surplus")
 	require.EqualError(t, norm.Load(bytes.NewReader(file(blocks[1:]...)), fc, sn),
 		"norm: load: fc.weight_g or fc.parametrizations.weight.original0 is missing")
-}
-
-// Whatever cannot be saved or loaded is an error that says why.
-func TestStateBadCalls(t *testing.T) {
-	g := G.NewGraph()
-	empty := G.NewMatrix(g, tensor.Float32, G.WithName("empty"), G.WithShape(2, 2))
-	ints := G.NewMatrix(g, tensor.Int, G.WithName("ints"), G.WithShape(2, 2), G.WithInit(G.Zeroes()))
-	cube := G.NewTensor(g, tensor.Float32, 3, G.WithName("cube"), G.WithShape(2, 2, 2), G.WithInit(G.Zeroes()))
-	bn := newBN(t)
-	for name, c := range map[string]struct {
-		item norm.Stateful
-		kind error
-		want string
-	}{
-		"nil":            {nil, norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
-		"nil layer":      {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
-		"nil in a state": {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 1 is nil, want a layer or a Param"},
-		"nil node":       {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil`},
-		"no value":       {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value"},
-		"integers":       {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float64"},
-		"transposed":     {norm.Param("", cube, norm.Transposed()), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a matrix to transpose"},
-		"reshaped":       {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
-		"negative":       {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
-		"both":           {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
-		"reserved":       {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
-		"twice":          {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one; a layer in two graphs is passed once`},
-		"of a node":      {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one; a layer in two graphs is passed once`},
-	} {
-		for what, err := range map[string]error{
-			"save": norm.Save(io.Discard, c.item),
-			"load": norm.Load(bytes.NewReader(file()), c.item),
-		} {
-			require.EqualError(t, err, c.want, "%s: %s", what, name)
-			require.ErrorIs(t, err, c.kind, "%s: %s", what, name)
-		}
-	}
-	require.ErrorIs(t, norm.Load(nil, bn), norm.ErrValue)
-	require.ErrorIs(t, norm.Save(nil, bn), norm.ErrValue)
-
-	broken := errors.New("broken")
-	require.ErrorIs(t, norm.Load(iotest.ErrReader(broken), bn), broken)
-	require.ErrorIs(t, norm.Load(iotest.TimeoutReader(iotest.HalfReader(bytes.NewReader(saved(t, bn)))), bn), iotest.ErrTimeout)
-	require.ErrorIs(t, norm.Save(failing{broken}, bn), broken)
-}
-
-type failing struct{ err error }
-
-func (f failing) Write([]byte) (int, error) { return 0, f.err }
-
-// A file is the old one until the new one is complete.
-func TestSaveFile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "bn.safetensors")
-	bn := newBN(t)
-	require.NoError(t, norm.SaveFile(path, bn))
-	first := must2(os.ReadFile(path))
-	require.Equal(t, saved(t, bn), first)
-	require.NoError(t, os.Chmod(path, 0o640))
-	link := filepath.Join(dir, "link")
-	require.NoError(t, os.Symlink("bn.safetensors", link))
-
-	require.NoError(t, bn.SetStats([]float64{1, 2}, []float64{3, 4}))
-	require.NoError(t, norm.SaveFile(link, bn))
-	second := must2(os.ReadFile(path))
-	require.NotEqual(t, first, second)
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o640), info.Mode().Perm())
-
-	numbersOf := bn.Learnables()[0].Value().Data().([]float32)
-	numbersOf[0] = float32(math.NaN())
-	require.ErrorIs(t, norm.SaveFile(path, bn), norm.ErrValue)
-	numbersOf[0] = 1
-	require.ErrorIs(t, norm.SaveFile(filepath.Join(dir, "none", "bn"), bn), os.ErrNotExist)
-	require.Error(t, norm.SaveFile(dir, bn), "a folder")
-	require.Equal(t, second, must2(os.ReadFile(path)))
-	left, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	require.Len(t, left, 2, "nothing is left beside them")
-
-	require.ErrorIs(t, norm.LoadFile(filepath.Join(dir, "none"), bn), os.ErrNotExist)
-	require.NoError(t, norm.LoadFile(path, bn))
 }

@@ -1,0 +1,42 @@
+package norm
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A writer that fails half way, on a full disk say, leaves the old file, and no
+// other; and until the last byte the old file is there.
+func TestReplaceFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	read := func() string {
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(b)
+	}
+	text := func(s string, err error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			if s != "old" {
+				require.Equal(t, "old", read())
+			}
+			_, werr := io.WriteString(w, s)
+			require.NoError(t, werr)
+			return err
+		}
+	}
+	require.NoError(t, replaceFile(path, text("old", nil)))
+	full := errors.New("full")
+	require.ErrorIs(t, replaceFile(path, text("ne", full)), full)
+	require.Equal(t, "old", read())
+	require.NoError(t, replaceFile(path, text("new", nil)))
+	require.Equal(t, "new", read())
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+}
