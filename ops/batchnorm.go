@@ -115,7 +115,7 @@ func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormCon
 // applyBatchNorm applies batch norm or, with within, instance norm, which in
 // training normalizes each sample by its own statistics.
 func applyBatchNorm[T dense.Float](name string, in []arg, aff affine, c channelAxis, within *channelGroups, stats *RunningStats, cfg BatchNormConfig) (*G.Node, error) {
-	s, err := apply(name, newBatchStats[T](name, c, within != nil, stats, cfg), in[0].node)
+	s, err := apply(name, newBatchStats[T](name, c, within != nil, stats, cfg), nodes(in)[0])
 	if err != nil {
 		return nil, err
 	}

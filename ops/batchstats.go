@@ -81,8 +81,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	out, packed := o.mem.tensor(statsLen(o.channels))
 	s, _ := unpackStats(packed, o.channels)
 	if o.stats != nil && (o.cfg.Frozen || o.evaluating.Load()) {
-		o.stats.read(s.Mean, s.Rstd, o.cfg.Eps)
-		clear(s.Residual)
+		o.stats.read(s, o.cfg.Eps)
 		packed[len(packed)-1] = 0
 		return out, nil
 	}
@@ -107,11 +106,16 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if o.stats != nil && !o.held() {
 		o.stats.update(s.Mean, s.Residual, m2, n, o.momentum())
 	}
-	for c, q := range m2 {
-		s.Rstd[c] = 1 / math.Sqrt(q/n+o.cfg.Eps)
-	}
+	rstdOfMoments(m2, n, o.cfg.Eps)
 	packed[len(packed)-1] = 1
 	return out, nil
+}
+
+// rstdOfMoments makes 1/√(variance + eps) of the m2 of n values, in place.
+func rstdOfMoments(m2 []float64, n, eps float64) {
+	for c, q := range m2 {
+		m2[c] = 1 / math.Sqrt(q/n+eps)
+	}
 }
 
 // momentum is nil for the cumulative average.

@@ -10,48 +10,95 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// arg is an input node with the name that errors use for it. Optional inputs
-// that are absent have a nil node.
+// arg is an input with the name that errors use for it: a node or, where an op is
+// evaluated without a graph, a value.
 type arg struct {
 	name string
-	node *G.Node
+	node operand
 }
 
-// checkNodes checks what all inputs of an op must have: they exist, belong to
-// one graph, and hold float32 or float64 tensors of one dtype and of a known
-// shape without empty axes. It returns the dtype.
+// operand is a *G.Node or a *tensor.Dense.
+type operand interface{ Shape() tensor.Shape }
+
+// checkArgs checks what all inputs of an op must have, nodes or values. It returns
+// the dtype.
+func checkArgs(op string, in []arg) (tensor.Dtype, error) {
+	if _, ok := in[0].node.(*tensor.Dense); ok {
+		return checkValues(op, in)
+	}
+	return checkNodes(op, in)
+}
+
+// checkNodes checks nodes: they exist, belong to one graph, and hold float32 or
+// float64 tensors of one dtype and of a known shape without empty axes.
 func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 	var dt tensor.Dtype
-	first := in[0]
+	var g *G.ExprGraph
 	for i, a := range in {
-		if a.node == nil {
+		n, _ := a.node.(*G.Node)
+		if n == nil {
 			return dt, fault.New(fault.ErrGraph, op, "%s is nil", a.name)
 		}
-		of, rank, ok := tensorType(a.node)
+		of, rank, ok := tensorType(n)
 		if !ok {
-			return dt, fault.New(fault.ErrShape, op, "%s is a %v scalar, want a tensor", a.name, a.node.Type())
+			return dt, fault.New(fault.ErrShape, op, "%s is a %v scalar, want a tensor", a.name, n.Type())
 		}
 		if i == 0 {
-			dt = of
+			dt, g = of, n.Graph()
 		}
-		shape := a.node.Shape()
+		shape := n.Shape()
 		switch {
-		case a.node.Graph() == nil || a.node.Graph() != first.node.Graph():
-			return dt, fault.New(fault.ErrGraph, op, "%s belongs to another graph than %s", a.name, first.name)
+		case n.Graph() == nil || n.Graph() != g:
+			return dt, fault.New(fault.ErrGraph, op, "%s belongs to another graph than %s", a.name, in[0].name)
 		case of != tensor.Float32 && of != tensor.Float64:
 			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case of != dt:
-			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, first.name)
+			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, in[0].name)
 		case len(shape) != rank:
 			return dt, fault.New(fault.ErrShape, op, "%s has the shape %v, want one of rank %d (gorgonia.WithShape)", a.name, shape, rank)
 		}
-		for _, n := range shape {
-			if n < 1 {
-				return dt, fault.New(fault.ErrShape, op, "%s is %v, want no empty axis", a.name, shape)
-			}
+		if hasEmptyAxis(shape) {
+			return dt, fault.New(fault.ErrShape, op, "%s is %v, want no empty axis", a.name, shape)
 		}
 	}
 	return dt, nil
+}
+
+// checkValues checks values: they exist, and are float32 or float64 tensors of one
+// dtype, without mask and without empty axes.
+func checkValues(op string, in []arg) (dt tensor.Dtype, err error) {
+	for i, a := range in {
+		v, _ := a.node.(*tensor.Dense)
+		if v == nil {
+			return dt, fault.New(fault.ErrValue, op, "%s is nil", a.name)
+		}
+		of, shape := v.Dtype(), v.Shape()
+		if i == 0 {
+			dt = of
+		}
+		switch {
+		case of != tensor.Float32 && of != tensor.Float64:
+			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
+		case of != dt:
+			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, in[0].name)
+		case len(shape) == 0:
+			return dt, fault.New(fault.ErrShape, op, "%s is a %v scalar, want a tensor", a.name, of)
+		case hasEmptyAxis(shape):
+			return dt, fault.New(fault.ErrShape, op, "%s is %v, want no empty axis", a.name, shape)
+		case v.IsMasked():
+			return dt, fault.New(fault.ErrValue, op, "%s is masked, want a tensor without mask", a.name)
+		}
+	}
+	return dt, nil
+}
+
+func hasEmptyAxis(shape tensor.Shape) bool {
+	for _, n := range shape {
+		if n < 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // tensorType returns the dtype and the rank of a node that holds a tensor.
@@ -74,7 +121,7 @@ func checkShape(op string, a arg, want ...tensor.Shape) error {
 	}
 	words := make([]string, len(want))
 	for i, w := range want {
-		words[i] = fmt.Sprint(w)
+		words[i] = fmt.Sprint(w.Clone()) // a copy escapes to the heap, and not what callers have on the stack
 	}
 	return fault.New(fault.ErrShape, op, "%s is %v, want %s", a.name, shape, strings.Join(words, " or "))
 }
@@ -83,7 +130,7 @@ func checkShape(op string, a arg, want ...tensor.Shape) error {
 func nodes(args []arg) G.Nodes {
 	ns := make(G.Nodes, len(args))
 	for i, a := range args {
-		ns[i] = a.node
+		ns[i] = a.node.(*G.Node)
 	}
 	return ns
 }

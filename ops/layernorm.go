@@ -60,7 +60,7 @@ func LayerNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) 
 // checkRows checks the arguments of a norm over rows, which x is the first of,
 // and returns their dtype.
 func checkRows(name string, in []arg, shape tensor.Shape, eps float64) (tensor.Dtype, error) {
-	dt, err := checkNodes(name, in)
+	dt, err := checkArgs(name, in)
 	if err != nil {
 		return dt, err
 	}
@@ -93,8 +93,11 @@ func trailing(shape tensor.Shape) string {
 
 // newLayerNorm makes the op; shape is what is normalized.
 func newLayerNorm[T dense.Float](rank int, shape tensor.Shape, aff affine, cfg LayerNormConfig) *normOp[T] {
-	how := rowNorm[T]{shape.Clone(), kernel.Rows{Cols: shape.TotalSize(), Eps: cfg.Eps, UnbiasedStd: cfg.UnbiasedStd}}
-	return newNorm[T]("LayerNorm", how, aff, rank, shape, cfg.Reuse)
+	return newNorm[T]("LayerNorm", rowNorm[T]{shape.Clone(), cfg.rows(shape)}, aff, rank, shape, cfg.Reuse)
+}
+
+func (c LayerNormConfig) rows(shape tensor.Shape) kernel.Rows {
+	return kernel.Rows{Cols: shape.TotalSize(), Eps: c.Eps, UnbiasedStd: c.UnbiasedStd}
 }
 
 // rowNorm is the normalizer of layer norm: the trailing axes of x are a row, and

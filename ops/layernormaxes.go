@@ -85,16 +85,23 @@ type axesNorm[T dense.Float] struct {
 
 // newAxesNorm makes the op; sizes are those of the axes.
 func newAxesNorm[T dense.Float](name string, rank int, axes []int, sizes tensor.Shape, how kernel.Columns, aff affine, reuse bool) *normOp[T] {
-	n := axesNorm[T]{axes: axes, sizes: sizes, how: how}
-	if axes[len(axes)-1]-axes[0] != len(axes)-1 {
-		n.order = slices.Clone(axes)
-		for a := range rank {
-			if !slices.Contains(axes, a) {
-				n.order = append(n.order, a)
-			}
+	n := axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(nil, rank, axes)}
+	return newNorm[T](name, n, aff, rank, sizes, reuse)
+}
+
+// orderOf returns the order of axesNorm, in the memory of an empty slice as far as
+// it goes.
+func orderOf(order []int, rank int, axes []int) []int {
+	if axes[len(axes)-1]-axes[0] == len(axes)-1 {
+		return nil
+	}
+	order = append(order, axes...)
+	for a := range rank {
+		if !slices.Contains(axes, a) {
+			order = append(order, a)
 		}
 	}
-	return newNorm[T](name, n, aff, rank, sizes, reuse)
+	return order
 }
 
 // String names the attributes.

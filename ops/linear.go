@@ -33,30 +33,37 @@ func WeightNormLinear(x, v, g, b *G.Node, cfg WeightNormConfig) (*G.Node, error)
 	if b != nil {
 		in = append(in, arg{"b", b})
 	}
-	dt, err := checkNodes(name, in)
+	dt, err := checkLinear(name, in, cfg)
 	if err != nil {
 		return nil, err
 	}
-	vs, xs := v.Shape(), x.Shape()
-	switch {
-	case len(vs) != 2:
-		return nil, fault.New(fault.ErrShape, name, "v is %v, want (out, in)", vs)
-	case xs[len(xs)-1] != vs[1]:
-		return nil, fault.New(fault.ErrShape, name, "x is %v and v is %v, want (..., in) and (out, in)", xs, vs)
-	}
-	if err := checkWeight(name, in[1], in[2], cfg.Axis); err != nil {
-		return nil, err
-	}
-	if b != nil {
-		if err := checkShape(name, in[3], tensor.Shape{vs[0]}); err != nil {
-			return nil, err
-		}
-	}
-	l := linear{rank: len(xs), rankG: g.Dims(), cfg: cfg, bias: b != nil}
+	l := linear{rank: x.Dims(), rankG: g.Dims(), cfg: cfg, bias: b != nil}
 	if dt == tensor.Float32 {
 		return apply(name, newLinear[float32](l), nodes(in)...)
 	}
 	return apply(name, newLinear[float64](l), nodes(in)...)
+}
+
+// checkLinear checks x, v, g and, if there is one, b, and returns their dtype.
+func checkLinear(name string, in []arg, cfg WeightNormConfig) (tensor.Dtype, error) {
+	dt, err := checkArgs(name, in)
+	if err != nil {
+		return dt, err
+	}
+	xs, vs := in[0].node.Shape(), in[1].node.Shape()
+	switch {
+	case len(vs) != 2:
+		return dt, fault.New(fault.ErrShape, name, "v is %v, want (out, in)", vs)
+	case xs[len(xs)-1] != vs[1]:
+		return dt, fault.New(fault.ErrShape, name, "x is %v and v is %v, want (..., in) and (out, in)", xs, vs)
+	}
+	if err := checkWeight(name, in[1], in[2], cfg.Axis); err != nil {
+		return dt, err
+	}
+	if len(in) > 3 {
+		return dt, checkShape(name, in[3], tensor.Shape{vs[0]})
+	}
+	return dt, nil
 }
 
 // linearOp is the forward op, of (x, v, g, b?).
@@ -143,23 +150,28 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	shape := append(make([]int, 0, 8), vs[0].Shape()...) // not allocated for what ranks there are
 	shape[len(shape)-1] = s.out
 	out, y := o.mem.tensor(shape...)
-	if o.cfg.Axis == 1 {
-		scale := scales(v, g, view, s.in)
-		defer scale.Release()
-		xs := kernel.Borrow[T](len(x))
-		defer xs.Release()
-		kernel.ScaleColumns(xs.Data, x, s.rows, s.in, scale.Data, nil)
-		gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, xs.Data, v, y)
-		if b != nil {
-			kernel.ScaleColumns(y, y, s.rows, s.out, nil, b)
-		}
-	} else {
+	linearFwd(y, x, v, g, b, s, view, o.cfg.Axis)
+	return out, nil
+}
+
+// linearFwd sets y = x·wᵀ + b. b may be nil.
+func linearFwd[T dense.Float](y, x, v, g, b []T, s sizes, view kernel.View, axis int) {
+	if axis != 1 {
 		scale := scales(v, g, view, s.out)
 		defer scale.Release()
 		gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, v, y)
 		kernel.ScaleColumns(y, y, s.rows, s.out, scale.Data, b)
+		return
 	}
-	return out, nil
+	scale := scales(v, g, view, s.in)
+	defer scale.Release()
+	xs := kernel.Borrow[T](len(x))
+	defer xs.Release()
+	kernel.ScaleColumns(xs.Data, x, s.rows, s.in, scale.Data, nil)
+	gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, xs.Data, v, y)
+	if b != nil {
+		kernel.ScaleColumns(y, y, s.rows, s.out, nil, b)
+	}
 }
 
 // scales returns g/‖v‖ for each of n columns; where there is a single norm it is

@@ -52,37 +52,46 @@ func DefaultNormalize() NormalizeConfig { return NormalizeConfig{P: 2, Axis: 1, 
 // Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
 func Normalize(x *G.Node, cfg NormalizeConfig) (*G.Node, error) {
 	const name = "normalize"
-	dt, err := checkNodes(name, []arg{{"x", x}})
+	in := []arg{{"x", x}}
+	dt, err := checkNormalize(name, in, &cfg)
 	if err != nil {
 		return nil, err
 	}
-	shape := x.Shape()
+	if dt == tensor.Float32 {
+		return apply(name, newNormalize[float32](x.Shape(), cfg), x)
+	}
+	return apply(name, newNormalize[float64](x.Shape(), cfg), x)
+}
+
+// checkNormalize checks x and the settings, and counts the axis from the front.
+func checkNormalize(name string, in []arg, cfg *NormalizeConfig) (tensor.Dtype, error) {
+	dt, err := checkArgs(name, in)
+	if err != nil {
+		return dt, err
+	}
+	shape := in[0].node.Shape()
 	rank := len(shape)
 	switch {
 	case rank > 5:
-		return nil, fault.New(fault.ErrShape, name, "x is %v, want rank 1 to 5", shape)
+		return dt, fault.New(fault.ErrShape, name, "x is %v, want rank 1 to 5", shape)
 	case cfg.Axis != WholeTensor && (cfg.Axis < -rank || cfg.Axis >= rank):
-		return nil, fault.New(fault.ErrShape, name, "axis is %d, want %d to %d for x %v, or WholeTensor", cfg.Axis, -rank, rank-1, shape)
+		return dt, fault.New(fault.ErrShape, name, "axis is %d, want %d to %d for x %v, or WholeTensor", cfg.Axis, -rank, rank-1, shape)
 	case !(cfg.P >= 1):
-		return nil, fault.New(fault.ErrOption, name, "p is %v, want a number of at least 1", cfg.P)
-	}
-	if err := fault.Eps(name, cfg.Eps); err != nil {
-		return nil, err
+		return dt, fault.New(fault.ErrOption, name, "p is %v, want a number of at least 1", cfg.P)
 	}
 	if cfg.Axis < 0 && cfg.Axis != WholeTensor {
 		cfg.Axis += rank
 	}
-	if dt == tensor.Float32 {
-		return apply(name, newNormalize[float32](shape, cfg), x)
-	}
-	return apply(name, newNormalize[float64](shape, cfg), x)
+	return dt, fault.Eps(name, cfg.Eps)
 }
 
 func newNormalize[T dense.Float](x tensor.Shape, cfg NormalizeConfig) *normOp[T] {
-	how := lpNorm[T]{axis: cfg.Axis, lp: kernel.Lp{P: cfg.P, Eps: cfg.Eps}}
+	how := lpNorm[T]{axis: cfg.Axis, lp: cfg.lp()}
 	how.length = how.view(x).Channels
 	return newNorm[T]("Normalize", how, affine{}, len(x), nil, cfg.Reuse)
 }
+
+func (c NormalizeConfig) lp() kernel.Lp { return kernel.Lp{P: c.P, Eps: c.Eps} }
 
 // lpNorm is the normalizer of Normalize.
 type lpNorm[T dense.Float] struct {
@@ -172,33 +181,45 @@ func DefaultLocalResponseNorm(size int) LocalResponseNormConfig {
 // Neural Networks", NIPS 2012, section 3.3.
 func LocalResponseNorm(x *G.Node, cfg LocalResponseNormConfig) (*G.Node, error) {
 	const name = "localresponsenorm"
-	dt, err := checkNodes(name, []arg{{"x", x}})
+	dt, err := checkLocalResponse(name, []arg{{"x", x}}, cfg)
 	if err != nil {
 		return nil, err
 	}
+	if dt == tensor.Float32 {
+		return apply(name, newLocalResponse[float32](x.Shape(), cfg), x)
+	}
+	return apply(name, newLocalResponse[float64](x.Shape(), cfg), x)
+}
+
+func checkLocalResponse(name string, in []arg, cfg LocalResponseNormConfig) (tensor.Dtype, error) {
+	dt, err := checkArgs(name, in)
+	if err != nil {
+		return dt, err
+	}
 	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-	shape := x.Shape()
+	shape := in[0].node.Shape()
 	switch {
 	case len(shape) < 3 || len(shape) > 5:
-		return nil, fault.New(fault.ErrShape, name, "x is %v, want rank 3 to 5 as (N, C, ...)", shape)
+		return dt, fault.New(fault.ErrShape, name, "x is %v, want rank 3 to 5 as (N, C, ...)", shape)
 	case cfg.Size < 1:
-		return nil, fault.New(fault.ErrOption, name, "size is %d, want at least 1", cfg.Size)
+		return dt, fault.New(fault.ErrOption, name, "size is %d, want at least 1", cfg.Size)
 	case !(cfg.Alpha >= 0 && finite(cfg.Alpha)):
-		return nil, fault.New(fault.ErrOption, name, "alpha is %v, want a finite number of at least 0", cfg.Alpha)
+		return dt, fault.New(fault.ErrOption, name, "alpha is %v, want a finite number of at least 0", cfg.Alpha)
 	case !finite(cfg.Beta):
-		return nil, fault.New(fault.ErrOption, name, "beta is %v, want a finite number", cfg.Beta)
+		return dt, fault.New(fault.ErrOption, name, "beta is %v, want a finite number", cfg.Beta)
 	case !(cfg.K >= 0 && finite(cfg.K)):
-		return nil, fault.New(fault.ErrOption, name, "k is %v, want a finite number of at least 0", cfg.K)
+		return dt, fault.New(fault.ErrOption, name, "k is %v, want a finite number of at least 0", cfg.K)
 	}
-	if dt == tensor.Float32 {
-		return apply(name, newLocalResponse[float32](shape, cfg), x)
-	}
-	return apply(name, newLocalResponse[float64](shape, cfg), x)
+	return dt, nil
 }
 
 func newLocalResponse[T dense.Float](x tensor.Shape, cfg LocalResponseNormConfig) *normOp[T] {
-	how := localResponse[T]{x[1], kernel.LocalResponse{Size: cfg.Size, Alpha: cfg.Alpha, Beta: cfg.Beta, K: cfg.K, Mirrored: cfg.Mirrored}}
+	how := localResponse[T]{x[1], cfg.kernel()}
 	return newNorm[T]("LocalResponseNorm", how, affine{}, len(x), nil, cfg.Reuse)
+}
+
+func (c LocalResponseNormConfig) kernel() kernel.LocalResponse {
+	return kernel.LocalResponse{Size: c.Size, Alpha: c.Alpha, Beta: c.Beta, K: c.K, Mirrored: c.Mirrored}
 }
 
 // localResponse is the normalizer of local response norm.

@@ -37,7 +37,7 @@ func AddRMSNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := cfg.check(name, gamma); err != nil {
+	if err := cfg.check(name, gamma != nil); err != nil {
 		return nil, nil, err
 	}
 	if dt == tensor.Float32 {
@@ -52,10 +52,15 @@ func checkResidual(name string, x, r, gamma, beta *G.Node, shape tensor.Shape, e
 	if err != nil {
 		return dt, aff, err
 	}
-	if _, err := checkNodes(name, []arg{in[0], {"r", r}}); err != nil {
-		return dt, aff, err
+	return dt, aff, checkOther(name, in[0], arg{"r", r})
+}
+
+// checkOther checks that there is another like x.
+func checkOther(name string, x, other arg) error {
+	if _, err := checkArgs(name, []arg{x, other}); err != nil {
+		return err
 	}
-	return dt, aff, checkShape(name, arg{"r", r}, x.Shape())
+	return checkShape(name, other, x.node.Shape())
 }
 
 func applyResidual[T dense.Float](name string, of *normOp[T], x, r, gamma, beta *G.Node) (y, sum *G.Node, err error) {

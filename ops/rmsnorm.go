@@ -46,7 +46,7 @@ func RMSNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig) (*G.
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.check(name, gamma); err != nil {
+	if err := cfg.check(name, gamma != nil); err != nil {
 		return nil, err
 	}
 	if dt == tensor.Float32 {
@@ -56,20 +56,23 @@ func RMSNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig) (*G.
 }
 
 // check checks that there is a γ where the settings want one.
-func (c RMSNormConfig) check(name string, gamma *G.Node) error {
-	if c.ScalePlusOne && gamma == nil {
+func (c RMSNormConfig) check(name string, gamma bool) error {
+	if c.ScalePlusOne && !gamma {
 		return fault.New(fault.ErrOption, name, "ScalePlusOne without gamma, want gamma")
 	}
 	return nil
 }
 
 func newRMSNorm[T dense.Float](rank int, shape tensor.Shape, aff affine, cfg RMSNormConfig) *normOp[T] {
-	rows := kernel.Rows{Cols: shape.TotalSize(), Eps: cfg.Eps, Uncentred: true}
-	var how normalizer[T] = rowNorm[T]{shape.Clone(), rows}
+	var how normalizer[T] = rowNorm[T]{shape.Clone(), cfg.rows(shape)}
 	if cfg.ScalePlusOne {
 		how = plusOne[T]{how}
 	}
 	return newNorm("RMSNorm", how, aff, rank, shape, cfg.Reuse)
+}
+
+func (c RMSNormConfig) rows(shape tensor.Shape) kernel.Rows {
+	return kernel.Rows{Cols: shape.TotalSize(), Eps: c.Eps, Uncentred: true}
 }
 
 // plusOne is a normalizer that scales by 1 + γ.

@@ -151,25 +151,5 @@ func (s *SingularVectors) SetTraining(g *G.ExprGraph, training bool) { setTraini
 //
 // Errors: ErrValue, ErrDtype, ErrShape for another shape.
 func (s *SingularVectors) Materialize(w *tensor.Dense) (*tensor.Dense, error) {
-	if err := checkWeightValue(spectralNorm, w); err != nil {
-		return nil, err
-	}
-	if !slices.Equal(w.Shape(), s.shape) {
-		return nil, fault.New(fault.ErrShape, spectralNorm, "the weight is %v, want %v", w.Shape(), s.shape)
-	}
-	if w.Dtype() == tensor.Float32 {
-		return materializeSpectral[float32](s, w)
-	}
-	return materializeSpectral[float64](s, w)
-}
-
-func materializeSpectral[T dense.Float](s *SingularVectors, w *tensor.Dense) (*tensor.Dense, error) {
-	data, err := dense.Elements[T](spectralNorm, "the weight", w)
-	if err != nil {
-		return nil, err
-	}
-	u, v := s.Values()
-	out := make([]T, len(data))
-	kernel.SpectralNormFwd(out, data, kernel.Sigma(data, s.view(), u, v))
-	return dense.New(s.shape, out), nil
+	return EvalSpectralNorm(nil, w, s)
 }

@@ -60,19 +60,12 @@ func DefaultSpectralNorm() SpectralNormConfig {
 // Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative
 // Adversarial Networks", 2018, arXiv:1802.05957v1, algorithm 1.
 func SpectralNorm(weight *G.Node, vectors *SingularVectors, cfg SpectralNormConfig) (*G.Node, error) {
-	in := arg{"the weight", weight}
-	dt, err := checkNodes(spectralNorm, []arg{in})
+	dt, err := checkSpectral([]arg{{"the weight", weight}}, vectors)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case vectors == nil:
-		return nil, fault.New(fault.ErrOption, spectralNorm, "the singular vectors are nil, want those that NewSingularVectors makes")
-	case cfg.PowerIterations < 1:
+	if cfg.PowerIterations < 1 {
 		return nil, fault.New(fault.ErrOption, spectralNorm, "%d power iterations, want at least 1", cfg.PowerIterations)
-	}
-	if err := checkShape(spectralNorm, in, vectors.shape); err != nil {
-		return nil, err
 	}
 	if err := fault.Eps(spectralNorm, cfg.Eps); err != nil {
 		return nil, err
@@ -81,6 +74,18 @@ func SpectralNorm(weight *G.Node, vectors *SingularVectors, cfg SpectralNormConf
 		return applySpectralNorm[float32](weight, vectors, cfg)
 	}
 	return applySpectralNorm[float64](weight, vectors, cfg)
+}
+
+// checkSpectral checks the weight, and that the vectors are for it.
+func checkSpectral(in []arg, vectors *SingularVectors) (tensor.Dtype, error) {
+	dt, err := checkArgs(spectralNorm, in)
+	if err != nil {
+		return dt, err
+	}
+	if vectors == nil {
+		return dt, fault.New(fault.ErrOption, spectralNorm, "the singular vectors are nil, want those that NewSingularVectors makes")
+	}
+	return dt, checkShape(spectralNorm, in[0], vectors.shape)
 }
 
 func applySpectralNorm[T dense.Float](weight *G.Node, vectors *SingularVectors, cfg SpectralNormConfig) (*G.Node, error) {

@@ -133,12 +133,13 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 	}
 }
 
-// read copies the mean, and 1/√(variance + eps), of each channel.
-func (s *RunningStats) read(mean, rstd []float64, eps float64) {
+// read sets the statistics that batch norm normalizes by.
+func (s *RunningStats) read(to kernel.Stats, eps float64) {
+	clear(to.Residual)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	copy(mean, s.mean)
+	copy(to.Mean, s.mean)
 	for c, v := range s.variance {
-		rstd[c] = 1 / math.Sqrt(v+eps)
+		to.Rstd[c] = 1 / math.Sqrt(v+eps)
 	}
 }

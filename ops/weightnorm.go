@@ -70,7 +70,7 @@ func checkWeight(op string, v, g arg, axis int) error {
 	if err := fault.Axis(op, shape, axis); err != nil {
 		return err
 	}
-	kept := make(tensor.Shape, len(shape))
+	kept := make(tensor.Shape, len(shape), 5)
 	for i := range kept {
 		kept[i] = 1
 	}

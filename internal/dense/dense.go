@@ -85,18 +85,50 @@ func Elements[T Float](op, name string, v G.Value) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, n := elements[T](d), d.Shape().TotalSize()
 	if RowMajor(d) {
-		return data[:n:n], nil
+		return Own[T](d), nil
 	}
-	out := make([]T, 0, n)
+	out := make([]T, d.Shape().TotalSize())
+	Gather(out, d)
+	return out, nil
+}
+
+// Own returns the elements of a tensor of T that lie in row-major order.
+func Own[T Float](d *tensor.Dense) []T {
+	n := d.Shape().TotalSize()
+	return elements[T](d)[:n:n]
+}
+
+// Gather copies the elements of a tensor of T, in row-major order, to out.
+func Gather[T Float](out []T, d *tensor.Dense) {
+	data := elements[T](d)
 	Each(d, func(at, count, stride int) {
-		for range count {
-			out = append(out, data[at])
+		for i := range out[:count] {
+			out[i] = data[at]
 			at += stride
 		}
+		out = out[count:]
 	})
-	return out, nil
+}
+
+// Scatter is Gather the other way: it sets the elements of a tensor.
+func Scatter[T Float](d *tensor.Dense, in []T) {
+	data := elements[T](d)
+	Each(d, func(at, count, stride int) {
+		for _, v := range in[:count] {
+			data[at] = v
+			at += stride
+		}
+		in = in[count:]
+	})
+}
+
+// Overlap says whether the memory of two tensors has a part in common, the gaps
+// between the elements of a view included.
+func Overlap(a, b *tensor.Dense) bool {
+	from := func(d *tensor.Dense) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(d.Raw))) }
+	return len(a.Raw) > 0 && len(b.Raw) > 0 &&
+		from(a) < from(b)+uintptr(len(b.Raw)) && from(b) < from(a)+uintptr(len(a.Raw))
 }
 
 // Copy returns a row-major copy of a value of any layout.

@@ -80,20 +80,26 @@ func ChannelAxis(op string, x tensor.Shape, axis int) (int, error) {
 // Axes returns the axes that a norm of x runs over, counted from the front and
 // in ascending order.
 func Axes(op string, x tensor.Shape, axes []int) ([]int, error) {
+	return AppendAxes(make([]int, 0, len(axes)), op, x, axes)
+}
+
+// AppendAxes is Axes in the memory of an empty slice, as far as it goes.
+func AppendAxes(all []int, op string, x tensor.Shape, axes []int) ([]int, error) {
 	if len(axes) == 0 {
 		return nil, New(ErrShape, op, "there are no axes to normalize over, want at least one")
 	}
 	rank := len(x)
-	all := make([]int, len(axes))
-	for i, a := range axes {
+	for _, a := range axes {
 		if a < -rank || a >= rank {
 			return nil, New(ErrShape, op, "an axis is %d, want %d to %d for x %v", a, -rank, rank-1, x)
 		}
-		all[i] = (a + rank) % rank
+		all = append(all, (a+rank)%rank)
 	}
 	slices.Sort(all)
-	if len(slices.Compact(slices.Clone(all))) < len(all) {
-		return nil, New(ErrShape, op, "the axes are %v, want each once", axes)
+	for i := 1; i < len(all); i++ {
+		if all[i] == all[i-1] {
+			return nil, New(ErrShape, op, "the axes are %v, want each once", axes)
+		}
 	}
 	return all, nil
 }

@@ -1,0 +1,202 @@
+package ops
+
+import (
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	"gorgonia.org/tensor"
+)
+
+// EvalLayerNorm is LayerNorm of values; see the package documentation.
+//
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption.
+func EvalLayerNorm(dst, x, gamma, beta *tensor.Dense, shape tensor.Shape, cfg LayerNormConfig) (*tensor.Dense, error) {
+	const name = "layernorm"
+	v := affineValues(x, gamma, beta)
+	dt, err := checkRows(name, v.list(), shape, cfg.Eps)
+	if err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return evalRows[float32](name, dst, &v, cfg.rows(shape), false)
+	}
+	return evalRows[float64](name, dst, &v, cfg.rows(shape), false)
+}
+
+// EvalRMSNorm is RMSNorm of values; see the package documentation.
+//
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption.
+func EvalRMSNorm(dst, x, gamma, beta *tensor.Dense, shape tensor.Shape, cfg RMSNormConfig) (*tensor.Dense, error) {
+	const name = "rmsnorm"
+	v := affineValues(x, gamma, beta)
+	dt, err := checkRows(name, v.list(), shape, cfg.Eps)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.check(name, v.gamma); err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return evalRows[float32](name, dst, &v, cfg.rows(shape), cfg.ScalePlusOne)
+	}
+	return evalRows[float64](name, dst, &v, cfg.rows(shape), cfg.ScalePlusOne)
+}
+
+func evalRows[T dense.Float](name string, dst *tensor.Dense, v *values, rows kernel.Rows, plusOne bool) (*tensor.Dense, error) {
+	return evaluate(name, dst, v.value(0).Shape(), v, func(y []T, in [maxInputs][]T) {
+		gamma, beta := affineOf(v.affine, in[1:])
+		if plusOne {
+			scale := onePlus(gamma)
+			defer scale.Release()
+			gamma = scale.Data
+		}
+		rowNorm[T]{rows: rows}.forward(y, in[0], gamma, beta, nil)
+	})
+}
+
+// maxAxes is how many axes are kept without allocating.
+const maxAxes = 8
+
+// EvalLayerNormAxes is LayerNormAxes of values; see the package documentation.
+//
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption.
+func EvalLayerNormAxes(dst, x, gamma, beta *tensor.Dense, axes []int, cfg LayerNormConfig) (*tensor.Dense, error) {
+	const name = "layernorm"
+	v := affineValues(x, gamma, beta)
+	dt, err := checkArgs(name, v.list())
+	if err != nil {
+		return nil, err
+	}
+	var sorted, sizes [maxAxes]int
+	all, err := fault.AppendAxes(sorted[:0], name, x.Shape(), axes)
+	if err != nil {
+		return nil, err
+	}
+	if first := x.Dims() - len(all); all[0] == first {
+		return EvalLayerNorm(dst, x, gamma, beta, x.Shape()[first:], cfg)
+	}
+	if err := fault.Eps(name, cfg.Eps); err != nil {
+		return nil, err
+	}
+	shape := tensor.Shape(sizes[:0])
+	for _, a := range all {
+		shape = append(shape, x.Shape()[a])
+	}
+	for _, p := range v.list()[1:] {
+		if err := checkShape(name, p, shape); err != nil {
+			return nil, err
+		}
+	}
+	how := kernel.Columns{Eps: cfg.Eps, UnbiasedStd: cfg.UnbiasedStd}
+	if dt == tensor.Float32 {
+		return evalAxes[float32](name, dst, &v, all, shape, how)
+	}
+	return evalAxes[float64](name, dst, &v, all, shape, how)
+}
+
+func evalAxes[T dense.Float](name string, dst *tensor.Dense, v *values, axes []int, sizes tensor.Shape, how kernel.Columns) (*tensor.Dense, error) {
+	var order [maxAxes]int
+	shape := v.value(0).Shape()
+	n := axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(order[:0], len(shape), axes)}
+	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
+		gamma, beta := affineOf(v.affine, in[1:])
+		n.forward(y, in[0], gamma, beta, shape)
+	})
+}
+
+// EvalGroupNorm is GroupNorm of values; see the package documentation.
+//
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption, ErrBatch.
+func EvalGroupNorm(dst, x, gamma, beta *tensor.Dense, cfg GroupNormConfig) (*tensor.Dense, error) {
+	const name = "groupnorm"
+	v := affineValues(x, gamma, beta)
+	dt, err := checkArgs(name, v.list())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkGroupNorm(name, v.list(), cfg); err != nil {
+		return nil, err
+	}
+	return evalGroups(name, dst, &v, dt, channelGroups{x.Shape()[1], cfg.Groups, cfg.Eps})
+}
+
+func evalGroups(name string, dst *tensor.Dense, v *values, dt tensor.Dtype, how channelGroups) (*tensor.Dense, error) {
+	if dt == tensor.Float32 {
+		return evalGroupsOf[float32](name, dst, v, how)
+	}
+	return evalGroupsOf[float64](name, dst, v, how)
+}
+
+func evalGroupsOf[T dense.Float](name string, dst *tensor.Dense, v *values, how channelGroups) (*tensor.Dense, error) {
+	shape := v.value(0).Shape()
+	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
+		gamma, beta := affineOf(v.affine, in[1:])
+		groupNorm[T]{how}.forward(y, in[0], gamma, beta, shape)
+	})
+}
+
+// EvalBatchNorm is BatchNorm of values, as in evaluation: by the running
+// statistics, which it reads whole and never moves, or where they are nil by
+// those of the batch. See the package documentation.
+//
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch where stats are nil.
+func EvalBatchNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg BatchNormConfig) (*tensor.Dense, error) {
+	const name = "batchnorm"
+	v := affineValues(x, gamma, beta)
+	dt, err := checkArgs(name, v.list())
+	if err != nil {
+		return nil, err
+	}
+	c, err := checkBatchNorm(name, v.list(), stats, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return evalChannels(name, dst, &v, dt, c, stats, cfg.Eps)
+}
+
+// EvalInstanceNorm is InstanceNorm of values, as in evaluation: by the running
+// statistics, which it reads whole and never moves, or where they are nil by
+// those of each sample. See the package documentation.
+//
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch where stats are nil.
+func EvalInstanceNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg InstanceNormConfig) (*tensor.Dense, error) {
+	const name = "instancenorm"
+	v := affineValues(x, gamma, beta)
+	dt, err := checkArgs(name, v.list())
+	if err != nil {
+		return nil, err
+	}
+	c, err := checkInstanceNorm(name, v.list(), stats, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if stats == nil {
+		return evalGroups(name, dst, &v, dt, channelGroups{c.channels, c.channels, cfg.Eps})
+	}
+	return evalChannels(name, dst, &v, dt, c, stats, cfg.Eps)
+}
+
+func evalChannels(name string, dst *tensor.Dense, v *values, dt tensor.Dtype, c channelAxis, stats *RunningStats, eps float64) (*tensor.Dense, error) {
+	if dt == tensor.Float32 {
+		return evalChannelsOf[float32](name, dst, v, c, stats, eps)
+	}
+	return evalChannelsOf[float64](name, dst, v, c, stats, eps)
+}
+
+func evalChannelsOf[T dense.Float](name string, dst *tensor.Dense, v *values, c channelAxis, stats *RunningStats, eps float64) (*tensor.Dense, error) {
+	shape := v.value(0).Shape()
+	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
+		view := axisView(shape, c.axis)
+		packed := kernel.Borrow[float64](statsLen(c.channels))
+		defer packed.Release()
+		s, _ := unpackStats(packed.Data, c.channels)
+		if stats != nil {
+			stats.read(s, eps)
+		} else {
+			kernel.Moments(in[0], view, eps, s.Mean, s.Residual, s.Rstd)
+			rstdOfMoments(s.Rstd, float64(view.Count()), eps)
+		}
+		gamma, beta := affineOf(v.affine, in[1:])
+		kernel.BatchNormFwd(y, in[0], gamma, beta, view, s)
+	})
+}
