@@ -41,7 +41,7 @@ type BatchNorm struct{ channelLayer }
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
 // graph is as it was.
 func NewBatchNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...BatchNormOption) (*BatchNorm, error) {
-	l, err := newChannelLayer("batchnorm", g, dt, channels, configure(opts), ops.BatchNorm, "WithoutRunningStats")
+	l, err := newChannelLayer("batchnorm", g, dt, channels, configure(opts), ops.BatchNorm, ops.EvalBatchNorm, "WithoutRunningStats")
 	if err != nil {
 		return nil, err
 	}

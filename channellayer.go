@@ -16,12 +16,16 @@ type channelLayer struct {
 	cfg      ops.BatchNormConfig
 	why      string // there are none
 	op       channelOp
+	eval     channelEval
 }
 
-type channelOp func(x, gamma, beta *G.Node, stats *ops.RunningStats, cfg ops.BatchNormConfig) (*G.Node, error)
+type (
+	channelOp   func(x, gamma, beta *G.Node, stats *ops.RunningStats, cfg ops.BatchNormConfig) (*G.Node, error)
+	channelEval func(dst, x, gamma, beta *tensor.Dense, stats *ops.RunningStats, cfg ops.BatchNormConfig) (*tensor.Dense, error)
+)
 
-func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int, c config, op channelOp, why string) (channelLayer, error) {
-	l := channelLayer{channels: channels, op: op, why: why, cfg: ops.BatchNormConfig{
+func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int, c config, op channelOp, eval channelEval, why string) (channelLayer, error) {
+	l := channelLayer{channels: channels, op: op, eval: eval, why: why, cfg: ops.BatchNormConfig{
 		Eps: c.eps, Momentum: c.momentum, Cumulative: c.cumulative, ChannelAxis: c.channelAxis, Reuse: c.reuse,
 	}}
 	var err error
@@ -84,7 +88,7 @@ func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) 
 	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	if err := l.checkChannels(x, cfg.ChannelAxis, l.channels); err != nil {
+	if err := l.checkChannels(x.Shape(), cfg.ChannelAxis, l.channels); err != nil {
 		return nil, err
 	}
 	return l.op(x, l.param("gamma"), l.param("beta"), l.stats, cfg)

@@ -62,7 +62,7 @@ func (l *GroupNorm) Fwd(x *G.Node) (*G.Node, error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	if err := l.checkChannels(x, 1, l.channels); err != nil {
+	if err := l.checkChannels(x.Shape(), 1, l.channels); err != nil {
 		return nil, err
 	}
 	return ops.GroupNorm(x, l.param("gamma"), l.param("beta"), l.cfg)

@@ -101,14 +101,23 @@ func (l *layer) addParam(value *tensor.Dense) *G.Node {
 // values returns the values of the parameters.
 func (l *layer) values() ([]*tensor.Dense, error) {
 	values := make([]*tensor.Dense, len(l.params))
-	for i, p := range l.params {
-		v, ok := p.Value().(*tensor.Dense)
-		if !ok {
-			return nil, fault.New(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
+	for i := range l.params {
+		var err error
+		if values[i], err = l.value(i); err != nil {
+			return nil, err
 		}
-		values[i] = v
 	}
 	return values, nil
+}
+
+// value returns the value of parameter i.
+func (l *layer) value(i int) (*tensor.Dense, error) {
+	p := l.params[i]
+	v, ok := p.Value().(*tensor.Dense)
+	if !ok {
+		return nil, fault.New(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
+	}
+	return v, nil
 }
 
 // in makes the same layer in another graph, with the same storage.
@@ -153,8 +162,7 @@ func (l *layer) checkInput(x *G.Node) error {
 
 // checkChannels checks the number of channels, which the ops cannot know either
 // where there are no parameters.
-func (l *layer) checkChannels(x *G.Node, axis, channels int) error {
-	s := x.Shape()
+func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
 	if axis, err := fault.ChannelAxis(l.kind, s, axis); err == nil && s[axis] != channels {
 		return fault.New(ErrShape, l.kind, "x is %v, want %s", s, fault.WithChannels(channels, axis))
 	}

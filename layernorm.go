@@ -1,6 +1,8 @@
 package norm
 
 import (
+	"slices"
+
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
@@ -67,21 +69,26 @@ func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
 	if l.axes == nil {
 		return ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg)
 	}
-	// Without γ and β the op does not know the shape.
-	if axes, err := fault.Axes(l.kind, x.Shape(), l.axes); err == nil && !l.fits(x.Shape(), axes) {
-		return nil, fault.New(ErrShape, l.kind, "x is %v, want %v in the axes %v", x.Shape(), l.shape, axes)
+	if err := l.checkAxes(x.Shape()); err != nil {
+		return nil, err
 	}
 	return ops.LayerNormAxes(x, l.param("gamma"), l.param("beta"), l.axes, l.cfg)
 }
 
-// fits says whether the axes of a shape have the sizes of the layer.
-func (l *LayerNorm) fits(x tensor.Shape, axes []int) bool {
+// checkAxes checks that the axes of x have the sizes of the layer, which the op
+// cannot know without γ and β.
+func (l *LayerNorm) checkAxes(x tensor.Shape) error {
+	var sorted [8]int // on the stack, for Eval
+	axes, err := fault.AppendAxes(sorted[:0], l.kind, x, l.axes)
+	if err != nil {
+		return nil // the op finds it too
+	}
 	for i, a := range axes {
 		if x[a] != l.shape[i] {
-			return false
+			return fault.New(ErrShape, l.kind, "x is %v, want %v in the axes %v", x, l.shape, slices.Clone(axes))
 		}
 	}
-	return true
+	return nil
 }
 
 // In returns the same layer in another graph: γ and β are the same storage, so

@@ -84,13 +84,7 @@ func (s *SpectralNorm) SetTraining(training bool) { s.vectors.SetTraining(s.grap
 // for a graph that only predicts.
 //
 // Errors: ErrValue.
-func (s *SpectralNorm) Materialize() (*tensor.Dense, error) {
-	values, err := s.values()
-	if err != nil {
-		return nil, err
-	}
-	return s.vectors.Materialize(values[0])
-}
+func (s *SpectralNorm) Materialize() (*tensor.Dense, error) { return s.EvalWeight(nil) }
 
 // In returns the same weight in another graph: W and the vectors are the same
 // storage. Each graph has a mode of its own.

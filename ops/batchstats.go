@@ -54,6 +54,9 @@ func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, st
 // state returns the running statistics that the op moves.
 func (o *batchStatsOp[T]) state() any { return o.stats }
 
+// trains says whether a run moves the running statistics.
+func (o *batchStatsOp[T]) trains() bool { return o.stateful.trains() && !o.cfg.Frozen }
+
 // Type is (x) -> statistics.
 func (o *batchStatsOp[T]) Type() hm.Type {
 	return hm.NewFnType(tensorOf[T](o.rank), tensorOf[float64](1))

@@ -186,17 +186,22 @@ func evalChannels(name string, dst *tensor.Dense, v *values, dt tensor.Dtype, c 
 func evalChannelsOf[T dense.Float](name string, dst *tensor.Dense, v *values, c channelAxis, stats *RunningStats, eps float64) (*tensor.Dense, error) {
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
-		view := axisView(shape, c.axis)
+		x, view := in[0], axisView(shape, c.axis)
+		gamma, beta := affineOf(v.affine, in[1:])
+		if fixed := fix(stats, gamma, beta, eps); fixed != nil {
+			defer fixed.release(stats)
+			fixed.norm.Fwd(y, x, view)
+			return
+		}
 		packed := kernel.Borrow[float64](statsLen(c.channels))
 		defer packed.Release()
 		s, _ := unpackStats(packed.Data, c.channels)
 		if stats != nil {
 			stats.read(s, eps)
 		} else {
-			kernel.Moments(in[0], view, eps, s.Mean, s.Residual, s.Rstd)
+			kernel.Moments(x, view, eps, s.Mean, s.Residual, s.Rstd)
 			rstdOfMoments(s.Rstd, float64(view.Count()), eps)
 		}
-		gamma, beta := affineOf(v.affine, in[1:])
-		kernel.BatchNormFwd(y, in[0], gamma, beta, view, s)
+		kernel.BatchNormFwd(y, x, gamma, beta, view, s)
 	})
 }

@@ -146,6 +146,10 @@ func (s *SingularVectors) Set(u, v []float64) error {
 // building a machine does for all ops.
 func (s *SingularVectors) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
 
+// Training says whether an op in a graph that has these vectors is in training
+// mode, and so moves them, and by applied whether there is such an op.
+func (s *SingularVectors) Training(g *G.ExprGraph) (training, applied bool) { return trainingIn(g, s) }
+
 // Materialize returns w/σ for a value of the weight with the vectors as they are:
 // what a SpectralNorm gives in evaluation, as a tensor of its own.
 //

@@ -22,6 +22,9 @@ func (s *stateful) SetTraining(training bool) error {
 	return nil
 }
 
+// trains says whether a run moves the state.
+func (s *stateful) trains() bool { return !s.evaluating.Load() }
+
 // Hold keeps the state from moving until release is called, for those who run a
 // graph only to look at it, such as a gradient check.
 func (s *stateful) Hold() (release func()) {
@@ -54,4 +57,18 @@ func setTraining(g *G.ExprGraph, state any, training bool) {
 			n.Op().(G.TrainModeOp).SetTraining(training) // never fails
 		}
 	}
+}
+
+// trainingIn says whether ops in a graph that have a state are in training mode and,
+// by applied, whether there are any.
+func trainingIn(g *G.ExprGraph, state any) (training, applied bool) {
+	for _, n := range g.AllNodes() {
+		if op, ok := n.Op().(interface {
+			state() any
+			trains() bool
+		}); ok && op.state() == state {
+			training, applied = training || op.trains(), true
+		}
+	}
+	return training, applied
 }

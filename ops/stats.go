@@ -29,6 +29,9 @@ type RunningStats struct {
 	mean, variance []float64
 	batches        int64
 	pool           *Moments // where batches go instead, see Reestimate
+
+	changes uint64 // how often the mean and the variance have changed
+	fixed   any    // see fixedNorm
 }
 
 var lastStats atomic.Uint64
@@ -72,6 +75,7 @@ func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
 	defer s.mu.Unlock()
 	copy(s.mean, mean)
 	copy(s.variance, variance)
+	s.changes++
 	if batches != KeepBatches {
 		s.batches = batches
 	}
@@ -102,6 +106,10 @@ func (s *RunningStats) check(mean, variance []float64, batches int64) error {
 // as building a machine does for all ops.
 func (s *RunningStats) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
 
+// Training says whether an op in a graph that has these statistics is in training
+// mode, and so moves them, and by applied whether there is such an op.
+func (s *RunningStats) Training(g *G.ExprGraph) (training, applied bool) { return trainingIn(g, s) }
+
 // Reset goes back to mean 0, variance 1 and no batches.
 func (s *RunningStats) Reset() {
 	s.mu.Lock()
@@ -109,6 +117,7 @@ func (s *RunningStats) Reset() {
 	for c := range s.mean {
 		s.mean[c], s.variance[c] = 0, 1
 	}
+	s.changes++
 	s.batches = 0
 }
 
@@ -123,6 +132,7 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 		return
 	}
 	s.batches++
+	s.changes++
 	m := 1 / float64(s.batches)
 	if momentum != nil {
 		m = *momentum
@@ -135,9 +145,13 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 
 // read sets the statistics that batch norm normalizes by.
 func (s *RunningStats) read(to kernel.Stats, eps float64) {
-	clear(to.Residual)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.readLocked(to, eps)
+}
+
+func (s *RunningStats) readLocked(to kernel.Stats, eps float64) {
+	clear(to.Residual)
 	copy(to.Mean, s.mean)
 	for c, v := range s.variance {
 		to.Rstd[c] = 1 / math.Sqrt(v+eps)

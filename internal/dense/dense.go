@@ -3,6 +3,7 @@
 package dense
 
 import (
+	"bytes"
 	"slices"
 	"unsafe"
 
@@ -26,7 +27,7 @@ func Dtype[T Float]() tensor.Dtype {
 // tensor.New, which counts in an op that has little to do.
 func New[T Float](shape tensor.Shape, data []T) *tensor.Dense {
 	d := *empty[T]()
-	d.Raw = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(data))), len(data)*int(unsafe.Sizeof(T(0))))
+	d.Raw = memory(data)
 	// Shape and strides are the tensor's own: Gorgonia may pool and wipe it.
 	rank := len(shape)
 	sizes := make([]int, 2*rank)
@@ -123,6 +124,15 @@ func Scatter[T Float](d *tensor.Dense, in []T) {
 	})
 }
 
+// Same says whether two slices have the same elements, to the bit.
+func Same[T Float](a, b []T) bool {
+	return len(a) == len(b) && bytes.Equal(memory(a), memory(b))
+}
+
+func memory[T Float](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(T(0))))
+}
+
 // Overlap says whether the memory of two tensors has a part in common, the gaps
 // between the elements of a view included.
 func Overlap(a, b *tensor.Dense) bool {
@@ -179,7 +189,11 @@ func lines(shape tensor.Shape, s []int, f func(at, count, stride int)) {
 		f(0, 1, 1)
 		return
 	}
-	index := make([]int, last)
+	var few [8]int // on the stack
+	index := few[:]
+	if last > len(few) {
+		index = make([]int, last)
+	}
 	for at := 0; ; {
 		f(at, shape[last], s[last])
 		axis := last - 1

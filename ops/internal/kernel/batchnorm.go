@@ -32,18 +32,9 @@ func normGradConstants(rest, rstd, u, ux float64) (a, b float64) {
 // BatchNormFwd sets y = x̂·gamma + beta with the channel's statistics, gamma
 // and beta.
 func BatchNormFwd[T Float](y, x, gamma, beta []T, v View, s Stats) {
-	n := v.Channels
-	k := borrowConstants[T](3, n)
+	k := borrowConstants[T](3, v.Channels)
 	defer k.release()
-	m, scale, shift := k.of(0)[:n], k.of(1)[:n], k.of(2)[:n]
-	gamma, beta = ones(gamma, n)[:n], zeros(beta, n)[:n]
-	mean, residual, rstd := s.of(n)
-	for c := range m {
-		hi, lo := centre[T](mean[c], residual[c])
-		m[c] = hi
-		scale[c], shift[c] = normalizeConstants(lo, rstd[c], float64(gamma[c]), float64(beta[c]))
-	}
-	k.round()
+	k.setBatchNorm(gamma, beta, s, v.Channels)
 	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.over(v)
 }
 

@@ -1,0 +1,59 @@
+//go:build !race
+
+// The race detector makes pools forget, so that they allocate.
+
+package ops_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	"gorgonia.org/tensor"
+)
+
+// Into a given destination nothing is allocated: the same, over x, and into a view.
+func TestEvalAllocatesNothing(t *testing.T) {
+	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
+		if strings.HasPrefix(c.name, "add") {
+			return // has two destinations; see below
+		}
+		in, s := c.values(dt, 0.4), c.stats(t)
+		want, err := c.eval(nil, in, s)
+		require.NoError(t, err)
+		destinations := map[string]*tensor.Dense{"": poisoned(dt, want.Shape()...)}
+		if c.activations > 0 && want.Shape().Eq(in[0].Shape()) {
+			destinations["over x"] = in[0]
+		}
+		place(t, want, func(layout string, dst *slot) {
+			if slices.Min(want.Shape()) > 1 { // else tensor may leave out strides
+				destinations["as "+layout] = dst.view
+			}
+		})
+		for what, dst := range destinations {
+			require.Zero(t, testing.AllocsPerRun(100, func() {
+				if _, err := c.eval(dst, in, s); err != nil {
+					t.Error(err)
+				}
+			}), "the destination %s", what)
+		}
+	})
+}
+
+func TestEvalOfResidualsAllocatesNothing(t *testing.T) {
+	layer, rms := ops.LayerNormConfig{Eps: 1e-3}, ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true}
+	for _, name := range []string{"addlayernorm", "addrmsnorm"} {
+		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+			in, eval, y := evalResidual(name, 0).values(dt, 0.4), evalSum(name), poisoned(dt, 4, 6)
+			for what, sum := range map[string]*tensor.Dense{"of its own": poisoned(dt, 4, 6), "over x": in[0]} {
+				require.Zero(t, testing.AllocsPerRun(100, func() {
+					if _, _, err := eval(y, sum, in, layer, rms); err != nil {
+						t.Error(err)
+					}
+				}), "%s %v, the sum %s", name, dt, what)
+			}
+		}
+	}
+}

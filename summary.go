@@ -1,0 +1,145 @@
+package norm
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+
+	G "gorgonia.org/gorgonia"
+)
+
+// Layer is any layer of this package, or one of your own, to be summarized.
+type Layer interface {
+	Name() string
+	Learnables() G.Nodes
+}
+
+// Summary returns a table with a line for each layer, to be printed: name, kind,
+// dtype, parameters with their shapes, how many numbers these are, the smallest
+// and the largest running mean and variance over the channels, the number of
+// batches behind them, and the mode that the layer has in its graph. What a layer
+// does not have is "-". A parameter without a value, and NaN, are said so. The last
+// line has the number of all parameters, those of equal nodes once.
+func Summary(layers ...Layer) string {
+	var s strings.Builder
+	w := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKIND\tDTYPE\tPARAMETERS\tNUMBER\tRUNNING MEAN\tRUNNING VARIANCE\tBATCHES\tMODE")
+	seen, total := map[*G.Node]bool{}, 0
+	for _, l := range layers {
+		r := rowOf(l)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.name, r.kind, r.dtype, r.shapes(), r.number(), r.mean, r.variance, r.batches, r.mode)
+		for _, p := range r.params {
+			if !seen[p] {
+				seen[p] = true
+				total += p.Shape().TotalSize()
+			}
+		}
+	}
+	fmt.Fprintf(w, "total\t-\t-\t-\t%d\t-\t-\t-\t-\n", total)
+	w.Flush()
+	return s.String()
+}
+
+// row is a line of a summary.
+type row struct {
+	name, kind, dtype       string
+	params                  G.Nodes
+	mean, variance, batches string
+	mode                    string
+}
+
+// rowOf returns the line of a layer, whatever state it is in.
+func rowOf(l Layer) row {
+	r := row{name: "-", kind: "-", dtype: "-", mean: "-", variance: "-", batches: "-", mode: "-"}
+	if l == nil {
+		r.kind = "nil"
+		return r
+	}
+	if v := reflect.ValueOf(l); v.Kind() == reflect.Pointer && v.IsNil() {
+		r.kind = fmt.Sprintf("nil %T", l)
+		return r
+	}
+	r.name, r.kind, r.params = l.Name(), fmt.Sprintf("%T", l), l.Learnables()
+	if r.name == "" {
+		r.name = "-"
+	}
+	if own, ok := l.(interface{ summarize(*row) }); ok {
+		own.summarize(&r)
+	} else if len(r.params) > 0 {
+		r.dtype = r.params[0].Dtype().String()
+	}
+	return r
+}
+
+// number is how many numbers the parameters have.
+func (r *row) number() (n int) {
+	for _, p := range r.params {
+		n += p.Shape().TotalSize()
+	}
+	return n
+}
+
+// shapes are the parameters with their shapes, named without the layer.
+func (r *row) shapes() string {
+	if len(r.params) == 0 {
+		return "-"
+	}
+	words := make([]string, len(r.params))
+	for i, p := range r.params {
+		words[i] = fmt.Sprintf("%s %v", strings.TrimPrefix(p.Name(), r.name+"."), p.Shape())
+		if p.Value() == nil {
+			words[i] += " without value"
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func (l *layer) summarize(r *row) {
+	if l.kind == "" {
+		return // it was made without its constructor
+	}
+	r.kind, r.dtype = l.kind, l.dtype.String()
+}
+
+func (l *channelLayer) summarize(r *row) {
+	l.layer.summarize(r)
+	if l.stats == nil {
+		return
+	}
+	mean, variance, batches := l.stats.Values()
+	r.mean, r.variance, r.batches = span(mean), span(variance), fmt.Sprint(batches)
+	r.mode = mode(l.stats.Training(l.graph))
+}
+
+func (s *SpectralNorm) summarize(r *row) {
+	s.layer.summarize(r)
+	if s.vectors != nil {
+		r.mode = mode(s.vectors.Training(s.graph))
+	}
+}
+
+// mode puts into words what Training says.
+func mode(training, applied bool) string {
+	switch {
+	case !applied:
+		return "not applied"
+	case training:
+		return "training"
+	default:
+		return "evaluation"
+	}
+}
+
+// span is the smallest and the largest of some numbers.
+func span(values []float64) string {
+	least, most := math.Inf(1), math.Inf(-1)
+	for _, v := range values {
+		least, most = min(least, v), max(most, v) // NaN if one is
+	}
+	if math.IsNaN(least) {
+		return "NaN"
+	}
+	return fmt.Sprintf("%.3g to %.3g", least, most)
+}
