@@ -7,25 +7,25 @@ import (
 )
 
 // Evaluator is a layer that evaluates tensors without a graph and without a
-// machine: all of this package's but WeightNorm and SpectralNorm, which have
-// EvalWeight, since they normalize weights and not activations.
+// machine: LayerNorm, RMSNorm, BatchNorm, GroupNorm, InstanceNorm and
+// WeightNormLinear. WeightNorm and SpectralNorm have EvalWeight instead, as they
+// normalize weights.
 //
-// Eval is what Fwd computes in a machine with gorgonia.EvalMode(), to the bit,
-// whatever the mode of any machine: for serving, where a run of a machine costs
-// many times as much as a row. dst takes the result and is returned; for nil a new
-// tensor does. x and dst may have any layout, and any batch size, and dst may be
-// x. Into a dst of its own memory nothing is allocated where there are no more
-// than 8 axes; a product of matrices may, as its BLAS does.
+// Eval gives what Fwd does in a machine with gorgonia.EvalMode(), to the bit and
+// whatever the mode of any machine. It is for serving: a run of a machine costs many
+// times as much as a row. dst takes the result and is returned; for nil a new tensor
+// does. x and dst may have any layout and any batch size, and dst may be x. Into a
+// dst nothing is allocated, but for what the BLAS of a linear layer does, and tensors
+// of more than 8 axes.
 //
 // Any number of goroutines may call it, each with a dst of its own. Running
 // statistics are read as a whole, also while the layer trains. γ, β and weights are
-// read as they are, so not while a solver steps. A machine that is built or run
-// meanwhile needs a graph of its own: evaluate a layer that In has made for an empty
-// graph.
+// read as they are: not while a solver steps. Who trains meanwhile evaluates the
+// same layer in an empty graph, from In, as a machine changes the nodes of its own.
 //
 // Errors: ErrValue for a nil or masked tensor, and for a dst that shares memory
-// with a parameter; ErrDtype, ErrShape; and ErrBatch as Fwd, where there are no
-// running statistics. After an error dst is as it was.
+// with a parameter; ErrDtype, ErrShape; and ErrBatch as Fwd. After an error dst is
+// as it was.
 type Evaluator interface {
 	Eval(dst, x *tensor.Dense) (*tensor.Dense, error)
 }

@@ -32,12 +32,12 @@ func Summary(layers ...Layer) string {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.name, r.kind, r.dtype, r.shapes(), r.number(), r.mean, r.variance, r.batches, r.mode)
 		for _, p := range r.params {
 			if !seen[p] {
-				seen[p] = true
-				total += p.Shape().TotalSize()
+				total += size(p)
 			}
+			seen[p] = true
 		}
 	}
-	fmt.Fprintf(w, "total\t-\t-\t-\t%d\t-\t-\t-\t-\n", total)
+	fmt.Fprintf(w, "total\t\t\t\t%d\n", total)
 	w.Flush()
 	return s.String()
 }
@@ -67,7 +67,7 @@ func rowOf(l Layer) row {
 	}
 	if own, ok := l.(interface{ summarize(*row) }); ok {
 		own.summarize(&r)
-	} else if len(r.params) > 0 {
+	} else if len(r.params) > 0 && r.params[0] != nil {
 		r.dtype = r.params[0].Dtype().String()
 	}
 	return r
@@ -76,9 +76,17 @@ func rowOf(l Layer) row {
 // number is how many numbers the parameters have.
 func (r *row) number() (n int) {
 	for _, p := range r.params {
-		n += p.Shape().TotalSize()
+		n += size(p)
 	}
 	return n
+}
+
+// size is how many numbers a parameter has.
+func size(p *G.Node) int {
+	if p == nil {
+		return 0
+	}
+	return p.Shape().TotalSize()
 }
 
 // shapes are the parameters with their shapes, named without the layer.
@@ -88,6 +96,10 @@ func (r *row) shapes() string {
 	}
 	words := make([]string, len(r.params))
 	for i, p := range r.params {
+		if p == nil {
+			words[i] = "nil"
+			continue
+		}
 		words[i] = fmt.Sprintf("%s %v", strings.TrimPrefix(p.Name(), r.name+"."), p.Shape())
 		if p.Value() == nil {
 			words[i] += " without value"

@@ -28,4 +28,16 @@
 //   - Gradients have gradients, each by one fused op in closed form: diff.Grad
 //     takes them any number of times, G.Grad once in a graph. A third derivative is
 //     ErrOrder.
+//
+// # Without a graph
+//
+// Each op has a function of tensors, EvalLayerNorm for LayerNorm and so on, that
+// gives what a machine with G.EvalMode() does, to the bit, in a fraction of the time
+// that a run of a machine takes whatever it does. dst takes the result, which is
+// returned; for nil it is a new tensor. dst may be x or overlap it, and may have any
+// layout; with memory of its own, in row-major order, it spares a copy. It is an
+// error if it shares memory with a parameter, and after an error it is as it was.
+// Into a dst nothing is allocated, but for what the BLAS of a linear layer does, and
+// tensors of more than 8 axes. Any number of goroutines may call them at once, each
+// with a dst of its own.
 package ops
