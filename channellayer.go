@@ -91,7 +91,7 @@ func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) 
 	if err := l.checkChannels(x.Shape(), cfg.ChannelAxis, l.channels); err != nil {
 		return nil, err
 	}
-	return l.op(x, l.param("gamma"), l.param("beta"), l.stats, cfg)
+	return l.named(l.op(x, l.param("gamma"), l.param("beta"), l.stats, cfg))
 }
 
 // SetTraining sets the mode of the layer, where it has been applied in its

@@ -65,7 +65,7 @@ func (l *GroupNorm) Fwd(x *G.Node) (*G.Node, error) {
 	if err := l.checkChannels(x.Shape(), 1, l.channels); err != nil {
 		return nil, err
 	}
-	return ops.GroupNorm(x, l.param("gamma"), l.param("beta"), l.cfg)
+	return l.named(ops.GroupNorm(x, l.param("gamma"), l.param("beta"), l.cfg))
 }
 
 // In returns the same layer in another graph: γ and β are the same storage, so

@@ -169,6 +169,23 @@ func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
 	return nil
 }
 
+// named gives a result the name of the layer, for pictures of the graph.
+func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
+	if err == nil {
+		G.WithName(l.name)(y)
+	}
+	return y, err
+}
+
+// namedSum is named for a result and the sum that it is of.
+func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
+	if err == nil {
+		G.WithName(l.name)(y)
+		G.WithName(l.name + ".sum")(sum)
+	}
+	return y, sum, err
+}
+
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }
 

@@ -67,12 +67,12 @@ func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
 		return nil, err
 	}
 	if l.axes == nil {
-		return ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg)
+		return l.named(ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg))
 	}
 	if err := l.checkAxes(x.Shape()); err != nil {
 		return nil, err
 	}
-	return ops.LayerNormAxes(x, l.param("gamma"), l.param("beta"), l.axes, l.cfg)
+	return l.named(ops.LayerNormAxes(x, l.param("gamma"), l.param("beta"), l.axes, l.cfg))
 }
 
 // checkAxes checks that the axes of x have the sizes of the layer, which the op
@@ -111,5 +111,5 @@ func (l *LayerNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, nil, err
 	}
-	return ops.AddLayerNorm(x, r, l.param("gamma"), l.param("beta"), l.shape, l.cfg)
+	return l.namedSum(ops.AddLayerNorm(x, r, l.param("gamma"), l.param("beta"), l.shape, l.cfg))
 }

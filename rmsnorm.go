@@ -65,7 +65,7 @@ func (l *RMSNorm) Fwd(x *G.Node) (*G.Node, error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	return ops.RMSNorm(x, l.param("gamma"), nil, l.shape, l.cfg)
+	return l.named(ops.RMSNorm(x, l.param("gamma"), nil, l.shape, l.cfg))
 }
 
 // FwdResidual returns the scaled sum x + r, and the sum; see ops.AddRMSNorm.
@@ -75,7 +75,7 @@ func (l *RMSNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, nil, err
 	}
-	return ops.AddRMSNorm(x, r, l.param("gamma"), nil, l.shape, l.cfg)
+	return l.namedSum(ops.AddRMSNorm(x, r, l.param("gamma"), nil, l.shape, l.cfg))
 }
 
 // In returns the same layer in another graph: γ is the same storage, so a

@@ -69,7 +69,7 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 // Weight returns W/σ, to be used wherever a weight is: in gorgonia.Conv2d for one.
 // Called twice it gives the same node. It follows the mode that the machine sets.
 func (s *SpectralNorm) Weight() (*G.Node, error) {
-	return ops.SpectralNorm(s.param("w"), s.vectors, s.cfg)
+	return s.named(ops.SpectralNorm(s.param("w"), s.vectors, s.cfg))
 }
 
 // Vectors returns the singular vectors themselves, which the same weight in other

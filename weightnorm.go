@@ -48,7 +48,7 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 // Weight returns w, to be used wherever a weight is: in gorgonia.Conv2d for
 // one. Called twice it gives the same node.
 func (w *WeightNorm) Weight() (*G.Node, error) {
-	return ops.WeightNorm(w.param("v"), w.param("g"), w.cfg)
+	return w.named(ops.WeightNorm(w.param("v"), w.param("g"), w.cfg))
 }
 
 // In returns the same weight in another graph: v and g are the same storage.
@@ -109,7 +109,7 @@ func (w *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
 	if err := w.checkInput(x); err != nil {
 		return nil, err
 	}
-	return ops.WeightNormLinear(x, w.param("v"), w.param("g"), w.param("b"), w.cfg)
+	return w.named(ops.WeightNormLinear(x, w.param("v"), w.param("g"), w.param("b"), w.cfg))
 }
 
 // In returns the same layer in another graph: v, g and b are the same storage.

@@ -80,7 +80,8 @@ func doDiff[T dense.Float](g gradient, in G.Nodes, out *G.Node) error {
 	if err != nil {
 		return err
 	}
-	packed, err := dense.Elements[T](g.op.String(), "the gradient", v)
+	name := g.op.String()
+	packed, err := dense.Elements[T](name, "the gradient", v)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func doDiff[T dense.Float](g gradient, in G.Nodes, out *G.Node) error {
 			return fmt.Errorf("norm: %v: %w", g.op, err)
 		}
 		n := in[i].Shape().TotalSize()
-		if err := addTo(g.op.String(), d, packed[:n]); err != nil {
+		if err := addTo(name, d, packed[:n]); err != nil {
 			return err
 		}
 		packed = packed[n:]

@@ -70,8 +70,8 @@ type normOp[T dense.Float] struct {
 	mem memory[T]
 }
 
-// String returns the label.
-func (o *normOp[T]) String() string { return o.label }
+// String is that of base, not of the normalizer.
+func (o *normOp[T]) String() string { return o.base.String() }
 
 // Type is (x, γ?, β?) -> y.
 func (o *normOp[T]) Type() hm.Type {
@@ -134,8 +134,8 @@ func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
 	return &normGradOp[T]{base{n.describe("Grad"), sizes}, n, memory[T]{reuse: n.reuse}}
 }
 
-// String returns the label.
-func (o *normGradOp[T]) String() string { return o.label }
+// String is that of base, not of the normalizer.
+func (o *normGradOp[T]) String() string { return o.base.String() }
 
 // Type is (x, γ?, dy) -> packed.
 func (o *normGradOp[T]) Type() hm.Type {

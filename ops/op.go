@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -50,8 +51,18 @@ func (b *base) Hashcode() uint32 {
 	return h.Sum32()
 }
 
-// String returns the label.
-func (b *base) String() string { return b.label }
+// String returns the label without the attributes that are off, for pictures of
+// graphs.
+func (b *base) String() string {
+	name, attributes, _ := strings.Cut(strings.TrimSuffix(b.label, ")"), "(")
+	on := slices.DeleteFunc(strings.Split(attributes, ", "), func(a string) bool {
+		return strings.HasSuffix(a, "=false") || strings.HasSuffix(a, "=<nil>")
+	})
+	for i, a := range on {
+		on[i] = strings.TrimSuffix(a, "=true")
+	}
+	return name + "(" + strings.Join(on, ", ") + ")"
+}
 
 // lastOrder is embedded by ops that have no derivative, those of the second
 // order. They say that they do have one, since Gorgonia takes the derivative of

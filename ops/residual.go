@@ -93,8 +93,8 @@ func newAddNorm[T dense.Float](kind string, n norm[T], shape tensor.Shape) *addN
 	return &addNormOp[T]{base{n.describe(""), sizes}, n, kind, shape.Clone(), memory[T]{reuse: n.reuse}}
 }
 
-// String returns the label.
-func (o *addNormOp[T]) String() string { return o.label }
+// String is that of base, not of the normalizer.
+func (o *addNormOp[T]) String() string { return o.base.String() }
 
 // Type is (x, r, γ?, β?) -> [y | sum].
 func (o *addNormOp[T]) Type() hm.Type {
