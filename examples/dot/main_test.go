@@ -1,0 +1,30 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDrawsTheModel(t *testing.T) {
+	var text bytes.Buffer
+	require.NoError(t, run("", &text))
+	for _, want := range []string{`"{{fc1.v|`, `"{{bn1|`, `{Op|norm.BatchNorm(axis=1, gamma, beta)}`, `"{{ln1|`, `{Shape|(32, 200)}`} {
+		require.Contains(t, text.String(), want)
+	}
+	require.NotContains(t, text.String(), "nil")
+	if _, err := exec.LookPath("dot"); err != nil {
+		t.Skip("Graphviz is not installed")
+	}
+	for _, ext := range []string{".png", ".svg"} {
+		out := filepath.Join(t.TempDir(), "graph"+ext)
+		require.NoError(t, run(out, nil))
+		info, err := os.Stat(out)
+		require.NoError(t, err)
+		require.NotZero(t, info.Size())
+	}
+}
