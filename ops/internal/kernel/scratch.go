@@ -15,7 +15,7 @@ type Scratch[T any] struct {
 // Borrow returns scratch with n elements of any content. Give it back with
 // Release.
 func Borrow[T any](n int) *Scratch[T] {
-	pool := poolOf[Scratch[T]]()
+	pool := scratchPool[T]()
 	s := pool.Get().(*Scratch[T])
 	s.pool = pool
 	if len(s.all) < n {
@@ -30,6 +30,19 @@ func (s *Scratch[T]) Release() { s.pool.Put(s) }
 
 // part returns piece i of n elements.
 func (s *Scratch[T]) part(i, n int) []T { return s.Data[i*n : (i+1)*n : (i+1)*n] }
+
+// scratchPool returns the pool of scratch. For numbers it need not be looked up.
+func scratchPool[T any]() *sync.Pool {
+	switch any((*T)(nil)).(type) {
+	case *float32:
+		return scratch32
+	case *float64:
+		return scratch64
+	}
+	return poolOf[Scratch[T]]()
+}
+
+var scratch32, scratch64 = poolOf[Scratch[float32]](), poolOf[Scratch[float64]]()
 
 // pools holds a sync.Pool for each type that needs one.
 var pools sync.Map // of reflect.Type to *sync.Pool
