@@ -23,6 +23,11 @@
 //
 // The machine sets the mode of the layers in its graph.
 //
+// A server does without both: Eval evaluates tensors, in a fraction of the time that
+// a run of a machine takes. See Evaluator.
+//
+//	y, err := bn.Eval(dst, x)
+//
 // # Saving and loading
 //
 // Save and Load take layers, and nodes of the user's own as Params, and write and

@@ -108,9 +108,9 @@ func (l *GroupNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	return ops.EvalGroupNorm(dst, x, gamma, beta, l.cfg)
 }
 
-// Eval returns y without a graph, as Evaluator says. Where the layer does not train
-// any more, a plain product with the weight of Materialize takes half the time for
-// a row, and folds ‖v‖ and g away for good.
+// Eval returns y without a graph, as Evaluator says. It takes ‖v‖ anew each time:
+// where the layer does not train any more, a plain product with the weight of
+// Materialize spares that.
 func (w *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	if err := w.checkValue(x); err != nil {
 		return nil, err

@@ -35,8 +35,8 @@ func evalWeightNorm[T dense.Float](name string, dst *tensor.Dense, v *values, ax
 }
 
 // EvalWeightNormLinear is WeightNormLinear of values; see the package documentation.
-// Where w does not change, a plain product with it, from EvalWeightNorm, takes half
-// the time for one row.
+// It takes ‖v‖ anew each time: where w does not change, a plain product with what
+// EvalWeightNorm gives spares that.
 //
 // Errors: ErrValue, ErrDtype, ErrShape.
 func EvalWeightNormLinear(dst, x, v, g, b *tensor.Dense, cfg WeightNormConfig) (*tensor.Dense, error) {
