@@ -84,6 +84,24 @@ func (l *channelLayer) FwdFrozen(x *G.Node) (*G.Node, error) {
 	return l.fwd(x, cfg)
 }
 
+// FwdMasked is Fwd for x with padding, which does not count: statistics, the running
+// ones too, are those of the rest, and the result is 0 there. mask has 0 for padding
+// and 1 elsewhere and the shape of x without the axis of the channels, as (N, L) for
+// an x (N, channels, L); or it is (N), the length of each sample in the last axis but
+// that of the channels. Its dtype is that of x. It may change from run to run.
+//
+// A mask that is nil, or of another shape or dtype, is ErrGraph, ErrShape or
+// ErrDtype, and values that it may not have are ErrValue, from RunAll. The other
+// errors are those of Fwd.
+func (l *channelLayer) FwdMasked(x, mask *G.Node) (*G.Node, error) {
+	if err := l.checkMask(mask); err != nil {
+		return nil, err
+	}
+	cfg := l.cfg
+	cfg.Mask = mask
+	return l.fwd(x, cfg)
+}
+
 func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, err

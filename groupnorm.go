@@ -58,14 +58,33 @@ func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ..
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, and ErrBatch for one sample with one
 // value per group.
-func (l *GroupNorm) Fwd(x *G.Node) (*G.Node, error) {
+func (l *GroupNorm) Fwd(x *G.Node) (*G.Node, error) { return l.fwd(x, l.cfg) }
+
+// FwdMasked is Fwd for x with padding, which does not count: statistics are those of
+// the rest, and the result is 0 there. mask has 0 for padding and 1 elsewhere and
+// the shape of x without the axis of the channels, as (N, L) for an x
+// (N, channels, L); or it is (N), the length of each sample in the last axis. Its
+// dtype is that of x. It may change from run to run.
+//
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrBatch as for Fwd, and from RunAll ErrValue
+// for values that a mask may not have.
+func (l *GroupNorm) FwdMasked(x, mask *G.Node) (*G.Node, error) {
+	if err := l.checkMask(mask); err != nil {
+		return nil, err
+	}
+	cfg := l.cfg
+	cfg.Mask = mask
+	return l.fwd(x, cfg)
+}
+
+func (l *GroupNorm) fwd(x *G.Node, cfg ops.GroupNormConfig) (*G.Node, error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
 	if err := l.checkChannels(x.Shape(), 1, l.channels); err != nil {
 		return nil, err
 	}
-	return l.named(ops.GroupNorm(x, l.param("gamma"), l.param("beta"), l.cfg))
+	return l.named(ops.GroupNorm(x, l.param("gamma"), l.param("beta"), cfg))
 }
 
 // In returns the same layer in another graph: γ and β are the same storage, so

@@ -160,6 +160,14 @@ func (l *layer) checkInput(x *G.Node) error {
 	return nil
 }
 
+// checkMask checks that there is a mask; what it is like, the ops check.
+func (l *layer) checkMask(mask *G.Node) error {
+	if mask == nil {
+		return fault.New(ErrGraph, l.kind, "mask is nil")
+	}
+	return nil
+}
+
 // checkChannels checks the number of channels, which the ops cannot know either
 // where there are no parameters.
 func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -35,6 +34,16 @@ type BatchNormConfig struct {
 	// (N, C, H, W), as axis 0 is hardly ever wanted: it is −rank.
 	ChannelAxis int
 
+	// Mask, if it is not nil, says what of x is padding. It has 0 there and 1
+	// elsewhere, and the shape of x without the axis of the channels: (N, L) for an
+	// x (N, C, L) or (N, L, C), (N) for (N, C). Or it is (N), the length of each
+	// sample in the last axis but that of the channels, 0 to all of it. Its dtype is
+	// that of x.
+	//
+	// Padding does not count, whatever it holds: statistics are those of the rest.
+	// y is 0 there, and so is the gradient of x, whatever that of y.
+	Mask *G.Node
+
 	// Reuse keeps the memory of results from run to run; see the package
 	// documentation.
 	Reuse bool
@@ -57,7 +66,9 @@ type BatchNormConfig struct {
 // The statistics move when the op runs, so a run that fails later on has moved
 // them. A training batch with one value per channel has no unbiased variance:
 // it is ErrBatch from RunAll, or at graph building where stats are nil, and
-// leaves the statistics as they were.
+// leaves the statistics as they were. With a mask it is the number of values that
+// are no padding that counts, and ErrValue from RunAll says where a mask is neither
+// 0 nor 1, or a length not in its range.
 //
 // Shapes: x is (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), or has its
 // channels in another axis, cfg.ChannelAxis; γ and β are (C), or nil for none; y
@@ -71,7 +82,7 @@ type BatchNormConfig struct {
 func BatchNorm(x, gamma, beta *G.Node, stats *RunningStats, cfg BatchNormConfig) (*G.Node, error) {
 	const name = "batchnorm"
 	in, aff := affineArgs(x, gamma, beta)
-	dt, err := checkNodes(name, in)
+	dt, err := checkNodes(name, withMask(in, cfg.Mask))
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +117,9 @@ func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormCon
 			return c, err
 		}
 	}
+	if err := checkMask(name, cfg.Mask, x, axis); err != nil {
+		return c, err
+	}
 	if err := fault.Eps(name, cfg.Eps); err != nil || cfg.Cumulative {
 		return c, err
 	}
@@ -115,11 +129,12 @@ func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormCon
 // applyBatchNorm applies batch norm or, with within, instance norm, which in
 // training normalizes each sample by its own statistics.
 func applyBatchNorm[T dense.Float](name string, in []arg, aff affine, c channelAxis, within *channelGroups, stats *RunningStats, cfg BatchNormConfig) (*G.Node, error) {
-	s, err := apply(name, newBatchStats[T](name, c, within != nil, stats, cfg), nodes(in)[0])
+	s, err := apply(name, newBatchStats[T](name, c, within != nil, stats, cfg), nodes(withMask(in[:1], cfg.Mask))...)
 	if err != nil {
 		return nil, err
 	}
-	return apply(name, newBatchNorm[T](c, within, aff, cfg.Reuse), append(nodes(in), s)...)
+	all := nodes(withMask(append(in, arg{"statistics", s}), cfg.Mask))
+	return apply(name, newBatchNorm[T](c, within, aff, maskingOf(cfg.Mask, c.axis), cfg.Reuse), all...)
 }
 
 // batchNorm is what the forward op and its gradient have in common.
@@ -127,33 +142,30 @@ type batchNorm struct {
 	affine
 	channelAxis
 	within *channelGroups // if not nil, statistics of the batch are not used: each sample has its own
+	mask   masking
 	reuse  bool
 }
 
 func (b *batchNorm) describe(name string) string {
-	return fmt.Sprintf("%s(axis=%d, within=%v, gamma=%v, beta=%v, reuse=%v)", name, b.axis, b.within, b.gamma, b.beta, b.reuse)
+	return fmt.Sprintf("%s(axis=%d, within=%v, gamma=%v, beta=%v%v, reuse=%v)", name, b.axis, b.within, b.gamma, b.beta, b.mask, b.reuse)
 }
 
-// batchNormOp is the forward op, of (x, γ?, β?, statistics).
+// batchNormOp is the forward op, of (x, γ?, β?, statistics, mask?).
 type batchNormOp[T dense.Float] struct {
 	base
 	batchNorm
 	mem memory[T]
 }
 
-func newBatchNorm[T dense.Float](c channelAxis, within *channelGroups, aff affine, reuse bool) *batchNormOp[T] {
-	b := batchNorm{aff, c, within, reuse}
-	sizes := aff.inputSizes(c.channels, statsLen(c.channels))
+func newBatchNorm[T dense.Float](c channelAxis, within *channelGroups, aff affine, mask masking, reuse bool) *batchNormOp[T] {
+	b := batchNorm{aff, c, within, mask, reuse}
+	sizes := append(aff.inputSizes(c.channels, statsLen(c.channels)), mask.sizes()...)
 	return &batchNormOp[T]{base{b.describe("norm.BatchNorm"), sizes}, b, memory[T]{reuse: reuse}}
 }
 
-// Type is (x, γ?, β?, statistics) -> y.
+// Type is (x, γ?, β?, statistics, mask?) -> y.
 func (o *batchNormOp[T]) Type() hm.Type {
-	ts := []hm.Type{tensorOf[T](o.rank)}
-	for range o.count() {
-		ts = append(ts, tensorOf[T](1))
-	}
-	return hm.NewFnType(append(ts, tensorOf[float64](1), tensorOf[T](o.rank))...)
+	return fnTypeOfStats[T](o.rank, o.count(), o.mask, o.rank)
 }
 
 // InferShape returns the shape of x.
@@ -164,61 +176,24 @@ func (o *batchNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns y.
 func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	in, err := batchInputs[T](&o.base, &o.batchNorm, vs, len(o.sizes)-1)
+	in, err := batchInputs[T](&o.base, &o.batchNorm, vs, o.count()+1)
 	if err != nil {
 		return nil, err
 	}
+	defer in.mask.release()
 	gamma, beta := affineOf(o.affine, in.data[1:])
 	out, y := o.mem.tensor(vs[0].Shape()...)
 	if in.within != nil {
-		groupNorm[T]{*in.within}.forward(y, in.data[0], gamma, beta, vs[0].Shape())
+		groupNorm[T]{*in.within}.forwardMasked(y, in.data[0], in.mask.data, gamma, beta, vs[0].Shape())
 		return out, nil
 	}
-	kernel.BatchNormFwd(y, in.data[0], gamma, beta, in.view, in.stats)
+	kernel.MaskedBatchNormFwd(y, in.data[0], in.mask.data, gamma, beta, in.view, in.stats)
 	return out, nil
 }
 
-// batchIn are the inputs of an op: those of the data's type and the statistics.
-type batchIn[T dense.Float] struct {
-	data   [maxInputs][]T // nil for the statistics
-	view   kernel.View
-	stats  kernel.Stats
-	batch  bool           // the statistics are those of x itself
-	within *channelGroups // if not nil, those of its samples are meant
-}
-
-// batchInputs checks and unpacks the inputs, of which x is the first and the
-// statistics are number statsAt.
-func batchInputs[T dense.Float](b *base, n *batchNorm, vs []G.Value, statsAt int) (in batchIn[T], err error) {
-	if err = b.checkCount(vs); err != nil {
-		return in, err
-	}
-	for i := range vs {
-		if i == statsAt {
-			continue
-		}
-		if in.data[i], err = input[T](b, vs, i); err != nil {
-			return in, err
-		}
-	}
-	packed, err := input[float64](b, vs, statsAt)
-	if err != nil {
-		return in, err
-	}
-	if in.stats, in.batch = unpackStats(packed, n.channels); in.batch {
-		in.within = n.within
-	}
-	in.view, err = n.view(b.label, vs[0].Shape())
-	return in, err
-}
-
-// DiffWRT is true for x, γ and β, and false for the statistics, whose part is
-// in the gradient of x.
-func (o *batchNormOp[T]) DiffWRT(inputs int) []bool {
-	wrt := slices.Repeat([]bool{true}, inputs)
-	wrt[inputs-1] = false
-	return wrt
-}
+// DiffWRT is true for x, γ and β, and false for the mask and for the statistics,
+// whose part is in the gradient of x.
+func (o *batchNormOp[T]) DiffWRT(inputs int) []bool { return o.wrtOf(inputs, o.count()+1) }
 
 // SymDiff returns the gradients of x, γ and β.
 func (o *batchNormOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
@@ -232,10 +207,12 @@ func (o *batchNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (
 }
 
 func (o *batchNormOp[T]) gradient() gradient {
-	return gradient{op: newBatchNormGrad[T](o.batchNorm), from: append(o.from(), o.Arity()-1), wrt: o.wrt(), reuse: o.reuse}
+	stats := o.count() + 1
+	from := o.mask.appendInput(append(o.from(), stats), stats+1)
+	return gradient{op: newBatchNormGrad[T](o.batchNorm), from: from, wrt: o.wrt(), reuse: o.reuse}
 }
 
-// batchNormGradOp is the gradient, of (x, γ?, statistics, dy), packed as
+// batchNormGradOp is the gradient, of (x, γ?, statistics, mask?, dy), packed as
 // [dx | dγ? | dβ?]. dx is the total derivative, through the statistics too
 // where they are the batch's.
 type batchNormGradOp[T dense.Float] struct {
@@ -245,18 +222,17 @@ type batchNormGradOp[T dense.Float] struct {
 }
 
 func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
-	sizes := affine{gamma: b.gamma}.inputSizes(b.channels, statsLen(b.channels), anySize)
+	sizes := append(affine{gamma: b.gamma}.inputSizes(b.channels, statsLen(b.channels)), append(b.mask.sizes(), anySize)...)
 	return &batchNormGradOp[T]{base{b.describe("norm.BatchNormGrad"), sizes}, b, memory[T]{reuse: b.reuse}}
 }
 
-// Type is (x, γ?, statistics, dy) -> packed.
+// Type is (x, γ?, statistics, mask?, dy) -> packed.
 func (o *batchNormGradOp[T]) Type() hm.Type {
-	ts := []hm.Type{tensorOf[T](o.rank)}
-	if o.gamma {
-		ts = append(ts, tensorOf[T](1))
-	}
-	return hm.NewFnType(append(ts, tensorOf[float64](1), tensorOf[T](o.rank), tensorOf[T](1))...)
+	return fnTypeOfStats[T](o.rank, o.statsAt()-1, o.mask, o.rank, 1)
 }
+
+// statsAt is the number of the statistics among the inputs.
+func (o *batchNormGradOp[T]) statsAt() int { return affine{gamma: o.gamma}.count() + 1 }
 
 // InferShape returns the length of the packed gradients.
 func (o *batchNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
@@ -274,36 +250,34 @@ func (o *batchNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err != nil {
 		return nil, err
 	}
+	defer in.mask.release()
 	out, packed := o.mem.tensor(len(x) + o.count()*o.channels)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.channels)
 	if in.within != nil {
-		groupNorm[T]{*in.within}.backward(packed[:len(x)], dgamma, dbeta, x, gamma, dy, vs[0].Shape())
+		groupNorm[T]{*in.within}.backwardMasked(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, vs[0].Shape())
 		return out, nil
 	}
-	kernel.BatchNormBwd(packed[:len(x)], dgamma, dbeta, x, gamma, dy, in.view, in.stats, in.batch)
+	kernel.MaskedBatchNormBwd(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, in.view, in.stats, in.batch)
 	return out, nil
 }
 
 // values checks the inputs and returns them.
 func (o *batchNormGradOp[T]) values(vs []G.Value) (in batchIn[T], x, gamma, dy []T, err error) {
-	if in, err = batchInputs[T](&o.base, &o.batchNorm, vs, len(o.sizes)-2); err != nil {
+	if in, err = batchInputs[T](&o.base, &o.batchNorm, vs, o.statsAt()); err != nil {
 		return in, nil, nil, nil, err
 	}
 	x, dy = in.data[0], in.data[len(vs)-1]
 	if len(dy) != len(x) {
+		in.mask.release()
 		return in, nil, nil, nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
 	}
 	gamma, _ = affineOf(affine{gamma: o.gamma}, in.data[1:])
 	return in, x, gamma, dy, nil
 }
 
-// DiffWRT is true for x, γ and dy, and false for the statistics, whose part is
-// in the gradient of x.
-func (o *batchNormGradOp[T]) DiffWRT(inputs int) []bool {
-	wrt := slices.Repeat([]bool{true}, inputs)
-	wrt[inputs-2] = false
-	return wrt
-}
+// DiffWRT is true for x, γ and dy, and false for the mask and for the statistics,
+// whose part is in the gradient of x.
+func (o *batchNormGradOp[T]) DiffWRT(inputs int) []bool { return o.wrtOf(inputs, o.statsAt()) }
 
 // SymDiff returns the gradients of x, γ and dy.
 func (o *batchNormGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
@@ -324,6 +298,7 @@ func (o *batchNormGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tenso
 	if err != nil {
 		return nil, err
 	}
+	defer in.mask.release()
 	n := len(x)
 	if err := checkUpstream(o.label, u, n+o.count()*o.channels); err != nil {
 		return nil, err
@@ -333,12 +308,10 @@ func (o *batchNormGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tenso
 	grads := secondParts(packed, n, len(gamma))
 	args := kernel.SecondArgs[T]{X: x, Gamma: gamma, DY: dy, UX: u[:n], UGamma: ugamma, UBeta: ubeta}
 	if in.within != nil {
-		groupNorm[T]{*in.within}.second(grads, args, vs[0].Shape())
+		groupNorm[T]{*in.within}.secondMasked(grads, args, in.mask.data, vs[0].Shape())
 		return out, nil
 	}
-	kernel.NormSecond(grads, args, kernel.Groups{
-		Batches: 1, View: in.view, Params: o.channels, ParamInner: in.view.Inner,
-	}, kernel.Rows{}, &in.stats, in.batch)
+	kernel.MaskedBatchNormSecond(grads, args, in.mask.data, in.view, in.stats, in.batch)
 	return out, nil
 }
 

@@ -27,15 +27,18 @@ func unpackStats(packed []float64, c int) (s kernel.Stats, batch bool) {
 type batchStatsOp[T dense.Float] struct {
 	stateful
 	channelAxis
-	name      string        // for errors
-	instances bool          // the statistics are means of those of the samples
+	name      string // for errors
+	instances bool   // the statistics are means of those of the samples
+	mask      masking
 	stats     *RunningStats // nil: none
 	cfg       BatchNormConfig
 	mem       memory[float64]
 }
 
 func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, stats *RunningStats, cfg BatchNormConfig) *batchStatsOp[T] {
-	label := fmt.Sprintf("norm.BatchStats(axis=%d, instances=%v, eps=%v", c.axis, instances, cfg.Eps)
+	mask := maskingOf(cfg.Mask, c.axis)
+	cfg.Mask = nil // a node belongs to the graph
+	label := fmt.Sprintf("norm.BatchStats(axis=%d, instances=%v, eps=%v%v", c.axis, instances, cfg.Eps, mask)
 	switch {
 	case stats != nil && cfg.Frozen:
 		label += fmt.Sprintf(", frozen, running=#%d", stats.id)
@@ -47,8 +50,10 @@ func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, st
 	if cfg.Reuse {
 		label += ", reuse"
 	}
-	return &batchStatsOp[T]{stateful: stateful{base: base{label + ")", []int{anySize}}}, channelAxis: c, name: name, instances: instances, stats: stats, cfg: cfg,
-		mem: memory[float64]{reuse: cfg.Reuse}}
+	return &batchStatsOp[T]{
+		stateful: stateful{base: base{label + ")", append([]int{anySize}, mask.sizes()...)}}, channelAxis: c, name: name,
+		instances: instances, mask: mask, stats: stats, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
+	}
 }
 
 // state returns the running statistics that the op moves.
@@ -57,9 +62,13 @@ func (o *batchStatsOp[T]) state() any { return o.stats }
 // trains says whether a run moves the running statistics.
 func (o *batchStatsOp[T]) trains() bool { return o.stateful.trains() && !o.cfg.Frozen }
 
-// Type is (x) -> statistics.
+// Type is (x, mask?) -> statistics.
 func (o *batchStatsOp[T]) Type() hm.Type {
-	return hm.NewFnType(tensorOf[T](o.rank), tensorOf[float64](1))
+	ts := []hm.Type{tensorOf[T](o.rank)}
+	if o.mask.rank > 0 {
+		ts = append(ts, tensorOf[T](o.mask.rank))
+	}
+	return hm.NewFnType(append(ts, tensorOf[float64](1))...)
 }
 
 // InferShape returns the length of the packed statistics.
@@ -88,24 +97,21 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		packed[len(packed)-1] = 0
 		return out, nil
 	}
-	n := float64(view.Count())
-	if o.instances {
-		n = float64(view.Inner)
-	}
-	if n == 1 {
-		return nil, fault.New(fault.ErrBatch, o.name,
-			"x is %v, want more than one value per channel in training; drop the batch, or evaluate with gorgonia.EvalMode()", x.Shape())
-	}
 	data, err := dense.Elements[T](o.label, inputNames[0], x)
 	if err != nil {
 		return nil, err
 	}
-	m2 := s.Rstd // in place
-	if o.instances {
-		meanMoments(data, view, o.cfg.Eps, s.Mean, s.Residual, m2)
-	} else {
-		kernel.Moments(data, view, o.cfg.Eps, s.Mean, s.Residual, m2)
+	mask, err := o.flags(vs)
+	if err != nil {
+		return nil, err
 	}
+	defer mask.release()
+	if o.most(view, mask.data) < 2 {
+		return nil, fault.New(fault.ErrBatch, o.name,
+			"x is %v%s, want more than one value per channel in training; drop the batch, or evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.but())
+	}
+	m2 := s.Rstd // in place
+	n := o.moments(data, mask.data, view, s.Mean, s.Residual, m2)
 	if o.stats != nil && !o.held() {
 		o.stats.update(s.Mean, s.Residual, m2, n, o.momentum())
 	}
@@ -119,6 +125,48 @@ func rstdOfMoments(m2 []float64, n, eps float64) {
 	for c, q := range m2 {
 		m2[c] = 1 / math.Sqrt(q/n+eps)
 	}
+}
+
+// flags reads the mask.
+func (o *batchStatsOp[T]) flags(vs []G.Value) (f flags[T], err error) {
+	if o.mask.rank == 0 {
+		return f, nil
+	}
+	mask, err := input[T](&o.base, vs, 1)
+	if err != nil {
+		return f, err
+	}
+	return flagsOf(o.label, o.mask, mask, vs[0].Shape())
+}
+
+// most is how many values of a channel are normalized together, at most.
+func (o *batchStatsOp[T]) most(v kernel.View, mask []T) (n int) {
+	switch {
+	case mask == nil && o.instances:
+		return v.Inner
+	case mask == nil:
+		return v.Count()
+	case !o.instances:
+		return countOf(mask)
+	}
+	for i := range v.Outer {
+		n = max(n, countOf(mask[i*v.Inner:][:v.Inner]))
+	}
+	return n
+}
+
+// moments gives those of the batch, or the means of those of its samples, and how
+// many values they are of.
+func (o *batchStatsOp[T]) moments(x, mask []T, v kernel.View, mean, residual, m2 []float64) (n float64) {
+	switch {
+	case !o.instances:
+		kernel.MaskedMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
+	case mask != nil:
+		return maskedMeanMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
+	default:
+		meanMoments(x, v, o.cfg.Eps, mean, residual, m2)
+	}
+	return float64(o.most(v, mask))
 }
 
 // momentum is nil for the cumulative average.

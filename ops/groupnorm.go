@@ -18,6 +18,9 @@ type GroupNormConfig struct {
 	// Eps > 0 is added to the variance.
 	Eps float64
 
+	// Mask says what of x is padding, as in BatchNormConfig, or is nil.
+	Mask *G.Node
+
 	// Reuse keeps the memory of results from run to run; see the package
 	// documentation.
 	Reuse bool
@@ -46,18 +49,19 @@ type GroupNormConfig struct {
 func GroupNorm(x, gamma, beta *G.Node, cfg GroupNormConfig) (*G.Node, error) {
 	const name = "groupnorm"
 	in, aff := affineArgs(x, gamma, beta)
-	dt, err := checkNodes(name, in)
+	all := withMask(in, cfg.Mask)
+	dt, err := checkNodes(name, all)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkGroupNorm(name, in, cfg); err != nil {
 		return nil, err
 	}
-	how := channelGroups{x.Shape()[1], cfg.Groups, cfg.Eps}
+	how, mask := channelGroups{x.Shape()[1], cfg.Groups, cfg.Eps}, maskingOf(cfg.Mask, 1)
 	if dt == tensor.Float32 {
-		return apply(name, newGroupNorm[float32]("GroupNorm", how, aff, x.Dims(), cfg.Reuse), nodes(in)...)
+		return apply(name, newGroupNorm[float32]("GroupNorm", how, aff, mask, x.Dims(), cfg.Reuse), nodes(all)...)
 	}
-	return apply(name, newGroupNorm[float64]("GroupNorm", how, aff, x.Dims(), cfg.Reuse), nodes(in)...)
+	return apply(name, newGroupNorm[float64]("GroupNorm", how, aff, mask, x.Dims(), cfg.Reuse), nodes(all)...)
 }
 
 func checkGroupNorm(name string, in []arg, cfg GroupNormConfig) error {
@@ -76,12 +80,17 @@ func checkGroupNorm(name string, in []arg, cfg GroupNormConfig) error {
 			return err
 		}
 	}
+	if err := checkMask(name, cfg.Mask, x, 1); err != nil {
+		return err
+	}
 	return fault.Eps(name, cfg.Eps)
 }
 
 // newGroupNorm makes the op of group norm, and of instance norm.
-func newGroupNorm[T dense.Float](name string, how channelGroups, aff affine, rank int, reuse bool) *normOp[T] {
-	return newNorm[T](name, groupNorm[T]{how}, aff, rank, tensor.Shape{how.channels}, reuse)
+func newGroupNorm[T dense.Float](name string, how channelGroups, aff affine, mask masking, rank int, reuse bool) *normOp[T] {
+	n := newNorm[T](name, groupNorm[T]{how}, aff, rank, tensor.Shape{how.channels}, reuse).norm
+	n.mask = mask
+	return n.op()
 }
 
 // channelGroups says how the channels of x, in axis 1, are grouped.
@@ -112,16 +121,25 @@ func (c channelGroups) of(x tensor.Shape) kernel.GroupShape {
 type groupNorm[T dense.Float] struct{ channelGroups }
 
 func (g groupNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
-	kernel.GroupNormFwd(y, x, gamma, beta, g.of(shape))
+	g.forwardMasked(y, x, nil, gamma, beta, shape)
 }
 
 func (g groupNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
-	kernel.GroupNormBwd(dx, dgamma, dbeta, x, gamma, dy, g.of(shape))
+	g.backwardMasked(dx, dgamma, dbeta, x, nil, gamma, dy, shape)
 }
 
 func (g groupNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
-	p := g.of(shape)
-	groups := kernel.View{Outer: 1, Channels: p.N * p.Groups, Inner: p.Channels / p.Groups * p.Inner}
-	kernel.NormSecond(out, in, kernel.Groups{Batches: 1, View: groups, Params: p.Channels, ParamInner: p.Inner},
-		kernel.Rows{Eps: p.Eps}, nil, false)
+	g.secondMasked(out, in, nil, shape)
+}
+
+func (g groupNorm[T]) forwardMasked(y, x, mask, gamma, beta []T, shape tensor.Shape) {
+	kernel.MaskedGroupNormFwd(y, x, mask, gamma, beta, g.of(shape))
+}
+
+func (g groupNorm[T]) backwardMasked(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
+	kernel.MaskedGroupNormBwd(dx, dgamma, dbeta, x, mask, gamma, dy, g.of(shape))
+}
+
+func (g groupNorm[T]) secondMasked(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
+	kernel.MaskedGroupNormSecond(out, in, mask, g.of(shape))
 }

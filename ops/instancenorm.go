@@ -9,8 +9,8 @@ import (
 )
 
 // InstanceNormConfig says how instance norm normalizes and averages: as batch
-// norm, where a sample takes the place of the batch. All but Eps and Reuse is
-// about running statistics, and ChannelAxis is 1, or 0 for the default.
+// norm, where a sample takes the place of the batch. All but Eps, Mask and Reuse
+// is about running statistics, and ChannelAxis is 1, or 0 for the default.
 type InstanceNormConfig = BatchNormConfig
 
 // InstanceNorm normalizes each channel of each sample over the spatial axes, and
@@ -38,7 +38,7 @@ type InstanceNormConfig = BatchNormConfig
 func InstanceNorm(x, gamma, beta *G.Node, stats *RunningStats, cfg InstanceNormConfig) (*G.Node, error) {
 	const name = "instancenorm"
 	in, aff := affineArgs(x, gamma, beta)
-	dt, err := checkNodes(name, in)
+	dt, err := checkNodes(name, withMask(in, cfg.Mask))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,8 @@ func checkInstanceNorm(name string, in []arg, stats *RunningStats, cfg InstanceN
 func applyInstanceNorm[T dense.Float](name string, in []arg, aff affine, c channelAxis, stats *RunningStats, cfg InstanceNormConfig) (*G.Node, error) {
 	how := channelGroups{c.channels, c.channels, cfg.Eps}
 	if stats == nil {
-		return apply(name, newGroupNorm[T]("InstanceNorm", how, aff, c.rank, cfg.Reuse), nodes(in)...)
+		op := newGroupNorm[T]("InstanceNorm", how, aff, maskingOf(cfg.Mask, 1), c.rank, cfg.Reuse)
+		return apply(name, op, nodes(withMask(in, cfg.Mask))...)
 	}
 	return applyBatchNorm[T](name, in, aff, c, &how, stats, cfg)
 }

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -43,16 +42,20 @@ type norm[T dense.Float] struct {
 	rank   int          // of x
 	params tensor.Shape // of γ and β
 	n      int          // their elements
+	mask   masking      // of a normalizer that is a masker
 	reuse  bool
 }
 
 func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int, params tensor.Shape, reuse bool) *normOp[T] {
-	n := norm[T]{aff, how, name, rank, params.Clone(), params.TotalSize(), reuse}
-	return &normOp[T]{base{n.describe(""), aff.inputSizes(n.n)}, n, memory[T]{reuse: reuse}}
+	return norm[T]{affine: aff, normalizer: how, name: name, rank: rank, params: params.Clone(), n: params.TotalSize(), reuse: reuse}.op()
+}
+
+func (n norm[T]) op() *normOp[T] {
+	return &normOp[T]{base{n.describe(""), n.inputSizes(n.n, n.mask.sizes()...)}, n, memory[T]{reuse: n.reuse}}
 }
 
 func (n *norm[T]) describe(suffix string) string {
-	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v, reuse=%v)", n.name, suffix, n.normalizer, n.gamma, n.beta, n.reuse)
+	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v%v, reuse=%v)", n.name, suffix, n.normalizer, n.gamma, n.beta, n.mask, n.reuse)
 }
 
 // check checks the shape of a value of x.
@@ -63,7 +66,7 @@ func (n *norm[T]) check(op string, x tensor.Shape) error {
 	return n.fits(op, x)
 }
 
-// normOp is the forward op, of (x, γ?, β?).
+// normOp is the forward op, of (x, γ?, β?, mask?).
 type normOp[T dense.Float] struct {
 	base
 	norm[T]
@@ -73,13 +76,13 @@ type normOp[T dense.Float] struct {
 // String is that of base, not of the normalizer.
 func (o *normOp[T]) String() string { return o.base.String() }
 
-// Type is (x, γ?, β?) -> y.
+// Type is (x, γ?, β?, mask?) -> y.
 func (o *normOp[T]) Type() hm.Type {
 	ranks := []int{o.rank}
 	for range o.count() {
 		ranks = append(ranks, len(o.params))
 	}
-	return fnType[T](append(ranks, o.rank)...)
+	return fnType[T](append(o.mask.appendRank(ranks), o.rank)...)
 }
 
 // InferShape returns the shape of x.
@@ -98,14 +101,23 @@ func (o *normOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err := o.check(o.label, shape); err != nil {
 		return nil, err
 	}
+	mask, err := flagsOf(o.label, o.mask, in[1+o.count()], shape)
+	if err != nil {
+		return nil, err
+	}
+	defer mask.release()
 	gamma, beta := affineOf(o.affine, in[1:])
 	out, y := o.mem.tensor(shape...)
+	if mask.data != nil {
+		o.normalizer.(masker[T]).forwardMasked(y, in[0], mask.data, gamma, beta, shape)
+		return out, nil
+	}
 	o.forward(y, in[0], gamma, beta, shape)
 	return out, nil
 }
 
-// DiffWRT is true for every input.
-func (o *normOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
+// DiffWRT is true for every input but the mask.
+func (o *normOp[T]) DiffWRT(inputs int) []bool { return o.mask.wrt(inputs, inputs-1) }
 
 // SymDiff returns the gradients of x, γ and β.
 func (o *normOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
@@ -119,10 +131,10 @@ func (o *normOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err e
 }
 
 func (o *normOp[T]) gradient() gradient {
-	return gradient{op: newNormGrad(o.norm), from: o.from(), wrt: o.wrt(), reuse: o.reuse}
+	return gradient{op: newNormGrad(o.norm), from: o.mask.appendInput(o.from(), o.Arity()-1), wrt: o.wrt(), reuse: o.reuse}
 }
 
-// normGradOp is the gradient, of (x, γ?, dy), packed as [dx | dγ? | dβ?].
+// normGradOp is the gradient, of (x, γ?, mask?, dy), packed as [dx | dγ? | dβ?].
 type normGradOp[T dense.Float] struct {
 	base
 	norm[T]
@@ -130,19 +142,20 @@ type normGradOp[T dense.Float] struct {
 }
 
 func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
-	sizes := affine{gamma: n.gamma}.inputSizes(n.n, anySize)
+	sizes := affine{gamma: n.gamma}.inputSizes(n.n, append(n.mask.sizes(), anySize)...)
 	return &normGradOp[T]{base{n.describe("Grad"), sizes}, n, memory[T]{reuse: n.reuse}}
 }
 
 // String is that of base, not of the normalizer.
 func (o *normGradOp[T]) String() string { return o.base.String() }
 
-// Type is (x, γ?, dy) -> packed.
+// Type is (x, γ?, mask?, dy) -> packed.
 func (o *normGradOp[T]) Type() hm.Type {
+	ranks := []int{o.rank}
 	if o.gamma {
-		return fnType[T](o.rank, len(o.params), o.rank, 1)
+		ranks = append(ranks, len(o.params))
 	}
-	return fnType[T](o.rank, o.rank, 1)
+	return fnType[T](append(o.mask.appendRank(ranks), o.rank, 1)...)
 }
 
 // InferShape returns the length of the packed gradients.
@@ -157,35 +170,42 @@ func (o *normGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 // Do returns the packed gradients.
 func (o *normGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	x, gamma, dy, err := o.values(vs)
+	x, gamma, dy, mask, err := o.values(vs)
 	if err != nil {
 		return nil, err
 	}
+	defer mask.release()
 	out, packed := o.mem.tensor(len(x) + o.count()*o.n)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.n)
+	if mask.data != nil {
+		o.normalizer.(masker[T]).backwardMasked(packed[:len(x)], dgamma, dbeta, x, mask.data, gamma, dy, vs[0].Shape())
+		return out, nil
+	}
 	o.backward(packed[:len(x)], dgamma, dbeta, x, gamma, dy, vs[0].Shape())
 	return out, nil
 }
 
-// values checks the inputs and returns them.
-func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, err error) {
+// values checks the inputs and returns them; the mask is to be released.
+func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask flags[T], err error) {
 	in, err := inputs[T](&o.base, vs)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, mask, err
 	}
-	x, dy = in[0], in[len(vs)-1]
+	last := len(vs) - 1
+	x, dy = in[0], in[last]
 	if err := o.check(o.label, vs[0].Shape()); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, mask, err
 	}
 	if len(dy) != len(x) {
-		return nil, nil, nil, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
+		return nil, nil, nil, mask, fault.New(fault.ErrValue, o.label, "dy has %d elements, want %d", len(dy), len(x))
 	}
 	gamma, _ = affineOf(affine{gamma: o.gamma}, in[1:])
-	return x, gamma, dy, nil
+	mask, err = flagsOf(o.label, o.mask, in[last-1], vs[0].Shape())
+	return x, gamma, dy, mask, err
 }
 
-// DiffWRT is true for every input.
-func (o *normGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
+// DiffWRT is true for every input but the mask.
+func (o *normGradOp[T]) DiffWRT(inputs int) []bool { return o.mask.wrt(inputs, inputs-2) }
 
 // SymDiff returns the gradients of x, γ and dy.
 func (o *normGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
@@ -202,10 +222,11 @@ func (o *normGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.r
 
 // second returns the gradients of ⟨u, packed⟩ by x, γ and dy.
 func (o *normGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
-	x, gamma, dy, err := o.values(vs)
+	x, gamma, dy, mask, err := o.values(vs)
 	if err != nil {
 		return nil, err
 	}
+	defer mask.release()
 	n := len(x)
 	if err := checkUpstream(o.label, u, n+o.count()*o.n); err != nil {
 		return nil, err
@@ -214,6 +235,10 @@ func (o *normGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Den
 	out, packed := mem.tensor(2*n + len(gamma))
 	grads := secondParts(packed, n, len(gamma))
 	args := kernel.SecondArgs[T]{X: x, Gamma: gamma, DY: dy, UX: u[:n], UGamma: ugamma, UBeta: ubeta}
+	if mask.data != nil {
+		o.normalizer.(masker[T]).secondMasked(grads, args, mask.data, vs[0].Shape())
+		return out, nil
+	}
 	o.normalizer.second(grads, args, vs[0].Shape())
 	return out, nil
 }

@@ -111,10 +111,10 @@ func shapeOf(op string, in []G.DimSizer, i int) (tensor.Shape, error) {
 
 // maxInputs is the largest number of inputs that an op has. What belongs to each
 // input is in an array of that length: a slice would have to be allocated.
-const maxInputs = 5
+const maxInputs = 6
 
 // inputNames are for errors.
-var inputNames = [maxInputs]string{"input 0", "input 1", "input 2", "input 3", "input 4"}
+var inputNames = [maxInputs]string{"input 0", "input 1", "input 2", "input 3", "input 4", "input 5"}
 
 // checkCount checks that there is a value for each input.
 func (b *base) checkCount(vs []G.Value) error {

@@ -1,0 +1,232 @@
+package ops
+
+import (
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A mask says what is padding. The positions of x are its shape without the axis
+// of the channels, the first axis of which has the samples. A mask has either 0 or
+// 1 for each of them, or for each sample how long it is in the last axis.
+
+// positionsOf returns the shape of x without the axis of the channels.
+func positionsOf(x tensor.Shape, channels int) tensor.Shape {
+	return slices.Delete(x.Clone(), channels, channels+1)
+}
+
+// withMask returns the arguments of an op with its mask, if it has one, as the last.
+func withMask(in []arg, mask *G.Node) []arg {
+	if mask == nil {
+		return in
+	}
+	return append(slices.Clip(in), arg{"mask", mask})
+}
+
+// checkMask checks the shape of a mask, which may be nil, for the channels of x in
+// an axis.
+func checkMask(name string, mask *G.Node, x tensor.Shape, channels int) error {
+	if mask == nil {
+		return nil
+	}
+	want := []tensor.Shape{positionsOf(x, channels)}
+	if len(want[0]) > 1 {
+		want = append(want, want[0][:1])
+	}
+	return checkShape(name, arg{"mask", mask}, want...)
+}
+
+// masking is what an op knows of its mask.
+type masking struct {
+	rank     int // of the mask; 0 for none
+	channels int // the axis of x
+}
+
+func maskingOf(mask *G.Node, channels int) masking {
+	if mask == nil {
+		return masking{}
+	}
+	return masking{mask.Dims(), channels}
+}
+
+// inputs is the number of inputs that it takes: 1 or 0.
+func (m masking) inputs() int { return min(m.rank, 1) }
+
+// sizes are those of the inputs that it takes.
+func (m masking) sizes() []int { return slices.Repeat([]int{anySize}, m.inputs()) }
+
+// but is for errors.
+func (m masking) but() string {
+	if m.rank == 0 {
+		return ""
+	}
+	return " but for what the mask leaves out"
+}
+
+// appendRank appends the rank of the mask to those of the inputs before it.
+func (m masking) appendRank(ranks []int) []int {
+	if m.rank > 0 {
+		ranks = append(ranks, m.rank)
+	}
+	return ranks
+}
+
+// appendInput appends the number of the mask, at, to those of other inputs.
+func (m masking) appendInput(inputs []int, at int) []int {
+	if m.rank > 0 {
+		inputs = append(inputs, at)
+	}
+	return inputs
+}
+
+// wrt is true for all of n inputs but the mask, at.
+func (m masking) wrt(n, at int) []bool {
+	wrt := slices.Repeat([]bool{true}, n)
+	if m.rank > 0 && at >= 0 && at < n {
+		wrt[at] = false
+	}
+	return wrt
+}
+
+// String is the attribute.
+func (m masking) String() string {
+	switch m.rank {
+	case 0:
+		return ""
+	case 1:
+		return ", lengths"
+	default:
+		return ", mask"
+	}
+}
+
+// flags are what a mask says of each position.
+type flags[T dense.Float] struct {
+	data    []T // nil without a mask
+	scratch *kernel.Scratch[T]
+}
+
+func (f flags[T]) release() {
+	if f.scratch != nil {
+		f.scratch.Release()
+	}
+}
+
+// flagsOf reads a mask, for x of a shape.
+func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f flags[T], err error) {
+	switch {
+	case m.rank == 0:
+		return f, nil
+	case len(x) < 2 || m.channels >= len(x) || len(mask) == 0:
+		return f, fault.New(fault.ErrValue, op, "there is no mask of %d elements for x %v", len(mask), x)
+	}
+	n := x.TotalSize() / x[m.channels] // positions
+	samples := x[0]
+	if m.channels == 0 {
+		samples = x[1]
+	}
+	lengths := m.rank == 1 && len(x) > 2
+	if want := map[bool]int{true: samples, false: n}[lengths]; len(mask) != want {
+		return f, fault.New(fault.ErrValue, op, "the mask has %d elements, want %d for x %v", len(mask), want, x)
+	}
+	f.scratch = kernel.Borrow[T](n)
+	f.data = f.scratch.Data
+	if lengths {
+		last := len(x) - 1
+		if m.channels == last {
+			last--
+		}
+		err = fromLengths(op, f.data, mask, x[last])
+	} else {
+		err = fromFlags(op, f.data, mask, samples)
+	}
+	if err != nil {
+		f.release()
+	}
+	return f, err
+}
+
+// fromLengths sets the first of each row of n flags.
+func fromLengths[T dense.Float](op string, dst, lengths []T, n int) error {
+	clear(dst)
+	per := len(dst) / len(lengths)
+	for i, l := range lengths {
+		if !(l >= 0 && l <= T(n)) || l != T(int(l)) {
+			return fault.New(fault.ErrValue, op, "the length of sample %d is %v, want a whole number from 0 to %d", i, l, n)
+		}
+		for row := i * per; row < (i+1)*per; row += n {
+			for k := range dst[row:][:int(l)] {
+				dst[row+k] = 1
+			}
+		}
+	}
+	return nil
+}
+
+func fromFlags[T dense.Float](op string, dst, mask []T, samples int) error {
+	per := len(mask) / samples
+	for i, v := range mask {
+		if v != 0 && v != 1 {
+			return fault.New(fault.ErrValue, op, "the mask of sample %d has %v, want 0 or 1", i/per, v)
+		}
+		dst[i] = v
+	}
+	return nil
+}
+
+// A masker is a normalizer that leaves out what is padding.
+type masker[T dense.Float] interface {
+	forwardMasked(y, x, mask, gamma, beta []T, shape tensor.Shape)
+	backwardMasked(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape)
+	secondMasked(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape)
+}
+
+// countOf returns how many positions count.
+func countOf[T dense.Float](flags []T) (n int) {
+	for _, f := range flags {
+		if f != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// maskedMeanMoments is meanMoments of the samples of which more than one value of a
+// channel counts. As their numbers differ, m2 is made of the means of the unbiased
+// variances, for the mean number n.
+func maskedMeanMoments[T dense.Float](x, mask []T, v kernel.View, eps float64, mean, residual, m2 []float64) (n float64) {
+	scratch := kernel.Borrow[float64](3 * v.Channels)
+	defer scratch.Release()
+	of := func(i int) []float64 { return scratch.Data[i*v.Channels:][:v.Channels] }
+	clear(mean)
+	clear(residual)
+	clear(m2)
+	sample := kernel.View{Outer: 1, Channels: v.Channels, Inner: v.Inner}
+	samples := 0.0
+	for i := range v.Outer {
+		flags := mask[i*v.Inner:][:v.Inner]
+		k := float64(countOf(flags))
+		if k < 2 {
+			continue
+		}
+		kernel.MaskedMoments(x[i*sample.Len():][:sample.Len()], flags, sample, eps, of(0), of(1), of(2))
+		for c := range mean {
+			mean[c] += of(0)[c]
+			residual[c] += of(1)[c]
+			m2[c] += of(2)[c] / (k - 1)
+		}
+		samples++
+		n += k
+	}
+	n /= samples
+	for c := range mean {
+		mean[c] /= samples
+		residual[c] /= samples
+		m2[c] *= (n - 1) / samples
+	}
+	return n
+}
