@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonorm/norm/gradcheck"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,18 @@ type opCase struct {
 	channels int // of the running statistics; 0 for none
 	build    func(n G.Nodes, s *ops.RunningStats) (*G.Node, error)
 	opts     []G.VMOpt
+	masked   bool // there is a node besides the inputs, "mask", that has no gradient
+}
+
+// checkOptions are those of gradcheck.
+func (c opCase) checkOptions() (opts []gradcheck.Option) {
+	if len(c.opts) > 0 {
+		opts = append(opts, gradcheck.WithEvalMode())
+	}
+	if c.masked {
+		opts = append(opts, gradcheck.WithoutGradOf("mask"))
+	}
+	return opts
 }
 
 // moves says whether a run moves the running statistics.
@@ -144,7 +157,7 @@ func opCasesOf(reuse bool) []opCase {
 	batch := ops.BatchNormConfig{Momentum: 0.1, Reuse: reuse}
 	channelsLast := ops.BatchNormConfig{Momentum: 0.1, Reuse: reuse, ChannelAxis: -1}
 	weight := func(axis int) ops.WeightNormConfig { return ops.WeightNormConfig{Axis: axis, Reuse: reuse} }
-	return slices.Concat(groupNormCases(reuse), neighbourCases(reuse), spectralCases(reuse), []opCase{
+	return slices.Concat(groupNormCases(reuse), maskedCases(reuse), neighbourCases(reuse), spectralCases(reuse), []opCase{
 		layerNormCase("rows", layer, tensor.Shape{6}, 4, 6),
 		layerNormCase("unbiased", unbiased, tensor.Shape{6}, 4, 6),
 		layerNormAxesCase("channel axis", layer, []int{1}, 2, 3, 4, 5),

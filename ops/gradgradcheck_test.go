@@ -78,12 +78,8 @@ func TestSecondGradients(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		s := c.stats(t)
 		before := snapshot(s)
-		var opts []gradcheck.Option
-		if len(c.opts) > 0 {
-			opts = append(opts, gradcheck.WithEvalMode())
-		}
 		secondGradients(t, func(n G.Nodes) (*G.Node, error) { return c.build(n, s) },
-			c.values(tensor.Float64, 0.4), c.output(t), opts...)
+			c.values(tensor.Float64, 0.4), c.output(t), c.checkOptions()...)
 		require.Equal(t, before, snapshot(s))
 	})
 }

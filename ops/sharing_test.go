@@ -125,10 +125,7 @@ func TestNeighboursInPlace(t *testing.T) {
 				vs := append(c.values(tensor.Float64, 0.4), wave(1.5, c.output(t)...))
 				before := clones(vs)
 				start := snapshot(s)
-				opts := []gradcheck.Option{gradcheck.WithMaxElements(3)}
-				if len(c.opts) > 0 {
-					opts = append(opts, gradcheck.WithEvalMode())
-				}
+				opts := append(c.checkOptions(), gradcheck.WithMaxElements(3))
 				f := func(in G.Nodes) (*G.Node, error) {
 					return n.build(c, s, in[:len(in)-1], in[len(in)-1])
 				}

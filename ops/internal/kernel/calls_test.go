@@ -113,6 +113,7 @@ func calls[T Float](v View, affine bool) []call[T] {
 	}
 	cs = append(cs, secondCalls[T](v, affine)...)
 	cs = append(cs, groupNormCalls[T](v, affine)...)
+	cs = append(cs, maskedCalls[T](v, affine)...)
 	return append(append(cs, neighbourCalls[T](v)...), spectralCalls[T](v)...)
 }
 
