@@ -9,8 +9,14 @@ package kernel
 //
 // dgamma and dbeta may be nil.
 func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats, batch bool) {
+	MaskedBatchNormBwd(dx, dgamma, dbeta, x, nil, gamma, dy, v, s, batch)
+}
+
+// MaskedBatchNormBwd is BatchNormBwd of what a mask says counts.
+func MaskedBatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v View, s Stats, batch bool) {
 	n := v.Channels
-	p := batchNormGrad[T]{dx: dx, dgamma: dgamma, dbeta: dbeta, x: x, gamma: ones(gamma, n), dy: dy, v: v, s: s}
+	p := batchNormGrad[T]{dx: dx, dgamma: dgamma, dbeta: dbeta, x: x, gamma: ones(gamma, n), dy: dy, v: v, valid: validOf(mask, v), s: s}
+	defer p.valid.release()
 	p.k = borrowConstants[T](5, n)
 	defer p.k.release()
 	if batch {
@@ -26,7 +32,7 @@ func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats,
 		scale[c], shift[c] = s.Rstd[c]*float64(p.gamma[c]), 0
 	}
 	p.k.round()
-	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: p.k}.over(v)
+	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: p.k}.in(p.valid)
 }
 
 // batchNormGrad is BatchNormBwd: sums for each channel, constants made of them,
@@ -34,6 +40,7 @@ func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats,
 type batchNormGrad[T Float] struct {
 	dx, dgamma, dbeta, x, gamma, dy []T
 	v                               View
+	valid                           valid // what counts of v
 	s                               Stats
 	k                               constants[T]
 	sum                             totals // Σdy, Σdy·(x−m), Σdy²
@@ -42,7 +49,7 @@ type batchNormGrad[T Float] struct {
 // do sets the gradients for the statistics of the batch.
 func (p batchNormGrad[T]) do() {
 	write := mapPass[T]{loop: normGradPass, out: p.dx, x: p.x, dy: p.dy, k: p.k}
-	if g, ok := keptGrid[T](p.v); ok {
+	if g, ok := keptGrid[T](p.v); ok && p.valid.spans == nil {
 		p.sum = totals{Borrow[float64](3 * p.k.padded), p.k.padded}
 		defer p.sum.release()
 		clear(p.sum.scratch.Data)
@@ -51,7 +58,7 @@ func (p batchNormGrad[T]) do() {
 		return
 	}
 	p.sums()
-	write.over(p.v)
+	write.in(p.valid)
 	p.mend(0, p.v.Channels)
 	p.sum.release()
 }
@@ -59,7 +66,7 @@ func (p batchNormGrad[T]) do() {
 // sums sets dγ, dβ and the constants of dx.
 func (p *batchNormGrad[T]) sums() {
 	p.centre(0, p.v.Channels)
-	p.sum = p.pass().over(p.v)
+	p.sum = p.pass().in(p.valid)
 	p.constants(0, p.v.Channels)
 }
 
@@ -82,7 +89,7 @@ func (p *batchNormGrad[T]) constants(first, last int) {
 	m, scale, factor, a, b := k(0), k(1), k(2), k(3), k(4)
 	db, dg, e := p.sum.of(0)[first:last], p.sum.of(1)[first:last], p.sum.of(2)[first:last]
 	mean, residual, rstd := p.s.Mean[first:last], p.s.Residual[first:last], p.s.Rstd[first:last]
-	n := float64(p.v.Count())
+	n := float64(p.valid.n)
 	share := 1 / n
 	for i, u := range p.gamma[first:last] {
 		hi, lo := centre[T](mean[i], residual[i])
@@ -112,7 +119,9 @@ func (p *batchNormGrad[T]) mend(first, last int) {
 	}
 	for i, e := range p.sum.of(2)[first:last] {
 		if e == cancelled {
-			normGradGo(p.dx, p.x, p.dy, p.k, p.v.channel(first+i))
+			for part := range (parts{p.valid, p.v.channel(first + i)}).each {
+				normGradGo(p.dx, p.x, p.dy, p.k, part)
+			}
 		}
 	}
 }

@@ -57,6 +57,7 @@ type groupNorm[T Float] struct {
 	out, x, gamma, beta, dy []T // dy is nil in the forward pass
 	p                       GroupShape
 	grads                   *Scratch[float64] // of [tasks, 2, padded Channels]: the sums for dγ and dβ, if wanted
+	valid                   valid             // of the sample, where there is a mask
 }
 
 func (a *groupNorm[T]) tasks() int {
@@ -83,7 +84,7 @@ func (a groupNorm[T]) do() {
 	}
 	a.constants(&w, groups.whole(), a.partOf(0))
 	mapPass[T]{loop: a.mapped, out: a.out, x: a.x, dy: a.dy, k: w.k}.over(channels)
-	a.mend(&w, groups.whole())
+	a.mend(&w, channels.whole())
 }
 
 // partOf returns where a task adds to dγ and dβ, or nil.
@@ -117,18 +118,29 @@ func (a *groupNorm[T]) block(w *groupWork[T], b block, grads []float64, stream b
 	here := b
 	here.channel = 0 // in the arrays of w
 	channels := here.split(a.p.per())
+	if a.valid.spans != nil { // a run for each channel
+		here.rows, here.stride, here.inner = a.p.per(), channels.pitch, channels.inner
+	}
 	moments := w.moments(a.x, a.p.Eps)
+	moments.valid = a.valid
 	moments.block(w.sums.of(0), w.sums.of(1), here)
 	if a.dy != nil {
 		a.centres(w, b.channels)
 		clear(w.sums.scratch.Data)
 		pass := a.sums(w)
-		pass.block([3][]float64{w.sums.of(0), w.sums.of(1), w.sums.of(2)}, channels)
+		for part := range (parts{a.valid, channels}).each {
+			pass.block([3][]float64{w.sums.of(0), w.sums.of(1), w.sums.of(2)}, part)
+		}
 	}
-	a.constants(w, b, grads)
+	counted := a.valid.counted(here)
+	counted.channel = b.channel
+	a.constants(w, counted, grads)
 	pass := mapPass[T]{loop: a.mapped, out: a.out, x: a.x, dy: a.dy, k: w.k, stream: stream}
-	pass.block(channels)
-	a.mend(w, here)
+	for part := range (parts{a.valid, channels}).each {
+		pass.block(part)
+	}
+	a.mend(w, channels)
+	clearRest(a.out, a.valid, channels)
 }
 
 // groupWork is what is known of some groups while they are worked on.
@@ -231,15 +243,18 @@ func (a *groupNorm[T]) gradSums(w *groupWork[T], at, from int, lo, r float64, gr
 	return u, ux, energy
 }
 
-// mend sets dx again, in float64, for the groups of a block where it is mostly
-// cancelled.
+// mend sets dx again, in float64, for the channels of a block in whose groups it is
+// mostly cancelled.
 func (a *groupNorm[T]) mend(w *groupWork[T], b block) {
 	if a.dy == nil || !is32[T]() {
 		return
 	}
-	for i, energy := range w.stats.of(2)[:b.channels] {
-		if energy == cancelled {
-			normGradGo(a.out, a.x, a.dy, w.k, b.one(i).split(a.p.per()))
+	for c := range b.channels {
+		if w.stats.of(2)[c/a.p.per()] != cancelled {
+			continue
+		}
+		for part := range (parts{a.valid, b.one(c)}).each {
+			normGradGo(a.out, a.x, a.dy, w.k, part)
 		}
 	}
 }

@@ -1,49 +1,71 @@
 package kernel
 
+import "slices"
+
 // Norms of data with padding. A mask has an entry for each of the Outer·Inner
 // positions of a View, at which every channel has an element; it is 0 where these
 // are padding. They do not count, whatever they are, NaN included, and results
-// are 0 there. A nil mask is for data without padding.
-//
-// What counts is packed, a few channels at a time, which the cache keeps; the norm
-// is that of the packed data; and its results are put back.
+// are 0 there.
 
-// valid are the positions of a view that count.
+// valid says which positions of a view count.
 type valid struct {
-	View
-	n     int // how many
-	spans *Scratch[span]
+	v     View
+	n     int            // how many count
+	spans *Scratch[span] // of all positions; nil where all count
 }
 
-// A span is a run of positions that all count or all do not.
+// A span is a run of positions that all count, or all do not.
 type span struct {
 	from, n int
 	counts  bool
 }
 
-// validOf reads a mask. Spans end where a run of the view does.
+// all is where all positions of a view count.
+func all(v View) valid { return valid{v: v, n: v.Count()} }
+
+// validOf reads a mask, which may be nil. Spans end where a run of the view does.
 func validOf[T Float](mask []T, v View) valid {
-	a := valid{View: v, spans: Borrow[span](0)}
+	if mask == nil {
+		return all(v)
+	}
+	a := valid{v: v, spans: Borrow[span](0)}
 	a.spans.Data = a.spans.all[:0]
+	longest := a.longestSpan()
 	for from := 0; from < len(mask); {
-		to, end := from+1, len(mask)
+		end := min(len(mask), from+longest)
 		if v.Inner > 1 {
-			end = from - from%v.Inner + v.Inner
+			end = min(end, from-from%v.Inner+v.Inner)
 		}
-		counts := mask[from] != 0
-		for to < end && (mask[to] != 0) == counts {
-			to++
+		s := span{from: from, counts: mask[from] != 0}
+		for from < end && (mask[from] != 0) == s.counts {
+			from++
 		}
-		a.spans.append(span{from, to - from, counts})
-		if counts {
-			a.n += to - from
+		s.n = from - s.from
+		a.spans.append(s)
+		if s.counts {
+			a.n += s.n
 		}
-		from = to
+	}
+	if a.n == len(mask) {
+		a.release()
+		return all(v)
 	}
 	return a
 }
 
-func (a *valid) release() { a.spans.Release() }
+// longestSpan bounds the chains of additions, as grid does.
+func (a valid) longestSpan() int {
+	if a.v.Inner == 1 {
+		return max(pad, min(maxRows, taskLen/a.v.Channels))
+	}
+	return taskLen
+}
+
+func (a valid) release() {
+	if a.spans != nil {
+		a.spans.Release()
+	}
+}
 
 // append adds an element, for scratch whose length is not known before.
 func (s *Scratch[T]) append(v T) {
@@ -51,105 +73,171 @@ func (s *Scratch[T]) append(v T) {
 	s.all = s.Data[:cap(s.Data)]
 }
 
-// A band is some of the channels.
-type band struct {
+// at is the part of a block that is a span. The block has all positions.
+func (a valid) at(b block, s span) block {
+	if a.v.Inner == 1 {
+		b.at, b.rows = b.at+s.from*b.stride, s.n
+		return b
+	}
+	if a.v.Outer > 1 {
+		b.at, b.rows = b.at+s.from/a.v.Inner*b.stride, 1
+	}
+	b.at, b.inner = b.at+s.from%a.v.Inner, s.n
+	return b
+}
+
+// counted is a block with as many elements of each channel as count of b. It is not
+// where they are.
+func (a valid) counted(b block) block {
+	if a.spans != nil {
+		b.rows, b.inner = b.rows/a.v.Outer, a.n
+	}
+	return b
+}
+
+// largest is the largest part of a block that counts.
+func (a valid) largest(b block) block {
+	if a.spans == nil {
+		return b
+	}
+	return a.at(b, slices.MaxFunc(a.spans.Data, func(s, t span) int { return s.size() - t.size() }))
+}
+
+// size is how many positions count.
+func (s span) size() int {
+	if s.counts {
+		return s.n
+	}
+	return 0
+}
+
+// parts are those of a block, which has all positions, that count.
+type parts struct {
 	valid
-	channel, channels int
+	b block
 }
 
-// packLen is how many elements are packed at a time, and packColumns how many
-// channels at least where each row of them is copied by itself.
-const (
-	packLen     = 1 << 15
-	packColumns = 64
-)
-
-// width is how many channels a band has, but for the last one.
-func (a *valid) width() int {
-	w := packLen / max(1, a.n)
-	if a.Inner == 1 {
-		w = max(packColumns, w&^(pad-1))
-	}
-	return min(max(1, w), a.Channels)
-}
-
-func (a *valid) bands() int { return ceilDiv(a.Channels, a.width()) }
-
-// band returns number i.
-func (a *valid) band(i int) band {
-	w := a.width()
-	return band{*a, i * w, min(w, a.Channels-i*w)}
-}
-
-// packed is the view of what is packed of a band.
-func (b band) packed() View {
-	if b.Inner == 1 {
-		return View{b.n, b.channels, 1}
-	}
-	return View{1, b.channels, b.n}
-}
-
-// block is the part of a view of some channels that is a span.
-func (v View) block(s span, channel, channels int) block {
-	if v.Inner == 1 {
-		return block{at: s.from*v.Channels + channel, channels: channels, rows: s.n, stride: v.Channels, inner: 1, pitch: 1}
-	}
-	outer, inner := s.from/v.Inner, s.from%v.Inner
-	return block{at: (outer*v.Channels+channel)*v.Inner + inner, channels: channels, rows: 1, inner: s.n, pitch: v.Inner}
-}
-
-// pack returns what counts of a band.
-func pack[T Float](b band, src []T) *Scratch[T] {
-	p := b.packed()
-	dst := Borrow[T](p.Len())
-	at := 0
-	for _, s := range b.spans.Data {
-		if s.counts {
-			copyBlock(dst.Data, p.block(span{from: at, n: s.n}, 0, b.channels), src, b.block(s, b.channel, b.channels))
-			at += s.n
-		}
-	}
-	return dst
-}
-
-// unpack puts back what counts of a band and zeros where there is padding, and
-// releases src.
-func unpack[T Float](b band, dst []T, src *Scratch[T]) {
-	p := b.packed()
-	at := 0
-	for _, s := range b.spans.Data {
-		to := b.block(s, b.channel, b.channels)
-		if !s.counts {
-			clearBlock(dst, to)
-			continue
-		}
-		copyBlock(dst, to, src.Data, p.block(span{from: at, n: s.n}, 0, b.channels))
-		at += s.n
-	}
-	src.Release()
-}
-
-// copyBlock copies a block into another of its size.
-func copyBlock[T Float](dst []T, to block, src []T, from block) {
-	if to.columns() && from.columns() {
-		for r := range from.rows {
-			copy(dst[to.at+r*to.stride:][:to.channels], src[from.at+r*from.stride:])
-		}
+func (p parts) each(yield func(block) bool) {
+	if p.spans == nil {
+		yield(p.b)
 		return
 	}
-	for c := range from.channels {
-		copy(dst[to.at+c*to.pitch:][:to.inner], src[from.at+c*from.pitch:])
+	for _, s := range p.spans.Data {
+		if s.counts && !yield(p.at(p.b, s)) {
+			return
+		}
 	}
 }
 
-func clearBlock[T Float](dst []T, b block) {
-	for at := range b.eachRow {
-		if b.columns() {
-			clear(dst[at:][:b.channels])
-			continue
+// clearRest sets those elements of a block to 0 that do not count.
+func clearRest[T Float](x []T, a valid, b block) {
+	if a.spans == nil {
+		return
+	}
+	for _, s := range a.spans.Data {
+		if !s.counts {
+			clearBlock(x, a.at(b, s))
 		}
-		for c := range b.channels {
-			clear(dst[at+c*b.pitch:][:b.inner])
+	}
+}
+
+func clearBlock[T Float](x []T, b block) {
+	for l := range b.lines {
+		clear(x[l.at:][:l.n])
+	}
+}
+
+// A validGrid cuts the spans into chunks, and the channels into bands, a task for
+// each pair.
+type validGrid struct{ chunks, bands, channels int } // channels of a band
+
+func (a valid) grid() validGrid {
+	tasks := max(1, min(a.n*a.v.Channels/taskLen, maxTasks))
+	g := validGrid{chunks: max(1, min(tasks, len(a.spans.Data))), bands: 1}
+	unit := 1
+	if a.v.Inner == 1 {
+		unit = pad
+		g.bands = ceilDiv(a.v.Channels, bandLen)
+	}
+	g.bands = max(g.bands, min(ceilDiv(min(tasks, fewTasks), g.chunks), ceilDiv(a.v.Channels, unit)))
+	g.channels = ceilDiv(ceilDiv(a.v.Channels, g.bands), unit) * unit
+	g.bands = ceilDiv(a.v.Channels, g.channels)
+	return g
+}
+
+func (g validGrid) tasks() int { return g.chunks * g.bands }
+
+// task returns the spans of a task, the number of their chunk, and the block of its
+// channels, which has all positions.
+func (a valid) task(g validGrid, task int) (spans []span, chunk int, b block) {
+	chunk = task / g.bands
+	first := task % g.bands * g.channels
+	b = a.v.whole().one(first)
+	b.channels = min(g.channels, a.v.Channels-first)
+	n := len(a.spans.Data)
+	return a.spans.Data[n*chunk/g.chunks : n*(chunk+1)/g.chunks], chunk, b
+}
+
+// in is over for what counts of a view.
+func (p sumPass[T]) in(a valid) totals {
+	if a.spans == nil {
+		return p.over(a.v)
+	}
+	g, count, n := a.grid(), p.loop.results(), padded(a.v.Channels)
+	parts := totals{Borrow[float64](g.chunks * count * n), n}
+	clear(parts.scratch.Data)
+	split(g.tasks(), a.n*a.v.Channels, validSums[T]{p, a, g, parts})
+	return parts.merged(g.chunks, count)
+}
+
+type validSums[T Float] struct {
+	pass  sumPass[T]
+	a     valid
+	g     validGrid
+	parts totals
+}
+
+func (t *validSums[T]) run(first, last int) {
+	count := t.pass.loop.results()
+	for task := first; task < last; task++ {
+		spans, chunk, b := t.a.task(t.g, task)
+		var sums [3][]float64
+		for i := range count {
+			sums[i] = t.parts.of(chunk*count + i)
+		}
+		for _, s := range spans {
+			if s.counts {
+				t.pass.block(sums, t.a.at(b, s))
+			}
+		}
+	}
+}
+
+// in is over for what counts of a view, and sets the rest to 0.
+func (p mapPass[T]) in(a valid) {
+	if a.spans == nil {
+		p.over(a.v)
+		return
+	}
+	g := a.grid()
+	split(g.tasks(), a.v.Len(), validMaps[T]{p, a, g})
+}
+
+type validMaps[T Float] struct {
+	pass mapPass[T]
+	a    valid
+	g    validGrid
+}
+
+func (t *validMaps[T]) run(first, last int) {
+	for task := first; task < last; task++ {
+		spans, _, b := t.a.task(t.g, task)
+		for _, s := range spans {
+			if part := t.a.at(b, s); s.counts {
+				t.pass.block(part)
+			} else {
+				clearBlock(t.pass.out, part)
+			}
 		}
 	}
 }

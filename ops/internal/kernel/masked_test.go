@@ -377,3 +377,38 @@ func maskedCalls[T Float](v View, affine bool) []call[T] {
 		}),
 	}
 }
+
+var maskedBenchViews = []struct {
+	name string
+	v    View
+}{{"32x64x3136", View{32, 64, 3136}}, {"64x128x100", View{64, 128, 100}}, {"6400x128", View{6400, 128, 1}}}
+
+// BenchmarkMasked is batch and group norm with nothing and with a third of padding,
+// beside those without a mask.
+func BenchmarkMasked(b *testing.B) {
+	for _, s := range maskedBenchViews {
+		n := s.v.Outer * s.v.Inner
+		masks := map[string][]float32{"none": nil, "full": maskOf[float32](n, n, 0), "third": maskOf[float32](n, s.v.Inner/2+33, 0)}
+		for _, name := range []string{"none", "full", "third"} {
+			m := newMaskedData[float32](s.v, masks[name])
+			p := GroupShape{s.v.Outer, s.v.Channels, 32, s.v.Inner, 1e-5}
+			for c := range m.s.Rstd {
+				m.s.Rstd[c] = 1
+			}
+			for pass, run := range map[string]func(){
+				"moments":  func() { MaskedMoments(m.x, m.mask, s.v, 1e-5, m.s.Mean, m.s.Residual, make([]float64, s.v.Channels)) },
+				"batchfwd": func() { MaskedBatchNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, s.v, m.s) },
+				"batchbwd": func() { MaskedBatchNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, s.v, m.s, true) },
+				"groupfwd": func() { MaskedGroupNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, p) },
+				"groupbwd": func() { MaskedGroupNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, p) },
+			} {
+				b.Run(s.name+"/"+pass+"/"+name, func(b *testing.B) {
+					run()
+					for b.Loop() {
+						run()
+					}
+				})
+			}
+		}
+	}
+}

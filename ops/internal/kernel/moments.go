@@ -69,20 +69,27 @@ func runMoments[T Float](x []T) moments {
 // mean + residual, and m2 = Σ(x − mean)². Of a variance that is nothing beside
 // eps, squares may be lost below the range of T.
 func Moments[T Float](x []T, v View, eps float64, mean, residual, m2 []float64) {
+	MaskedMoments(x, nil, v, eps, mean, residual, m2)
+}
+
+// MaskedMoments is Moments of what a mask says counts, which is something.
+func MaskedMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) {
 	m := Borrow[T](padded(v.Channels))
 	defer m.Release()
-	p := momentsPass[T]{x: x, eps: eps, m: m.Data, mean: mean, residual: residual, m2: m2}
-	all := v.whole()
-	guessMeans(p.m, x, all)
+	a := validOf(mask, v)
+	defer a.release()
+	p := momentsPass[T]{x: x, eps: eps, m: m.Data, mean: mean, residual: residual, m2: m2, valid: a}
+	whole := v.whole()
+	guessMeans(p.m, x, a.largest(whole))
 	for range 2 {
-		sum := sumPass[T]{loop: centredPass, x: x, m: p.m}.over(v)
-		good := p.settle(sum.of(0), sum.of(1), all)
+		sum := sumPass[T]{loop: centredPass, x: x, m: p.m}.in(a)
+		good := p.settle(sum.of(0), sum.of(1), a.counted(whole))
 		sum.release()
 		if good {
 			return
 		}
 	}
-	p.mend(all)
+	p.mend(whole)
 }
 
 // A momentsPass gives the moments of channels.
@@ -97,17 +104,20 @@ type momentsPass[T Float] struct {
 	eps                float64
 	m                  []T // guesses of the means
 	mean, residual, m2 []float64
+	valid              valid // which of the blocks' elements count
 }
 
 // block is Moments for a block, whose channels are counted from 0. d and q are
 // scratch.
 func (p *momentsPass[T]) block(d, q []float64, b block) {
-	guessMeans(p.m, p.x, b)
+	guessMeans(p.m, p.x, p.valid.largest(b))
 	for range 2 {
 		clear(d[:b.lastChannel()+1])
 		clear(q[:b.lastChannel()+1])
-		centredSums(d, q, p.x, p.m, b)
-		if p.settle(d, q, b) {
+		for part := range (parts{p.valid, b}).each {
+			centredSums(d, q, p.x, p.m, part)
+		}
+		if p.settle(d, q, p.valid.counted(b)) {
 			return
 		}
 	}
@@ -136,7 +146,10 @@ func (p *momentsPass[T]) settle(d, q []float64, b block) (good bool) {
 func (p *momentsPass[T]) mend(b block) {
 	for c, q := range p.m2[:b.channels] {
 		if q != q {
-			s := blockMoments(p.x, b.one(c))
+			var s moments
+			for part := range (parts{p.valid, b.one(c)}).each {
+				s.merge(blockMoments(p.x, part))
+			}
 			p.mean[c], p.residual[c], p.m2[c] = s.hi, s.lo, s.m2
 		}
 	}

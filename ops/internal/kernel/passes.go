@@ -43,16 +43,20 @@ func (p sumPass[T]) over(v View) totals {
 	g, count, n := v.sumsGrid(), p.loop.results(), padded(v.Channels)
 	parts := totals{Borrow[float64](g.parts() * count * n), n}
 	split(g.tasks(), v.Len(), sumTasks[T]{p, g, parts})
-	if g.parts() == 1 {
-		return parts
+	return parts.merged(g.parts(), count)
+}
+
+// merged adds up parts, of count arrays each, and releases them.
+func (t totals) merged(parts, count int) totals {
+	if parts == 1 {
+		return t
 	}
-	defer parts.release()
-	all := totals{Borrow[float64](count * n), n}
+	defer t.release()
+	n := count * t.padded
+	all := totals{Borrow[float64](n), t.padded}
 	clear(all.scratch.Data)
 	// The parts are the rows of a matrix, whose columns are added up.
-	sums(all.scratch.Data, parts.scratch.Data, block{
-		rows: g.parts(), stride: count * n, channels: count * n, inner: 1, pitch: 1,
-	})
+	sums(all.scratch.Data, t.scratch.Data, block{rows: parts, stride: n, channels: n, inner: 1, pitch: 1})
 	return all
 }
 

@@ -39,10 +39,15 @@ type SecondGrads[T Float] struct{ X, Gamma, DY []T }
 // Uncentred, P(z) = z − x̂·c·Σ(x̂·z). With statistics s these are not taken from x; if they are not those of the
 // batch they are constants, and P(z) = z.
 func NormSecond[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, p Rows, s *Stats, batch bool) {
+	normSecondIn(out, in, g, valid{}, p, s, batch)
+}
+
+// normSecondIn is NormSecond of what counts, where the groups have whole channels.
+func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, counts valid, p Rows, s *Stats, batch bool) {
 	groups := g.Batches * g.Channels
 	tasks := max(1, min(maxTasks, groups, len(in.X)/(taskLen/8)))
 	in.Gamma, in.UGamma, in.UBeta = ones(in.Gamma, g.Params), zeros(in.UGamma, g.Params), zeros(in.UBeta, g.Params)
-	a := normSecond[T]{out: out, in: in, g: g, p: p, batch: batch, tasks: tasks}
+	a := normSecond[T]{out: out, in: in, g: g, valid: counts, p: p, batch: batch, tasks: tasks}
 	if s != nil {
 		a.stats, a.given = *s, true
 	}
@@ -64,6 +69,7 @@ type normSecond[T Float] struct {
 	out          SecondGrads[T]
 	in           SecondArgs[T]
 	g            Groups
+	valid        valid // of the channels of g
 	p            Rows
 	stats        Stats
 	given, batch bool // statistics are given; they are the batch's
@@ -87,15 +93,20 @@ func (a *normSecond[T]) run(first, last int) {
 // spread of a group: what normalizes it, c of Rows.spread, and the factor of x̂
 // in the derivative of −c.
 func (a *normSecond[T]) spread(batch, c int) (by hat, coef, slope float64) {
-	n := float64(a.g.Count())
+	n := a.count()
 	if a.given {
 		return hat{a.stats.Mean[c], a.stats.Residual[c], a.stats.Rstd[c]}, 1 / n, 0
 	}
 	x := a.in.X[batch*a.g.Len():][:a.g.Len()]
 	var m moments
-	if a.p.Uncentred {
+	switch {
+	case a.valid.spans != nil:
+		for l := range a.groupOf(batch, c).lines {
+			m.merge(runMoments(a.in.X[l.at:][:l.n]))
+		}
+	case a.p.Uncentred:
 		m = channelSquares(x, a.g.View, c)
-	} else {
+	default:
 		m = channelMoments(x, a.g.View, c)
 	}
 	r, coef := a.p.spread(m)
@@ -105,13 +116,23 @@ func (a *normSecond[T]) spread(batch, c int) (by hat, coef, slope float64) {
 	return hat{m.hi, m.lo, r}, coef, slope
 }
 
+// count is how many elements of a group count.
+func (a *normSecond[T]) count() float64 {
+	if a.valid.spans != nil {
+		return float64(a.valid.n * (a.valid.v.Channels / a.g.Channels))
+	}
+	return float64(a.g.Count())
+}
+
+func (a *normSecond[T]) groupOf(batch, c int) group { return group{a.g, batch, c, a.valid} }
+
 // hat makes x̂ = ((x − hi) − lo)·r.
 type hat struct{ hi, lo, r float64 }
 
 // group adds one group's part of ∂s/∂γ to dgamma and sets the rest.
 func (a *normSecond[T]) group(batch, c int, dgamma []float64) {
 	by, coef, slope := a.spread(batch, c)
-	r, n, g := by.r, float64(a.g.Count()), group{a.g, batch, c}
+	r, n, g := by.r, a.count(), a.groupOf(batch, c)
 	var t secondSums
 	for l := range g.lines {
 		a.sum(&t, l, by)
@@ -189,11 +210,16 @@ func (a *normSecond[T]) write(l line, k projected, dgamma []float64) {
 type group struct {
 	Groups
 	batch, channel int
+	valid          valid
 }
 
 // lines gives the elements of a group as lines of those whose parameters are
 // the same, or lie one behind the other.
 func (g group) lines(yield func(line) bool) {
+	if g.valid.spans != nil {
+		g.validLines(yield)
+		return
+	}
 	for o := range g.Outer {
 		at := g.batch*g.Len() + (o*g.Channels+g.channel)*g.Inner
 		for end := at + g.Inner; at < end; {
@@ -207,6 +233,20 @@ func (g group) lines(yield func(line) bool) {
 				return
 			}
 			at += l.n
+		}
+	}
+}
+
+// validLines gives those that count.
+func (g group) validLines(yield func(line) bool) {
+	per := g.valid.v.Channels / g.Channels
+	for c := g.channel * per; c < (g.channel+1)*per; c++ {
+		for part := range (parts{g.valid, g.valid.v.channel(c)}).each {
+			for l := range part.lines {
+				if !yield(l) {
+					return
+				}
+			}
 		}
 	}
 }
