@@ -45,11 +45,11 @@ func (l *LayerNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.axes == nil {
-		return ops.EvalLayerNorm(dst, x, gamma, beta, l.shape, l.cfg)
-	}
 	if err := l.checkAxes(x.Shape()); err != nil {
 		return nil, err
+	}
+	if l.axes == nil {
+		return ops.EvalLayerNorm(dst, x, gamma, beta, l.shape, l.cfg)
 	}
 	return ops.EvalLayerNormAxes(dst, x, gamma, beta, l.axes, l.cfg)
 }
@@ -70,7 +70,13 @@ func (l *RMSNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ops.EvalRMSNorm(dst, x, gamma, nil, l.shape, l.cfg)
+	if err := l.checkAxes(x.Shape()); err != nil {
+		return nil, err
+	}
+	if l.axes == nil {
+		return ops.EvalRMSNorm(dst, x, gamma, nil, l.shape, l.cfg)
+	}
+	return ops.EvalRMSNormAxes(dst, x, gamma, nil, l.axes, l.cfg)
 }
 
 // EvalResidual is FwdResidual without a graph, as Evaluator says, with a

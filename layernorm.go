@@ -1,9 +1,6 @@
 package norm
 
 import (
-	"slices"
-
-	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -25,10 +22,8 @@ import (
 //
 // Ba, Kiros, Hinton, "Layer Normalization", 2016, arXiv:1607.06450v1.
 type LayerNorm struct {
-	layer
-	shape tensor.Shape
-	axes  []int // nil: the trailing ones
-	cfg   ops.LayerNormConfig
+	axesLayer
+	cfg ops.LayerNormConfig
 }
 
 // NewLayerNorm makes a layer for inputs (..., shape) of a dtype. Options:
@@ -38,24 +33,14 @@ type LayerNorm struct {
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
 // graph is as it was.
 func NewLayerNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...LayerNormOption) (*LayerNorm, error) {
-	const kind = "layernorm"
 	c := configure(opts)
-	l, err := newLayer(kind, g, dt, c.name, affineSuffixes(c)...)
+	l, err := newAxesLayer("layernorm", g, dt, shape, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := fault.NormalizedShape(kind, shape); err != nil {
-		return nil, err
-	}
-	if err := fault.Eps(kind, c.eps); err != nil {
-		return nil, err
-	}
-	if c.hasAxes && len(c.axes) != len(shape) {
-		return nil, fault.New(ErrShape, kind, "the axes are %v for the normalized shape %v, want an axis for each size", c.axes, shape)
-	}
 	l.addAffine(shape)
 	l.done()
-	return &LayerNorm{l, shape.Clone(), c.axes, ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd, Reuse: c.reuse}}, nil
+	return &LayerNorm{l, ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd, Reuse: c.reuse}}, nil
 }
 
 // Fwd returns the normalized x, which has the shape (..., shape), or the sizes of
@@ -69,26 +54,7 @@ func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
 	if l.axes == nil {
 		return l.named(ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg))
 	}
-	if err := l.checkAxes(x.Shape()); err != nil {
-		return nil, err
-	}
 	return l.named(ops.LayerNormAxes(x, l.param("gamma"), l.param("beta"), l.axes, l.cfg))
-}
-
-// checkAxes checks that the axes of x have the sizes of the layer, which the op
-// cannot know without γ and β.
-func (l *LayerNorm) checkAxes(x tensor.Shape) error {
-	var sorted [8]int // on the stack, for Eval
-	axes, err := fault.AppendAxes(sorted[:0], l.kind, x, l.axes)
-	if err != nil {
-		return nil // the op finds it too
-	}
-	for i, a := range axes {
-		if x[a] != l.shape[i] {
-			return fault.New(ErrShape, l.kind, "x is %v, want %v in the axes %v", x, l.shape, slices.Clone(axes))
-		}
-	}
-	return nil
 }
 
 // In returns the same layer in another graph: γ and β are the same storage, so
@@ -96,19 +62,20 @@ func (l *LayerNorm) checkAxes(x tensor.Shape) error {
 //
 // Errors: ErrGraph, ErrName, ErrValue.
 func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
-	other, err := l.in(g)
+	other, err := l.inGraph(g)
 	if err != nil {
 		return nil, err
 	}
-	return &LayerNorm{other, l.shape, l.axes, l.cfg}, nil
+	return &LayerNorm{other, l.cfg}, nil
 }
 
 // FwdResidual returns the normalized sum x + r, and the sum; see
 // ops.AddLayerNorm.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape.
+// Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption where WithAxes names other
+// axes than the trailing ones.
 func (l *LayerNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
-	if err := l.checkInput(x); err != nil {
+	if err := l.checkResidual(x); err != nil {
 		return nil, nil, err
 	}
 	return l.namedSum(ops.AddLayerNorm(x, r, l.param("gamma"), l.param("beta"), l.shape, l.cfg))

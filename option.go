@@ -80,6 +80,13 @@ type (
 		InstanceNormOption
 	}
 
+	// AxesOption is an option of the layers that normalize each sample by itself over
+	// any axes.
+	AxesOption interface {
+		LayerNormOption
+		RMSNormOption
+	}
+
 	// StatsOption is an option of the layers that may have running statistics.
 	StatsOption interface {
 		BatchNormOption
@@ -109,7 +116,7 @@ type config struct {
 	plusOne     bool
 
 	channelAxis int
-	axes        []int // of layer norm
+	axes        []int // of layer norm and RMS norm
 	hasAxes     bool
 
 	momentum   float64
@@ -206,7 +213,7 @@ func WithChannelAxis(axis int) BatchNormOption {
 // ones; negative axes count from the end. WithAxes(1) is for (N, channels, H, W).
 // The shape of the layer has the sizes of the axes, in the order in which the
 // input has them.
-func WithAxes(axes ...int) LayerNormOption {
+func WithAxes(axes ...int) AxesOption {
 	return option(func(c *config) { c.axes, c.hasAxes = slices.Clone(axes), true })
 }
 

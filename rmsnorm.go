@@ -13,7 +13,8 @@ import (
 //	y = x/√(Σx²/n + eps)·γ
 //
 // It is layer norm without the mean: cheaper, and common in transformers.
-// ops.RMSNorm has the details.
+// ops.RMSNorm has the details. WithAxes scales by that of other axes, such as the
+// channels of (N, C, H, W); see ops.RMSNormAxes.
 //
 // Parameter: name.gamma, of the normalized shape, 1 at first; with
 // WithScalePlusOne the scale is 1 + γ and γ is 0 at first.
@@ -21,14 +22,13 @@ import (
 // Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019,
 // arXiv:1910.07467v1.
 type RMSNorm struct {
-	layer
-	shape tensor.Shape
-	cfg   ops.RMSNormConfig
+	axesLayer
+	cfg ops.RMSNormConfig
 }
 
 // NewRMSNorm makes a layer for inputs (..., shape) of a dtype. Options:
-// WithName, WithEps (1e-5; PyTorch's default is the dtype's machine epsilon),
-// WithoutScale or WithoutAffine, WithScalePlusOne, WithReuse.
+// WithName, WithAxes (the trailing ones), WithEps (1e-5; PyTorch's default is the
+// dtype's machine epsilon), WithoutScale or WithoutAffine, WithScalePlusOne, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
 // graph is as it was.
@@ -36,14 +36,8 @@ func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMS
 	const kind = "rmsnorm"
 	c := configure(opts)
 	c.beta = false
-	l, err := newLayer(kind, g, dt, c.name, affineSuffixes(c)...)
+	l, err := newAxesLayer(kind, g, dt, shape, c)
 	if err != nil {
-		return nil, err
-	}
-	if err := fault.NormalizedShape(kind, shape); err != nil {
-		return nil, err
-	}
-	if err := fault.Eps(kind, c.eps); err != nil {
 		return nil, err
 	}
 	switch {
@@ -55,24 +49,29 @@ func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMS
 		l.addAffine(shape)
 	}
 	l.done()
-	return &RMSNorm{l, shape.Clone(), ops.RMSNormConfig{Eps: c.eps, ScalePlusOne: c.plusOne, Reuse: c.reuse}}, nil
+	return &RMSNorm{l, ops.RMSNormConfig{Eps: c.eps, ScalePlusOne: c.plusOne, Reuse: c.reuse}}, nil
 }
 
-// Fwd returns the scaled x, which has the shape (..., shape).
+// Fwd returns the scaled x, which has the shape (..., shape), or the sizes of shape
+// in the axes of WithAxes.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape.
 func (l *RMSNorm) Fwd(x *G.Node) (*G.Node, error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	return l.named(ops.RMSNorm(x, l.param("gamma"), nil, l.shape, l.cfg))
+	if l.axes == nil {
+		return l.named(ops.RMSNorm(x, l.param("gamma"), nil, l.shape, l.cfg))
+	}
+	return l.named(ops.RMSNormAxes(x, l.param("gamma"), nil, l.axes, l.cfg))
 }
 
 // FwdResidual returns the scaled sum x + r, and the sum; see ops.AddRMSNorm.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape.
+// Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption where WithAxes names other
+// axes than the trailing ones.
 func (l *RMSNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
-	if err := l.checkInput(x); err != nil {
+	if err := l.checkResidual(x); err != nil {
 		return nil, nil, err
 	}
 	return l.namedSum(ops.AddRMSNorm(x, r, l.param("gamma"), nil, l.shape, l.cfg))
@@ -83,9 +82,9 @@ func (l *RMSNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 //
 // Errors: ErrGraph, ErrName, ErrValue.
 func (l *RMSNorm) In(g *G.ExprGraph) (*RMSNorm, error) {
-	other, err := l.in(g)
+	other, err := l.inGraph(g)
 	if err != nil {
 		return nil, err
 	}
-	return &RMSNorm{other, l.shape, l.cfg}, nil
+	return &RMSNorm{other, l.cfg}, nil
 }

@@ -66,44 +66,82 @@ var axesSets = []struct {
 	{tensor.Shape{3, 4}, []int{0, 1}, []int{0, 1}},
 }
 
+// axesNorm is a norm over any axes, and the same over the trailing ones.
+type axesNorm struct {
+	over     func(x, gamma, beta *G.Node, axes []int) (*G.Node, error)
+	trailing func(x, gamma, beta *G.Node, shape tensor.Shape) (*G.Node, error)
+	scaled   bool // only with γ
+}
+
+func layerNormOverAxes(cfg ops.LayerNormConfig) axesNorm {
+	return axesNorm{
+		over: func(x, gamma, beta *G.Node, axes []int) (*G.Node, error) {
+			return ops.LayerNormAxes(x, gamma, beta, axes, cfg)
+		},
+		trailing: func(x, gamma, beta *G.Node, shape tensor.Shape) (*G.Node, error) {
+			return ops.LayerNorm(x, gamma, beta, shape, cfg)
+		},
+	}
+}
+
+func rmsNormOverAxes(cfg ops.RMSNormConfig) axesNorm {
+	return axesNorm{
+		over: func(x, gamma, beta *G.Node, axes []int) (*G.Node, error) {
+			return ops.RMSNormAxes(x, gamma, beta, axes, cfg)
+		},
+		trailing: func(x, gamma, beta *G.Node, shape tensor.Shape) (*G.Node, error) {
+			return ops.RMSNorm(x, gamma, beta, shape, cfg)
+		},
+		scaled: cfg.ScalePlusOne,
+	}
+}
+
+// axesNorms are the norms over any axes.
+func axesNorms(eps float64) map[string]axesNorm {
+	return map[string]axesNorm{
+		"layer": layerNormOverAxes(ops.LayerNormConfig{Eps: eps}), "unbiased": layerNormOverAxes(ops.LayerNormConfig{Eps: eps, UnbiasedStd: true}),
+		"rms": rmsNormOverAxes(ops.RMSNormConfig{Eps: eps}), "rms plus one": rmsNormOverAxes(ops.RMSNormConfig{Eps: eps, ScalePlusOne: true}),
+	}
+}
+
 // The norm over any axes is the norm over the trailing ones between two
 // transpositions.
-func TestLayerNormAxesIsLayerNormTransposed(t *testing.T) {
-	for _, c := range axesSets {
-		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
-			for _, unbiased := range []bool{false, true} {
-				for name, m := range graphtest.Machines {
-					t.Run(fmt.Sprintf("%v %v/%v/%v/%s", c.x, c.axes, dt, unbiased, name), func(t *testing.T) {
-						cfg := ops.LayerNormConfig{Eps: 1e-3, UnbiasedStd: unbiased}
-						shape := axesShape(c.x, c.axes)
-						value := func(mean float64, s tensor.Shape) *tensor.Dense {
-							return graphtest.Dense(dt, floats(wave(mean, s...)), s...)
-						}
-						x, dy, gamma, beta := value(0.5, c.x), value(-0.2, c.x), value(1.2, shape), value(-0.3, shape)
-						got, err := m(func(n G.Nodes) (*G.Node, error) {
-							return ops.LayerNormAxes(n[0], n[1], n[2], c.axes, cfg)
-						}, []*tensor.Dense{x, gamma, beta}, dy)
-						require.NoError(t, err)
-						want, err := m(func(n G.Nodes) (*G.Node, error) {
-							return ops.LayerNorm(n[0], n[1], n[2], shape, cfg)
-						}, []*tensor.Dense{permuted(x, c.order), gamma, beta}, permuted(dy, c.order))
-						require.NoError(t, err)
-						got.Y, got.Grads[0] = permuted(got.Y, c.order), permuted(got.Grads[0], c.order)
-						tolerance := 1e-13
-						if dt == tensor.Float32 {
-							tolerance = 2e-6
-						}
-						requireSameResult(t, want, got, tolerance, "transposed")
-					})
-				}
-			}
+func TestNormAxesIsNormTransposed(t *testing.T) {
+	for kind, norm := range axesNorms(1e-3) {
+		for _, c := range axesSets {
+			t.Run(fmt.Sprintf("%s/%v %v", kind, c.x, c.axes), func(t *testing.T) {
+				eachMachine(t, func(t *testing.T, dt tensor.Dtype, m graphtest.Machine) {
+					shape := axesShape(c.x, c.axes)
+					x, dy := waveOf(dt, 0.5, c.x...), waveOf(dt, -0.2, c.x...)
+					gamma, beta := waveOf(dt, 1.2, shape...), waveOf(dt, -0.3, shape...)
+					got, err := m(func(n G.Nodes) (*G.Node, error) {
+						return norm.over(n[0], n[1], n[2], c.axes)
+					}, []*tensor.Dense{x, gamma, beta}, dy)
+					require.NoError(t, err)
+					want, err := m(func(n G.Nodes) (*G.Node, error) {
+						return norm.trailing(n[0], n[1], n[2], shape)
+					}, []*tensor.Dense{permuted(x, c.order), gamma, beta}, permuted(dy, c.order))
+					require.NoError(t, err)
+					got.Y, got.Grads[0] = permuted(got.Y, c.order), permuted(got.Grads[0], c.order)
+					requireSameResult(t, want, got, tolerances[dt], "transposed")
+				})
+			})
 		}
 	}
 }
 
-// The golden cases of layer norm, transposed: the normalized axes come first.
-func TestLayerNormAxesMatchesGolden(t *testing.T) {
-	eachCase(t, "LayerNorm", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
+// The golden cases, transposed: the normalized axes come first.
+func TestNormAxesMatchesGolden(t *testing.T) {
+	t.Run("LayerNorm", func(t *testing.T) {
+		axesGolden(t, "LayerNorm", func(eps float64) axesNorm { return layerNormOverAxes(ops.LayerNormConfig{Eps: eps}) })
+	})
+	t.Run("RMSNorm", func(t *testing.T) {
+		axesGolden(t, "RMSNorm", func(eps float64) axesNorm { return rmsNormOverAxes(ops.RMSNormConfig{Eps: eps}) })
+	})
+}
+
+func axesGolden(t *testing.T, op string, norm func(eps float64) axesNorm) {
+	eachCase(t, op, func(t *testing.T, c *golden.Case, m graphtest.Machine) {
 		vs, names := present(c, "x", "gamma", "beta")
 		x, k := vs[0], len(c.Ints("normalized_shape"))
 		var front, back []int // orders
@@ -117,7 +155,7 @@ func TestLayerNormAxesMatchesGolden(t *testing.T) {
 		vs[0] = permuted(x, front)
 		eps, _ := c.Float("eps")
 		r, err := m(func(n G.Nodes) (*G.Node, error) {
-			return ops.LayerNormAxes(n[0], pick(n, names, "gamma"), pick(n, names, "beta"), axes, ops.LayerNormConfig{Eps: eps})
+			return norm(eps).over(n[0], pick(n, names, "gamma"), pick(n, names, "beta"), axes)
 		}, vs, permuted(in(c, "dy"), front))
 		require.NoError(t, err)
 		r.Y, r.Grads[0] = permuted(r.Y, back), permuted(r.Grads[0], back)
@@ -125,17 +163,29 @@ func TestLayerNormAxesMatchesGolden(t *testing.T) {
 	})
 }
 
-func TestLayerNormAxesGradients(t *testing.T) {
+// Of the unbiased deviation that a short column hardly has, differences are not good
+// enough; its derivatives are those of the trailing axes by the tests above.
+func differentiated(eps float64) map[string]axesNorm {
+	norms := axesNorms(eps)
+	delete(norms, "unbiased")
+	return norms
+}
+
+func TestNormAxesGradients(t *testing.T) {
 	check := func(t *testing.T, x tensor.Shape, axes ...int) {
-		for name, a := range affines {
-			t.Run(fmt.Sprintf("%v %v/%s", x, axes, name), func(t *testing.T) {
-				shape := axesShape(x, axes)
-				in := append([]*tensor.Dense{wave(0.5, x...)}, affineValues(a.gamma, a.beta, shape...)...)
-				gradients(t, func(n G.Nodes) (*G.Node, error) {
-					gamma, beta := affineNodes(n, a.gamma, a.beta)
-					return ops.LayerNormAxes(n[0], gamma, beta, axes, ops.LayerNormConfig{Eps: 1e-2})
-				}, in)
-			})
+		for kind, norm := range differentiated(1e-2) {
+			for name, a := range affines {
+				if norm.scaled && !a.gamma {
+					continue // an error
+				}
+				t.Run(fmt.Sprintf("%s/%v %v/%s", kind, x, axes, name), func(t *testing.T) {
+					in := append([]*tensor.Dense{wave(0.5, x...)}, affineValues(a.gamma, a.beta, axesShape(x, axes)...)...)
+					gradients(t, func(n G.Nodes) (*G.Node, error) {
+						gamma, beta := affineNodes(n, a.gamma, a.beta)
+						return norm.over(n[0], gamma, beta, axes)
+					}, in)
+				})
+			}
 		}
 	}
 	for _, n := range sizes {
@@ -144,6 +194,31 @@ func TestLayerNormAxesGradients(t *testing.T) {
 	}
 	for _, c := range axesSets {
 		check(t, c.x, c.axes...)
+	}
+}
+
+// Second derivatives over axes that lie in front, between, and apart.
+func TestNormAxesSecondGradients(t *testing.T) {
+	for kind, norm := range differentiated(1e-2) {
+		for _, n := range secondSizes {
+			for _, c := range []struct {
+				x    tensor.Shape
+				axes []int
+			}{{tensor.Shape{n, 5}, []int{0}}, {tensor.Shape{2, n, 3}, []int{1}}, {tensor.Shape{n, 3, 2, 2}, []int{0, 2}}} {
+				for name, a := range affines {
+					if norm.scaled && !a.gamma || n > 8 && name != "both" {
+						continue
+					}
+					t.Run(fmt.Sprintf("%s/%v %v/%s", kind, c.x, c.axes, name), func(t *testing.T) {
+						in := append([]*tensor.Dense{wave(0.5, c.x...)}, affineValues(a.gamma, a.beta, axesShape(c.x, c.axes)...)...)
+						secondGradients(t, func(ns G.Nodes) (*G.Node, error) {
+							gamma, beta := affineNodes(ns, a.gamma, a.beta)
+							return norm.over(ns[0], gamma, beta, c.axes)
+						}, in, c.x)
+					})
+				}
+			}
+		}
 	}
 }
 
@@ -185,5 +260,39 @@ func badLayerNormAxes() []badCall {
 		{"layernorm: gamma of another axis", ops.ErrShape, call(x, []int{4}, 1e-5, 1)},
 		{"layernorm: gamma that broadcasts", ops.ErrShape, call(x, []int{1, 3, 1}, 1e-5, 1)},
 		{"layernorm: axes with eps 0", ops.ErrOption, call(x, nil, 0, 1)},
+	}
+}
+
+func badRMSNormAxes() []badCall {
+	call := func(x, gamma []int, cfg ops.RMSNormConfig, axes ...int) func(*bench) error {
+		return func(b *bench) error {
+			var g *G.Node
+			if gamma != nil {
+				g = b.f(gamma...)
+			}
+			_, err := ops.RMSNormAxes(b.f(x...), g, nil, axes, cfg)
+			return err
+		}
+	}
+	x, cfg := []int{2, 3, 4}, ops.RMSNormConfig{Eps: 1e-5}
+	plusOne := ops.RMSNormConfig{Eps: 1e-5, ScalePlusOne: true}
+	return []badCall{
+		{"rmsnorm: axes of nil", ops.ErrGraph, func(*bench) error {
+			_, err := ops.RMSNormAxes(nil, nil, nil, []int{1}, cfg)
+			return err
+		}},
+		{"rmsnorm: axes of int", ops.ErrDtype, func(b *bench) error {
+			_, err := ops.RMSNormAxes(b.of(tensor.Int, 2, 3, 4), nil, nil, []int{1}, cfg)
+			return err
+		}},
+		{"rmsnorm: no axes", ops.ErrShape, call(x, nil, cfg)},
+		{"rmsnorm: axis too large", ops.ErrShape, call(x, nil, cfg, 1, 3)},
+		{"rmsnorm: axis twice", ops.ErrShape, call(x, nil, cfg, 1, -2)},
+		{"rmsnorm: gamma of another axis", ops.ErrShape, call(x, []int{4}, cfg, 1)},
+		{"rmsnorm: gamma that broadcasts", ops.ErrShape, call(x, []int{1, 3, 1}, cfg, 1)},
+		{"rmsnorm: gamma of another axis, trailing", ops.ErrShape, call(x, []int{3}, cfg, 2)},
+		{"rmsnorm: axes with eps 0", ops.ErrOption, call(x, nil, ops.RMSNormConfig{}, 1)},
+		{"rmsnorm: axes plus one without gamma", ops.ErrOption, call(x, nil, plusOne, 1)},
+		{"rmsnorm: trailing axes plus one without gamma", ops.ErrOption, call(x, nil, plusOne, -1)},
 	}
 }

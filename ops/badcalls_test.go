@@ -16,6 +16,7 @@ func badCalls() (all []badCall) {
 	all = append(all, badMoments()...)
 	all = append(all, badRMSNorms()...)
 	all = append(all, badLayerNormAxes()...)
+	all = append(all, badRMSNormAxes()...)
 	all = append(all, badMasks()...)
 	all = append(all, badNormalizes()...)
 	all = append(all, badLocalResponses()...)

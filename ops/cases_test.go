@@ -107,6 +107,14 @@ func rmsNormCase(name string, cfg ops.RMSNormConfig, shape tensor.Shape, x ...in
 		}}
 }
 
+func rmsNormAxesCase(name string, cfg ops.RMSNormConfig, axes []int, x ...int) opCase {
+	shape := axesShape(x, axes)
+	return opCase{name: "rmsnorm " + name, names: []string{"x", "gamma", "beta"}, shapes: []tensor.Shape{x, shape, shape},
+		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			return ops.RMSNormAxes(n[0], n[1], n[2], axes, cfg)
+		}}
+}
+
 func residualCase(name string, cfg ops.LayerNormConfig, shape tensor.Shape, x ...int) opCase {
 	return opCase{name: "addlayernorm " + name, names: []string{"x", "r", "gamma", "beta"}, shapes: []tensor.Shape{x, x, shape, shape},
 		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
@@ -168,6 +176,8 @@ func opCasesOf(reuse bool) []opCase {
 		layerNormCase("large", layer, tensor.Shape{64}, 70, 64),
 		rmsNormCase("rows", ops.RMSNormConfig{Eps: 1e-3, Reuse: reuse}, tensor.Shape{6}, 4, 6),
 		rmsNormCase("plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true, Reuse: reuse}, tensor.Shape{2, 3}, 4, 2, 3),
+		rmsNormAxesCase("channel axis", ops.RMSNormConfig{Eps: 1e-3, Reuse: reuse}, []int{1}, 2, 3, 4, 5),
+		rmsNormAxesCase("scattered axes plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true, Reuse: reuse}, []int{0, 2}, 3, 2, 4),
 		residualCase("rows", layer, tensor.Shape{6}, 4, 6),
 		batchNormCase("train rank 2", 3, batch, tensor.Shape{5, 3}),
 		batchNormCase("eval rank 2", 3, batch, tensor.Shape{5, 3}, G.EvalMode()),

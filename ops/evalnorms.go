@@ -2,7 +2,6 @@ package ops
 
 import (
 	"github.com/gorgonorm/norm/internal/dense"
-	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	"gorgonia.org/tensor"
 )
@@ -63,43 +62,56 @@ const maxAxes = 8
 func EvalLayerNormAxes(dst, x, gamma, beta *tensor.Dense, axes []int, cfg LayerNormConfig) (*tensor.Dense, error) {
 	const name = "layernorm"
 	v := affineValues(x, gamma, beta)
-	dt, err := checkArgs(name, v.list())
+	var axesMem, sizesMem [maxAxes]int
+	dt, sorted, sizes, err := checkAxes(name, v.list(), axes, cfg.Eps, axesMem[:0], sizesMem[:0])
 	if err != nil {
 		return nil, err
 	}
-	var sorted, sizes [maxAxes]int
-	all, err := fault.AppendAxes(sorted[:0], name, x.Shape(), axes)
-	if err != nil {
-		return nil, err
-	}
-	if first := x.Dims() - len(all); all[0] == first {
-		return EvalLayerNorm(dst, x, gamma, beta, x.Shape()[first:], cfg)
-	}
-	if err := fault.Eps(name, cfg.Eps); err != nil {
-		return nil, err
-	}
-	shape := tensor.Shape(sizes[:0])
-	for _, a := range all {
-		shape = append(shape, x.Shape()[a])
-	}
-	for _, p := range v.list()[1:] {
-		if err := checkShape(name, p, shape); err != nil {
-			return nil, err
-		}
+	if trailingAxes(x.Shape(), sorted) {
+		return EvalLayerNorm(dst, x, gamma, beta, x.Shape()[sorted[0]:], cfg)
 	}
 	how := kernel.Columns{Eps: cfg.Eps, UnbiasedStd: cfg.UnbiasedStd}
 	if dt == tensor.Float32 {
-		return evalAxes[float32](name, dst, &v, all, shape, how)
+		return evalAxes[float32](name, dst, &v, sorted, sizes, how, false)
 	}
-	return evalAxes[float64](name, dst, &v, all, shape, how)
+	return evalAxes[float64](name, dst, &v, sorted, sizes, how, false)
 }
 
-func evalAxes[T dense.Float](name string, dst *tensor.Dense, v *values, axes []int, sizes tensor.Shape, how kernel.Columns) (*tensor.Dense, error) {
+// EvalRMSNormAxes is RMSNormAxes of values; see the package documentation.
+//
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption.
+func EvalRMSNormAxes(dst, x, gamma, beta *tensor.Dense, axes []int, cfg RMSNormConfig) (*tensor.Dense, error) {
+	const name = "rmsnorm"
+	v := affineValues(x, gamma, beta)
+	var axesMem, sizesMem [maxAxes]int
+	dt, sorted, sizes, err := checkAxes(name, v.list(), axes, cfg.Eps, axesMem[:0], sizesMem[:0])
+	if err != nil {
+		return nil, err
+	}
+	if trailingAxes(x.Shape(), sorted) {
+		return EvalRMSNorm(dst, x, gamma, beta, x.Shape()[sorted[0]:], cfg)
+	}
+	if err := cfg.check(name, v.gamma); err != nil {
+		return nil, err
+	}
+	how := kernel.Columns{Eps: cfg.Eps, Uncentred: true}
+	if dt == tensor.Float32 {
+		return evalAxes[float32](name, dst, &v, sorted, sizes, how, cfg.ScalePlusOne)
+	}
+	return evalAxes[float64](name, dst, &v, sorted, sizes, how, cfg.ScalePlusOne)
+}
+
+func evalAxes[T dense.Float](name string, dst *tensor.Dense, v *values, axes []int, sizes tensor.Shape, how kernel.Columns, plusOne bool) (*tensor.Dense, error) {
 	var order [maxAxes]int
 	shape := v.value(0).Shape()
 	n := axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(order[:0], len(shape), axes)}
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		gamma, beta := affineOf(v.affine, in[1:])
+		if plusOne {
+			scale := onePlus(gamma)
+			defer scale.Release()
+			gamma = scale.Data
+		}
 		n.forward(y, in[0], gamma, beta, shape)
 	})
 }

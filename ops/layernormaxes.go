@@ -34,41 +34,48 @@ import (
 func LayerNormAxes(x, gamma, beta *G.Node, axes []int, cfg LayerNormConfig) (*G.Node, error) {
 	const name = "layernorm"
 	in, aff := affineArgs(x, gamma, beta)
-	dt, err := checkNodes(name, in)
+	dt, axes, shape, err := checkAxes(name, in, axes, cfg.Eps, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	axes, err = fault.Axes(name, x.Shape(), axes)
-	if err != nil {
-		return nil, err
-	}
-	shape := sizesOf(x.Shape(), axes)
-	if axes[0] == x.Dims()-len(axes) {
+	if trailingAxes(x.Shape(), axes) {
 		return LayerNorm(x, gamma, beta, shape, cfg)
-	}
-	if err := fault.Eps(name, cfg.Eps); err != nil {
-		return nil, err
-	}
-	for _, p := range in[1:] {
-		if err := checkShape(name, p, shape); err != nil {
-			return nil, err
-		}
 	}
 	how := kernel.Columns{Eps: cfg.Eps, UnbiasedStd: cfg.UnbiasedStd}
 	if dt == tensor.Float32 {
-		return apply(name, newAxesNorm[float32]("LayerNorm", x.Dims(), axes, shape, how, aff, cfg.Reuse), nodes(in)...)
+		return apply(name, newNorm("LayerNorm", newAxesNorm[float32](x.Dims(), axes, shape, how), aff, x.Dims(), shape, cfg.Reuse), nodes(in)...)
 	}
-	return apply(name, newAxesNorm[float64]("LayerNorm", x.Dims(), axes, shape, how, aff, cfg.Reuse), nodes(in)...)
+	return apply(name, newNorm("LayerNorm", newAxesNorm[float64](x.Dims(), axes, shape, how), aff, x.Dims(), shape, cfg.Reuse), nodes(in)...)
 }
 
-// sizesOf returns the sizes of some axes.
-func sizesOf(x tensor.Shape, axes []int) tensor.Shape {
-	sizes := make(tensor.Shape, len(axes))
-	for i, a := range axes {
-		sizes[i] = x[a]
+// checkAxes checks the arguments of a norm over axes, nodes or values, which x is the
+// first of, and returns their dtype, the axes in ascending order, and their sizes, in
+// the memory of empty slices as far as it goes.
+func checkAxes(name string, in []arg, axes []int, eps float64, sorted []int, sizes tensor.Shape) (tensor.Dtype, []int, tensor.Shape, error) {
+	dt, err := checkArgs(name, in)
+	if err != nil {
+		return dt, nil, nil, err
 	}
-	return sizes
+	x := in[0].node.Shape()
+	if sorted, err = fault.AppendAxes(sorted, name, x, axes); err != nil {
+		return dt, nil, nil, err
+	}
+	if err := fault.Eps(name, eps); err != nil {
+		return dt, nil, nil, err
+	}
+	for _, a := range sorted {
+		sizes = append(sizes, x[a])
+	}
+	for _, p := range in[1:] {
+		if err := checkShape(name, p, sizes); err != nil {
+			return dt, nil, nil, err
+		}
+	}
+	return dt, sorted, sizes, nil
 }
+
+// trailingAxes says whether axes, in ascending order, are the last ones of x.
+func trailingAxes(x tensor.Shape, axes []int) bool { return axes[0] == len(x)-len(axes) }
 
 // axesNorm is the normalizer of norms over any axes, in ascending order: x is a
 // stack of matrices whose columns are normalized, and γ and β have an element for
@@ -83,10 +90,9 @@ type axesNorm[T dense.Float] struct {
 	order []int
 }
 
-// newAxesNorm makes the op; sizes are those of the axes.
-func newAxesNorm[T dense.Float](name string, rank int, axes []int, sizes tensor.Shape, how kernel.Columns, aff affine, reuse bool) *normOp[T] {
-	n := axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(nil, rank, axes)}
-	return newNorm[T](name, n, aff, rank, sizes, reuse)
+// newAxesNorm makes the normalizer for x of a rank; sizes are those of the axes.
+func newAxesNorm[T dense.Float](rank int, axes []int, sizes tensor.Shape, how kernel.Columns) normalizer[T] {
+	return axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(nil, rank, axes)}
 }
 
 // orderOf returns the order of axesNorm, in the memory of an empty slice as far as
@@ -110,8 +116,10 @@ func (n axesNorm[T]) String() string {
 }
 
 func (n axesNorm[T]) fits(op string, x tensor.Shape) error {
-	if got := sizesOf(x, n.axes); !slices.Equal(got, n.sizes) {
-		return fault.New(fault.ErrValue, op, "x is %v, want %v in the axes %v", x, n.sizes, n.axes)
+	for i, a := range n.axes {
+		if x[a] != n.sizes[i] {
+			return fault.New(fault.ErrValue, op, "x is %v, want %v in the axes %v", x, n.sizes, n.axes)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,80 @@
+package norm
+
+import (
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/fault"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// axesLayer is a layer that normalizes the trailing axes of its input, or others:
+// layer norm and RMS norm.
+type axesLayer struct {
+	layer
+	shape tensor.Shape
+	axes  []int // nil: the trailing ones
+}
+
+// newAxesLayer makes the layer but for its parameters.
+func newAxesLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, c config) (axesLayer, error) {
+	l, err := newLayer(kind, g, dt, c.name, affineSuffixes(c)...)
+	if err != nil {
+		return axesLayer{}, err
+	}
+	if err := fault.NormalizedShape(kind, shape); err != nil {
+		return axesLayer{}, err
+	}
+	if err := fault.Eps(kind, c.eps); err != nil {
+		return axesLayer{}, err
+	}
+	if c.hasAxes && len(c.axes) != len(shape) {
+		return axesLayer{}, fault.New(ErrShape, kind, "the axes are %v for the normalized shape %v, want an axis for each size", c.axes, shape)
+	}
+	return axesLayer{l, shape.Clone(), c.axes}, nil
+}
+
+// checkInput also checks the sizes of x in the axes.
+func (l *axesLayer) checkInput(x *G.Node) error {
+	if err := l.layer.checkInput(x); err != nil {
+		return err
+	}
+	return l.checkAxes(x.Shape())
+}
+
+// checkAxes checks that axes that were given have the sizes of the layer in x, which
+// the op cannot know without parameters.
+func (l *axesLayer) checkAxes(x tensor.Shape) error {
+	if l.axes == nil {
+		return nil
+	}
+	var sorted [8]int // on the stack, for Eval
+	axes, err := fault.AppendAxes(sorted[:0], l.kind, x, l.axes)
+	if err != nil {
+		return nil // the op finds it too
+	}
+	for i, a := range axes {
+		if x[a] != l.shape[i] {
+			return fault.New(ErrShape, l.kind, "x is %v, want %v in the axes %v", x, l.shape, slices.Clone(axes))
+		}
+	}
+	return nil
+}
+
+// checkResidual checks x of a residual sum, whose norm is over the trailing axes.
+func (l *axesLayer) checkResidual(x *G.Node) error {
+	if err := l.checkInput(x); err != nil || l.axes == nil {
+		return err
+	}
+	axes, err := fault.Axes(l.kind, x.Shape(), l.axes)
+	if err == nil && axes[0] != len(x.Shape())-len(axes) {
+		return fault.New(ErrOption, l.kind, "the axes are %v of x %v, want the trailing ones for a residual sum", axes, x.Shape())
+	}
+	return err
+}
+
+// inGraph makes the same layer in another graph, with the same storage.
+func (l *axesLayer) inGraph(g *G.ExprGraph) (axesLayer, error) {
+	other, err := l.in(g)
+	return axesLayer{other, l.shape, l.axes}, err
+}
