@@ -35,6 +35,13 @@ var shapes = []struct {
 	{[]string{"batchnorm2d_train", "batchnorm2d_eval"}, [][]int{{32, 64, 56, 56}, {64, 256, 14, 14}, {16, 3, 224, 224}}},
 	{[]string{"weight_norm"}, [][]int{{50, 100}, {1024, 1024}, {4096, 4096}}},
 	{[]string{"weightnorm_linear", "linear"}, [][]int{{32, 100, 50}, {256, 1024, 1024}, {512, 4096, 4096}}},
+	{[]string{"rmsnorm", "layernorm_residual"}, [][]int{{512, 768}, {4096, 1024}, {64, 128, 768}}},
+	{[]string{"layernorm_channels", "groupnorm"}, [][]int{{32, 64, 56, 56}, {64, 256, 14, 14}}},
+	{[]string{"instancenorm"}, [][]int{{32, 64, 56, 56}, {16, 3, 224, 224}}},
+	{[]string{"masked_batchnorm"}, [][]int{{64, 128, 100}, {32, 64, 56, 56}}},
+	{[]string{"normalize"}, [][]int{{512, 768}, {4096, 1024}}},
+	{[]string{"local_response_norm"}, [][]int{{32, 64, 56, 56}, {64, 256, 14, 14}}},
+	{[]string{"spectral_norm"}, [][]int{{256, 2304}, {1024, 1024}}},
 	{[]string{"mlp_small", "mlp_small_layernorm", "mlp_small_nonorm"}, [][]int{{64, 100, 200, 10}}},
 	{[]string{"mlp_big", "mlp_big_layernorm", "mlp_big_nonorm"}, [][]int{{128, 784, 512, 512, 10}}},
 }
@@ -53,6 +60,9 @@ func allCases(dt tensor.Dtype) (cs []benchCase) {
 
 // passes returns the passes that a system has of the case.
 func (c benchCase) passes(s system) []string {
+	if f, ok := c.family(); ok && s.raw && !f.raw {
+		return nil
+	}
 	switch {
 	case s.copies && (c.isModel() || c.isLinear() || c.evaluates()):
 		return nil // the others have all sizes
@@ -101,6 +111,9 @@ func (c benchCase) bytes(pass string) int64 {
 func (c benchCase) elements(pass string) int {
 	if c.isModel() { // an optimiser step: value, gradient and two moments
 		return 7 * c.parameters()
+	}
+	if f, ok := c.family(); ok && f.arrays != nil {
+		return f.arrays[pass] * tensor.Shape(c.shape).TotalSize()
 	}
 	if !c.isLinear() {
 		return arrays[pass] * tensor.Shape(c.shape).TotalSize()

@@ -20,6 +20,8 @@ type outcome struct {
 	y     vector // empty where the pass has none
 	grads []vector
 	stats *ops.RunningStats // batch norm's
+
+	vectors *ops.SingularVectors // spectral norm's
 }
 
 // vector are the elements of a tensor of either dtype.
@@ -86,7 +88,10 @@ func verify(c benchCase, d *data, o outcome) error {
 	if o.y.len() == 0 && o.grads == nil {
 		return errors.New("there is no value")
 	}
+	f, isFamily := c.family()
 	switch {
+	case isFamily:
+		f.check(&k, c.shape)
 	case c.name == "layernorm":
 		k.layerNorm(c.shape)
 	case c.isBatchNorm():

@@ -26,9 +26,13 @@ func newData(c benchCase, s system) *data {
 	add := func(name string, v *tensor.Dense) {
 		d.names, d.args = append(d.names, name), append(d.args, v)
 	}
+	f, isFamily := c.family()
 	switch {
 	case s.copies:
 		add("x", r.normal(c.shape...))
+	case isFamily:
+		f.args(r, c.shape, add)
+		d.dy = r.normal(c.shape...)
 	case c.isLinear():
 		batch, in, out := c.shape[0], c.shape[1], c.shape[2]
 		bound := 1 / math.Sqrt(float64(in))

@@ -43,6 +43,8 @@ type expression struct {
 	y     *G.Node
 	grads G.Nodes // of the arguments, if asked for
 	stats *ops.RunningStats
+
+	vectors *ops.SingularVectors // spectral norm's
 }
 
 // express builds the graph of a case, with the gradients from a given gradient
@@ -75,7 +77,10 @@ func express(c benchCase, d *data, reuse, gradients bool) (*expression, error) {
 // apply applies the op of the case to the arguments.
 func (e *expression) apply(c benchCase, reuse bool) (*G.Node, error) {
 	a := e.args
+	f, isFamily := c.family()
 	switch {
+	case isFamily:
+		return f.apply(e, c.shape, reuse)
 	case c.name == "layernorm":
 		last := tensor.Shape{c.shape[len(c.shape)-1]}
 		return ops.LayerNorm(a[0], a[1], a[2], last, ops.LayerNormConfig{Eps: eps, Reuse: reuse})
@@ -118,7 +123,7 @@ func newGraph(c benchCase, s system, pass string, d *data) (*program, error) {
 	return &program{
 		run: func() error { return runOnce(vm) },
 		check: func() error {
-			o := outcome{y: vectorOf(e.y.Value()), stats: e.stats}
+			o := outcome{y: vectorOf(e.y.Value()), stats: e.stats, vectors: e.vectors}
 			for _, n := range e.grads {
 				o.grads = append(o.grads, vectorOf(n.Value()))
 			}

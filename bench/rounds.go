@@ -26,7 +26,10 @@ type rounds struct {
 }
 
 // groups are run one after the other; inside a group every system has its turn.
-var groups = []string{"^layernorm ", "^batchnorm1d", "^batchnorm2d", "^weight_norm", "linear ", "^mlp"}
+var groups = []string{
+	"^layernorm ", "^batchnorm1d", "^batchnorm2d", "^weight_norm", "linear ", "^mlp",
+	"^(rmsnorm|layernorm_)", "^(groupnorm|instancenorm|masked)", "^(normalize|local_response|spectral)",
+}
 
 func (r *rounds) flags(f *flag.FlagSet) {
 	f.IntVar(&r.n, "rounds", 0, "run that many rounds of our systems and the peers, in turns")

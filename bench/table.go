@@ -30,7 +30,7 @@ var sections = []section{
 // printTables prints all sections.
 func (f *figures) printTables(w io.Writer) {
 	fmt.Fprintln(w, "Times in µs; figures in italics are those of reference.csv, the others were measured together.")
-	for _, s := range sections {
+	for _, s := range append(slices.Clip(sections), familySection) {
 		fmt.Fprintf(w, "\n## %s\n\n", s.title)
 		s.print(f, w)
 	}

@@ -70,6 +70,17 @@ BATCHNORM1D = [(64, 200), (512, 1024), (8192, 512), (65536, 256)]
 BATCHNORM2D = [(32, 64, 56, 56), (64, 256, 14, 14), (16, 3, 224, 224)]
 WEIGHTNORM = [(50, 100), (1024, 1024), (4096, 4096)]
 LINEAR = [(32, 100, 50), (256, 1024, 1024), (512, 4096, 4096)]
+# The other norms: names, shapes, and whether autograd's backward is timed alone.
+FAMILY = [
+    (("rmsnorm_composed", "layernorm_residual"), [(512, 768), (4096, 1024), (64, 128, 768)]),
+    (("layernorm_channels", "layernorm_channels_composed", "groupnorm"), [(32, 64, 56, 56), (64, 256, 14, 14)]),
+    (("instancenorm",), [(32, 64, 56, 56), (16, 3, 224, 224)]),
+    (("masked_batchnorm_composed",), [(64, 128, 100), (32, 64, 56, 56)]),
+    (("normalize",), [(512, 768), (4096, 1024)]),
+    (("local_response_norm",), [(32, 64, 56, 56), (64, 256, 14, 14)]),
+    (("spectral_norm",), [(256, 2304), (1024, 1024)]),
+]
+WITHOUT_BWD = ("layernorm_residual", "spectral_norm")
 SMALL, BIG = (64, 100, 200, 10), (128, 784, 512, 512, 10)
 EPS, MOMENTUM = 1e-5, 0.1
 
@@ -88,6 +99,10 @@ def cases():
     for s in LINEAR:
         yield "weightnorm_linear", s, ("fwd", "fwdbwd")
         yield "linear", s, ("fwd", "fwdbwd")
+    for names, shapes in FAMILY:
+        for s in shapes:
+            for name in names:
+                yield name, s, ("fwd", "fwdbwd") if name in WITHOUT_BWD else ("fwd", "fwdbwd", "bwd")
     for variant in ("", "_foreach", "_layernorm", "_nonorm"):
         yield "mlp_small" + variant, SMALL, ("step",)
         yield "mlp_big" + variant, BIG, ("step",)
@@ -260,6 +275,83 @@ def linear(torch, name, shape, dt, passes):
             yield p, fwdbwd(lambda: m(x), dy, list(m.parameters()) + [x]), 2 * nb, 3 * flops
 
 
+def family(torch, name, shape, dt, passes):
+    """The other norms. (x*x is faster than x.pow(2) here.)"""
+    F = torch.nn.functional
+    x, dy = torch.randn(*shape, dtype=dt), torch.randn(*shape, dtype=dt)
+    channels = shape[-1] if name in ("rmsnorm_composed", "layernorm_residual") else shape[1]
+    w, b = torch.rand(channels, dtype=dt) + 0.5, torch.rand(channels, dtype=dt) * 2 - 1
+    args = (x, w, b)
+    if name == "rmsnorm_composed":
+        args = (x, w)
+
+        def f():
+            return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + EPS) * w
+    elif name == "layernorm_residual":
+        r = torch.randn(*shape, dtype=dt)
+        args = (x, r, w, b)
+
+        def f():
+            return F.layer_norm(x + r, (channels,), w, b, EPS)
+    elif name == "layernorm_channels":
+        def f():
+            return F.layer_norm(x.permute(0, 2, 3, 1), (channels,), w, b, EPS).permute(0, 3, 1, 2)
+    elif name == "layernorm_channels_composed":
+        def f():
+            d = x - x.mean(1, keepdim=True)
+            d = d * torch.rsqrt((d * d).mean(1, keepdim=True) + EPS)
+            return d * w[:, None, None] + b[:, None, None]
+    elif name == "groupnorm":
+        def f():
+            return F.group_norm(x, min(32, channels // 2), w, b, EPS)
+    elif name == "instancenorm":
+        args = (x,)
+
+        def f():
+            return F.instance_norm(x, eps=EPS)
+    elif name == "masked_batchnorm_composed":
+        n, last = shape[0], shape[-1]
+        lengths = torch.ceil(last * (0.4 + 0.6 * torch.arange(1, n + 1, dtype=torch.float64) / n))
+        mask = (torch.arange(last) < lengths[:, None]).to(dt).view(n, *[1] * (len(shape) - 2), last).expand(n, 1, *shape[2:])
+        count, axes, per = mask.sum(), [0] + list(range(2, len(shape))), (-1,) + (1,) * (len(shape) - 2)
+
+        def f():
+            mean = (x * mask).sum(axes, keepdim=True) / count
+            d = (x - mean) * mask
+            var = (d * d).sum(axes, keepdim=True) / count
+            return (d * torch.rsqrt(var + EPS) * w.view(per) + b.view(per)) * mask
+    elif name == "normalize":
+        args = (x,)
+
+        def f():
+            return F.normalize(x, dim=1)
+    elif name == "local_response_norm":
+        args = (x,)
+
+        def f():
+            return F.local_response_norm(x, 5)
+    else:
+        m = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Linear(shape[1], shape[0], bias=False).to(dt))
+        args = tuple(m.parameters())
+
+        def f():
+            return m.weight
+    nb = x.numel() * x.element_size()
+    fwd, both = (4, 7) if name == "layernorm_residual" else (2, 5)
+    for p in passes:
+        for a in args:
+            a.requires_grad_(p != "fwd")
+        if p == "fwd":
+            yield p, no_grad(torch, f), fwd * nb, 0
+        elif p == "fwdbwd":
+            yield p, fwdbwd(f, dy, args), both * nb, 0
+            forget(args)
+        else:
+            y = f()
+            yield p, lambda: torch.autograd.grad(y, args, dy, retain_graph=True), 3 * nb, 0
+            del y
+
+
 def mlp(torch, name, shape, dt, _):
     nn = torch.nn
     batch, *sizes = shape
@@ -300,7 +392,9 @@ def worker(a):
         return
     for dtype, name, shape, passes in todo:
         torch.manual_seed(1)
-        if name.startswith(("layernorm", "batchnorm")):
+        if any(name in names for names, _ in FAMILY):
+            program = family
+        elif name.startswith(("layernorm", "batchnorm")):
             program = activation_norm
         elif name.startswith("weight_norm"):
             program = weight_norm
