@@ -62,8 +62,8 @@ const stateName = "state"
 // What Load would refuse is not written: a NaN, an infinity, a negative variance. No
 // machine may train meanwhile.
 //
-// Errors: ErrGraph for nil, ErrName for two entries of one name, ErrValue, and that
-// of w. Only after the last has anything been written.
+// Errors: ErrGraph for nil, ErrName for two entries of one name, ErrValue, after all
+// of which nothing has been written; and that of w.
 func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
 		return fault.New(ErrValue, "save", "the writer is nil")
@@ -126,15 +126,14 @@ func (s saving) write(w io.Writer) error {
 
 // replaceFile writes a file and puts it in the place of the one at path.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
-	mode := os.FileMode(0o666) // less the umask
-	if old, err := os.Stat(path); err == nil {
-		mode = old.Mode().Perm()
+	old, statErr := os.Stat(path)
+	if statErr == nil {
 		if path, err = filepath.EvalSymlinks(path); err != nil { // keep the link
 			return err
 		}
 	}
 	dir, base := filepath.Split(path)
-	f, err := createTemp(dir, base, mode)
+	f, err := createTemp(dir, base)
 	if err != nil {
 		return err
 	}
@@ -144,6 +143,11 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
+	if statErr == nil {
+		if err := f.Chmod(old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
 	if err := write(f); err != nil {
 		return err
 	}
@@ -163,12 +167,12 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// createTemp makes a new file in a folder. That of os.CreateTemp nobody else may
-// read.
-func createTemp(dir, base string, mode os.FileMode) (*os.File, error) {
+// createTemp makes a new file in a folder, with the mode of new files. That of
+// os.CreateTemp nobody else may read.
+func createTemp(dir, base string) (*os.File, error) {
 	for i := 0; ; i++ {
 		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d.tmp", base, os.Getpid(), i))
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 		if os.IsExist(err) && i < 1000 {
 			continue
 		}

@@ -71,7 +71,7 @@ func TestSaveFile(t *testing.T) {
 	require.NoError(t, norm.SaveFile(path, bn))
 	first := must2(os.ReadFile(path))
 	require.Equal(t, saved(t, bn), first)
-	require.NoError(t, os.Chmod(path, 0o640))
+	require.NoError(t, os.Chmod(path, 0o662))
 	link := filepath.Join(dir, "link")
 	require.NoError(t, os.Symlink("bn.safetensors", link))
 
@@ -81,7 +81,7 @@ func TestSaveFile(t *testing.T) {
 	require.NotEqual(t, first, second)
 	info, err := os.Stat(path)
 	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o640), info.Mode().Perm())
+	require.Equal(t, os.FileMode(0o662), info.Mode().Perm())
 
 	numbersOf := bn.Learnables()[0].Value().Data().([]float32)
 	numbersOf[0] = float32(math.NaN())
