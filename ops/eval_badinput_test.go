@@ -8,6 +8,7 @@ import (
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -121,4 +122,16 @@ type unfitValue struct {
 	name string
 	kind error
 	of   func(d *tensor.Dense) *tensor.Dense
+}
+
+// A mask is a node, which has no value without a graph.
+func TestEvalRefusesMasks(t *testing.T) {
+	x := graphtest.Dense(tensor.Float64, make([]float64, 12), 2, 2, 3)
+	mask := G.NewMatrix(G.NewGraph(), tensor.Float64, G.WithShape(2, 3), G.WithName("mask"))
+	_, err := ops.EvalBatchNorm(nil, x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-5, Mask: mask})
+	require.ErrorIs(t, err, ops.ErrOption)
+	_, err = ops.EvalInstanceNorm(nil, x, nil, nil, nil, ops.InstanceNormConfig{Eps: 1e-5, Mask: mask})
+	require.ErrorIs(t, err, ops.ErrOption)
+	_, err = ops.EvalGroupNorm(nil, x, nil, nil, ops.GroupNormConfig{Groups: 1, Eps: 1e-5, Mask: mask})
+	require.ErrorIs(t, err, ops.ErrOption)
 }

@@ -26,6 +26,7 @@ type evalFunc func(dst *tensor.Dense, in []*tensor.Dense, s *ops.RunningStats) (
 func evalCases() []evalCase {
 	layer := ops.LayerNormConfig{Eps: 1e-3}
 	unbiased := ops.LayerNormConfig{Eps: 1e-3, UnbiasedStd: true}
+	rms := ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true}
 	return slices.Concat(evalChannelCases(), evalWeightCases(), []evalCase{
 		{layerNormCase("rows", layer, six, 4, 6), 1, evalLN(six, layer)},
 		{layerNormCase("unbiased", unbiased, six, 4, 6), 1, evalLN(six, unbiased)},
@@ -39,6 +40,9 @@ func evalCases() []evalCase {
 		{rmsNormCase("rows", ops.RMSNormConfig{Eps: 1e-3}, six, 4, 6), 1, evalRMS(six, ops.RMSNormConfig{Eps: 1e-3})},
 		{rmsNormCase("plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true}, tensor.Shape{2, 3}, 4, 2, 3), 1,
 			evalRMS(tensor.Shape{2, 3}, ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true})},
+		{rmsNormAxesCase("channel axis", rms, []int{1}, 2, 3, 4, 5), 1, evalRMSAxes([]int{1}, rms)},
+		{rmsNormAxesCase("trailing axis", rms, []int{-1}, 2, 3, 4), 1, evalRMSAxes([]int{-1}, rms)},
+		{rmsNormAxesCase("scattered axes", rms, []int{-1, 1}, 2, 3, 4, 2), 1, evalRMSAxes([]int{-1, 1}, rms)},
 		evalResidual("addlayernorm", 0), evalResidual("addlayernorm", 1),
 		evalResidual("addrmsnorm", 0), evalResidual("addrmsnorm", 1),
 		evalNeighbours(ops.NormalizeConfig{P: 2, Axis: -1, Eps: 1e-3}, 4, 6),
@@ -63,6 +67,12 @@ func evalLNAxes(axes []int, cfg ops.LayerNormConfig) evalFunc {
 func evalRMS(shape tensor.Shape, cfg ops.RMSNormConfig) evalFunc {
 	return func(dst *tensor.Dense, in []*tensor.Dense, _ *ops.RunningStats) (*tensor.Dense, error) {
 		return ops.EvalRMSNorm(dst, in[0], in[1], in[2], shape, cfg)
+	}
+}
+
+func evalRMSAxes(axes []int, cfg ops.RMSNormConfig) evalFunc {
+	return func(dst *tensor.Dense, in []*tensor.Dense, _ *ops.RunningStats) (*tensor.Dense, error) {
+		return ops.EvalRMSNormAxes(dst, in[0], in[1], in[2], axes, cfg)
 	}
 }
 

@@ -126,6 +126,9 @@ func EvalGroupNorm(dst, x, gamma, beta *tensor.Dense, cfg GroupNormConfig) (*ten
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNoMask(name, cfg.Mask); err != nil {
+		return nil, err
+	}
 	if err := checkGroupNorm(name, v.list(), cfg); err != nil {
 		return nil, err
 	}
@@ -159,6 +162,9 @@ func EvalBatchNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg B
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNoMask(name, cfg.Mask); err != nil {
+		return nil, err
+	}
 	c, err := checkBatchNorm(name, v.list(), stats, cfg)
 	if err != nil {
 		return nil, err
@@ -176,6 +182,9 @@ func EvalInstanceNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cf
 	v := affineValues(x, gamma, beta)
 	dt, err := checkArgs(name, v.list())
 	if err != nil {
+		return nil, err
+	}
+	if err := checkNoMask(name, cfg.Mask); err != nil {
 		return nil, err
 	}
 	c, err := checkInstanceNorm(name, v.list(), stats, cfg)

@@ -27,6 +27,14 @@ func withMask(in []arg, mask *G.Node) []arg {
 	return append(slices.Clip(in), arg{"mask", mask})
 }
 
+// checkNoMask is for evaluations without a graph, where a node has no value.
+func checkNoMask(name string, mask *G.Node) error {
+	if mask != nil {
+		return fault.New(fault.ErrOption, name, "the mask is a node, want none without a graph")
+	}
+	return nil
+}
+
 // checkMask checks the shape of a mask, which may be nil, for the channels of x in
 // an axis.
 func checkMask(name string, mask *G.Node, x tensor.Shape, channels int) error {
