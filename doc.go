@@ -1,16 +1,32 @@
 // Package norm has the normalization layers for neural networks that are built
-// and trained with Gorgonia (gorgonia.org/gorgonia): layer norm, batch norm with
-// running statistics, and weight norm.
+// and trained with Gorgonia (gorgonia.org/gorgonia). Each forward pass is one
+// fused op, with a fused gradient.
 //
+// Of activations, BatchNorm normalizes each channel over the batch, and keeps
+// running statistics for evaluation; LayerNorm and RMSNorm normalize each sample
+// over its features, GroupNorm over groups of its channels, InstanceNorm each of
+// its channels by itself. Of weights, WeightNorm and WeightNormLinear learn
+// length and direction apart, and SpectralNorm divides by the largest singular
+// value. docs/choosing.md in the repository says where each fails.
+//
+// A layer is made in a graph, for one dtype, float32 or float64. It owns its
+// parameters, which are input nodes of the graph, and its statistics. Fwd has the
+// shape of Gorgonia's own functions, from a node to a node and an error:
+//
+//	g := gorgonia.NewGraph()
+//	x := gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithName("x"), gorgonia.WithShape(64, 200))
 //	bn, err := norm.NewBatchNorm(g, tensor.Float32, 200)
 //	y, err := bn.Fwd(x)
-//	params := append(params, bn.Learnables()...)
+//	cost, err := gorgonia.Mean(gorgonia.Must(gorgonia.Square(y)))
+//	grads, err := gorgonia.Grad(cost, bn.Learnables()...)
+//	vm := gorgonia.NewTapeMachine(g, gorgonia.BindDualValues(bn.Learnables()...))
+//	err = gorgonia.Let(x, batch)
+//	err = vm.RunAll()
+//	err = solver.Step(gorgonia.NodesToValueGrads(bn.Learnables()))
 //
-// A layer owns its parameters, as input nodes in one graph, and its statistics.
-// Fwd has the shape of Gorgonia's own functions, from a node to a node and an
-// error. Each forward pass is one fused op; gradients come from gorgonia.Grad
-// and from a LispMachine. Package ops has the same as plain functions, for
-// those who keep their own parameters.
+// Package ops has the same as plain functions, for those who keep their own
+// parameters, package diff takes gradients of gradients, and package gradcheck
+// checks gradients against differences.
 //
 // # Training and evaluation
 //
@@ -48,9 +64,54 @@
 // better choice. Statistics of parts that several workers see combine by
 // ops.Moments.
 //
+// # Running statistics
+//
+// BatchNorm, and InstanceNorm with WithRunningStats, keep a running mean and
+// variance of each channel, in float64. Only a run in training moves them: neither
+// building a machine nor evaluation does, and a batch with one value per channel,
+// which has no variance, is an error that leaves them alone. Stats, SetStats and
+// ResetStats may be called at any time, from any goroutine. FwdFrozen normalizes by
+// them in training too. Reestimate takes them anew over a data set, and Fold puts
+// them into the weight of the layer before.
+//
+// # Machines
+//
+// Layers run in a TapeMachine, with gradients from gorgonia.Grad, and in a
+// LispMachine, which makes its own. Two machines on one graph share a mode: that
+// of the one which was built last, or SetTraining. Results are new tensors in each
+// run unless WithReuse says otherwise. A node's Value may be written over
+// by nodes behind it, which is Gorgonia's way: gorgonia.Read keeps a result.
+//
+// Errors of the graph come out of constructors and Fwd, those of values out of
+// RunAll. They name the layer, what was given and what is wanted; nothing panics
+// but Must. Errors out of RunAll and gorgonia.Grad are told apart by Is, since
+// Gorgonia wraps them in types that errors.Is does not see through.
+//
+// # Precision
+//
+// Sums end in float64 for both dtypes, and a mean is kept with its rest, so that
+// results get no worse with the length of a row nor where the mean is a million
+// times the spread. What follows is arithmetic in the dtype: float32 results are
+// within about four roundings of the largest of their row or channel. The bits do
+// not depend on the number of processors; between instruction sets they differ by
+// roundings.
+//
+// # Gradients of gradients
+//
+// Every op has a second derivative in closed form, as a gradient penalty needs it.
+// Take such gradients by diff.Grad: gorgonia.Grad may be called once in a graph, for
+// any op. A third derivative is ErrOrder.
+//
 // # Conventions
 //
 // They are PyTorch's: eps is 1e-5 and inside the root, momentum is the update
 // rate 0.1, batch norm normalizes by the biased variance and keeps the unbiased
 // one, weights are (out, in). Parameters start at γ = 1, β = 0 and g = ‖v‖.
+//
+// # Limits
+//
+// There is no float16 and no GPU, and a masked tensor is an error. The batch
+// statistics of several processes are not merged by themselves; ops.Moments
+// merges them. SpectralNorm has no option for its eps, 1e-12, and group and
+// instance norm want the channels in axis 1.
 package norm

@@ -181,7 +181,8 @@ func WithName(name string) AnyOption { return option(func(c *config) { c.name = 
 func WithReuse() AnyOption { return option(func(c *config) { c.reuse = true }) }
 
 // WithEps sets the positive constant that is added to the variance, by default
-// 1e-5.
+// 1e-5; for RMS norm it is added to the mean square, and with WithUnbiasedStd to
+// σ, outside the root.
 func WithEps(eps float64) NormOption { return option(func(c *config) { c.eps = eps }) }
 
 // WithoutAffine leaves out γ and β.
@@ -281,5 +282,6 @@ func WithWeight(w *tensor.Dense) WeightOption {
 	return option(func(c *config) { c.weight, c.hasWeight = w, true })
 }
 
-// WithScalePlusOne scales by 1 + γ, where γ is 0 at first.
+// WithScalePlusOne scales by 1 + γ, where γ is 0 at first, so that weight decay
+// pulls the scale to 1.
 func WithScalePlusOne() RMSNormOption { return option(func(c *config) { c.plusOne = true }) }

@@ -66,11 +66,14 @@ func (w *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
 //
 //	y = x·wᵀ + b,  w = g·v/‖v‖
 //
-// with one norm and one g for each output. ops.WeightNormLinear has the
-// details.
+// with one norm and one g for each output. A row of zeros in v gives 0, and does
+// not learn. ops.WeightNormLinear has the details.
 //
 // Parameters: name.v of shape (out, in), name.g, (out), which starts as ‖v‖ so
 // that w = v, and name.b, (out), 0 at first.
+//
+// Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
+// Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3.
 type WeightNormLinear struct {
 	layer
 	cfg ops.WeightNormConfig

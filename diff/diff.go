@@ -17,6 +17,10 @@
 // A LispMachine does without gradients in the graph. It takes the gradient of a
 // cost that has gradients in it, for ops that can, but only where the cost is the
 // one root of its graph: build it on g.ExactSubgraphRoots(cost).
+//
+// Grad goes as far as the ops do: one without a symbolic derivative on the way, or
+// whose gradient has none, is ErrOp, and it is never left out without an error. The
+// ops of this module have second derivatives and no third.
 package diff
 
 import (

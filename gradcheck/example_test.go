@@ -3,11 +3,14 @@ package gradcheck_test
 import (
 	"fmt"
 
+	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/diff"
 	"github.com/gorgonorm/norm/gradcheck"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
+// Swish, x·σ(x), is right.
 func Example() {
 	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
 	swish := func(in G.Nodes) (*G.Node, error) {
@@ -43,4 +46,52 @@ func Example_wrong() {
 	//   x[1,1]: gradient -3.1282889, central difference -1.91311896, off by 1.22 (tolerance 3.1e-07)
 	//   x[1,0]: gradient -3.1282889, central difference -4.82091636, off by 1.69 (tolerance 4.8e-07)
 	//   x[0,1]: gradient -3.1282889, central difference -2.20820393, off by 0.92 (tolerance 3.1e-07)
+}
+
+// A whole layer: the gradients of its γ and β are checked too, as leaves that the
+// function puts into the graph.
+func ExampleCheck() {
+	x := tensor.New(tensor.WithShape(4, 2), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2, 0, 3}))
+	layer := func(in G.Nodes) (*G.Node, error) {
+		bn, err := norm.NewBatchNorm(in[0].Graph(), tensor.Float64, 2)
+		if err != nil {
+			return nil, err
+		}
+		return bn.Fwd(in[0])
+	}
+	fmt.Println(gradcheck.Check(layer, []*tensor.Dense{x}))
+	fmt.Println(gradcheck.Check(layer, []*tensor.Dense{x}, gradcheck.WithEvalMode()))
+	// Output:
+	// <nil>
+	// <nil>
+}
+
+// A gradient by diff.Grad is an expression like others: its own gradient is checked
+// in the TapeMachine.
+func ExampleWithMachines() {
+	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
+	slope := func(in G.Nodes) (*G.Node, error) {
+		cost, err := G.Sum(G.Must(G.Cube(G.Must(G.Tanh(in[0])))))
+		if err != nil {
+			return nil, err
+		}
+		dx, err := diff.Grad(cost, in[0])
+		if err != nil {
+			return nil, err
+		}
+		return dx[0], nil
+	}
+	fmt.Println(gradcheck.Check(slope, []*tensor.Dense{x}, gradcheck.WithMachines(gradcheck.Tape)))
+	// Output: <nil>
+}
+
+// Labels are an input without a gradient of use.
+func ExampleWithoutGrad() {
+	p := tensor.New(tensor.WithShape(3), tensor.WithBacking([]float64{0.2, 0.5, 0.3}))
+	label := tensor.New(tensor.WithShape(3), tensor.WithBacking([]float64{0, 1, 0}))
+	crossEntropy := func(in G.Nodes) (*G.Node, error) {
+		return G.HadamardProd(in[1], G.Must(G.Log(in[0])))
+	}
+	fmt.Println(gradcheck.Check(crossEntropy, []*tensor.Dense{p, label}, gradcheck.WithoutGrad(1)))
+	// Output: <nil>
 }

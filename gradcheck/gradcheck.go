@@ -2,7 +2,8 @@
 // central differences, in float64, in both of Gorgonia's machines: the
 // TapeMachine with gradients from G.Grad (the SymDiff methods of the ops) and
 // the LispMachine (their DoDiff methods). It knows Gorgonia only, so it serves
-// built-in ops, custom ops and whole layers alike.
+// built-in ops, custom ops and whole layers alike. In this documentation G is
+// package gorgonia.org/gorgonia.
 //
 // A check in a test:
 //
@@ -30,6 +31,10 @@
 // expression has no derivative, such as a rectifier's zero; nothing can tell
 // such a point from a wrong gradient. Gorgonia runs ops in a goroutine of its
 // own, so a panic inside an op ends the process and is not reported.
+//
+// A second derivative is checked by an expression that has a gradient of diff.Grad
+// in it, with WithMachines(Tape). Gradients in float32 are not checked: differences
+// have too few digits there.
 package gradcheck
 
 import (

@@ -1,13 +1,34 @@
 // Package ops has the normalization ops as plain functions from nodes to a
-// node. They own no parameters and no names: package norm has layers that do.
+// node. They own no parameters and no names: package norm has layers that do. In
+// this documentation G is package gorgonia.org/gorgonia.
 //
-// What every op promises:
+//	gamma := G.NewVector(g, tensor.Float32, G.WithShape(768), G.WithName("gamma"), G.WithInit(G.Ones()))
+//	y, err := ops.LayerNorm(x, gamma, nil, tensor.Shape{768}, ops.LayerNormConfig{Eps: 1e-5})
+//
+// A scale γ or a shift β that is nil is left out. The zero value of a settings
+// struct has an Eps of 0, which is ErrOption but for weight norm, which has none:
+// PyTorch's 1e-5 has to be said.
+//
+// # Families
+//
+//   - By statistics of x: LayerNorm, LayerNormAxes, RMSNorm, GroupNorm, and
+//     AddLayerNorm and AddRMSNorm of a residual sum.
+//   - With running statistics, which training moves and evaluation normalizes by:
+//     BatchNorm and InstanceNorm with a RunningStats; Reestimate and Moments take
+//     such statistics over a data set or several workers.
+//   - Of weights: WeightNorm, WeightNormLinear, and SpectralNorm with its
+//     SingularVectors. WeightLengths and MaterializeWeight compute on tensors.
+//   - Without parameters: Normalize and LocalResponseNorm.
+//
+// # What every op promises
 //
 //   - Inputs are never changed and may have any layout: views, transposed and
 //     column-major tensors give the same numbers. The output is a new tensor in
 //     row-major order.
-//   - float32 and float64, the same for all inputs of an op. Sums are float64
-//     for both, and results are rounded once.
+//   - float32 and float64, the same for all inputs of an op. Sums end in float64
+//     for both; what follows is arithmetic in the dtype, within about four
+//     roundings of the largest value of a row or channel. The product in
+//     WeightNormLinear is the BLAS's.
 //   - What is wrong with the nodes is said when the graph is built, by an error
 //     that names the op, what was given and what is wanted; errors.Is tells the
 //     kinds apart. At run time errors come out of RunAll. Nothing panics.

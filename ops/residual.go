@@ -30,7 +30,12 @@ func AddLayerNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormCo
 	return applyResidual(name, newLayerNorm[float64](x.Dims(), shape, aff, cfg), x, r, gamma, beta)
 }
 
-// AddRMSNorm is AddLayerNorm with RMS norm: sum = x + r, y = RMSNorm(sum).
+// AddRMSNorm is a residual connection and the RMS norm behind it, as one op:
+//
+//	sum = x + r,  y = RMSNorm(sum)
+//
+// See AddLayerNorm. Shapes and dtypes: r and sum are as x; the rest, and the
+// errors, as RMSNorm.
 func AddRMSNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig) (y, sum *G.Node, err error) {
 	const name = "addrmsnorm"
 	dt, aff, err := checkResidual(name, x, r, gamma, beta, shape, cfg.Eps)

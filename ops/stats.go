@@ -36,8 +36,10 @@ type RunningStats struct {
 
 var lastStats atomic.Uint64
 
-// NewRunningStats returns the statistics of a number of channels. It must be
-// positive.
+// NewRunningStats returns the statistics of a number of channels, at mean 0 and
+// variance 1.
+//
+// Errors: ErrShape for a number that is not positive.
 func NewRunningStats(channels int) (*RunningStats, error) {
 	if err := fault.Channels("runningstats", channels); err != nil {
 		return nil, err

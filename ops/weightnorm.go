@@ -93,7 +93,10 @@ func weightView(shape tensor.Shape, axis int) kernel.View {
 }
 
 // WeightLengths returns ‖v‖ for each index along the axis, or the one norm of
-// the whole tensor: the g for which w = v. The dtype is that of v.
+// the whole tensor: the g for which w = v, of shape (k) with k the size of the
+// axis, or (1) for WholeTensor. The dtype is that of v.
+//
+// Errors: ErrValue, ErrDtype, ErrShape.
 func WeightLengths(v *tensor.Dense, axis int) (*tensor.Dense, error) {
 	const name = "weightnorm"
 	switch {
