@@ -61,14 +61,23 @@ func (l *axesLayer) checkAxes(x tensor.Shape) error {
 	return nil
 }
 
-// checkResidual checks x of a residual sum, whose norm is over the trailing axes.
+// checkResidual checks x of a residual sum.
 func (l *axesLayer) checkResidual(x *G.Node) error {
-	if err := l.checkInput(x); err != nil || l.axes == nil {
+	if err := l.checkInput(x); err != nil {
 		return err
 	}
-	axes, err := fault.Axes(l.kind, x.Shape(), l.axes)
-	if err == nil && axes[0] != len(x.Shape())-len(axes) {
-		return fault.New(ErrOption, l.kind, "the axes are %v of x %v, want the trailing ones for a residual sum", axes, x.Shape())
+	return l.checkTrailing(x.Shape())
+}
+
+// checkTrailing checks that the axes are the trailing ones of x, as those of the norm
+// of a residual sum have to be.
+func (l *axesLayer) checkTrailing(x tensor.Shape) error {
+	if l.axes == nil {
+		return nil
+	}
+	axes, err := fault.Axes(l.kind, x, l.axes)
+	if err == nil && axes[0] != len(x)-len(axes) {
+		return fault.New(ErrOption, l.kind, "the axes are %v of x %v, want the trailing ones for a residual sum", axes, x)
 	}
 	return err
 }

@@ -61,6 +61,9 @@ func (l *LayerNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := l.checkTrailing(x.Shape()); err != nil {
+		return nil, nil, err
+	}
 	return ops.EvalAddLayerNorm(y, sum, x, r, gamma, beta, l.shape, l.cfg)
 }
 
@@ -84,6 +87,9 @@ func (l *RMSNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 func (l *RMSNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, err error) {
 	gamma, _, err := l.evalAffine(x)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := l.checkTrailing(x.Shape()); err != nil {
 		return nil, nil, err
 	}
 	return ops.EvalAddRMSNorm(y, sum, x, r, gamma, nil, l.shape, l.cfg)

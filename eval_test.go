@@ -59,6 +59,9 @@ var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 	"rms norm plus one": func(g *G.ExprGraph, dt tensor.Dtype) served {
 		return activation(norm.NewRMSNorm(g, dt, tensor.Shape{6}, norm.WithScalePlusOne()))(4, 6)
 	},
+	"rms norm of channels": func(g *G.ExprGraph, dt tensor.Dtype) served {
+		return activation(norm.NewRMSNorm(g, dt, tensor.Shape{6}, norm.WithAxes(1), norm.WithScalePlusOne()))(2, 6, 3, 2)
+	},
 	"batch norm": func(g *G.ExprGraph, dt tensor.Dtype) served {
 		return activation(norm.NewBatchNorm(g, dt, 6))(4, 6)
 	},
@@ -322,6 +325,21 @@ func TestEvalResidual(t *testing.T) {
 			require.ErrorIs(t, err, norm.ErrShape)
 		}
 	}
+}
+
+// The norm of a sum is over the trailing axes.
+func TestEvalResidualOverOtherAxes(t *testing.T) {
+	x := wave(tensor.Float64, 0.5, 3, 2)
+	for _, l := range []residual{
+		norm.Must(norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, norm.WithAxes(0))),
+		norm.Must(norm.NewRMSNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, norm.WithAxes(0))),
+	} {
+		_, _, err := l.EvalResidual(nil, nil, x, x)
+		require.ErrorIs(t, err, norm.ErrOption)
+	}
+	l := norm.Must(norm.NewRMSNorm(G.NewGraph(), tensor.Float64, tensor.Shape{2}, norm.WithAxes(-1)))
+	_, _, err := l.EvalResidual(nil, nil, x, x)
+	require.NoError(t, err)
 }
 
 type residual interface {
