@@ -22,6 +22,8 @@ var (
 	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value has to be
 	ErrState  = fault.ErrState  // an entry of a state is missing, or surplus
 	ErrFormat = fault.ErrFormat // what is read is damaged, or no safetensors
+
+	ErrInternal = fault.ErrInternal // a fault of this module itself
 )
 
 // Is is errors.Is for errors that come out of a machine's RunAll or of

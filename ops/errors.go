@@ -27,6 +27,11 @@ var (
 	// ErrValue: a value is not what its node promised, at run time, or is not
 	// what an initial value has to be.
 	ErrValue = fault.ErrValue
+
+	// ErrInternal: a fault of this package itself, or a value that lies about
+	// itself, such as a tensor whose memory is shorter than its shape. It is an
+	// error of RunAll like the others, and the process goes on.
+	ErrInternal = fault.ErrInternal
 )
 
 // Is is errors.Is for errors that come out of a machine's RunAll or of

@@ -149,10 +149,12 @@ func inputs[T dense.Float](b *base, vs []G.Value) (in [maxInputs][]T, err error)
 	return in, nil
 }
 
-// guard turns a panic inside an op into an error. A machine runs ops in a
-// goroutine of its own, where a panic would end the user's process.
+// guard turns a panic inside an op into an error, which names it. A machine runs
+// ops in a goroutine of its own, where a panic would end the user's process. Every
+// Do and DoDiff defers it; panics of the kernels' workers come to it by way of
+// the kernel that they work for.
 func guard(op fmt.Stringer, err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("norm: %v: internal fault: %v", op, r)
+		*err = fault.New(fault.ErrInternal, op.String(), "internal fault: %v", r)
 	}
 }

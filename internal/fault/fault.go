@@ -22,6 +22,9 @@ var (
 	ErrValue  = errors.New("value does not fit")
 	ErrState  = errors.New("entries do not fit")
 	ErrFormat = errors.New("file is damaged")
+
+	// ErrInternal: a fault of this module itself.
+	ErrInternal = errors.New("internal fault")
 )
 
 // fault says what is wrong in words and unwraps to its kind.

@@ -1,0 +1,43 @@
+package ops
+
+import (
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// FaultyNorm is LayerNorm of a matrix in float64 with a fault of its own, in what
+// *in names: forward, backward or second, or nothing.
+func FaultyNorm(x, gamma, beta *G.Node, in *string) (*G.Node, error) {
+	cols := x.Shape()[1]
+	how := faultyNorm[float64]{rowNorm[float64]{tensor.Shape{cols}, kernel.Rows{Cols: cols, Eps: 1e-5}}, in}
+	return apply("faulty", newNorm("Faulty", how, affine{true, true}, 2, tensor.Shape{cols}, false), x, gamma, beta)
+}
+
+// faultyNorm gives a kernel no memory for its result, so that it panics in all
+// its tasks, those that workers take included.
+type faultyNorm[T dense.Float] struct {
+	rowNorm[T]
+	in *string
+}
+
+func (f faultyNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
+	f.rowNorm.forward(f.spoil("forward", y), x, gamma, beta, shape)
+}
+
+func (f faultyNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
+	f.rowNorm.backward(f.spoil("backward", dx), dgamma, dbeta, x, gamma, dy, shape)
+}
+
+func (f faultyNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+	out.X = f.spoil("second", out.X)
+	f.rowNorm.second(out, in, shape)
+}
+
+func (f faultyNorm[T]) spoil(where string, out []T) []T {
+	if *f.in == where {
+		return nil
+	}
+	return out
+}
