@@ -2,6 +2,7 @@ package ops
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/gorgonorm/norm/internal/fault"
 )
@@ -57,11 +58,12 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 		return fault.New(fault.ErrGraph, name, "there are nil statistics among those to be estimated")
 	}
 	pools := map[*RunningStats]*Moments{}
-	defer func() {
+	release := sync.OnceFunc(func() {
 		for s := range pools {
 			s.poolInto(nil)
 		}
-	}()
+	})
+	defer release()
 	for _, s := range stats {
 		if pools[s] != nil {
 			continue // given twice
@@ -78,6 +80,7 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	if err := run(); err != nil {
 		return err
 	}
+	release() // from here on the pools are nobody else's
 	for i, s := range stats {
 		if pools[s].batches == 0 {
 			return fault.New(fault.ErrBatch, name, "statistics %d of %d saw no batch, want runs in training mode", i+1, len(stats))

@@ -18,10 +18,18 @@ import (
 //	running ← (1−m)·running + m·batch
 //
 // with the unbiased variance of the batch, Σ(x − mean)²/(n−1). A batch with a
-// NaN makes them NaN for good, as PyTorch's do; Set and Reset cure it.
+// NaN or an infinity makes those of its channel NaN for good, as PyTorch's, and
+// leaves the other channels alone; Set and Reset cure it.
 //
-// All methods may be called at any time from any goroutine: reads are whole,
-// and two ops, graphs or machines may share one RunningStats.
+// A training run moves them once for each op, when the op runs. So a run that ends
+// before that, or by an error or a fault of the op itself, leaves them as they were;
+// one that ends later has moved them, all channels at once. To make up for such a
+// run put back by Set what Values gave before.
+//
+// All methods may be called at any time from any goroutine: reads are whole, the
+// mean, the variance and the number of batches being those after one batch, and
+// two ops, graphs or machines may share one RunningStats. An evaluation reads once
+// in a run, so it normalizes by the statistics after one batch while others train.
 type RunningStats struct {
 	id uint64 // tells apart ops with running statistics of their own
 
@@ -138,6 +146,9 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 	m := 1 / float64(s.batches)
 	if momentum != nil {
 		m = *momentum
+	}
+	if m == 0 {
+		return // they never move, not by a NaN either
 	}
 	for c := range s.mean {
 		s.mean[c] = (1-m)*s.mean[c] + m*(mean[c]+residual[c])

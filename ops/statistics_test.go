@@ -1,0 +1,174 @@
+package ops_test
+
+import (
+	"errors"
+	"hash"
+	"math"
+	"testing"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// gate is an op that hands its matrix on if pass lets it.
+type gate struct{ pass func() error }
+
+func (o *gate) Arity() int { return 1 }
+func (o *gate) Type() hm.Type {
+	m := G.TensorType{Dims: 2, Of: tensor.Float64}
+	return hm.NewFnType(m, m)
+}
+func (o *gate) InferShape(in ...G.DimSizer) (tensor.Shape, error) { return in[0].(tensor.Shape), nil }
+func (o *gate) Do(v ...G.Value) (G.Value, error) {
+	if err := o.pass(); err != nil {
+		return nil, err
+	}
+	return v[0].(*tensor.Dense).Clone().(*tensor.Dense), nil
+}
+func (o *gate) ReturnsPtr() bool      { return true }
+func (o *gate) CallsExtern() bool     { return false }
+func (o *gate) OverwritesInput() int  { return -1 }
+func (o *gate) WriteHash(h hash.Hash) { h.Write([]byte(o.String())) }
+func (o *gate) Hashcode() uint32      { return 11 }
+func (o *gate) String() string        { return "gate" }
+
+// gatedNet is batch norm, a gate, and batch norm.
+type gatedNet struct {
+	x             *G.Node
+	vm            G.VM
+	before, after *ops.RunningStats
+}
+
+func newGatedNet(t *testing.T, cfg ops.BatchNormConfig, pass func() error, opts ...G.VMOpt) *gatedNet {
+	n := &gatedNet{before: statsOf(t, 3), after: statsOf(t, 3)}
+	g := G.NewGraph()
+	n.x = leaf(g, "x", wave(0.4, 5, 3))
+	cfg.Eps = 1e-3
+	y, err := ops.BatchNorm(n.x, nil, nil, n.before, cfg)
+	require.NoError(t, err)
+	if y, err = G.ApplyOp(&gate{pass}, y); err != nil {
+		t.Fatal(err)
+	}
+	_, err = ops.BatchNorm(y, nil, nil, n.after, cfg)
+	require.NoError(t, err)
+	n.vm = G.NewTapeMachine(g, opts...)
+	t.Cleanup(func() { n.vm.Close() })
+	return n
+}
+
+var training = ops.BatchNormConfig{Momentum: 0.1}
+
+// A run that fails between two batch norms has moved the statistics of the first
+// by the batch, and not those of the second. A machine that goes on where it
+// failed, which one without Reset does, moves nothing twice.
+func TestStatisticsAfterAnError(t *testing.T) {
+	shut := errors.New("shut")
+	pass := func() error { return shut }
+	n := newGatedNet(t, training, func() error { return pass() })
+	before, after := snapshot(n.before), snapshot(n.after)
+	once := moved(before, 0.1, n.x.Value().(*tensor.Dense))
+
+	require.ErrorContains(t, n.vm.RunAll(), "shut")
+	requireNear(t, once, snapshot(n.before), 1e-14, "the first")
+	require.Equal(t, after, snapshot(n.after))
+	require.ErrorContains(t, n.vm.RunAll(), "shut")
+	requireNear(t, once, snapshot(n.before), 1e-14, "the first, without Reset")
+	require.Equal(t, after, snapshot(n.after))
+
+	pass = func() error { return nil }
+	require.NoError(t, n.vm.RunAll())
+	requireNear(t, once, snapshot(n.before), 1e-14, "the first, after the rest of the run")
+	require.EqualValues(t, 4, batchesOf(n.after))
+	n.vm.Reset()
+	require.NoError(t, n.vm.RunAll())
+	require.EqualValues(t, 5, batchesOf(n.before))
+	require.EqualValues(t, 5, batchesOf(n.after))
+}
+
+// A run that stops in the middle and never ends keeps no lock: what it has moved
+// can be read, and set back.
+func TestStatisticsDuringARun(t *testing.T) {
+	arrived, leave := make(chan bool), make(chan bool)
+	n := newGatedNet(t, training, func() error { arrived <- true; <-leave; return nil })
+	before, after := snapshot(n.before), snapshot(n.after)
+	done := make(chan error)
+	go func() { done <- n.vm.RunAll() }()
+	<-arrived
+	requireNear(t, moved(before, 0.1, n.x.Value().(*tensor.Dense)), snapshot(n.before), 1e-14, "moved")
+	require.Equal(t, after, snapshot(n.after))
+	require.NoError(t, n.before.Set(before[:3], before[3:6], int64(before[6])))
+	n.after.Reset()
+	leave <- true
+	require.NoError(t, <-done)
+	require.Equal(t, before, snapshot(n.before))
+	_, _, batches := n.after.Values()
+	require.EqualValues(t, 1, batches)
+}
+
+// A fault inside the op leaves its statistics as they were.
+func TestStatisticsAfterAFault(t *testing.T) {
+	n := newGatedNet(t, training, func() error { return nil })
+	before, after := snapshot(n.before), snapshot(n.after)
+	x := n.x.Value().(*tensor.Dense)
+	whole := x.Raw
+	x.Raw = whole[:8]
+	require.True(t, ops.Is(n.vm.RunAll(), ops.ErrInternal))
+	require.Equal(t, before, snapshot(n.before))
+	require.Equal(t, after, snapshot(n.after))
+	x.Raw = whole
+	n.vm.Reset()
+	require.NoError(t, n.vm.RunAll())
+	requireNear(t, moved(before, 0.1, x), snapshot(n.before), 1e-14, "moved")
+}
+
+// What is not finite makes the statistics of its channel NaN for good, and leaves
+// the bits of the others alone, for every way to average; but where nothing moves
+// them, it does not either.
+func TestStatisticsAfterABatchThatIsNotFinite(t *testing.T) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		for _, poison := range []float64{nan, inf, -inf} {
+			for name, row := range map[string]struct {
+				cfg   ops.BatchNormConfig
+				opts  []G.VMOpt
+				stays bool
+			}{
+				"training":   {cfg: ops.BatchNormConfig{Momentum: 0.1}},
+				"replaced":   {cfg: ops.BatchNormConfig{Momentum: 1}},
+				"cumulative": {cfg: ops.BatchNormConfig{Cumulative: true}},
+				"momentum 0": {cfg: ops.BatchNormConfig{Momentum: 0}, stays: true},
+				"frozen":     {cfg: ops.BatchNormConfig{Momentum: 0.1, Frozen: true}, stays: true},
+				"evaluation": {cfg: ops.BatchNormConfig{Momentum: 0.1}, opts: []G.VMOpt{G.EvalMode()}, stays: true},
+			} {
+				row.cfg.Eps = 1e-3
+				clean, spoilt := statsOf(t, 3), statsOf(t, 3)
+				values := floats(wave(0.4, 6, 3))
+				run := func(s *ops.RunningStats) {
+					vs := []*tensor.Dense{graphtest.Dense(dt, values, 6, 3)}
+					_, err := graphtest.Tape(func(n G.Nodes) (*G.Node, error) {
+						return ops.BatchNorm(n[0], nil, nil, s, row.cfg)
+					}, vs, graphtest.Dense(dt, floats(wave(1, 6, 3)), 6, 3), row.opts...)
+					require.NoError(t, err)
+				}
+				run(clean)
+				kept := values[7] // of channel 1
+				values[7] = poison
+				run(spoilt)
+				values[7] = kept
+				run(clean)
+				run(spoilt) // which cures nothing
+				want, got := snapshot(clean), snapshot(spoilt)
+				for i := range want {
+					if i%3 == 1 && i < 6 && !row.stays {
+						require.True(t, math.IsNaN(got[i]), "%s, %v: %v", name, poison, got)
+					} else {
+						require.Equal(t, want[i], got[i], "%s, %v", name, poison)
+					}
+				}
+			}
+		}
+	}
+}
