@@ -71,8 +71,9 @@
 // building a machine nor evaluation does, and a batch with one value per channel,
 // which has no variance, is an error that leaves them alone. Stats, SetStats and
 // ResetStats may be called at any time, from any goroutine. FwdFrozen normalizes by
-// them in training too. Reestimate takes them anew over a data set, and Fold puts
-// them into the weight of the layer before.
+// them in training too, FwdMasked of batch, group and instance norm leaves padding
+// out. Reestimate takes them anew over a data set, and Fold puts them into the
+// weight of the layer before.
 //
 // # Machines
 //
@@ -110,8 +111,9 @@
 //
 // # Limits
 //
-// There is no float16 and no GPU, and a masked tensor is an error. The batch
-// statistics of several processes are not merged by themselves; ops.Moments
-// merges them. SpectralNorm has no option for its eps, 1e-12, and group and
-// instance norm want the channels in axis 1.
+// There is no float16 and no GPU. A tensor with a mask of its own, as package tensor
+// has them, is an error: FwdMasked takes the mask as a node. The batch statistics of
+// several processes are not merged by themselves; ops.Moments merges them.
+// SpectralNorm has no option for its eps, 1e-12, and group and instance norm want the
+// channels in axis 1.
 package norm

@@ -11,14 +11,17 @@
 //
 // # Families
 //
-//   - By statistics of x: LayerNorm, LayerNormAxes, RMSNorm, GroupNorm, and
-//     AddLayerNorm and AddRMSNorm of a residual sum.
+//   - By statistics of x: LayerNorm, LayerNormAxes, RMSNorm, RMSNormAxes,
+//     GroupNorm, and AddLayerNorm and AddRMSNorm of a residual sum.
 //   - With running statistics, which training moves and evaluation normalizes by:
 //     BatchNorm and InstanceNorm with a RunningStats; Reestimate and Moments take
 //     such statistics over a data set or several workers.
 //   - Of weights: WeightNorm, WeightNormLinear, and SpectralNorm with its
 //     SingularVectors. WeightLengths and MaterializeWeight compute on tensors.
 //   - Without parameters: Normalize and LocalResponseNorm.
+//
+// Batch, group and instance norm leave out padding that the Mask of their settings
+// names.
 //
 // # What every op promises
 //

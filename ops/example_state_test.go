@@ -66,3 +66,14 @@ func ExampleWeightLengths() {
 	// [5 12]
 	// [13]
 }
+
+// Sequences of length 2 and 1 in a batch of (2, 1, 2): the values 1, 3 and 5 have
+// mean 3 and variance 8/3. What padding holds does not count, and y is 0 there.
+func ExampleBatchNormConfig_mask() {
+	g := gorgonia.NewGraph()
+	x := input(g, "x", tensor.Shape{2, 1, 2}, 1, 3, 5, 1e6)
+	lengths := input(g, "lengths", tensor.Shape{2}, 2, 1)
+	y := must(ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-9, Mask: lengths}))
+	run(g, y)
+	// Output: [-1.225 0.000 1.225 0.000]
+}

@@ -236,3 +236,13 @@ func ExampleIs() {
 	// true
 	// norm: layernorm: x is (2, 2), want (..., 3)
 }
+
+// The channels of each of two pixels: (3, 4) and (0, 2) have the mean squares 12.5
+// and 2.
+func ExampleRMSNormAxes() {
+	g := gorgonia.NewGraph()
+	x := input(g, "x", tensor.Shape{1, 2, 1, 2}, 3, 0, 4, 2)
+	y := must(ops.RMSNormAxes(x, nil, nil, []int{1}, ops.RMSNormConfig{Eps: 1e-9}))
+	run(g, y)
+	// Output: [0.849 0.000 1.131 1.414]
+}
