@@ -42,13 +42,19 @@ func aboutZero(x, gamma, beta, dy []dd, p Rows) (y, dx, dgamma, dbeta []value) {
 	return y, dx, dgamma, dbeta
 }
 
+func (c columnNormCase[T]) run() normResult[T] {
+	var g guards[T]
+	x, gamma, beta, dy := g.in(c.x), g.in(c.gamma), g.in(c.beta), g.in(c.dy)
+	r := normResult[T]{g.out(len(x)), g.out(len(x)), g.out(c.p.Rows), g.out(c.p.Rows)}
+	ColumnNormFwd(r.y, x, gamma, beta, c.p)
+	ColumnNormBwd(r.dx, r.dgamma, r.dbeta, x, gamma, dy, c.p)
+	g.check()
+	return r
+}
+
 func (c columnNormCase[T]) check(t *testing.T, what string) {
 	t.Helper()
-	y, dx := make([]T, len(c.x)), make([]T, len(c.x))
-	dgamma, dbeta := make([]T, c.p.Rows), make([]T, c.p.Rows)
-	ColumnNormFwd(y, c.x, c.gamma, c.beta, c.p)
-	ColumnNormBwd(dx, dgamma, dbeta, c.x, c.gamma, c.dy, c.p)
-
+	got := c.run()
 	p := Rows{Rows: 1, Cols: c.p.Rows, Eps: c.p.Eps, UnbiasedStd: c.p.UnbiasedStd}
 	gamma, beta := rowDD(c.gamma, 1, p.Cols), rowDD(c.beta, 0, p.Cols)
 	sumG, sumB := make([]value, p.Cols), make([]value, p.Cols)
@@ -64,16 +70,16 @@ func (c columnNormCase[T]) check(t *testing.T, what string) {
 			if c.p.Uncentred {
 				wantY, wantDx, wantG, wantB = aboutZero(x, gamma, beta, dy, p)
 			}
-			compare(t, what+" y", gather(y, at), wantY, p.Cols)
-			compare(t, what+" dx", gather(dx, at), wantDx, p.Cols)
+			compare(t, what+" y", gather(got.y, at), wantY, p.Cols)
+			compare(t, what+" dx", gather(got.dx, at), wantDx, p.Cols)
 			for d := range at {
 				sumG[d], sumB[d] = sumG[d].add(wantG[d]), sumB[d].add(wantB[d])
 			}
 		}
 	}
 	n := c.p.Outer * c.p.Cols
-	compare(t, what+" dgamma", dgamma, sumG, max(n, p.Cols))
-	compare(t, what+" dbeta", dbeta, sumB, n)
+	compare(t, what+" dgamma", got.dgamma, sumG, max(n, p.Cols))
+	compare(t, what+" dbeta", got.dbeta, sumB, n)
 }
 
 func TestColumnNormSizes(t *testing.T) { both(t, columnNormSizes[float32], columnNormSizes[float64]) }

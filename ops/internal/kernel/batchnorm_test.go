@@ -38,22 +38,24 @@ func newStats(n int) Stats {
 
 // run takes the statistics from s, or from the batch where s is nil.
 func (c batchNormCase[T]) run(s *Stats) batchNormResult[T] {
-	n := c.v.Channels
-	r := batchNormResult[T]{
-		m2: make([]float64, n), y: make([]T, len(c.x)), dx: make([]T, len(c.x)),
-		dgamma: make([]T, n), dbeta: make([]T, n),
-	}
+	var g guards[T]
+	var wide guards[float64]
+	n, x, gamma, beta, dy := c.v.Channels, g.in(c.x), g.in(c.gamma), g.in(c.beta), g.in(c.dy)
+	r := batchNormResult[T]{y: g.out(len(x)), dx: g.out(len(x)), dgamma: g.out(n), dbeta: g.out(n)}
 	if s != nil {
-		r.s = *s
+		r.s = Stats{wide.in(s.Mean), wide.in(s.Residual), wide.in(s.Rstd)}
 	} else {
-		r.s = newStats(n)
-		Moments(c.x, c.v, c.eps, r.s.Mean, r.s.Residual, r.m2)
+		r.s = Stats{wide.out(n), wide.out(n), wide.out(n)}
+		r.m2 = wide.out(n)
+		Moments(x, c.v, c.eps, r.s.Mean, r.s.Residual, r.m2)
 		for ch, q := range r.m2 {
 			r.s.Rstd[ch] = 1 / math.Sqrt(q/float64(c.v.Count())+c.eps)
 		}
 	}
-	BatchNormFwd(r.y, c.x, c.gamma, c.beta, c.v, r.s)
-	BatchNormBwd(r.dx, r.dgamma, r.dbeta, c.x, c.gamma, c.dy, c.v, r.s, s == nil)
+	BatchNormFwd(r.y, x, gamma, beta, c.v, r.s)
+	BatchNormBwd(r.dx, r.dgamma, r.dbeta, x, gamma, dy, c.v, r.s, s == nil)
+	g.check()
+	wide.check()
 	return r
 }
 

@@ -134,7 +134,7 @@ func rowDD[T Float](p []T, def float64, n int) []dd {
 // halfUlp is the largest error of rounding x to T.
 func halfUlp[T Float](x float64) float64 {
 	if any(T(0)) == any(float32(0)) {
-		f := float32(math.Abs(x))
+		f := float32(min(math.Abs(x), math.MaxFloat32/2))
 		return float64(math.Nextafter32(f, math.MaxFloat32)-f) / 2
 	}
 	f := math.Abs(x)
@@ -187,11 +187,20 @@ func differs[T Float](what string, got []T, want []value, n int, slack float64) 
 	for i, w := range want {
 		diff := math.Abs(w.want.minus(float64(got[i])))
 		limit := halfUlp[T](w.want.hi) + (growth(n)+slack)*w.size
-		if !(diff <= limit) {
+		if !(diff <= limit) && !overflows(got[i], w.want.hi, limit) {
 			return fmt.Sprintf("%s[%d] is %v, want %v: error %.3g, limit %.3g", what, i, got[i], w.want.hi, diff, limit)
 		}
 	}
 	return ""
+}
+
+// overflows says that got is the infinity that want is in type T, to the limit.
+func overflows[T Float](got T, want, limit float64) bool {
+	top := math.MaxFloat64
+	if is32[T]() {
+		top = math.MaxFloat32
+	}
+	return math.IsInf(float64(got), int(math.Copysign(1, want))) && math.Abs(want)+limit >= top
 }
 
 // both runs a test for each type of data.

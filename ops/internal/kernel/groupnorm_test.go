@@ -22,12 +22,13 @@ func newGroupNormCase[T Float](p GroupShape, c condition) groupNormCase[T] {
 	}
 }
 
-type groupNormResult[T Float] struct{ y, dx, dgamma, dbeta []T }
-
-func (c groupNormCase[T]) run() groupNormResult[T] {
-	r := groupNormResult[T]{make([]T, len(c.x)), make([]T, len(c.x)), make([]T, c.p.Channels), make([]T, c.p.Channels)}
-	GroupNormFwd(r.y, c.x, c.gamma, c.beta, c.p)
-	GroupNormBwd(r.dx, r.dgamma, r.dbeta, c.x, c.gamma, c.dy, c.p)
+func (c groupNormCase[T]) run() normResult[T] {
+	var g guards[T]
+	x, gamma, beta, dy := g.in(c.x), g.in(c.gamma), g.in(c.beta), g.in(c.dy)
+	r := normResult[T]{g.out(len(x)), g.out(len(x)), g.out(c.p.Channels), g.out(c.p.Channels)}
+	GroupNormFwd(r.y, x, gamma, beta, c.p)
+	GroupNormBwd(r.dx, r.dgamma, r.dbeta, x, gamma, dy, c.p)
+	g.check()
 	return r
 }
 

@@ -94,31 +94,39 @@ func compareColumns[T Float](t *testing.T, what string, got []T, sums []columnSu
 	strictly(t, what, got, want, n)
 }
 
+// normResult is what the kernels of a norm give for a case.
+type normResult[T Float] struct{ y, dx, dgamma, dbeta []T }
+
+func (c layerNormCase[T]) run() normResult[T] {
+	var g guards[T]
+	x, gamma, beta, dy := g.in(c.x), g.in(c.gamma), g.in(c.beta), g.in(c.dy)
+	r := normResult[T]{g.out(len(x)), g.out(len(x)), g.out(c.p.Cols), g.out(c.p.Cols)}
+	LayerNormFwd(r.y, x, gamma, beta, c.p)
+	LayerNormBwd(r.dx, r.dgamma, r.dbeta, x, gamma, dy, c.p)
+	g.check()
+	return r
+}
+
 // check compares the kernels with the oracle, row by row.
 func (c layerNormCase[T]) check(t *testing.T, what string) {
 	t.Helper()
-	p := c.p
-	y, dx := make([]T, len(c.x)), make([]T, len(c.x))
-	dgamma, dbeta := make([]T, p.Cols), make([]T, p.Cols)
-	LayerNormFwd(y, c.x, c.gamma, c.beta, p)
-	LayerNormBwd(dx, dgamma, dbeta, c.x, c.gamma, c.dy, p)
-
+	p, got := c.p, c.run()
 	gamma, beta := rowDD(c.gamma, 1, p.Cols), rowDD(c.beta, 0, p.Cols)
 	sg, sb := make([]columnSum, p.Cols), make([]columnSum, p.Cols)
 	for r := range p.Rows {
 		from, to := r*p.Cols, (r+1)*p.Cols
 		at := indices(View{1, p.Rows, p.Cols}, r)
 		x, dy := wide(c.x, at), wide(c.dy, at)
-		compareY(t, what+" y", y[from:to], rowFwd(x, gamma, beta, p), beta)
+		compareY(t, what+" y", got.y[from:to], rowFwd(x, gamma, beta, p), beta)
 		wx, wg, wb := rowBwd(x, gamma, dy, p)
-		compareDx(t, what+" dx", dx[from:to], wx)
+		compareDx(t, what+" dx", got.dx[from:to], wx)
 		for j := range p.Cols {
 			sg[j].add(wg[j])
 			sb[j].add(wb[j])
 		}
 	}
-	compareColumns(t, what+" dgamma", dgamma, sg, p.Cols+p.Rows)
-	compareColumns(t, what+" dbeta", dbeta, sb, p.Rows)
+	compareColumns(t, what+" dgamma", got.dgamma, sg, p.Cols+p.Rows)
+	compareColumns(t, what+" dbeta", got.dbeta, sb, p.Rows)
 }
 
 func TestLayerNormSizes(t *testing.T) { both(t, layerNormSizes[float32], layerNormSizes[float64]) }

@@ -25,8 +25,10 @@ func scaleColumns[T Float](t *testing.T) {
 		x, shift := d.normal(rows*cols, 0, 1), d.normal(cols, 0, 1)
 		scale := newData[float64]().normal(cols, 1, 1)
 		for _, shift := range [][]T{shift, nil} {
-			y := make([]T, len(x))
-			ScaleColumns(y, x, rows, cols, scale, shift)
+			var g guards[T]
+			y := g.out(len(x))
+			ScaleColumns(y, g.in(x), rows, cols, scale, g.in(shift))
+			g.check()
 			compare(t, label("y", m, shift == nil), y, wantScaled(x, cols, scale, shift), 1)
 
 			inPlace := append([]T(nil), x...)
@@ -84,8 +86,10 @@ func columnSumsTest[T Float](t *testing.T) {
 				w := num(float64(v))
 				want[i%cols] = want[i%cols].add(value{w, w.abs()})
 			}
-			s := newData[T]().normal(cols, 0, 1) // is overwritten
-			ColumnSums(s, x, rows, cols)
+			var g guards[T]
+			s := g.out(cols)
+			ColumnSums(s, g.in(x), rows, cols)
+			g.check()
 			compare(t, label("", m, shift), s, want, rows)
 		}
 	}

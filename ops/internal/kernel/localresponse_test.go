@@ -20,9 +20,12 @@ func newLocalCase[T Float](v View, p LocalResponse, c condition) localCase[T] {
 }
 
 func (c localCase[T]) run() (y, dx []T) {
-	y, dx = make([]T, len(c.x)), make([]T, len(c.x))
-	LocalResponseNormFwd(y, c.x, c.view, c.p)
-	LocalResponseNormBwd(dx, c.x, c.dy, c.view, c.p)
+	var g guards[T]
+	x, dy := g.in(c.x), g.in(c.dy)
+	y, dx = g.out(len(x)), g.out(len(x))
+	LocalResponseNormFwd(y, x, c.view, c.p)
+	LocalResponseNormBwd(dx, x, dy, c.view, c.p)
+	g.check()
 	return y, dx
 }
 

@@ -21,9 +21,12 @@ func newNormalizeCase[T Float](v View, p Lp, c condition) normalizeCase[T] {
 }
 
 func (c normalizeCase[T]) run() (y, dx []T) {
-	y, dx = make([]T, len(c.x)), make([]T, len(c.x))
-	NormalizeFwd(y, c.x, c.view, c.p)
-	NormalizeBwd(dx, c.x, c.dy, c.view, c.p)
+	var g guards[T]
+	x, dy := g.in(c.x), g.in(c.dy)
+	y, dx = g.out(len(x)), g.out(len(x))
+	NormalizeFwd(y, x, c.view, c.p)
+	NormalizeBwd(dx, x, dy, c.view, c.p)
+	g.check()
 	return y, dx
 }
 

@@ -68,11 +68,14 @@ func statsOf[T Float](x []T, v View, eps float64) *Stats {
 }
 
 func (c secondCase[T]) run() SecondGrads[T] {
-	out := SecondGrads[T]{X: make([]T, len(c.in.X)), DY: make([]T, len(c.in.X))}
+	var g guards[T]
+	in := SecondArgs[T]{X: g.in(c.in.X), Gamma: g.in(c.in.Gamma), DY: g.in(c.in.DY), UX: g.in(c.in.UX), UGamma: g.in(c.in.UGamma), UBeta: g.in(c.in.UBeta)}
+	out := SecondGrads[T]{X: g.out(len(in.X)), DY: g.out(len(in.X))}
 	if c.in.Gamma != nil {
-		out.Gamma = make([]T, c.g.Params)
+		out.Gamma = g.out(c.g.Params)
 	}
-	NormSecond(out, c.in, c.g, c.p, c.stats, c.batch)
+	NormSecond(out, in, c.g, c.p, c.stats, c.batch)
+	g.check()
 	return out
 }
 

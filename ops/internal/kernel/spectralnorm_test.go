@@ -92,9 +92,11 @@ func (c spectralCase[T]) check(t *testing.T, what string) {
 	compare(t, what+" σ", []float64{s}, []value{sigma}, n)
 
 	// From the σ that was found, whose own error is the matter of the line above.
-	y, dw := make([]T, n), make([]T, n)
-	SpectralNormFwd(y, c.w, s)
-	SpectralNormBwd(dw, c.w, c.dy, c.view, c.u, c.v, s)
+	var g guards[T]
+	y, dw := g.out(n), g.out(n)
+	SpectralNormFwd(y, g.in(c.w), s)
+	SpectralNormBwd(dw, g.in(c.w), g.in(c.dy), c.view, c.u, c.v, s)
+	g.check()
 	one := num(s)
 	for i := range w {
 		at := indices(c.view, i)

@@ -23,7 +23,10 @@ func testWeightNormSecond[T Float](t *testing.T) {
 	for _, scale := range []float64{1, 1e-12, 1e12} {
 		for _, view := range secondViews {
 			in, out := newWeightSecond[T](view, scale)
-			WeightNormSecond(out, in, view)
+			var guard guards[T]
+			out.V, out.G, out.DW = guard.out(len(out.V)), guard.out(len(out.G)), guard.out(len(out.DW))
+			WeightNormSecond(out, WeightSecondArgs[T]{guard.in(in.V), guard.in(in.G), guard.in(in.DW), guard.in(in.UV), guard.in(in.UG)}, view)
+			guard.check()
 			for c := range view.Channels {
 				at := indices(view, c)
 				v, dw, uv := wide(in.V, at), wide(in.DW, at), wide(in.UV, at)

@@ -31,15 +31,18 @@ type weightNormResult[T Float] struct {
 }
 
 func (c weightNormCase[T]) run() weightNormResult[T] {
-	n := c.view.Channels
+	var guard guards[T]
+	var wide guards[float64]
+	n, v, g, dw := c.view.Channels, guard.in(c.v), guard.in(c.g), guard.in(c.dw)
 	r := weightNormResult[T]{
-		norm: make([]float64, n), scale: make([]float64, n),
-		w: make([]T, len(c.v)), dv: make([]T, len(c.v)), dg: make([]T, n),
+		norm: wide.out(n), scale: wide.out(n), w: guard.out(len(v)), dv: guard.out(len(v)), dg: guard.out(n),
 	}
-	Norms(c.v, c.view, r.norm)
-	WeightScales(r.scale, c.v, c.g, c.view)
-	WeightNormFwd(r.w, c.v, c.g, c.view)
-	WeightNormBwd(r.dv, r.dg, c.v, c.g, c.dw, c.view)
+	Norms(v, c.view, r.norm)
+	WeightScales(r.scale, v, g, c.view)
+	WeightNormFwd(r.w, v, g, c.view)
+	WeightNormBwd(r.dv, r.dg, v, g, dw, c.view)
+	guard.check()
+	wide.check()
 	return r
 }
 
