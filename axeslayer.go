@@ -75,9 +75,10 @@ func (l *axesLayer) checkTrailing(x tensor.Shape) error {
 	if l.axes == nil {
 		return nil
 	}
-	axes, err := fault.Axes(l.kind, x, l.axes)
+	var sorted [8]int
+	axes, err := fault.AppendAxes(sorted[:0], l.kind, x, l.axes)
 	if err == nil && axes[0] != len(x)-len(axes) {
-		return fault.New(ErrOption, l.kind, "the axes are %v of x %v, want the trailing ones for a residual sum", axes, x)
+		return fault.New(ErrOption, l.kind, "the axes are %v of x %v, want the trailing ones for a residual sum", slices.Clone(axes), x)
 	}
 	return err
 }
