@@ -22,8 +22,8 @@ const (
 // results is how many sums a loop has.
 func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
 
-// block adds the sums over one block to s.
-func (p *sumPass[T]) block(s [3][]float64, b block) {
+// fast adds the sums over one block to s, on the whole: see block.
+func (p *sumPass[T]) fast(s [3][]float64, b block) {
 	switch p.loop {
 	case plainSums:
 		sums(s[0], p.x, b)
@@ -97,7 +97,8 @@ const (
 	scaleGradPass                // (dy−x·k1)·k0
 )
 
-func (p *mapPass[T]) block(b block) {
+// fast does the pass over a block, on the whole: see block.
+func (p *mapPass[T]) fast(b block) {
 	switch p.loop {
 	case normalizePass:
 		normalize(p.out, p.x, p.k, b, p.stream)

@@ -1,0 +1,165 @@
+package kernel
+
+import "math"
+
+// The assembly works in float32 on float32 data. Here is what keeps it right where the
+// range of float32 is not enough for what is in between, although it is for data and
+// results: constants that are denormal or infinite as a float32, differences from a
+// mean and products of two elements that overflow. The definitions, which work in
+// float64, take over for the channels that it happens in, and for these only, as what
+// is in a channel must not show in a bit of another.
+
+// largestMean bounds the means m for which no x − m overflows: half of what the
+// largest float32 is rounded by.
+const largestMean = 0x1p103
+
+// fits says whether the assembly can do a channel with the constant k, a mean or a
+// factor. 0, NaN and infinities give what they give in float64 too.
+func fits(k float64, mean bool) bool {
+	a := math.Abs(k)
+	if mean {
+		return !(a >= largestMean && a <= math.MaxFloat64)
+	}
+	return !(a < 0x1p-126 && a != 0 || a > math.MaxFloat32 && a <= math.MaxFloat64)
+}
+
+// usual says of each constant, rounded, that it fits; it is quick, and may be false
+// without need.
+func usual[T Float](k []T, mean bool) bool {
+	least, most := uint32(1)<<24, uint32(0xff)<<24 // without the sign, normal numbers
+	if mean {
+		least, most = 0, math.Float32bits(largestMean)<<1
+	}
+	for _, v := range k {
+		if u := math.Float32bits(float32(v)) << 1; u-least >= most-least {
+			return false
+		}
+	}
+	return true
+}
+
+// A factor is the number of an array of constants that elements are multiplied by.
+// γ is of the type of the data, and needs no look.
+type factor struct {
+	array int
+	mean  bool // which is subtracted instead
+}
+
+var factors = [...][]factor{
+	normalizePass: {{0, true}, {1, false}},
+	normGradPass:  {{0, true}, {1, false}, {4, false}},
+	scaledPass:    {{0, false}},
+	scaleGradPass: {{0, false}, {1, false}},
+}
+
+// unfit calls f for the channels of a block that the assembly cannot do.
+func (p *mapPass[T]) unfit(b block, f func(one block)) {
+	if isa == generic || !is32[T]() {
+		return
+	}
+	all := true
+	for _, k := range factors[p.loop] {
+		all = all && usual(p.k.data(k.array)[b.channel:][:b.channels], k.mean)
+	}
+	if all {
+		return
+	}
+	for c := range b.channels {
+		for _, k := range factors[p.loop] {
+			if !fits(p.k.of(k.array)[b.channel+c], k.mean) {
+				f(b.one(c))
+				break
+			}
+		}
+	}
+}
+
+// block does the pass over a block.
+func (p *mapPass[T]) block(b block) {
+	// By the definitions first, as out may be an operand of the assembly, which then
+	// makes something or other of these channels.
+	var kept *Scratch[T]
+	var n int
+	p.unfit(b, func(one block) {
+		if kept == nil {
+			kept = Borrow[T](b.channels * b.count())
+		}
+		p.define(one)
+		for l := range one.lines {
+			n += copy(kept.Data[n:], p.out[l.at:][:l.n])
+		}
+	})
+	p.fast(b)
+	if kept == nil {
+		return
+	}
+	defer kept.Release()
+	n = 0
+	p.unfit(b, func(one block) {
+		for l := range one.lines {
+			n += copy(p.out[l.at:][:l.n], kept.Data[n:])
+		}
+	})
+}
+
+// define is fast by the definitions.
+func (p *mapPass[T]) define(b block) {
+	switch p.loop {
+	case normalizePass:
+		normalizeGo(p.out, p.x, p.k, b)
+	case normGradPass:
+		normGradGo(p.out, p.x, p.dy, p.k, b)
+	case scaledPass:
+		scaledGo(p.out, p.x, p.k, b)
+	case scaleGradPass:
+		scaleGradGo(p.out, p.x, p.dy, p.k, b)
+	}
+}
+
+// block adds the sums over one block to s.
+func (p *sumPass[T]) block(s [3][]float64, b block) {
+	if isa == generic || !is32[T]() || p.loop != gradPass && p.loop != dotsPass {
+		p.fast(s, b)
+		return
+	}
+	count := p.loop.results()
+	kept := Borrow[float64](count * b.channels)
+	defer kept.Release()
+	for i := range count {
+		copy(kept.part(i, b.channels), s[i][b.channel:])
+	}
+	p.fast(s, b)
+	n := float64(b.count())
+	products := s[1][b.channel:][:b.channels]
+	squares := s[0][b.channel:][:b.channels] // of dotsPass
+	if usualSums(n, products) && (p.loop != dotsPass || usualSums(n, squares)) {
+		return
+	}
+	for c := range b.channels {
+		// A product of 0 is rather of zeros than of what is lost.
+		if q := products[c]; (q == 0 || inRange[T](n, math.Abs(q))) && (p.loop != dotsPass || inRange[T](n, squares[c])) {
+			continue
+		}
+		one := b.one(c)
+		for i := range count {
+			s[i][one.channel] = kept.part(i, b.channels)[c]
+		}
+		if p.loop == gradPass {
+			gradSumsGo(s[0], s[1], s[2], p.x, p.dy, p.m, one)
+		} else {
+			dotsGo(s[0], s[1], p.x, p.dy, one)
+		}
+	}
+}
+
+// usualSums says that sums of n terms are in the range of float32, by much; it may be
+// false without need.
+func usualSums(n float64, sums []float64) bool {
+	least, most := math.Float64bits(n*0x1p-99)<<1, math.Float64bits(0x1p127)<<1
+	for _, v := range sums {
+		if u := math.Float64bits(v) << 1; u-least >= most-least {
+			return false
+		}
+	}
+	return true
+}
