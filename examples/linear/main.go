@@ -111,7 +111,7 @@ func fit(pred, y *G.Node, params G.Nodes) (float32, error) {
 	vm := G.NewTapeMachine(cost.Graph(), G.BindDualValues(params...))
 	defer vm.Close()
 	solver := G.NewAdamSolver(G.WithLearnRate(0.02))
-	for range 500 {
+	for range 1000 {
 		if err := vm.RunAll(); err != nil {
 			return 0, err
 		}
