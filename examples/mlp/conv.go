@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/examples/internal/mnist"
+	"github.com/gorgonorm/norm/examples/internal/nn"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -21,26 +23,26 @@ var filters = []int{8, 16}
 
 // newConvNetwork builds twice convolution → normalization → rectifier → maximum
 // over 2×2, and a linear layer. Images are squares whose sides are multiples of 4.
-func newConvNetwork(kind string, inputs int, rng *rand.Rand) (*network, error) {
+func newConvNetwork(kind string, inputs int, rng *rand.Rand) (*nn.Network, error) {
 	side := int(math.Sqrt(float64(inputs)))
 	if side*side != inputs || side%4 != 0 {
 		return nil, fmt.Errorf("-net conv: images of %d pixels, want squares with sides that are multiples of 4", inputs)
 	}
-	n := &network{g: G.NewGraph()}
+	n := nn.New()
 	in := 1
-	n.stages = append(n.stages, reshape(in, side, side))
+	n.Add(reshape(in, side, side))
 	for i, out := range filters {
-		stages, err := convLayer(n.g, kind, i+1, in, out, side, rng)
+		stages, err := convLayer(n.Graph, kind, i+1, in, out, side, rng)
 		if err != nil {
 			return nil, err
 		}
-		n.stages = append(n.stages, stages...)
-		n.stages = append(n.stages, relu(), maxPool())
+		n.Add(stages...)
+		n.Add(relu(), maxPool())
 		in, side = out, side/pooling
 	}
 	features := in * side * side
-	n.stages = append(n.stages, reshape(features),
-		stageOf(newLinear(n.g, len(filters)+1, features, classes, true, rng)))
+	n.Add(reshape(features),
+		nn.StageOf(newLinear(n.Graph, len(filters)+1, features, mnist.Classes, true, rng)))
 	return n, nil
 }
 
@@ -48,7 +50,7 @@ func newConvNetwork(kind string, inputs int, rng *rand.Rand) (*network, error) {
 // Weight normalization is one of the filters themselves. The convolutions have no
 // bias: the β of a normalization does the same, and without one it makes no
 // difference here.
-func convLayer(g *G.ExprGraph, kind string, number, in, out, side int, rng *rand.Rand) ([]stage, error) {
+func convLayer(g *G.ExprGraph, kind string, number, in, out, side int, rng *rand.Rand) ([]nn.Stage, error) {
 	name := fmt.Sprint(kind, number)
 	shape := tensor.Shape{out, in, filterSize, filterSize}
 	init := heUniform(rng, in*filterSize*filterSize)
@@ -57,9 +59,9 @@ func convLayer(g *G.ExprGraph, kind string, number, in, out, side int, rng *rand
 		if err != nil {
 			return nil, err
 		}
-		return []stage{convolve(wn)}, nil
+		return []nn.Stage{convolve(wn)}, nil
 	}
-	stages := []stage{convolve(&plainWeight{G.NewTensor(g, dt, 4, G.WithShape(shape...),
+	stages := []nn.Stage{convolve(&plainWeight{G.NewTensor(g, dt, 4, G.WithShape(shape...),
 		G.WithName(fmt.Sprintf("conv%d.w", number)), G.WithInit(init))})}
 	switch kind {
 	case "batch":
@@ -67,13 +69,13 @@ func convLayer(g *G.ExprGraph, kind string, number, in, out, side int, rng *rand
 		if err != nil {
 			return nil, err
 		}
-		stages = append(stages, stageOf(bn))
+		stages = append(stages, nn.StageOf(bn))
 	case "layer":
 		ln, err := norm.NewLayerNorm(g, dt, tensor.Shape{out, side, side}, norm.WithName(name))
 		if err != nil {
 			return nil, err
 		}
-		stages = append(stages, stageOf(ln))
+		stages = append(stages, nn.StageOf(ln))
 	}
 	return stages, nil
 }
@@ -87,20 +89,20 @@ type weight[W any] interface {
 }
 
 // convolve is a convolution that leaves the sides of the image as they are.
-func convolve[W weight[W]](w W) stage {
-	return stage{
-		fwd: func(x *G.Node) (*G.Node, error) {
+func convolve[W weight[W]](w W) nn.Stage {
+	return nn.Stage{
+		Fwd: func(x *G.Node) (*G.Node, error) {
 			f, err := w.Weight()
 			if err != nil {
 				return nil, err
 			}
 			return G.Conv2d(x, f, tensor.Shape{filterSize, filterSize}, []int{filterSize / 2, filterSize / 2}, []int{1, 1}, []int{1, 1})
 		},
-		learnables: w.Learnables(),
-		in: func(g *G.ExprGraph) (stage, error) {
+		Learnables: w.Learnables(),
+		In: func(g *G.ExprGraph) (nn.Stage, error) {
 			w2, err := w.In(g)
 			if err != nil {
-				return stage{}, err
+				return nn.Stage{}, err
 			}
 			return convolve(w2), nil
 		},
@@ -118,24 +120,19 @@ func (p *plainWeight) Learnables() G.Nodes { return G.Nodes{p.w} }
 
 // In returns the weight in another graph.
 func (p *plainWeight) In(g *G.ExprGraph) (*plainWeight, error) {
-	return &plainWeight{share(g, p.w)}, nil
-}
-
-// stateless is a stage without parameters.
-func stateless(fwd func(x *G.Node) (*G.Node, error)) stage {
-	return stage{fwd: fwd, in: func(*G.ExprGraph) (stage, error) { return stateless(fwd), nil }}
+	return &plainWeight{nn.Share(g, p.w)}, nil
 }
 
 // maxPool takes the maximum over 2×2 pixels.
-func maxPool() stage {
-	return stateless(func(x *G.Node) (*G.Node, error) {
+func maxPool() nn.Stage {
+	return nn.Stateless(func(x *G.Node) (*G.Node, error) {
 		return G.MaxPool2D(x, tensor.Shape{pooling, pooling}, []int{0, 0}, []int{pooling, pooling})
 	})
 }
 
 // reshape sees each image in another shape.
-func reshape(image ...int) stage {
-	return stateless(func(x *G.Node) (*G.Node, error) {
+func reshape(image ...int) nn.Stage {
+	return nn.Stateless(func(x *G.Node) (*G.Node, error) {
 		return G.Reshape(x, append(tensor.Shape{x.Shape()[0]}, image...))
 	})
 }

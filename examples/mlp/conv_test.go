@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/gorgonorm/norm/examples/internal/mnist"
+	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
@@ -19,13 +21,13 @@ func TestConvNetwork(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			net, err := newConvNetwork(kind, 28*28, rand.New(rand.NewPCG(1, 1)))
 			require.NoError(t, err)
-			net2, err := net.in(G.NewGraph())
+			net2, err := net.In(G.NewGraph())
 			require.NoError(t, err)
-			x := G.NewMatrix(net2.g, dt, G.WithName("x"), G.WithShape(3, 28*28))
-			y, err := net2.fwd(x)
+			x := G.NewMatrix(net2.Graph, dt, G.WithName("x"), G.WithShape(3, 28*28))
+			y, err := net2.Fwd(x)
 			require.NoError(t, err)
-			assert.Equal(t, []int{3, classes}, []int(y.Shape()))
-			a, b := net.learnables(), net2.learnables()
+			assert.Equal(t, []int{3, mnist.Classes}, []int(y.Shape()))
+			a, b := net.Learnables(), net2.Learnables()
 			require.Len(t, b, len(a))
 			for i := range a {
 				a[i].Value().Data().([]float32)[0] = 42
@@ -43,7 +45,7 @@ func TestConvNetworkRefusesOtherImages(t *testing.T) {
 }
 
 func TestConvTrainsAnyNorm(t *testing.T) {
-	dir := synthetic(60, 20).write(t)
+	dir := mnisttest.Synthetic(60, 20).Write(t)
 	for _, kind := range normKinds {
 		status, stdout, stderr := mlp(context.Background(),
 			"-net", "conv", "-norm", kind, "-data", dir, "-out", t.TempDir(), "-batch", "20", "-epochs", "1")

@@ -30,6 +30,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/gorgonorm/norm/examples/internal/mnist"
+	"github.com/gorgonorm/norm/examples/internal/nn"
 )
 
 // Exit statuses. 130 is what a shell reports for a program ended by Ctrl-C.
@@ -56,11 +59,11 @@ type config struct {
 // networks are the values of -net, each with what builds it and titles with what it
 // is called.
 var (
-	networks = map[string]func(kind string, inputs int, rng *rand.Rand) (*network, error){
+	networks = map[string]func(kind string, inputs int, rng *rand.Rand) (*nn.Network, error){
 		"mlp": newNetwork, "conv": newConvNetwork,
 	}
 	titles = map[string]string{
-		"mlp":  fmt.Sprintf("MLP 784–%d–%d–%d", hidden, hidden, classes),
+		"mlp":  fmt.Sprintf("MLP 784–%d–%d–%d", hidden, hidden, mnist.Classes),
 		"conv": fmt.Sprintf("two convolutions of %d and %d filters", filters[0], filters[1]),
 	}
 )
@@ -150,13 +153,13 @@ func (c config) check() error {
 // trainAndReport does the work: it loads the images, trains, and writes what
 // came out. It stops early, but reports all the same, when ctx is cancelled.
 func trainAndReport(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
-	train, test, err := loadDataset(ctx, cfg.data)
+	train, test, err := mnist.Load(ctx, cfg.data)
 	if err != nil {
 		return err
 	}
-	train = train.first(cfg.limit)
-	if train.count() < cfg.batch {
-		return fmt.Errorf("a batch of %d images out of %d: lower -batch", cfg.batch, train.count())
+	train = train.First(cfg.limit)
+	if train.Count() < cfg.batch {
+		return fmt.Errorf("a batch of %d images out of %d: lower -batch", cfg.batch, train.Count())
 	}
 	// Made before the training: a minute of work is not lost to a typing error.
 	if err := os.MkdirAll(cfg.out, 0o755); err != nil {

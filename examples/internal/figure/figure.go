@@ -1,0 +1,70 @@
+// Package figure has what the plots of the examples have in common.
+package figure
+
+import (
+	"fmt"
+	"image/color"
+	"os"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+)
+
+// Colours that differ for colour-blind eyes as well; those of Okabe and Ito, "Color
+// Universal Design", 2008, but for the blue.
+var (
+	Blue      = color.RGBA{R: 0x1f, G: 0x77, B: 0xb4, A: 0xff}
+	Vermilion = color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}
+
+	gridColor = color.Gray{Y: 0xe0}
+)
+
+// NewPanel returns a plot with a grid, which is one panel of a figure.
+func NewPanel(title, x, y string) *plot.Plot {
+	p := plot.New()
+	p.Title.Text, p.Title.TextStyle.Font.Size, p.Title.Padding = title, 13, 8
+	p.X.Label.Text, p.Y.Label.Text = x, y
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Label.TextStyle.Font.Size, a.Label.Padding = 11, 4
+		a.Tick.Label.Font.Size = 10
+		a.Padding = 0
+	}
+	p.Legend.TextStyle.Font.Size = 10
+	p.Legend.Padding = 3
+	p.Legend.XOffs, p.Legend.YOffs = -6, -6
+	p.Legend.Top = true
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = gridColor, gridColor
+	p.Add(grid)
+	return p
+}
+
+// Write draws the panels, in rows, and writes them to a PNG file of that size.
+func Write(path string, width, height vg.Length, panels [][]*plot.Plot) (err error) {
+	img := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))
+	tiles := draw.Tiles{
+		Rows: len(panels), Cols: len(panels[0]), PadX: 6 * vg.Millimeter, PadY: 6 * vg.Millimeter,
+		PadTop: 4 * vg.Millimeter, PadBottom: 3 * vg.Millimeter, PadLeft: 3 * vg.Millimeter, PadRight: 6 * vg.Millimeter,
+	}
+	for i, row := range plot.Align(panels, tiles, draw.New(img)) {
+		for j, canvas := range row {
+			panels[i][j].Draw(canvas)
+		}
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if _, err = (vgimg.PngCanvas{Canvas: img}).WriteTo(f); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
