@@ -17,7 +17,7 @@ func BenchmarkStep(b *testing.B) {
 	for i := range d.Images {
 		d.Images[i] = byte(rng.UintN(256))
 	}
-	for _, kind := range normKinds {
+	for _, kind := range nn.Kinds {
 		b.Run(kind, func(b *testing.B) {
 			net, err := newNetwork(kind, d.Pixels, rng)
 			if err != nil {

@@ -42,7 +42,7 @@ func newConvNetwork(kind string, inputs int, rng *rand.Rand) (*nn.Network, error
 	}
 	features := in * side * side
 	n.Add(reshape(features),
-		nn.StageOf(newLinear(n.Graph, len(filters)+1, features, mnist.Classes, true, rng)))
+		nn.StageOf(nn.NewLinear(n.Graph, fmt.Sprint("fc", len(filters)+1), features, mnist.Classes, true, nn.HeUniform(rng, features))))
 	return n, nil
 }
 
@@ -53,7 +53,7 @@ func newConvNetwork(kind string, inputs int, rng *rand.Rand) (*nn.Network, error
 func convLayer(g *G.ExprGraph, kind string, number, in, out, side int, rng *rand.Rand) ([]nn.Stage, error) {
 	name := fmt.Sprint(kind, number)
 	shape := tensor.Shape{out, in, filterSize, filterSize}
-	init := heUniform(rng, in*filterSize*filterSize)
+	init := nn.HeUniform(rng, in*filterSize*filterSize)
 	if kind == "weight" {
 		wn, err := norm.NewWeightNorm(g, dt, shape, norm.WithName(name), norm.WithWeightInit(init))
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorgonorm/norm/examples/internal/mnist"
 	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
+	"github.com/gorgonorm/norm/examples/internal/nn"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
@@ -17,7 +18,7 @@ import (
 // Convolutions, layer by layer: what they give has the shapes that they say, and the
 // parameters are shared with the evaluation.
 func TestConvNetwork(t *testing.T) {
-	for _, kind := range normKinds {
+	for _, kind := range nn.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			net, err := newConvNetwork(kind, 28*28, rand.New(rand.NewPCG(1, 1)))
 			require.NoError(t, err)
@@ -46,7 +47,7 @@ func TestConvNetworkRefusesOtherImages(t *testing.T) {
 
 func TestConvTrainsAnyNorm(t *testing.T) {
 	dir := mnisttest.Synthetic(60, 20).Write(t)
-	for _, kind := range normKinds {
+	for _, kind := range nn.Kinds {
 		status, stdout, stderr := mlp(context.Background(),
 			"-net", "conv", "-norm", kind, "-data", dir, "-out", t.TempDir(), "-batch", "20", "-epochs", "1")
 		require.Equal(t, exitOK, status, stderr)

@@ -105,7 +105,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	fs := flag.NewFlagSet("mlp", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&cfg.net, "net", "mlp", "`network`: mlp, the perceptron, or conv, with convolutions")
-	fs.StringVar(&cfg.norm, "norm", "batch", "normalization `kind`: "+strings.Join(normKinds, ", "))
+	fs.StringVar(&cfg.norm, "norm", "batch", "normalization `kind`: "+strings.Join(nn.Kinds, ", "))
 	fs.IntVar(&cfg.epochs, "epochs", 4, "passes over the training images")
 	fs.IntVar(&cfg.batch, "batch", 100, "images in a training step")
 	fs.Float64Var(&cfg.lr, "lr", 0.002, "learning `rate` of Adam at the start; it falls to zero linearly")
@@ -132,8 +132,8 @@ func (c config) check() error {
 	switch {
 	case networks[c.net] == nil:
 		return fmt.Errorf("-net %q: want mlp or conv", c.net)
-	case !slices.Contains(normKinds, c.norm):
-		return fmt.Errorf("-norm %q: want one of %s", c.norm, strings.Join(normKinds, ", "))
+	case !slices.Contains(nn.Kinds, c.norm):
+		return fmt.Errorf("-norm %q: want one of %s", c.norm, strings.Join(nn.Kinds, ", "))
 	case c.epochs < 1:
 		return fmt.Errorf("-epochs %d: want at least 1", c.epochs)
 	case c.batch < 1:

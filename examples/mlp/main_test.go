@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
+	"github.com/gorgonorm/norm/examples/internal/nn"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -105,7 +106,7 @@ func numbers(t *testing.T, dir string, args ...string) string {
 
 func TestSameSeedSameNumbers(t *testing.T) {
 	dir := mnisttest.Synthetic(150, 60).Write(t)
-	for _, kind := range normKinds {
+	for _, kind := range nn.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			args := []string{"-norm", kind, "-epochs", "2", "-batch", "20", "-seed"}
 			first := numbers(t, dir, append(args, "7")...)
@@ -187,7 +188,7 @@ func TestLearnsMNIST(t *testing.T) {
 	if testing.Short() {
 		t.Skip("trains four networks")
 	}
-	for _, kind := range normKinds {
+	for _, kind := range nn.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			status, stdout, stderr := mlp(context.Background(),
 				"-norm", kind, "-limit", "3000", "-epochs", "3", "-batch", "50", "-out", t.TempDir())

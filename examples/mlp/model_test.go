@@ -16,7 +16,7 @@ import (
 // machine that trains.
 func TestGradient(t *testing.T) {
 	const inputs, batch = 16, 12
-	for _, kind := range normKinds {
+	for _, kind := range nn.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			net, err := newNetwork(kind, inputs, rand.New(rand.NewPCG(1, 1)))
 			require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestGradient(t *testing.T) {
 // What the training graph learns the evaluation graph must see, in all its
 // parameters.
 func TestEvaluatorSharesParameters(t *testing.T) {
-	for _, kind := range normKinds {
+	for _, kind := range nn.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			net, err := newNetwork(kind, 16, rand.New(rand.NewPCG(1, 1)))
 			require.NoError(t, err)
@@ -90,17 +90,4 @@ func TestEvaluatorSharesParameters(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestHeUniform(t *testing.T) {
-	w := heUniform(rand.New(rand.NewPCG(1, 1)), 6)(dt, 100, 30).([]float32)
-	require.Len(t, w, 3000)
-	sum, squares := 0.0, 0.0
-	for _, v := range w {
-		require.LessOrEqual(t, math.Abs(float64(v)), 1.0) // √(6/6)
-		sum += float64(v)
-		squares += float64(v) * float64(v)
-	}
-	assert.InDelta(t, 0, sum/3000, 0.05)
-	assert.InDelta(t, 1.0/3, squares/3000, 0.02) // 2/fanIn
 }

@@ -15,6 +15,9 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
+// evalBatch is the number of images in a step of the evaluation.
+const evalBatch = 1000
+
 // recordEvery is the number of steps whose mean loss makes a point of the curve.
 const recordEvery = 20
 
@@ -56,7 +59,7 @@ func trainNetwork(ctx context.Context, cfg config, train, test *mnist.Dataset, s
 		return nil, err
 	}
 	defer nn.CloseVM(t, &err)
-	e, err := nn.NewEvaluator(net, train.Pixels)
+	e, err := nn.NewEvaluator(net, train.Pixels, evalBatch)
 	if err != nil {
 		return nil, err
 	}

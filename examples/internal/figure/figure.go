@@ -18,6 +18,8 @@ import (
 var (
 	Blue      = color.RGBA{R: 0x1f, G: 0x77, B: 0xb4, A: 0xff}
 	Vermilion = color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}
+	Green     = color.RGBA{R: 0x00, G: 0x9e, B: 0x73, A: 0xff}
+	Black     = color.RGBA{R: 0x22, G: 0x22, B: 0x22, A: 0xff}
 
 	gridColor = color.Gray{Y: 0xe0}
 )
@@ -42,16 +44,29 @@ func NewPanel(title, x, y string) *plot.Plot {
 	return p
 }
 
-// Write draws the panels, in rows, and writes them to a PNG file of that size.
-func Write(path string, width, height vg.Length, panels [][]*plot.Plot) (err error) {
+// Entry is a line and what it stands for.
+type Entry struct {
+	Text string
+	draw.LineStyle
+}
+
+// Write draws the panels, in rows, and writes them to a PNG file of that size. The
+// entries of a legend go above them, where they hide nothing.
+func Write(path string, width, height vg.Length, panels [][]*plot.Plot, legend ...Entry) (err error) {
 	img := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))
 	tiles := draw.Tiles{
 		Rows: len(panels), Cols: len(panels[0]), PadX: 6 * vg.Millimeter, PadY: 6 * vg.Millimeter,
 		PadTop: 4 * vg.Millimeter, PadBottom: 3 * vg.Millimeter, PadLeft: 3 * vg.Millimeter, PadRight: 6 * vg.Millimeter,
 	}
-	for i, row := range plot.Align(panels, tiles, draw.New(img)) {
-		for j, canvas := range row {
-			panels[i][j].Draw(canvas)
+	canvas := draw.New(img)
+	if len(legend) > 0 {
+		const strip = 7 * vg.Millimeter
+		drawLegend(draw.Crop(canvas, 0, 0, canvas.Max.Y-canvas.Min.Y-strip, 0), legend)
+		canvas = draw.Crop(canvas, 0, 0, 0, -strip)
+	}
+	for i, row := range plot.Align(panels, tiles, canvas) {
+		for j, c := range row {
+			panels[i][j].Draw(c)
 		}
 	}
 	f, err := os.Create(path)
@@ -67,4 +82,22 @@ func Write(path string, width, height vg.Length, panels [][]*plot.Plot) (err err
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// drawLegend draws the entries side by side, in the middle of the canvas.
+func drawLegend(c draw.Canvas, legend []Entry) {
+	style := plot.New().Legend.TextStyle
+	style.Font.Size, style.XAlign, style.YAlign = 11, draw.XLeft, draw.YCenter
+	const sample, gap, space = 9 * vg.Millimeter, 2 * vg.Millimeter, 8 * vg.Millimeter
+	width := -space
+	for _, e := range legend {
+		width += sample + gap + style.Width(e.Text) + space
+	}
+	x, y := (c.Min.X+c.Max.X-width)/2, c.Min.Y+(c.Max.Y-c.Min.Y)/3
+	for _, e := range legend {
+		c.StrokeLine2(e.LineStyle, x, y, x+sample, y)
+		x += sample + gap
+		c.FillText(style, vg.Point{X: x, Y: y}, e.Text)
+		x += style.Width(e.Text) + space
+	}
 }

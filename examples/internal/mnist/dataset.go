@@ -25,6 +25,9 @@ var (
 	// set of MNIST; for other images they need not be exact.
 	Standardized = newScale(func(p float32) float32 { return (p/255 - 0.1307) / 0.3081 })
 
+	// Grey pixels are from 0 to 1.
+	Grey = newScale(func(p float32) float32 { return p / 255 })
+
 	// Binary pixels are 0 or 1.
 	Binary = newScale(func(p float32) float32 {
 		if p < 128 {
@@ -39,6 +42,13 @@ func newScale(f func(pixel float32) float32) (s Scale) {
 		s[p] = f(float32(p))
 	}
 	return s
+}
+
+// WithScale returns the same images with other numbers for the pixels.
+func (d *Dataset) WithScale(s *Scale) *Dataset {
+	d2 := *d
+	d2.Scale = s
+	return &d2
 }
 
 // Count returns the number of images.

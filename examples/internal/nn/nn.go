@@ -17,6 +17,7 @@ var Dtype = tensor.Float32
 type Stage struct {
 	Fwd        func(x *G.Node) (*G.Node, error)
 	Learnables G.Nodes
+	Layer      any // the layer itself, where it is one
 	// In makes the same stage in another graph, sharing the parameters.
 	In func(g *G.ExprGraph) (Stage, error)
 }
@@ -34,6 +35,7 @@ func StageOf[L Layer[L]](l L) Stage {
 	return Stage{
 		Fwd:        l.Fwd,
 		Learnables: l.Learnables(),
+		Layer:      l,
 		In: func(g *G.ExprGraph) (Stage, error) {
 			l2, err := l.In(g)
 			if err != nil {

@@ -89,7 +89,7 @@ func TestEvaluatorAgreesWithTrainer(t *testing.T) {
 	tr, err := NewTrainer(n, inputs, batch, G.NewVanillaSolver(G.WithLearnRate(0.5)))
 	require.NoError(t, err)
 	defer tr.Close()
-	e, err := NewEvaluator(n, inputs)
+	e, err := NewEvaluator(n, inputs, 3)
 	require.NoError(t, err)
 	defer e.Close()
 
@@ -123,4 +123,40 @@ func TestDivergence(t *testing.T) {
 	defer tr.Close()
 	_, err = tr.Step(d, []int{0})
 	assert.ErrorIs(t, err, ErrDiverged)
+}
+
+func TestHeUniform(t *testing.T) {
+	w := HeUniform(rand.New(rand.NewPCG(1, 1)), 6)(Dtype, 100, 30).([]float32)
+	require.Len(t, w, 3000)
+	sum, squares := 0.0, 0.0
+	for _, v := range w {
+		require.LessOrEqual(t, math.Abs(float64(v)), 1.0) // √(6/6)
+		sum += float64(v)
+		squares += float64(v) * float64(v)
+	}
+	assert.InDelta(t, 0, sum/3000, 0.05)
+	assert.InDelta(t, 1.0/3, squares/3000, 0.02) // 2/fanIn
+}
+
+// A network starts from the same weights whatever its normalization.
+func TestHiddenStartsAlike(t *testing.T) {
+	const in, out = 6, 4
+	weights := func(kind string) []float32 {
+		g := G.NewGraph()
+		stages, err := Hidden(g, kind, 1, in, out, Normal(rand.New(rand.NewPCG(1, 1)), 0.1))
+		require.NoError(t, err)
+		return stages[0].Learnables[0].Value().Data().([]float32)
+	}
+	want := weights("none")
+	assert.Equal(t, want, weights("batch"))
+	assert.Equal(t, want, weights("layer"))
+	v := weights("weight") // (out, in)
+	for i := range in {
+		for j := range out {
+			assert.Equal(t, want[i*out+j], v[j*in+i])
+		}
+	}
+
+	_, err := Hidden(G.NewGraph(), "group", 1, in, out, nil)
+	assert.ErrorContains(t, err, `normalization "group"`)
 }

@@ -10,9 +10,6 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// evalBatch is the number of images in a step of the evaluation.
-const evalBatch = 1000
-
 // ErrDiverged is the error of a training step whose loss is not a finite number.
 var ErrDiverged = errors.New("training diverges")
 
@@ -87,17 +84,18 @@ type Evaluator struct {
 	vm     G.VM
 	x      []float32
 	logits G.Value
+	batch  int
 }
 
-// NewEvaluator makes the network in another graph.
-func NewEvaluator(n *Network, inputs int) (*Evaluator, error) {
+// NewEvaluator makes the network in another graph, for so many images at a time.
+func NewEvaluator(n *Network, inputs, batch int) (*Evaluator, error) {
 	n, err := n.In(G.NewGraph())
 	if err != nil {
 		return nil, err
 	}
-	e := &Evaluator{x: make([]float32, evalBatch*inputs)}
-	x := G.NewMatrix(n.Graph, Dtype, G.WithName("x"), G.WithShape(evalBatch, inputs),
-		G.WithValue(tensor.New(tensor.WithShape(evalBatch, inputs), tensor.WithBacking(e.x))))
+	e := &Evaluator{x: make([]float32, batch*inputs), batch: batch}
+	x := G.NewMatrix(n.Graph, Dtype, G.WithName("x"), G.WithShape(batch, inputs),
+		G.WithValue(tensor.New(tensor.WithShape(batch, inputs), tensor.WithBacking(e.x))))
 	logits, err := n.Fwd(x)
 	if err != nil {
 		return nil, err
@@ -112,8 +110,8 @@ func NewEvaluator(n *Network, inputs int) (*Evaluator, error) {
 // recognized.
 func (e *Evaluator) Measure(d *mnist.Dataset) (loss, accuracy float64, err error) {
 	right := 0
-	for start := 0; start < d.Count(); start += evalBatch {
-		indices := mnist.Sequence(start, min(start+evalBatch, d.Count()))
+	for start := 0; start < d.Count(); start += e.batch {
+		indices := mnist.Sequence(start, min(start+e.batch, d.Count()))
 		// In the last step rows may be left over from the step before. They
 		// have no influence on the others, and are not counted.
 		d.Fill(e.x, indices)
