@@ -1,0 +1,193 @@
+// Command compare repeats, on MNIST and in minutes, the experiments by which the
+// papers show what normalization does, with batch, layer and weight norm and with
+// none:
+//
+//	go run ./examples/compare
+//
+// Figure 1 of Ioffe and Szegedy, 2015, has a network of sigmoid units with and without
+// batch norm: its accuracy, and how the input of a unit spreads during training.
+// Figure 6 of Ba, Kiros and Hinton, 2016, has a network of rectifiers in batches of 128
+// and of 4. Here each is trained from the same weights, on the same batches and by the
+// same solver for every normalization, with the learning rate that is best for each in
+// a small grid (-search), and from some seeds. The figures, a table and all numbers go
+// to out/compare.
+//
+// Sergey Ioffe, Christian Szegedy, "Batch Normalization: Accelerating Deep Network
+// Training by Reducing Internal Covariate Shift", 2015, arXiv:1502.03167v3.
+//
+// Jimmy Lei Ba, Jamie Ryan Kiros, Geoffrey E. Hinton, "Layer Normalization", 2016,
+// arXiv:1607.06450v1.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/gorgonorm/norm/examples/internal/mnist"
+)
+
+// Exit statuses. 130 is what a shell reports for a program ended by Ctrl-C.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// config holds what the flags say.
+type config struct {
+	only   string
+	share  float64
+	seeds  int
+	search bool
+	redraw bool
+	data   string
+	out    string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	// Once the first Ctrl-C has been seen, the default behaviour is back.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program without the process around it.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cfg, err := parseFlags(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "compare: %v\n", err)
+		return exitUsage
+	}
+	err = compare(ctx, cfg, stdout, stderr)
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "compare: interrupted, nothing is written")
+		return exitInterrupted
+	case err != nil:
+		fmt.Fprintf(stderr, "compare: %s\n", strings.Join(strings.Fields(err.Error()), " "))
+		return exitFailure
+	}
+	return exitOK
+}
+
+func parseFlags(args []string, stderr io.Writer) (config, error) {
+	var cfg config
+	var quick bool
+	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&cfg.only, "only", "", "one `experiment`: sigmoid, batch128 or batch4")
+	fs.Float64Var(&cfg.share, "share", 1, "`part` of the training steps, up to 1")
+	fs.IntVar(&cfg.seeds, "seeds", 3, "seeds: 1, 2, … this `number`")
+	fs.BoolVar(&quick, "quick", false, "the same as -share 0.1 -seeds 1")
+	fs.BoolVar(&cfg.search, "search", false, "try the learning rates of the grids instead")
+	fs.BoolVar(&cfg.redraw, "redraw", false, "make figures and table from the numbers in the folder again")
+	fs.StringVar(&cfg.data, "data", "", "`folder` of IDX files, plain or .gz (default: MNIST from the GoMNIST module)")
+	fs.StringVar(&cfg.out, "out", filepath.Join("out", "compare"), "`folder` for figures, table and numbers")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(stderr, "Usage of compare:")
+			fs.SetOutput(stderr)
+			fs.PrintDefaults()
+		}
+		return cfg, err
+	}
+	if fs.NArg() > 0 {
+		return cfg, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if quick {
+		cfg.share, cfg.seeds = 0.1, 1
+	}
+	return cfg, cfg.check()
+}
+
+func (c config) check() error {
+	switch {
+	case len(c.experiments()) == 0:
+		return fmt.Errorf("-only %q: want sigmoid, batch128 or batch4", c.only)
+	case !(c.share > 0 && c.share <= 1): // the negation also refuses NaN
+		return fmt.Errorf("-share %v: want more than 0 and at most 1", c.share)
+	case c.seeds < 1:
+		return fmt.Errorf("-seeds %d: want at least 1", c.seeds)
+	case c.out == "":
+		return errors.New("-out: want a folder")
+	}
+	return nil
+}
+
+// experiments returns those that are asked for.
+func (c config) experiments() (es []*experiment) {
+	for i := range experiments {
+		if c.only == "" || c.only == experiments[i].name {
+			es = append(es, &experiments[i])
+		}
+	}
+	return es
+}
+
+// steps returns the number of steps of an experiment, at least one for each point.
+func (c config) steps(e *experiment) int {
+	return max(evaluations, int(c.share*float64(e.steps)))
+}
+
+// compare trains all networks and writes what came out.
+func compare(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
+	if cfg.redraw {
+		runs, err := readRuns(cfg.out)
+		if err != nil {
+			return err
+		}
+		return report(cfg.out, runs, stdout)
+	}
+	train, test, err := mnist.Load(ctx, cfg.data)
+	if err != nil {
+		return err
+	}
+	d := data{train, test}
+	for _, e := range cfg.experiments() {
+		if train.Count() < e.batch {
+			return fmt.Errorf("a batch of %d images out of %d", e.batch, train.Count())
+		}
+	}
+	if cfg.search {
+		return search(ctx, cfg, d, stdout, stderr)
+	}
+	// Made before the training: minutes of work are not lost to a typing error.
+	if err := os.MkdirAll(cfg.out, 0o755); err != nil {
+		return fmt.Errorf("output folder: %w", err)
+	}
+
+	var jobs []job
+	for _, e := range cfg.experiments() {
+		for _, kind := range kinds {
+			for seed := range uint64(cfg.seeds) {
+				jobs = append(jobs, job{e, kind, seed + 1, e.rates[kind], cfg.steps(e)})
+			}
+		}
+	}
+	outcomes, err := runAll(ctx, jobs, d, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	var runs []*Run
+	for _, o := range outcomes {
+		if o.run == nil {
+			return fmt.Errorf("%s, norm %s, seed %d: training diverges", o.job.name, o.job.kind, o.job.seed)
+		}
+		runs = append(runs, o.run)
+	}
+	if err := writeRuns(cfg.out, runs); err != nil {
+		return err
+	}
+	return report(cfg.out, runs, stdout)
+}
