@@ -7,7 +7,7 @@ MODULES     = . ./bench ./examples
 ROUNDS      = 3
 FIGURES     = out/bench.jsonl
 
-.PHONY: test race lint vet fmt staticcheck paths portable example generate bench peers page ci
+.PHONY: test race lint vet fmt staticcheck paths portable emulated example generate bench peers page ci
 
 test: ## what the README says
 	go test ./...
@@ -36,6 +36,18 @@ portable: ## the root module by itself, and on other processors
 	GOWORK=off go test -short ./...
 	GOARCH=arm64 GOWORK=off go vet ./...
 	GOARCH=386 GOWORK=off go vet ./ops/internal/kernel/
+
+# What runs under emulation: a tenth of the speed is left, so each family once.
+EMULATED_KERNEL = DoubleDouble|Merge|Scratch|Split|Panic|AddNorm|PowerIteration|ConstantRow|ConstantChannel|ConstantGroup|Isolation|Extremes|BelowEps|Second
+EMULATED_OPS    = MatchesGolden|Fault|Statistics|Moments|BadInput|RefusesUnfit
+
+emulated: ## kernels and ops on arm64, where Debian's qemu-user is installed
+	@command -v qemu-aarch64 >/dev/null || { echo "skipped: there is no qemu-aarch64 (apt-get install qemu-user)"; exit 0; }; \
+	set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	export CGO_ENABLED=0 GOARCH=arm64 GOWORK=off; \
+	go test -c -o $$dir/kernel ./ops/internal/kernel; go test -c -o $$dir/ops ./ops; \
+	(cd ops/internal/kernel && qemu-aarch64 $$dir/kernel -test.short -test.run '$(EMULATED_KERNEL)'); \
+	(cd ops && qemu-aarch64 $$dir/ops -test.short -test.run '$(EMULATED_OPS)')
 
 example: ## trains an MLP on MNIST and writes learning curves to out/
 	go run ./examples/mlp

@@ -226,6 +226,7 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 		normalized := mapPass[T]{loop: normalizePass, out: a.out, x: a.x, k: w.k}
 		normalized.block(b)
 		along := sumPass[T]{loop: dotsPass, x: a.out, dy: a.dy}
+		clear(w.lost.Data) // what is in it must not decide how sums are made
 		along.block([3][]float64{w.lost.Data, w.grads}, rows)
 	}
 	if a.dbeta != nil {

@@ -40,7 +40,7 @@ func (a dd) add(b dd) dd {
 func (a dd) sub(b dd) dd { return a.add(b.neg()) }
 
 func (a dd) mul(b dd) dd {
-	p := a.hi * b.hi
+	p := float64(a.hi * b.hi) // rounded: without the conversion some processors fuse it with the sum below
 	e := math.FMA(a.hi, b.hi, -p)
 	return renorm(p, e+(a.hi*b.lo+a.lo*b.hi))
 }
