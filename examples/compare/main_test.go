@@ -95,7 +95,7 @@ func TestCompare(t *testing.T) {
 		assert.Greater(t, img.Width, 1000, name)
 	}
 	page := read(out, "README.md")
-	assert.Contains(t, page, "rectifiers, batch 4, 30 steps, seeds 1 2")
+	assert.Contains(t, page, "rectifiers, batch 4, 25 steps, seeds 1 2")
 	for _, kind := range kinds {
 		assert.Equal(t, 4, strings.Count(page, "| "+names[kind]+" |"), kind)
 	}
