@@ -52,16 +52,19 @@ var factors = [...][]factor{
 	scaleGradPass: {{0, false}, {1, false}},
 }
 
+// usual says that the constants of n channels fit, or may be false without need.
+func (p *mapPass[T]) usual(first, n int) bool {
+	for _, k := range factors[p.loop] {
+		if !usual(p.k.data(k.array)[first:][:n], k.mean) {
+			return false
+		}
+	}
+	return true
+}
+
 // unfit calls f for the channels of a block that the assembly cannot do.
 func (p *mapPass[T]) unfit(b block, f func(one block)) {
-	if isa == generic || !is32[T]() {
-		return
-	}
-	all := true
-	for _, k := range factors[p.loop] {
-		all = all && usual(p.k.data(k.array)[b.channel:][:b.channels], k.mean)
-	}
-	if all {
+	if p.plain || isa == generic || !is32[T]() || p.usual(b.channel, b.channels) {
 		return
 	}
 	for c := range b.channels {

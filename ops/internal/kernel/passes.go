@@ -86,6 +86,7 @@ type mapPass[T Float] struct {
 	out, x, dy []T
 	k          constants[T]
 	stream     bool
+	plain      bool // all constants fit, see extremes.go
 }
 
 type mapLoop int
@@ -114,6 +115,7 @@ func (p *mapPass[T]) fast(b block) {
 // over does the pass over all blocks of the view.
 func (p mapPass[T]) over(v View) {
 	p.stream = streams(p.out, v)
+	p.plain = is32[T]() && p.usual(0, v.Channels)
 	g := v.mapGrid()
 	split(g.tasks(), v.Len(), mapTasks[T]{p, g})
 }
