@@ -27,7 +27,7 @@ type experiment struct {
 	solver     func(rate float64) G.Solver
 
 	grid   []float64          // of learning rates
-	rates  map[string]float64 // what -search has found best in it, for each kind
+	rates  map[string]float64 // those that are used; see -search
 	spread bool               // record the inputs of the last hidden units
 	target float64            // an accuracy that takes some time to reach
 }

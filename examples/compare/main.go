@@ -8,8 +8,8 @@
 // batch norm: its accuracy, and how the input of a unit spreads during training.
 // Figure 6 of Ba, Kiros and Hinton, 2016, has a network of rectifiers in batches of 128
 // and of 4. Here each is trained from the same weights, on the same batches and by the
-// same solver for every normalization, with the learning rate that is best for each in
-// a small grid (-search), and from some seeds. The figures, a table and all numbers go
+// same solver for every normalization, with one learning rate for all (-search tries
+// a small grid), and from some seeds. The figures, a table and all numbers go
 // to out/compare.
 //
 // Sergey Ioffe, Christian Szegedy, "Batch Normalization: Accelerating Deep Network
