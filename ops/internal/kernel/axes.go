@@ -136,22 +136,22 @@ func (a *columnNorm[T]) run(first, last int) {
 
 // columnWork is what is known of the columns of a tile while it is worked on.
 type columnWork[T Float] struct {
-	guess *Scratch[T]       // of the means
-	stats totals            // mean, residual, and m2 or, in the end, the coefficient of Rows.spread
-	sums  totals            // Σu, Σu·(x−m), Σu²
-	k     constants[T]      // m, r, and what follows in the maps
-	lost  *Scratch[float64] // sums for each row that nobody wants
-	grads []float64         // where the sums for dγ and dβ go
+	guess *Scratch[T]  // of the means
+	stats totals       // mean, residual, and m2 or, in the end, the coefficient of Rows.spread
+	sums  totals       // Σu, Σu·(x−m), Σu²
+	k     constants[T] // m, r, and what follows in the maps
+	dots  totals       // of the rows: Σx̂², Σx̂·dy
+	grads []float64    // where the sums for dγ and dβ go
 }
 
 func (a *columnNorm[T]) borrow() columnWork[T] {
-	n := padded(a.p.width())
+	n, rows := padded(a.p.width()), padded(a.p.Rows)
 	return columnWork[T]{
 		guess: Borrow[T](n),
 		stats: totals{Borrow[float64](3 * n), n},
 		sums:  totals{Borrow[float64](3 * n), n},
 		k:     borrowConstants[T](5, n),
-		lost:  Borrow[float64](padded(a.p.Rows)),
+		dots:  totals{Borrow[float64](2 * rows), rows},
 	}
 }
 
@@ -160,7 +160,7 @@ func (w *columnWork[T]) release() {
 	w.stats.release()
 	w.sums.release()
 	w.k.release()
-	w.lost.Release()
+	w.dots.release()
 }
 
 // moments makes the constants of normalizePass for a tile:
@@ -225,9 +225,7 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 	if a.dgamma != nil {
 		normalized := mapPass[T]{loop: normalizePass, out: a.out, x: a.x, k: w.k}
 		normalized.block(b)
-		along := sumPass[T]{loop: dotsPass, x: a.out, dy: a.dy}
-		clear(w.lost.Data) // what is in it must not decide how sums are made
-		along.block([3][]float64{w.lost.Data, w.grads}, rows)
+		a.along(w, rows)
 	}
 	if a.dbeta != nil {
 		sums(w.grads[padded(a.p.Rows):], a.dy, rows)
@@ -239,8 +237,7 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 		u = a.out
 	}
 	clear(w.sums.scratch.Data)
-	pass := sumPass[T]{loop: gradPass, x: a.x, dy: u, m: w.k.data(0)}
-	pass.block([3][]float64{w.sums.of(0), w.sums.of(1), w.sums.of(2)}, b)
+	gradSums(w.sums.of(0), w.sums.of(1), w.sums.of(2), a.x, u, w.k.data(0), b)
 	a.gradConstants(w, b)
 	grad := mapPass[T]{loop: normGradPass, out: a.out, x: a.x, dy: u, k: w.k}
 	grad.block(b)
@@ -253,6 +250,17 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 		if energy[c] == cancelled {
 			a.backwardGo(w, b.one(c), nil)
 		}
+	}
+}
+
+// along adds the sums for dγ of a tile, Σ dy·x̂ for each row, with x̂ in dx.
+func (a *columnNorm[T]) along(w *columnWork[T], rows block) {
+	squares, along := w.dots.of(0), w.dots.of(1) // the former have no use
+	clear(w.dots.scratch.Data)
+	dots(squares, along, a.out, a.dy, rows)
+	mendDots(squares, along, a.out, a.dy, rows)
+	for d, dot := range along[:a.p.Rows] {
+		w.grads[d] += dot
 	}
 }
 

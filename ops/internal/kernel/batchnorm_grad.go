@@ -139,7 +139,7 @@ func (t *batchNormGradTasks[T]) run(first, last int) {
 	for task := first; task < last; task++ {
 		b := t.g.block(task)
 		p.centre(b.channel, b.channel+b.channels)
-		sum.block([3][]float64{p.sum.of(0), p.sum.of(1), p.sum.of(2)}, b)
+		sum.add([3][]float64{p.sum.of(0), p.sum.of(1), p.sum.of(2)}, b)
 		p.constants(b.channel, b.channel+b.channels)
 		t.write.block(b)
 		p.mend(b.channel, b.channel+b.channels)

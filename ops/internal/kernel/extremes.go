@@ -119,39 +119,25 @@ func (p *mapPass[T]) define(b block) {
 	}
 }
 
-// block adds the sums over one block to s.
-func (p *sumPass[T]) block(s [3][]float64, b block) {
-	if isa == generic || !is32[T]() || p.loop != gradPass && p.loop != dotsPass {
-		p.fast(s, b)
+// mendDots makes the sums of dotsPass over a block again by the definition where they
+// have left the range of float32. They began at 0. It is the one pass over products
+// that adds them up in float32, along runs.
+func mendDots[T Float](squares, dots []float64, v, dw []T, b block) {
+	if isa == generic || !is32[T]() || b.columns() {
 		return
 	}
-	count := p.loop.results()
-	kept := Borrow[float64](count * b.channels)
-	defer kept.Release()
-	for i := range count {
-		copy(kept.part(i, b.channels), s[i][b.channel:])
-	}
-	p.fast(s, b)
 	n := float64(b.count())
-	products := s[1][b.channel:][:b.channels]
-	squares := s[0][b.channel:][:b.channels] // of dotsPass
-	if usualSums(n, products) && (p.loop != dotsPass || usualSums(n, squares)) {
+	q, p := squares[b.channel:][:b.channels], dots[b.channel:][:b.channels]
+	if usualSums(n, q) && usualSums(n, p) {
 		return
 	}
 	for c := range b.channels {
 		// A product of 0 is rather of zeros than of what is lost.
-		if q := products[c]; (q == 0 || inRange[T](n, math.Abs(q))) && (p.loop != dotsPass || inRange[T](n, squares[c])) {
+		if inRange[T](n, q[c]) && (p[c] == 0 || inRange[T](n, math.Abs(p[c]))) {
 			continue
 		}
-		one := b.one(c)
-		for i := range count {
-			s[i][one.channel] = kept.part(i, b.channels)[c]
-		}
-		if p.loop == gradPass {
-			gradSumsGo(s[0], s[1], s[2], p.x, p.dy, p.m, one)
-		} else {
-			dotsGo(s[0], s[1], p.x, p.dy, one)
-		}
+		q[c], p[c] = 0, 0
+		dotsGo(squares, dots, v, dw, b.one(c))
 	}
 }
 

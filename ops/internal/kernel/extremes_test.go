@@ -83,3 +83,53 @@ func TestColumnNormIgnoresOldMemory(t *testing.T) {
 		}
 	}
 }
+
+// Products dy·(x − mean) that are denormal, of gradients and data that are far from it:
+// dx and dγ have rstd for a factor, which brings them back.
+func TestTinyProducts(t *testing.T) {
+	skipUnderRace(t)
+	tiny := condition{scale: 1e-16}
+	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}, {1000, 300, 1}, {40, 33, 100}} {
+		c := newBatchNormCase[float32](v, 0, tiny)
+		multiply(c.dy, 1e-26)
+		paths(func(path string) { c.checkBatch(t, label("batch "+path, v)) })
+	}
+	for _, p := range []GroupShape{{N: 2, Channels: 6, Groups: 2, Inner: 1}, {N: 2, Channels: 6, Groups: 2, Inner: 33}, {N: 1, Channels: 2, Groups: 1, Inner: 140000}} {
+		c := newGroupNormCase[float32](p, tiny)
+		multiply(c.dy, 1e-26)
+		paths(func(path string) { c.check(t, label("groups "+path, p)) })
+	}
+	for _, p := range []Columns{{Outer: 2, Rows: 30, Cols: 20}, {Outer: 2, Rows: 30, Cols: 20, Uncentred: true}} {
+		c := newColumnNormCase[float32](p, tiny)
+		multiply(c.dy, 1e-26)
+		paths(func(path string) { c.check(t, label("columns "+path, p)) })
+	}
+	v := View{3, 4, 50}
+	m := newMaskedData[float32](v, maskOf[float32](150, 5, 0))
+	multiply(m.x, 1e-13)
+	multiply(m.dy, 1e-26)
+	whole := m.compact([]int{0, 1, 2})
+	paths(func(path string) {
+		whole.runBatch(whole.v.Inner, true)
+		m.runBatch(whole.v.Inner, true)
+		relative(t, "masked dgamma "+path, m.dgamma, whole.dgamma)
+	})
+}
+
+// Products dy·x̂ that overflow, whose sum does not.
+func TestHugeProducts(t *testing.T) {
+	p := Columns{Outer: 1, Rows: 4, Cols: 66, Eps: 1e-5}
+	c := newColumnNormCase[float32](p, condition{scale: 1e3})
+	c.x[0], c.x[1] = 1e5, -1e5
+	c.dy[0], c.dy[1] = math.MaxFloat32, math.MaxFloat32
+	for d := range c.gamma {
+		c.gamma[d] = 0.25
+	}
+	paths(func(path string) { c.check(t, path) })
+}
+
+func multiply(x []float32, by float32) {
+	for i := range x {
+		x[i] *= by
+	}
+}

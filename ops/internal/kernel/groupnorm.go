@@ -129,7 +129,7 @@ func (a *groupNorm[T]) block(w *groupWork[T], b block, grads []float64, stream b
 		clear(w.sums.scratch.Data)
 		pass := a.sums(w)
 		for part := range (parts{a.valid, channels}).each {
-			pass.block([3][]float64{w.sums.of(0), w.sums.of(1), w.sums.of(2)}, part)
+			pass.add([3][]float64{w.sums.of(0), w.sums.of(1), w.sums.of(2)}, part)
 		}
 	}
 	counted := a.valid.counted(here)

@@ -207,7 +207,7 @@ func (t *validSums[T]) run(first, last int) {
 		}
 		for _, s := range spans {
 			if s.counts {
-				t.pass.block(sums, t.a.at(b, s))
+				t.pass.add(sums, t.a.at(b, s))
 			}
 		}
 	}

@@ -22,8 +22,8 @@ const (
 // results is how many sums a loop has.
 func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
 
-// fast adds the sums over one block to s, on the whole: see block.
-func (p *sumPass[T]) fast(s [3][]float64, b block) {
+// add adds the sums over one block to s. What adds up dotsPass mends it in the end.
+func (p *sumPass[T]) add(s [3][]float64, b block) {
 	switch p.loop {
 	case plainSums:
 		sums(s[0], p.x, b)
@@ -43,7 +43,11 @@ func (p sumPass[T]) over(v View) totals {
 	g, count, n := v.sumsGrid(), p.loop.results(), padded(v.Channels)
 	parts := totals{Borrow[float64](g.parts() * count * n), n}
 	split(g.tasks(), v.Len(), sumTasks[T]{p, g, parts})
-	return parts.merged(g.parts(), count)
+	all := parts.merged(g.parts(), count)
+	if p.loop == dotsPass {
+		mendDots(all.of(0), all.of(1), p.x, p.dy, v.whole())
+	}
+	return all
 }
 
 // merged adds up parts, of count arrays each, and releases them.
@@ -75,7 +79,7 @@ func (t *sumTasks[T]) run(first, last int) {
 			s[i] = t.parts.of(b.part*count + i)
 			clear(s[i][b.channel : b.lastChannel()+1])
 		}
-		t.pass.block(s, b)
+		t.pass.add(s, b)
 	}
 }
 

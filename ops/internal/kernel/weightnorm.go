@@ -155,7 +155,10 @@ func (t *weightNormTasks[T]) run(first, last int) {
 	write := mapPass[T]{loop: t.w.mapped, out: t.w.out, x: t.w.v, dy: t.w.dw, k: t.w.k, stream: t.stream}
 	for task := first; task < last; task++ {
 		for b := range t.g.block(task).pieces {
-			sum.block([3][]float64{t.w.squares, t.w.dots}, b)
+			sum.add([3][]float64{t.w.squares, t.w.dots}, b)
+			if sum.loop == dotsPass {
+				mendDots(t.w.squares, t.w.dots, sum.x, sum.dy, b)
+			}
 			t.w.constants(b.channel, b.channel+b.channels)
 			write.block(b)
 		}
