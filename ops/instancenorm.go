@@ -34,7 +34,7 @@ type InstanceNormConfig = BatchNormConfig
 // ErrBatch from RunAll, in training.
 //
 // Ulyanov, Vedaldi, Lempitsky, "Instance Normalization: The Missing Ingredient
-// for Fast Stylization", 2016, arXiv:1607.08022v3, equation 3.
+// for Fast Stylization", 2016, arXiv:1607.08022v3.
 func InstanceNorm(x, gamma, beta *G.Node, stats *RunningStats, cfg InstanceNormConfig) (*G.Node, error) {
 	const name = "instancenorm"
 	in, aff := affineArgs(x, gamma, beta)

@@ -21,7 +21,7 @@ import (
 // for use by several goroutines at a time: each has Moments of its own.
 //
 // Chan, Golub, LeVeque, "Algorithms for computing the sample variance: analysis
-// and recommendations", The American Statistician 37 (1983), equations 2.1.
+// and recommendations", The American Statistician 37 (1983), pages 242 to 247.
 type Moments struct {
 	axis    int // of the channels, as in BatchNormConfig
 	of      kernel.ChannelMoments

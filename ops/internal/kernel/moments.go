@@ -22,8 +22,8 @@ func momentsOf(n, m, d, q float64) moments {
 	return s
 }
 
-// merge adds the values behind b to a: equations 2.1 of the same paper, with
-// the mean carried as a sum of two.
+// merge adds the values behind b to a, by the pairwise formulas of the same paper,
+// with the mean carried as a sum of two.
 func (a *moments) merge(b moments) {
 	if a.n == 0 {
 		*a = b
