@@ -63,11 +63,13 @@ func (l *channelLayer) inGraph(g *G.ExprGraph) (channelLayer, error) {
 	return other, err
 }
 
-// Fwd returns the normalized x. It follows the mode that the machine sets.
+// Fwd returns the normalized x, of the same shape. It follows the mode that the
+// machine sets.
 //
-// A batch with one value per channel is ErrBatch when it is run in training, and
-// so is a sample with one in instance norm. Errors at graph building: ErrGraph,
-// ErrDtype, ErrShape, and ErrBatch for a layer without running statistics.
+// One value has no variance: a batch with one per channel, or in instance norm a
+// sample with one, is ErrBatch from RunAll in training, and at graph building for a
+// layer without running statistics. Other errors at graph building: ErrGraph,
+// ErrDtype, ErrShape.
 func (l *channelLayer) Fwd(x *G.Node) (*G.Node, error) { return l.fwd(x, l.cfg) }
 
 // FwdFrozen returns x normalized by the running statistics whatever the mode,

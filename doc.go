@@ -44,6 +44,17 @@
 //
 //	y, err := bn.Eval(dst, x)
 //
+// # Running statistics
+//
+// BatchNorm, and InstanceNorm with WithRunningStats, keep a running mean and
+// variance of each channel, in float64. Only a run in training moves them: neither
+// building a machine nor evaluation does, and a batch with one value per channel,
+// which has no variance, is an error that leaves them alone. Stats, SetStats and
+// ResetStats may be called at any time, from any goroutine. FwdFrozen normalizes by
+// them in training too, FwdMasked of batch, group and instance norm leaves padding
+// out. Reestimate takes them anew over a data set, and Fold puts them into the
+// weight of the layer before.
+//
 // # Saving and loading
 //
 // Save and Load take layers, and nodes of the user's own as Params, and write and
@@ -63,17 +74,6 @@
 // Where micro-batches are too small for batch norm, a norm without a batch is the
 // better choice. Statistics of parts that several workers see combine by
 // ops.Moments.
-//
-// # Running statistics
-//
-// BatchNorm, and InstanceNorm with WithRunningStats, keep a running mean and
-// variance of each channel, in float64. Only a run in training moves them: neither
-// building a machine nor evaluation does, and a batch with one value per channel,
-// which has no variance, is an error that leaves them alone. Stats, SetStats and
-// ResetStats may be called at any time, from any goroutine. FwdFrozen normalizes by
-// them in training too, FwdMasked of batch, group and instance norm leaves padding
-// out. Reestimate takes them anew over a data set, and Fold puts them into the
-// weight of the layer before.
 //
 // # Machines
 //

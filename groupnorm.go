@@ -54,7 +54,7 @@ func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ..
 	return &GroupNorm{l, channels, ops.GroupNormConfig{Groups: groups, Eps: c.eps, Reuse: c.reuse}}, nil
 }
 
-// Fwd returns the normalized x.
+// Fwd returns the normalized x, of the same shape.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, and ErrBatch for one sample with one
 // value per group.

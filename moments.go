@@ -1,8 +1,6 @@
 package norm
 
-import (
-	"github.com/gorgonorm/norm/ops"
-)
+import "github.com/gorgonorm/norm/ops"
 
 // NewMoments returns empty moments for batches such as the layer takes: for
 // workers that gather statistics of their parts of the data, to be merged.
@@ -27,9 +25,8 @@ func (b *BatchNorm) SetMoments(m *ops.Moments) error {
 // Reestimate replaces the running statistics of layers by those of a whole data
 // set: the mean and the unbiased variance of all values that the layers see
 // while run is running, as if they were one batch. It is known as precise batch
-// norm. After training, or before an evaluation that matters, it puts in place
-// of averages that lag behind the weights the statistics at the weights as they
-// are.
+// norm. Running averages lag behind the weights; call it after training, or before
+// an evaluation that matters, for statistics at the weights as they are.
 //
 //	vm := gorgonia.NewTapeMachine(g) // training mode
 //	err := norm.Reestimate(func() error {

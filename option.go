@@ -224,7 +224,7 @@ func WithAxes(axes ...int) AxesOption {
 //	running ← (1−m)·running + m·batch
 //
 // This is PyTorch's and Gorgonia's meaning. Keras, Flax and ONNX give the same
-// name to 1−m.
+// name to 1−m. Of WithMomentum and WithCumulativeAverage the later one counts.
 func WithMomentum(m float64) StatsOption {
 	return option(func(c *config) { c.momentum, c.cumulative = m, false })
 }
@@ -271,13 +271,14 @@ func WithPowerIterations(n int) SpectralNormOption {
 // WithWeightInit sets what v, or the weight of a spectral norm, starts from. init
 // is called with its shape, (out, in) for a linear layer. The default is
 // gorgonia.GlorotU(1), which takes its seed from the clock. g starts as ‖v‖, so
-// that the first w is v.
+// that the first w is v. Of WithWeightInit and WithWeight the later one counts.
 func WithWeightInit(init G.InitWFn) WeightOption {
 	return option(func(c *config) { c.init, c.hasWeight = init, false })
 }
 
-// WithWeight starts from an existing weight: v is a copy of w and g is ‖w‖, so
-// that the layer computes what it did with w.
+// WithWeight starts from an existing weight of the layer's shape and dtype: v is a
+// copy of w and g is ‖w‖, so that the layer computes what it did with w. For a
+// spectral norm W is the copy.
 func WithWeight(w *tensor.Dense) WeightOption {
 	return option(func(c *config) { c.weight, c.hasWeight = w, true })
 }

@@ -27,6 +27,9 @@ import (
 // (..., out). Dtypes: float32 or float64, one for all.
 //
 // Errors at graph building: ErrGraph, ErrDtype, ErrShape.
+//
+// Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
+// Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3.
 func WeightNormLinear(x, v, g, b *G.Node, cfg WeightNormConfig) (*G.Node, error) {
 	const name = "weightnormlinear"
 	in := []arg{{"x", x}, {"v", v}, {"g", g}}

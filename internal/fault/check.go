@@ -77,13 +77,8 @@ func ChannelAxis(op string, x tensor.Shape, axis int) (int, error) {
 	return axis, nil
 }
 
-// Axes returns the axes that a norm of x runs over, counted from the front and
-// in ascending order.
-func Axes(op string, x tensor.Shape, axes []int) ([]int, error) {
-	return AppendAxes(make([]int, 0, len(axes)), op, x, axes)
-}
-
-// AppendAxes is Axes in the memory of an empty slice, as far as it goes.
+// AppendAxes returns the axes that a norm of x runs over, counted from the front and
+// in ascending order, in the memory of the empty slice all as far as it goes.
 func AppendAxes(all []int, op string, x tensor.Shape, axes []int) ([]int, error) {
 	if len(axes) == 0 {
 		return nil, New(ErrShape, op, "there are no axes to normalize over, want at least one")
