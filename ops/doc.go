@@ -7,7 +7,9 @@
 //
 // A scale γ or a shift β that is nil is left out. The zero value of a settings
 // struct has an Eps of 0, which is ErrOption but for weight norm, which has none:
-// PyTorch's 1e-5 has to be said.
+// PyTorch's 1e-5 has to be said, and so has batch norm's momentum of 0.1.
+// DefaultNormalize, DefaultLocalResponseNorm and DefaultSpectralNorm return
+// PyTorch's settings.
 //
 // # Families
 //

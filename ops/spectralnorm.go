@@ -120,7 +120,7 @@ func (n *spectral) unpack(packed []float64) (u, v, sigma []float64) {
 	return packed[:rows:rows], packed[rows:last:last], packed[last:]
 }
 
-// values returns the inputs (weight, statistics, dw?) of a pure op.
+// spectralInputs returns the inputs (weight, statistics, dw?) of a pure op.
 func spectralInputs[T dense.Float](b *base, n *spectral, vs []G.Value) (w, dw []T, stats []float64, err error) {
 	if err = b.checkCount(vs); err != nil {
 		return nil, nil, nil, err
