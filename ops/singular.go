@@ -59,6 +59,21 @@ func NewSingularVectors(w *tensor.Dense, axis int) (*SingularVectors, error) {
 	return s, iterate(s, w)
 }
 
+// Restart estimates the vectors anew for another value of the weight, as
+// NewSingularVectors does. After an error nothing has changed.
+//
+// Errors: ErrValue, ErrDtype, ErrShape for another shape.
+func (s *SingularVectors) Restart(w *tensor.Dense) error {
+	if w != nil && !slices.Equal(w.Shape(), s.shape) {
+		return fault.New(fault.ErrShape, spectralNorm, "the weight is %v, want %v", w.Shape(), s.shape)
+	}
+	fresh, err := NewSingularVectors(w, s.axis)
+	if err != nil {
+		return err
+	}
+	return s.Set(fresh.Values())
+}
+
 func iterateValue[T dense.Float](s *SingularVectors, w *tensor.Dense) error {
 	data, err := dense.Elements[T](spectralNorm, "the weight", w)
 	if err != nil {

@@ -1,0 +1,57 @@
+package ops_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	"gorgonia.org/tensor"
+)
+
+// Vectors that are started again are those of a constructor.
+func TestSingularVectorsRestart(t *testing.T) {
+	old, w := wave(0.4, 3, 4), graphtest.Dense(tensor.Float64, floats(wave(-2, 3, 4)), 3, 4)
+	s, fresh := must(ops.NewSingularVectors(old, 1)), must(ops.NewSingularVectors(w, 1))
+	require.NoError(t, s.Restart(w))
+	requireSameVectors(t, fresh, s)
+
+	// Zeros have no direction, and a NaN has none: the vectors stay of length 1.
+	for _, x := range []float64{0, math.NaN()} {
+		require.NoError(t, s.Restart(graphtest.Dense(tensor.Float32, []float64{x, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 3, 4)))
+		for _, v := range [][]float64{first(s.Values()), second(s.Values())} {
+			var square float64
+			for _, x := range v {
+				square += x * x
+			}
+			require.InDelta(t, 1, square, 1e-12)
+		}
+	}
+
+	require.NoError(t, s.Restart(w))
+	for name, c := range map[string]struct {
+		w    *tensor.Dense
+		kind error
+	}{
+		"nil":    {nil, ops.ErrValue},
+		"shape":  {wave(0, 4, 3), ops.ErrShape},
+		"rank":   {wave(0, 1, 4, 3), ops.ErrShape}, // with vectors of the same lengths
+		"dtype":  {tensor.New(tensor.WithShape(3, 4), tensor.Of(tensor.Int)), ops.ErrDtype},
+		"masked": {tensor.New(tensor.WithShape(3, 4), tensor.WithBacking(make([]float64, 12), make([]bool, 12))), ops.ErrValue},
+	} {
+		require.ErrorIs(t, s.Restart(c.w), c.kind, name)
+		requireSameVectors(t, fresh, s)
+	}
+}
+
+func first[T any](a, _ T) T  { return a }
+func second[T any](_, b T) T { return b }
+
+func requireSameVectors(t *testing.T, want, got *ops.SingularVectors) {
+	t.Helper()
+	u, v := want.Values()
+	u2, v2 := got.Values()
+	require.Equal(t, u, u2)
+	require.Equal(t, v, v2)
+}
