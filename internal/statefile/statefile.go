@@ -6,22 +6,23 @@
 package statefile
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/nlpodyssey/safetensors"
 )
 
 // MaxHeader is the largest header that is read, in bytes: some 100,000 tensors. The
-// format allows 100 MB, of which a parser makes gigabytes.
+// reference implementation allows 100 MB.
 const MaxHeader = 16 << 20
 
 // Entry is a tensor in a file.
@@ -53,16 +54,9 @@ func Header(r io.Reader) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(header); err != nil {
+	entries, err := parse(header)
+	if err != nil {
 		return nil, err
-	}
-	var m safetensors.Metadata
-	if err := json.Unmarshal(header, &m); err != nil {
-		return nil, damaged("the header: %v", err)
-	}
-	var entries []Entry
-	for name, info := range m.Tensors() {
-		entries = append(entries, Entry{name, *info})
 	}
 	slices.SortFunc(entries, func(a, b Entry) int {
 		return cmp.Or(
@@ -73,23 +67,27 @@ func Header(r io.Reader) ([]Entry, error) {
 	return entries, checkPlaces(entries)
 }
 
-// Read reads n bytes. what is for the error.
+// Read reads n bytes, into memory that grows with what has come in. what is for the
+// error.
 func Read(r io.Reader, n uint64, what string) ([]byte, error) {
-	var b bytes.Buffer
-	if err := copyN(&b, r, n, what); err != nil {
-		return nil, err
+	const first = 1 << 18
+	var data []byte
+	for have := 0; uint64(have) < n; have = len(data) {
+		more := min(n-uint64(have), uint64(max(have, first)))
+		data = slices.Grow(data, int(more))[:have+int(more)]
+		if _, err := io.ReadFull(r, data[have:]); err != nil {
+			return nil, readError(err, what)
+		}
 	}
-	return b.Bytes(), nil
+	return data, nil
 }
 
 // Skip reads n bytes and forgets them.
-func Skip(r io.Reader, n uint64, what string) error { return copyN(io.Discard, r, n, what) }
-
-func copyN(w io.Writer, r io.Reader, n uint64, what string) error {
-	if n > 1<<62 {
-		return damaged("%s has %d bytes", what, n)
+func Skip(r io.Reader, n uint64, what string) error {
+	if n > math.MaxInt64 {
+		return damaged("%s has %d bytes", Shown(what), n)
 	}
-	if _, err := io.CopyN(w, r, int64(n)); err != nil {
+	if _, err := io.CopyN(io.Discard, r, int64(n)); err != nil {
 		return readError(err, what)
 	}
 	return nil
@@ -109,76 +107,31 @@ func End(r io.Reader) error {
 // readError tells a file that is too short from a reader that fails.
 func readError(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return damaged("the file ends inside %s", what)
+		return damaged("the file ends inside %s", Shown(what))
 	}
-	return fmt.Errorf("norm: load: %s: %w", what, err)
+	return fmt.Errorf("norm: load: %s: %w", Shown(what), err)
 }
 
 func damaged(format string, args ...any) error {
-	return fault.New(fault.ErrFormat, "load", format, args...)
+	return fault.New(fault.ErrFormat, "load", "%s", cut(fmt.Sprintf(format, args...), 400))
 }
 
-// checkNames checks that the header is an object in which, as in the objects inside
-// it, no name occurs twice: of two the parser would keep one without a word.
-func checkNames(header []byte) error {
-	d := json.NewDecoder(bytes.NewReader(header))
-	d.UseNumber()
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return damaged("the header is no JSON object")
+// Shown is a text of a file as an error has it: not too long, and in quotes if there
+// is more in it than what prints.
+func Shown(text string) string {
+	text = cut(text, 200)
+	if q := strconv.Quote(text); len(q) != len(text)+2 {
+		return q
 	}
-	return checkObject(d, 1)
+	return text
 }
 
-// maxDepth bounds how deep a header nests: the deepest of a sound one is a shape.
-const maxDepth = 4
-
-// checkObject checks an object whose brace has been read.
-func checkObject(d *json.Decoder, depth int) error {
-	names := map[string]bool{}
-	for d.More() {
-		t, err := d.Token()
-		name, ok := t.(string)
-		if err != nil || !ok {
-			return damaged("the header is no JSON: %v", err)
-		}
-		if names[name] {
-			return damaged("the header has %q twice", name)
-		}
-		names[name] = true
-		if err := checkValue(d, depth); err != nil {
-			return err
-		}
+// cut shortens what only a file that is damaged or hostile has.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return closing(d)
-}
-
-func checkValue(d *json.Decoder, depth int) error {
-	t, err := d.Token()
-	if err != nil {
-		return damaged("the header is no JSON: %v", err)
-	}
-	delim, ok := t.(json.Delim)
-	switch {
-	case !ok:
-		return nil
-	case depth >= maxDepth:
-		return damaged("the header nests %d deep", depth+1)
-	case delim == '{':
-		return checkObject(d, depth+1)
-	}
-	for d.More() {
-		if err := checkValue(d, depth+1); err != nil {
-			return err
-		}
-	}
-	return closing(d)
-}
-
-func closing(d *json.Decoder) error {
-	if _, err := d.Token(); err != nil {
-		return damaged("the header is no JSON: %v", err)
-	}
-	return nil
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
 // checkPlaces checks that the tensors lie one behind the other and are as long as
@@ -188,11 +141,11 @@ func checkPlaces(entries []Entry) error {
 	for _, e := range entries {
 		begin := e.DataOffsets[0]
 		if begin != end || e.DataOffsets[1] < begin {
-			return damaged("the data of %q are at %d, want them to follow those before, from %d", e.Name, e.DataOffsets, end)
+			return damaged("the data of %s are at %d, want them to follow those before, from %d", Shown(e.Name), e.DataOffsets, end)
 		}
 		end = e.DataOffsets[1]
 		if n, ok := size(e.Shape, e.DType.Size()); !ok || n != e.Bytes() {
-			return damaged("%q has %d bytes for a %v %v", e.Name, e.Bytes(), e.DType, e.Shape)
+			return damaged("%s has %d bytes for a %v %v", Shown(e.Name), e.Bytes(), e.DType, e.Shape)
 		}
 	}
 	return nil

@@ -1,0 +1,95 @@
+package statefile
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nlpodyssey/safetensors"
+	"github.com/stretchr/testify/require"
+)
+
+const entry = `{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}`
+
+func wanted(name string) []Entry {
+	return []Entry{{name, safetensors.TensorInfo{DType: safetensors.F32, Shape: []uint64{2, 3}, DataOffsets: [2]uint64{0, 24}}}}
+}
+
+// Sound headers, in the freedom that JSON has.
+var sound = map[string][]Entry{
+	`{}`:                              nil,
+	" \t\r\n{ \n} ":                   nil,
+	`{"__metadata__":{}}`:             nil,
+	`{"a":` + entry + `}`:             wanted("a"),
+	`{"":` + entry + `}`:              wanted(""),
+	`{"größe":` + entry + `}`:         wanted("größe"),
+	`{"a\"]}\u0062\\":` + entry + `}`: wanted(`a"]}b\`),
+	`{"a":` + entry + `,"__metadata__":{"format":"pt","{\\\"":"}\\\"\\"}}`:                               wanted("a"),
+	`{"a":{"data_offsets":[0,24],"shape":[2,3],"\u0064type":"F\u00332"}}`:                                wanted("a"),
+	" { \"a\" : { \"dtype\" : \"F32\" , \"shape\" : [ 2 ,\n3 ] , \"data_offsets\" :\t[ 0 ,\r\n24 ] } } ": wanted("a"),
+	`{"a":{"dtype":"I64","shape":[ ],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[8,1]}}`: {
+		{"a", safetensors.TensorInfo{DType: safetensors.I64, Shape: []uint64{}, DataOffsets: [2]uint64{0, 8}}},
+		{"b", safetensors.TensorInfo{DType: safetensors.U8, Shape: []uint64{1<<64 - 1}, DataOffsets: [2]uint64{8, 1}}},
+	},
+}
+
+func TestParse(t *testing.T) {
+	for text, want := range sound {
+		got, err := parse([]byte(text))
+		require.NoError(t, err, text)
+		require.ElementsMatch(t, want, got, text)
+	}
+}
+
+func TestParseUnsound(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                         "the header is no JSON",
+		`{"a":` + entry + `}}`:     "the header is no JSON",
+		`{"a":` + entry + `,}`:     "the header is no JSON",
+		"{\"\xff\":" + entry + "}": "the header is no UTF-8",
+		`[]`:                       "the header is no JSON object",
+		`{"a` + "\u202e" + `":1}`:  `"a\u202e" is no JSON object`,
+		`{"a":` + entry + `,"\u0061":` + entry + `}`:                               `the header has a twice`,
+		`{"__metadata__":{},"__metadata__":{}}`:                                    `the header has __metadata__ twice`,
+		`{"__metadata__":null}`:                                                    "__metadata__ is no JSON object",
+		`{"__metadata__":{"a":{}}}`:                                                `__metadata__: a is no text`,
+		`{"a":{"dtype":"F8_E4M3","shape":[],"data_offsets":[0,1]}}`:                `a has the dtype F8_E4M3, which is unknown here`,
+		`{"a":{"dtype":3,"shape":[],"data_offsets":[0,1]}}`:                        "a has no sound dtype",
+		`{"a":{"DType":"U8","shape":[],"data_offsets":[0,1]}}`:                     `a has DType once too often, want dtype, shape and data_offsets`,
+		`{"a":{"dtype":"U8","dtype":"U8","shape":[],"data_offsets":[0,1]}}`:        `a has dtype once too often, want dtype, shape and data_offsets`,
+		`{"a":{"dtype":"U8","shape":[]}}`:                                          "a has no data_offsets",
+		`{"a":{}}`:                                                                 "a has no dtype",
+		`{"a":{"shape":["]"],"dtype":"U8","data_offsets":[0,1]}}`:                  "a has no sound shape",
+		`{"a":{"shape":[[1]],"dtype":"U8","data_offsets":[0,1]}}`:                  "a has no sound shape",
+		`{"a":{"shape":{"0":1},"dtype":"U8","data_offsets":[0,1]}}`:                "a has no sound shape",
+		`{"a":{"shape":[1e0],"dtype":"U8","data_offsets":[0,1]}}`:                  "a has no sound shape",
+		`{"a":{"shape":[18446744073709551616],"dtype":"U8","data_offsets":[0,1]}}`: "a has no sound shape",
+		`{"a":{"shape":[1],"dtype":"U8","data_offsets":[0,1,2]}}`:                  "a has no sound data_offsets",
+		`{"a":{"shape":[1],"dtype":"U8","data_offsets":[]}}`:                       "a has no sound data_offsets",
+		`{"` + strings.Repeat("é", 300) + `":` + strings.Repeat("[", 20000):        "the header is no JSON",
+		`{"` + strings.Repeat("é", 300) + `":1}`:                                   strings.Repeat("é", 100) + "... is no JSON object",
+	} {
+		_, err := parse([]byte(text))
+		require.EqualError(t, err, "norm: load: "+want, text)
+	}
+}
+
+// What is parsed is what the library of the format makes of it.
+func FuzzParse(f *testing.F) {
+	for text := range sound {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, header []byte) {
+		entries, err := parse(header)
+		if err != nil {
+			return
+		}
+		var m safetensors.Metadata
+		require.NoError(t, json.Unmarshal(header, &m))
+		want := m.Tensors()
+		require.Len(t, entries, len(want))
+		for _, e := range entries {
+			require.Equal(t, *want[e.Name], e.TensorInfo, e.Name)
+		}
+	})
+}
