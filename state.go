@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"unicode/utf8"
 
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/nlpodyssey/safetensors"
@@ -79,7 +80,8 @@ func Save(w io.Writer, items ...Stateful) error {
 // when it is complete and on the disk, so that at any time, through an error and a
 // loss of power, the file is the old one or the new one.
 //
-// Errors: as Save, and those of the file system, after which the old file is there.
+// Errors: as Save, and those of the file system, after which the old file is there. A
+// path that is a folder, a device or a pipe is one; Save writes to anything.
 func SaveFile(path string, items ...Stateful) error {
 	s, err := newSaving(items)
 	if err != nil {
@@ -105,6 +107,9 @@ func newSaving(items []Stateful) (saving, error) {
 		if s[name] != nil {
 			return nil, sameName(name)
 		}
+		if !utf8.ValidString(name) { // JSON would have another
+			return nil, fault.New(ErrName, "save", "the name %q is no UTF-8", name)
+		}
 		if problem := e.check(e.values()); problem != "" {
 			return nil, fault.New(ErrValue, "save", "%s: %s", name, problem)
 		}
@@ -128,6 +133,9 @@ func (s saving) write(w io.Writer) error {
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	old, statErr := os.Stat(path)
 	if statErr == nil {
+		if !old.Mode().IsRegular() { // renaming would put a file in place of a device or a pipe
+			return fmt.Errorf("%s is no regular file", path)
+		}
 		if path, err = filepath.EvalSymlinks(path); err != nil { // keep the link
 			return err
 		}

@@ -82,6 +82,8 @@ func damagedFiles() map[string][]byte {
 		"a name twice by escape": changed(`"bn.bias":{`, `"bn.bi\u0061s":{"dtype":"F32","shape":[2],"data_offsets":[8,16]},"bn.bias":{`),
 		"two names in bad text":  changed(`"bn.bias":{`, "\"a\xff\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\xfe\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"bn.bias\":{"),
 		"a key twice":            changed(`"shape":[2]`, `"shape":[2],"shape":[2]`),
+		"a long shape":           changed(`"shape":[2]`, `"shape":[3`+strings.Repeat(`,1`, 3000)+`]`),
+		"a long dtype":           changed(`"dtype":"F32"`, `"dtype":"F32`+strings.Repeat("é", 3000)+`"`),
 		"metadata is no text":    changed(`"format":"pt"`, `"format":1`),
 	}
 }
@@ -105,6 +107,72 @@ func TestLoadDamaged(t *testing.T) {
 			require.Less(t, len(err.Error()), 500, name)
 			require.Less(t, bytes, uint64(2<<20), name)
 			require.Equal(t, fresh, whole(bn), name)
+		}
+	}
+}
+
+// Errors show the names of a file as what they are.
+func TestLoadShowsNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"fc.größe":                "fc.größe",
+		"a\x1b[2J\nnorm: loaded":  `"a\x1b[2J\nnorm: loaded"`,
+		strings.Repeat("x", 1000): strings.Repeat("x", 200) + "...",
+	} {
+		err := norm.Load(bytes.NewReader(file(append(soundBatchNorm(), block{name, "F32", []int{1}, f32s(1)})...)), newBN(t))
+		require.EqualError(t, err, "norm: load: "+want+" is surplus")
+
+		all := file(append([]block{{name, "F32", []int{1}, f32s(1)}}, soundBatchNorm()...)...)
+		n := 8 + binary.LittleEndian.Uint64(all)
+		err = norm.LoadOptions{AllowSurplus: true}.Load(bytes.NewReader(all[:n]), newBN(t))
+		require.EqualError(t, err, "norm: load: the file ends inside "+want)
+	}
+
+	long := withHeader(`{"bn.weight":{"dtype":"F32","shape":[2`+strings.Repeat(",1", 1000)+`],"data_offsets":[0,8]}}`, f32s(1, 2))
+	err := norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(long), newBN(t))
+	require.EqualError(t, err, "norm: load: bn.weight is (2"+strings.Repeat(", 1", 66)+"..., want (2)")
+}
+
+// What is passed over is not believed either.
+func TestLoadSkipsNoMoreThanThereIs(t *testing.T) {
+	for _, n := range []uint64{1 << 40, 1 << 63, math.MaxUint64 - 40} {
+		sound := file(soundBatchNorm()...)
+		head, data := sound[9:8+binary.LittleEndian.Uint64(sound)], sound[8+binary.LittleEndian.Uint64(sound):]
+		other := fmt.Sprintf(`{"other":{"dtype":"U8","shape":[%d],"data_offsets":[40,%d]},`, n, 40+n)
+		bn := newBN(t)
+		err := norm.LoadOptions{AllowSurplus: true}.Load(bytes.NewReader(withHeader(other+string(head), data)), bn)
+		require.ErrorIs(t, err, norm.ErrFormat)
+		require.ErrorContains(t, err, "other")
+		require.Equal(t, fresh, whole(bn))
+	}
+}
+
+// A large header takes memory in proportion, most of which is free again at once.
+func TestLoadLargeHeader(t *testing.T) {
+	for name, entry := range map[string]string{
+		"long names":  `"model.layers.%x.self_attn.q_proj.weight":{"dtype":"F32","shape":[0,4096],"data_offsets":[40,40]},`,
+		"short names": `"%x":{"dtype":"U8","shape":[0],"data_offsets":[40,40]},`,
+		"many axes":   `"%x":{"dtype":"F32","shape":[` + strings.Repeat("0,", 1000) + `0],"data_offsets":[40,40]},`,
+	} {
+		sound := file(soundBatchNorm()...)
+		n := 8 + binary.LittleEndian.Uint64(sound)
+		header := []byte("{")
+		for i := 0; len(header) < 4<<20; i++ {
+			header = fmt.Appendf(header, entry, i)
+		}
+		header = append(header, sound[9:n]...)
+		large := withHeader(string(header), sound[n:])
+		for _, o := range []norm.LoadOptions{{AllowSurplus: true}, {}} {
+			bn := newBN(t)
+			var err error
+			bytes := allocated(func() { err = o.Load(bytes.NewReader(large), bn) })
+			t.Logf("%s: %.3g of the header", name, float64(bytes)/float64(len(header)))
+			require.Less(t, bytes, uint64(12*len(header)), name)
+			if o.AllowSurplus {
+				require.NoError(t, err)
+				require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+			} else {
+				require.ErrorIs(t, err, norm.ErrState)
+			}
 		}
 	}
 }

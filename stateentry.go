@@ -12,10 +12,10 @@ import (
 )
 
 // part is some entries and, where they are read into copies, what puts the copies
-// in place.
+// in place. It is told which entries have been read.
 type part struct {
 	entries []*entry
-	commit  func()
+	commit  func(read func(*entry) bool)
 }
 
 func entries(parts []part) (all []*entry) {
@@ -33,6 +33,8 @@ type entry struct {
 	shape []uint64 // not nil, which JSON has as null
 	holds quantity
 	cells cells
+
+	optional bool // may be missing
 }
 
 // quantity is what values mean, and so which are sound.

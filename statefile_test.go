@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,25 +23,32 @@ func TestStateBadCalls(t *testing.T) {
 	empty := G.NewMatrix(g, tensor.Float32, G.WithName("empty"), G.WithShape(2, 2))
 	ints := G.NewMatrix(g, tensor.Int, G.WithName("ints"), G.WithShape(2, 2), G.WithInit(G.Zeroes()))
 	cube := G.NewTensor(g, tensor.Float32, 3, G.WithName("cube"), G.WithShape(2, 2, 2), G.WithInit(G.Zeroes()))
+	unnamed := G.NewVector(g, tensor.Float32, G.WithShape(2), G.WithInit(G.Zeroes()))
+	noValue := G.NewVector(g, tensor.Float32, G.WithShape(3))
+	result, constant := norm.Must(G.Square(cube)), G.NewConstant(float32(1))
 	bn := newBN(t)
 	for name, c := range map[string]struct {
 		item norm.Stateful
 		kind error
 		want string
 	}{
-		"nil":            {nil, norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
-		"nil layer":      {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
-		"nil in a state": {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 1 is nil, want a layer or a Param"},
-		"nil node":       {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil`},
-		"no value":       {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value"},
-		"integers":       {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float64"},
-		"transposed":     {norm.Param("", cube, norm.Transposed()), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a matrix to transpose"},
-		"reshaped":       {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
-		"negative":       {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
-		"both":           {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
-		"reserved":       {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
-		"twice":          {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one; a layer in two graphs is passed once`},
-		"of a node":      {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one; a layer in two graphs is passed once`},
+		"nil":             {nil, norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
+		"nil layer":       {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
+		"nil in a state":  {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 1 is nil, want a layer or a Param"},
+		"nil node":        {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil`},
+		"no value":        {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value"},
+		"no name":         {norm.Param("", unnamed), norm.ErrName, "norm: param: neither the entry nor its node has a name"},
+		"no value either": {norm.Param("v", noValue), norm.ErrValue, "norm: param: v has no value"},
+		"a result":        {norm.Param("y", result), norm.ErrGraph, "norm: param: y is the result of an op or a constant, want an input"},
+		"a constant":      {norm.Param("c", constant), norm.ErrGraph, "norm: param: c is the result of an op or a constant, want an input"},
+		"integers":        {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float64"},
+		"transposed":      {norm.Param("", cube, norm.Transposed()), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a matrix to transpose"},
+		"reshaped":        {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
+		"negative":        {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
+		"both":            {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
+		"reserved":        {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
+		"twice":           {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one; a layer in two graphs is passed once`},
+		"of a node":       {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one; a layer in two graphs is passed once`},
 	} {
 		for what, err := range map[string]error{
 			"save": norm.Save(io.Discard, c.item),
@@ -50,6 +58,7 @@ func TestStateBadCalls(t *testing.T) {
 			require.ErrorIs(t, err, c.kind, "%s: %s", what, name)
 		}
 	}
+	require.EqualError(t, norm.Save(io.Discard, norm.Param("a\xff", cube)), `norm: save: the name "a\xff" is no UTF-8`)
 	require.ErrorIs(t, norm.Load(nil, bn), norm.ErrValue)
 	require.ErrorIs(t, norm.Save(nil, bn), norm.ErrValue)
 
@@ -88,7 +97,7 @@ func TestSaveFile(t *testing.T) {
 	require.ErrorIs(t, norm.SaveFile(path, bn), norm.ErrValue)
 	numbersOf[0] = 1
 	require.ErrorIs(t, norm.SaveFile(filepath.Join(dir, "none", "bn"), bn), os.ErrNotExist)
-	require.Error(t, norm.SaveFile(dir, bn), "a folder")
+	require.ErrorContains(t, norm.SaveFile(dir, bn), "is no regular file")
 	require.Equal(t, second, must2(os.ReadFile(path)))
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -96,4 +105,19 @@ func TestSaveFile(t *testing.T) {
 
 	require.ErrorIs(t, norm.LoadFile(filepath.Join(dir, "none"), bn), os.ErrNotExist)
 	require.NoError(t, norm.LoadFile(path, bn))
+}
+
+// A device, a pipe or a socket is not replaced by a file.
+func TestSaveFileReplacesFilesOnly(t *testing.T) {
+	dir := norm.Must(os.MkdirTemp("", "norm")) // the name of a socket is short
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Skip("no sockets here: ", err)
+	}
+	defer l.Close()
+	require.EqualError(t, norm.SaveFile(path, newBN(t)), "norm: save: "+path+" is no regular file")
+	require.NotZero(t, norm.Must(os.Lstat(path)).Mode()&os.ModeSocket)
+	require.Len(t, norm.Must(os.ReadDir(dir)), 1)
 }

@@ -32,7 +32,7 @@ func (l *RMSNorm) part() ([]part, error) {
 // parameter returns the entry of a parameter, with names behind the layer's.
 func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
 	n := l.param(suffix)
-	e, err := newParameter(l.kind, n, false)
+	e, err := newParameter(l.kind, n.Name(), n, false)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (l *channelLayer) part() ([]part, error) {
 	number.dtype, number.shape = safetensors.I64, []uint64{}
 	return append(parts, part{
 		entries: []*entry{mean, vari, number},
-		commit:  func() { l.stats.Set(m, v, int64(count[0])) }, // checked
+		commit:  func(func(*entry) bool) { l.stats.Set(m, v, int64(count[0])) }, // checked
 	}), nil
 }
 
@@ -122,13 +122,20 @@ func (s *SpectralNorm) part() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, v := s.vectors.Values()
-	return []part{{entries: []*entry{w}}, {
-		entries: []*entry{
-			s.kept(statistic, u, "parametrizations.weight.0._u", "weight_u"),
-			s.kept(statistic, v, "parametrizations.weight.0._v", "weight_v"),
+	left, right := s.vectors.Values()
+	u := s.kept(statistic, left, "parametrizations.weight.0._u", "weight_u")
+	v := s.kept(statistic, right, "parametrizations.weight.0._v", "weight_v")
+	u.optional = len(w.shape) == 1 // PyTorch's parametrization has none then
+	v.optional = u.optional
+	return []part{{
+		entries: []*entry{w, u, v},
+		commit: func(read func(*entry) bool) { // checked
+			if read(w) && !(read(u) && read(v)) { // with vectors of another weight σ is anything
+				s.vectors.Restart(s.param("w").Value().(*tensor.Dense))
+				return
+			}
+			s.vectors.Set(left, right)
 		},
-		commit: func() { s.vectors.Set(u, v) }, // checked
 	}}, nil
 }
 

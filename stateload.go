@@ -39,7 +39,8 @@ func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadF
 //	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
 type LoadOptions struct {
 	// AllowMissing leaves as it is what the file does not have. The file has to have
-	// something.
+	// something. Where it has the weight of a spectral norm without the singular
+	// vectors they are estimated anew.
 	AllowMissing bool
 
 	// AllowSurplus passes over what the file has and the layers and nodes have not.
@@ -142,22 +143,22 @@ func (l *loading) match() (problems []error) {
 		e := l.wanted[f.Name]
 		switch {
 		case e == nil || found[e]:
-			surplus = append(surplus, fault.New(ErrState, "load", "%s is surplus", f.Name))
+			if !l.AllowSurplus {
+				surplus = append(surplus, fault.New(ErrState, "load", "%s is surplus", statefile.Shown(f.Name)))
+			}
 			delete(l.wanted, f.Name) // the second of two names for one thing
 			continue
 		case !e.fits(f.Shape):
-			problems = append(problems, fault.New(ErrShape, "load", "%s is %v, want %v", f.Name, shapeText(f.Shape), shapeText(e.shape)))
+			problems = append(problems, fault.New(ErrShape, "load", "%s is %v, want %v", f.Name, statefile.Shown(shapeText(f.Shape)), shapeText(e.shape)))
 		case !e.reads(f.DType, l.Convert):
 			problems = append(problems, fault.New(ErrDtype, "load", "%s is %v, want %v%s", f.Name, f.DType, e.dtype, e.hint(f.DType)))
 		}
 		found[e] = true
 	}
-	if !l.AllowSurplus {
-		problems = append(surplus, problems...)
-	}
+	problems = append(surplus, problems...)
 	var missing []error
 	for _, e := range l.model {
-		if !found[e] {
+		if !found[e] && !e.optional {
 			missing = append(missing, fault.New(ErrState, "load", "%s is missing", strings.Join(e.names, " or ")))
 		}
 	}
@@ -212,8 +213,12 @@ func (l *loading) check(parts []part) (problems []error) {
 }
 
 // touches says whether an entry of the part has been read.
-func (l *loading) touches(p part) bool {
-	return slices.ContainsFunc(p.entries, func(e *entry) bool { _, ok := l.blocks[e]; return ok })
+func (l *loading) touches(p part) bool { return slices.ContainsFunc(p.entries, l.has) }
+
+// has says whether an entry has been read.
+func (l *loading) has(e *entry) bool {
+	_, ok := l.blocks[e]
+	return ok
 }
 
 func (l *loading) commit(parts []part) {
@@ -224,7 +229,7 @@ func (l *loading) commit(parts []part) {
 			}
 		}
 		if p.commit != nil && l.touches(p) {
-			p.commit()
+			p.commit(l.has)
 		}
 	}
 }

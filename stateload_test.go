@@ -273,3 +273,31 @@ func TestLoadOtherNames(t *testing.T) {
 	require.EqualError(t, norm.Load(bytes.NewReader(file(blocks[1:]...)), fc, sn),
 		"norm: load: fc.weight_g or fc.parametrizations.weight.original0 is missing")
 }
+
+// A weight that comes without its singular vectors gets those that a constructor
+// estimates: PyTorch keeps none for a weight of rank 1.
+func TestLoadEstimatesSingularVectors(t *testing.T) {
+	g := G.NewGraph()
+	matrix := norm.Must(norm.NewSpectralNorm(g, tensor.Float64, tensor.Shape{2, 2}, norm.WithName("a"),
+		norm.WithWeight(tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{3, 0, 0, 0.1})))))
+	w := file(block{"a.weight_orig", "F64", []int{2, 2}, f64s(0, 0, 0, 5)})
+	require.ErrorIs(t, norm.Load(bytes.NewReader(w), matrix), norm.ErrState)
+	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(w), matrix))
+	require.InDeltaSlice(t, []float64{0, 0, 0, 1}, norm.Must(matrix.Materialize()).Data(), 1e-15)
+
+	row := norm.Must(norm.NewSpectralNorm(g, tensor.Float64, tensor.Shape{2}, norm.WithName("b")))
+	w = file(block{"b.parametrizations.weight.original", "F64", []int{2}, f64s(3, -4)})
+	require.NoError(t, norm.Load(bytes.NewReader(w), row))
+	require.InDeltaSlice(t, []float64{0.6, -0.8}, norm.Must(row.Materialize()).Data(), 1e-15)
+
+	// Vectors alone are set as they are, and the weight stays.
+	u := file(block{"a.weight_u", "F64", []int{2}, f64s(1, 0)}, block{"a.weight_v", "F64", []int{2}, f64s(0, 1)})
+	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(u), matrix))
+	left, right := matrix.Vectors().Values()
+	require.Equal(t, []float64{1, 0, 0, 1}, append(left, right...))
+	require.Equal(t, []float64{0, 0, 0, 5}, matrix.Learnables()[0].Value().Data())
+	u = file(block{"a.weight_u", "F64", []int{2}, f64s(0.6, 0.8)})
+	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(u), matrix))
+	left, right = matrix.Vectors().Values()
+	require.Equal(t, []float64{0.6, 0.8, 0, 1}, append(left, right...))
+}

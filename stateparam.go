@@ -14,7 +14,8 @@ import (
 // input node with a value in float32 or float64. The name is that in the file, as in
 // "fc1.weight"; for "" it is the node's. Options: Transposed, Reshaped.
 //
-// Errors come out of Save and Load: ErrGraph for a nil node, ErrName without a name,
+// Errors come out of Save and Load: ErrGraph for nil and for what is no input, a result
+// of an op say, ErrName without a name,
 // ErrValue for a node without a value in float32 or float64, ErrShape or ErrOption for an
 // option that does not fit.
 func Param(name string, n *G.Node, opts ...ParamOption) Stateful {
@@ -55,17 +56,20 @@ func (p *param) part() ([]part, error) {
 	switch {
 	case p.node == nil:
 		return nil, fault.New(ErrGraph, kind, "the node of %q is nil", p.name)
-	case p.name == "" && p.node.Name() == "":
+	case p.name == "" && p.node.Name() == "%!s(<nil>)()": // of an input without a name
 		return nil, fault.New(ErrName, kind, "neither the entry nor its node has a name")
 	}
 	name := p.name
 	if name == "" {
 		name = p.node.Name()
 	}
-	if name == "__metadata__" {
+	switch {
+	case !p.node.IsVar():
+		return nil, fault.New(ErrGraph, kind, "%s is the result of an op or a constant, want an input", name)
+	case name == "__metadata__":
 		return nil, fault.New(ErrName, kind, "the format has %q for itself", name)
 	}
-	e, err := newParameter(kind, p.node, p.transposed)
+	e, err := newParameter(kind, name, p.node, p.transposed)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +91,8 @@ func (p *param) part() ([]part, error) {
 	return []part{{entries: []*entry{e}}}, nil
 }
 
-// newParameter returns the entry of a node, without names.
-func newParameter(kind string, n *G.Node, transposed bool) (*entry, error) {
+// newParameter returns the entry of a node, without names. name is for errors.
+func newParameter(kind, name string, n *G.Node, transposed bool) (*entry, error) {
 	e := &entry{shape: sizes(n.Shape())}
 	var err error
 	switch v := n.Value().(type) {
@@ -99,10 +103,10 @@ func newParameter(kind string, n *G.Node, transposed bool) (*entry, error) {
 	default:
 		if v != nil && v.Dtype() == tensor.Float32 {
 			e.dtype = safetensors.F32
-			e.cells, err = newElements[float32](kind, n, transposed)
+			e.cells, err = newElements[float32](kind, name, n, transposed)
 		} else {
 			e.dtype = safetensors.F64
-			e.cells, err = newElements[float64](kind, n, transposed)
+			e.cells, err = newElements[float64](kind, name, n, transposed)
 		}
 	}
 	return e, err
@@ -123,13 +127,13 @@ type elements[T dense.Float] struct {
 	transposed bool
 }
 
-func newElements[T dense.Float](kind string, n *G.Node, transposed bool) (cells, error) {
-	d, err := dense.Check[T](kind, n.Name(), n.Value())
+func newElements[T dense.Float](kind, name string, n *G.Node, transposed bool) (cells, error) {
+	d, err := dense.Check[T](kind, name, n.Value())
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Equal(d.Shape(), n.Shape()) {
-		return nil, fault.New(ErrValue, kind, "%s holds %v, want %v", n.Name(), d.Shape(), n.Shape())
+		return nil, fault.New(ErrValue, kind, "%s holds %v, want %v", name, d.Shape(), n.Shape())
 	}
 	return elements[T]{d, transposed}, nil
 }
