@@ -1,0 +1,87 @@
+package norm_test
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/gorgonorm/norm"
+	"github.com/nlpodyssey/safetensors"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// The file that docs/state.md has Keras write, of a Dense layer and a
+// BatchNormalization, evaluates to Keras' formula. The paths are those of a Sequential
+// and of a functional model.
+func TestLoadFromKeras(t *testing.T) {
+	weights := []struct {
+		path  string
+		shape []uint64
+		data  []float32
+	}{
+		{"dense/kernel", []uint64{2, 3}, []float32{1, 2, 3, 4, 5, 6}}, // (in, out)
+		{"dense/bias", []uint64{3}, []float32{0.5, -0.5, 1}},
+		{"batch_normalization/gamma", []uint64{3}, []float32{1, 2, 3}},
+		{"batch_normalization/beta", []uint64{3}, []float32{-1, 0, 1}},
+		{"batch_normalization/moving_mean", []uint64{3}, []float32{2, 3, 4}},
+		{"batch_normalization/moving_variance", []uint64{3}, []float32{4, 9, 0.25}},
+	}
+	x := []float32{1, -1, 2, 0.5}
+	for model, prefix := range map[string]string{"sequential": "sequential/", "functional": ""} {
+		tensors := map[string]safetensors.TensorView{}
+		for _, w := range weights {
+			name := strings.ReplaceAll(strings.TrimPrefix(prefix+w.path, model+"/"), "/", ".")
+			tensors[name] = norm.Must(safetensors.NewTensorView(safetensors.F32, w.shape, f32s(w.data...)))
+		}
+		var file bytes.Buffer
+		require.NoError(t, safetensors.SerializeToWriter(tensors, nil, &file))
+
+		g, dt := G.NewGraph(), tensor.Float32
+		in := G.NewMatrix(g, dt, G.WithName("x"), G.WithShape(2, 2), G.WithValue(tensor.New(tensor.WithShape(2, 2), tensor.WithBacking(x))))
+		w := G.NewMatrix(g, dt, G.WithName("w"), G.WithShape(2, 3), G.WithInit(G.Zeroes()))
+		b := G.NewMatrix(g, dt, G.WithName("b"), G.WithShape(1, 3), G.WithInit(G.Zeroes()))
+		bn := norm.Must(norm.NewBatchNorm(g, dt, 3, norm.WithName("batch_normalization"), norm.WithEps(1e-3)))
+		require.NoError(t, norm.LoadOptions{Keras: true}.Load(&file,
+			norm.Param("dense.kernel", w), norm.Param("dense.bias", b, norm.Reshaped(3)), bn), model)
+
+		y := norm.Must(bn.Fwd(norm.Must(G.BroadcastAdd(norm.Must(G.Mul(in, w)), b, nil, []byte{0}))))
+		var out G.Value
+		G.Read(y, &out)
+		vm := G.NewTapeMachine(g, G.EvalMode())
+		defer vm.Close()
+		require.NoError(t, vm.RunAll())
+		for i, got := range numbers(out) {
+			row, c := i/3, i%3
+			at := func(layer int, i int) float64 { return float64(weights[layer].data[i]) }
+			h := float64(x[2*row])*at(0, c) + float64(x[2*row+1])*at(0, 3+c) + at(1, c)
+			want := at(2, c)*(h-at(4, c))/math.Sqrt(at(5, c)+1e-3) + at(3, c)
+			require.InDelta(t, want, got, 1e-5, "%s: %d", model, i)
+		}
+	}
+}
+
+// A weight under either of the two names that PyTorch has for its parts, in the shapes
+// of state_dict for each dim, is PyTorch's weight g·v/‖v‖.
+func TestLoadWeightNormForms(t *testing.T) {
+	v := []float64{3, 0, 4, 2} // rows of norms 3 and √20, columns of 5 and 2, √29 altogether
+	for _, form := range [][2]string{{"weight_g", "weight_v"}, {"parametrizations.weight.original0", "parametrizations.weight.original1"}} {
+		for _, c := range []struct {
+			axis  int
+			shape []int
+			g     []float64
+			want  []float64
+		}{
+			{0, []int{2, 1}, []float64{6, math.Sqrt(20)}, []float64{6, 0, 4, 2}},
+			{1, []int{1, 2}, []float64{10, 4}, []float64{6, 0, 8, 4}},
+			{norm.WholeTensor, []int{}, []float64{math.Sqrt(116)}, []float64{6, 0, 8, 4}}, // dim=None
+		} {
+			b := file(block{"fc." + form[0], "F64", c.shape, f64s(c.g...)}, block{"fc." + form[1], "F64", []int{2, 2}, f64s(v...)})
+			wn := norm.Must(norm.NewWeightNorm(G.NewGraph(), tensor.Float64, tensor.Shape{2, 2}, norm.WithName("fc"), norm.WithAxis(c.axis)))
+			require.NoError(t, norm.Load(bytes.NewReader(b), wn))
+			require.InDeltaSlice(t, c.want, norm.Must(wn.EvalWeight(nil)).Data(), 1e-14, "%s %d", form[0], c.axis)
+		}
+	}
+}
