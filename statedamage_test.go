@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -102,7 +104,7 @@ func TestLoadDamaged(t *testing.T) {
 			isModel := slices.Contains([]string{"a terabyte", "a terabyte of another", "all of memory"}, name)
 			require.Equal(t, !isModel, errors.Is(err, norm.ErrFormat), "%s: %v", name, err)
 			if strings.HasPrefix(name, "header of 1 GB") {
-				require.EqualError(t, err, "norm: load: the header has 1073741824 bytes, want at most 16777216")
+				require.EqualError(t, err, "norm: load: the header has 1073741824 bytes, want at most 16777216, or this is no safetensors file")
 			}
 			require.Less(t, len(err.Error()), 500, name)
 			require.Less(t, bytes, uint64(2<<20), name)
@@ -184,6 +186,37 @@ func allocated(f func()) uint64 {
 	f()
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+// A header may be as long as the limit, and a cut one is an error there too.
+func TestLoadHeaderLimit(t *testing.T) {
+	const limit = 16 << 20
+	sound := file(soundBatchNorm()...)
+	n := 8 + binary.LittleEndian.Uint64(sound)
+	padded := func(size int) []byte {
+		return withHeader(string(sound[8:n])+strings.Repeat(" ", size+8-int(n)), sound[n:])
+	}
+	path := filepath.Join(t.TempDir(), "bn")
+	for _, c := range []struct {
+		file []byte
+		want string
+	}{
+		{padded(limit + 1), "norm: load: the header has 16777217 bytes, want at most 16777216, or this is no safetensors file"},
+		{padded(limit)[:limit], "norm: load: the file ends inside the header"},
+		{padded(limit)[:8+limit], "norm: load: the file ends inside bn.weight"},
+		{padded(limit), ""},
+	} {
+		bn := newBN(t)
+		require.NoError(t, os.WriteFile(path, c.file, 0o600))
+		err := norm.LoadFile(path, bn)
+		if c.want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.EqualError(t, err, c.want)
+		require.ErrorIs(t, err, norm.ErrFormat)
+		require.Equal(t, fresh, whole(bn))
+	}
 }
 
 // A file of every layer that ends at each 100th byte.

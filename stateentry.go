@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonorm/norm/internal/statefile"
 	"github.com/nlpodyssey/safetensors"
 )
 
@@ -35,6 +36,7 @@ type entry struct {
 	cells cells
 
 	optional bool // may be missing
+	own      bool // a node of the user's, with which Transposed and Reshaped may help
 }
 
 // quantity is what values mean, and so which are sound.
@@ -88,8 +90,21 @@ func (e *entry) reads(dt safetensors.DType, convert bool) bool {
 
 func isFloat(dt safetensors.DType) bool { return dt == safetensors.F32 || dt == safetensors.F64 }
 
-// hint says how another dtype may be read.
-func (e *entry) hint(dt safetensors.DType) string {
+// shapeHint says which option lets a node take a tensor of another shape.
+func (e *entry) shapeHint(f statefile.Entry) string {
+	switch {
+	case !e.own:
+		return ""
+	case len(e.shape) == 2 && slices.Equal(f.Shape, []uint64{e.shape[1], e.shape[0]}):
+		return " (or Transposed)"
+	case f.Bytes()/f.DType.Size() == e.DataLen()/e.dtype.Size():
+		return " (or Reshaped)"
+	}
+	return ""
+}
+
+// dtypeHint says how another dtype may be read.
+func (e *entry) dtypeHint(dt safetensors.DType) string {
 	if isFloat(dt) && isFloat(e.dtype) {
 		return " (or LoadOptions.Convert)"
 	}

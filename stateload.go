@@ -149,9 +149,9 @@ func (l *loading) match() (problems []error) {
 			delete(l.wanted, f.Name) // the second of two names for one thing
 			continue
 		case !e.fits(f.Shape):
-			problems = append(problems, fault.New(ErrShape, "load", "%s is %v, want %v", f.Name, statefile.Shown(shapeText(f.Shape)), shapeText(e.shape)))
+			problems = append(problems, fault.New(ErrShape, "load", "%s is %v, want %v%s", f.Name, statefile.Shown(shapeText(f.Shape)), shapeText(e.shape), e.shapeHint(f)))
 		case !e.reads(f.DType, l.Convert):
-			problems = append(problems, fault.New(ErrDtype, "load", "%s is %v, want %v%s", f.Name, f.DType, e.dtype, e.hint(f.DType)))
+			problems = append(problems, fault.New(ErrDtype, "load", "%s is %v, want %v%s", f.Name, f.DType, e.dtype, e.dtypeHint(f.DType)))
 		}
 		found[e] = true
 	}

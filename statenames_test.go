@@ -85,3 +85,27 @@ func TestLoadWeightNormForms(t *testing.T) {
 		}
 	}
 }
+
+// Where an option of Param would do, the error says which.
+func TestLoadHintsAtOptions(t *testing.T) {
+	g, f64 := G.NewGraph(), tensor.Float64
+	w := G.NewMatrix(g, f64, G.WithName("w"), G.WithShape(2, 3), G.WithInit(G.Zeroes()))
+	ln := norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{3, 2}, norm.WithName("ln"), norm.WithoutBias()))
+	for _, c := range []struct {
+		item  norm.Stateful
+		name  string
+		shape []int
+		want  string
+	}{
+		{norm.Param("", w), "w", []int{3, 2}, "w is (3, 2), want (2, 3) (or Transposed)"},
+		{norm.Param("", w), "w", []int{6}, "w is (6), want (2, 3) (or Reshaped)"},
+		{norm.Param("", w), "w", []int{2, 1}, "w is (2, 1), want (2, 3)"},
+		{norm.Param("", w, norm.Transposed()), "w", []int{2, 3}, "w is (2, 3), want (3, 2)"},
+		{norm.Param("", w, norm.Reshaped(6)), "w", []int{3, 2}, "w is (3, 2), want (6)"},
+		{ln, "ln.weight", []int{2, 3}, "ln.weight is (2, 3), want (3, 2)"},
+	} {
+		data := make([]float64, tensor.Shape(c.shape).TotalSize())
+		err := norm.Load(bytes.NewReader(file(block{c.name, "F64", c.shape, f64s(data...)})), c.item)
+		require.EqualError(t, err, "norm: load: "+c.want)
+	}
+}

@@ -73,7 +73,7 @@ func (p *param) part() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.names = []string{name}
+	e.names, e.own = []string{name}, !p.transposed && !p.reshaped
 	shape := p.node.Shape()
 	switch {
 	case p.transposed && p.reshaped:

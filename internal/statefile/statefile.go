@@ -48,7 +48,7 @@ func Header(r io.Reader) ([]Entry, error) {
 	}
 	n := binary.LittleEndian.Uint64(prefix[:])
 	if n > MaxHeader {
-		return nil, damaged("the header has %d bytes, want at most %d", n, MaxHeader)
+		return nil, damaged("the header has %d bytes, want at most %d, or this is no safetensors file", n, MaxHeader)
 	}
 	header, err := Read(r, n, "the header")
 	if err != nil {
