@@ -14,10 +14,9 @@ import (
 // input node with a value in float32 or float64. The name is that in the file, as in
 // "fc1.weight"; for "" it is the node's. Options: Transposed, Reshaped.
 //
-// Errors come out of Save and Load: ErrGraph for nil and for what is no input, a result
-// of an op say, ErrName without a name,
-// ErrValue for a node without a value in float32 or float64, ErrShape or ErrOption for an
-// option that does not fit.
+// Errors come out of Save and Load: ErrGraph for a node that is nil or no input, a
+// result of an op say, ErrName without a name, ErrValue for a node without a value in
+// float32 or float64, ErrShape or ErrOption for an option that does not fit.
 func Param(name string, n *G.Node, opts ...ParamOption) Stateful {
 	p := &param{name: name, node: n}
 	for _, o := range opts {
