@@ -6,10 +6,20 @@
 // that they may. Optional parameters (gamma, beta, their gradients) are nil
 // where absent. Nothing is kept between calls.
 //
-// Numbers. Every sum and every intermediate value is float64, whatever the
-// type of the data, and results are rounded once when they are stored. Means
-// are carried as an unevaluated sum of two float64, hi + lo, so that x − mean
-// keeps its digits when the mean is many times the spread.
+// Numbers. The definitions in Go compute sums and all that is in between in
+// float64, whatever the type of the data, and round each result once, when it is
+// stored. So does the assembly with float64 data, but for the order of additions
+// and for multiplications that are fused with an addition. With float32 data the
+// assembly is exact to a few roundings of 2⁻²⁴ each, relative to the terms that a
+// result is made of, and not to the result where they cancel: sums are float64, or
+// chains of few float32 over rows and in weight norm; what is done to each element
+// after them is two to six float32 operations. Where a gradient mostly cancels, or
+// the range of float32 is too small for what is in between, the definitions take
+// over (extremes.go). A result below the range, 2⁻¹²⁶, may lose a few times 2⁻¹⁴⁹
+// besides; one that is infinite is beyond the largest number or within these
+// errors of it. The tests have the bounds (slack, lost32, overflows, compareY,
+// compareDx). Means are carried as an unevaluated sum of two float64, hi + lo, so
+// that x − mean keeps its digits when the mean is many times the spread.
 //
 // Order. Work is cut into blocks by the shape alone, and partial results are
 // merged in the order of the blocks, so the bits do not depend on the number
