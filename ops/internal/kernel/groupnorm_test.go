@@ -35,28 +35,36 @@ func (c groupNormCase[T]) run() normResult[T] {
 // channelOf is the channel of element i.
 func (p GroupShape) channelOf(i int) int { return i / p.Inner % p.Channels }
 
-// check compares the kernels with the oracle, for which a group is a row with a
-// gamma for each element.
+// check compares the kernels with the oracle.
 func (c groupNormCase[T]) check(t *testing.T, what string) {
 	t.Helper()
-	r, v := c.run(), c.p.groups()
+	v := c.p.groups()
+	groups := make([][]int, v.Channels)
+	for g := range groups {
+		groups[g] = indices(v, g)
+	}
+	c.compareGroups(t, what, c.run(), groups, c.p.N*v.Inner)
+}
+
+// compareGroups compares results with the oracle, for which a group, given by its
+// elements, is a row with a gamma for each. Sums are of n terms.
+func (c groupNormCase[T]) compareGroups(t *testing.T, what string, r normResult[T], groups [][]int, n int) {
+	t.Helper()
 	dgamma, dbeta := make([]value, c.p.Channels), make([]value, c.p.Channels)
-	for g := range v.Channels {
-		at := indices(v, g)
+	for _, at := range groups {
 		gamma, beta := make([]dd, len(at)), make([]dd, len(at))
 		for k, i := range at {
 			gamma[k], beta[k] = constantDD(c.gamma, c.p.channelOf(i), 1, 1)[0], constantDD(c.beta, c.p.channelOf(i), 0, 1)[0]
 		}
-		rows := Rows{Rows: 1, Cols: v.Inner, Eps: c.p.Eps}
-		compare(t, what+" y", gather(r.y, at), rowFwd(wide(c.x, at), gamma, beta, rows), v.Inner)
+		rows := Rows{Rows: 1, Cols: len(at), Eps: c.p.Eps}
+		compare(t, what+" y", gather(r.y, at), rowFwd(wide(c.x, at), gamma, beta, rows), len(at))
 		dx, dg, db := rowBwd(wide(c.x, at), gamma, wide(c.dy, at), rows)
-		compare(t, what+" dx", gather(r.dx, at), dx, v.Inner)
+		compare(t, what+" dx", gather(r.dx, at), dx, len(at))
 		for k, i := range at {
 			ch := c.p.channelOf(i)
 			dgamma[ch], dbeta[ch] = dgamma[ch].add(dg[k]), dbeta[ch].add(db[k])
 		}
 	}
-	n := c.p.N * v.Inner
 	compare(t, what+" dgamma", r.dgamma, dgamma, n)
 	compare(t, what+" dbeta", r.dbeta, dbeta, n)
 }
