@@ -55,7 +55,7 @@ type layer struct {
 func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixes ...string) (layer, error) {
 	l := layer{kind: kind, name: name, graph: g, dtype: dt, suffixes: suffixes}
 	if g == nil {
-		return l, fault.New(ErrGraph, kind, "the graph is nil")
+		return l, fault.New(ErrGraph, kind, "the graph is nil, want one such as gorgonia.NewGraph()")
 	}
 	if dt != tensor.Float32 && dt != tensor.Float64 {
 		return l, fault.New(ErrDtype, kind, "dtype is %v, want float32 or float64", dt)

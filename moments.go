@@ -1,6 +1,9 @@
 package norm
 
-import "github.com/gorgonorm/norm/ops"
+import (
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops"
+)
 
 // NewMoments returns empty moments for batches such as the layer takes: for
 // workers that gather statistics of their parts of the data, to be merged.
@@ -52,12 +55,13 @@ func (b *BatchNorm) SetMoments(m *ops.Moments) error {
 func Reestimate(run func() error, layers ...*BatchNorm) error {
 	stats := make([]*ops.RunningStats, len(layers))
 	for i, b := range layers {
-		if b != nil && b.stats == nil {
+		if b == nil {
+			return fault.New(ErrGraph, "reestimate", "layer %d of %d is nil", i+1, len(layers))
+		}
+		if b.stats == nil {
 			return b.untracked()
 		}
-		if b != nil {
-			stats[i] = b.stats
-		}
+		stats[i] = b.stats
 	}
 	return ops.Reestimate(run, stats...)
 }

@@ -71,7 +71,7 @@ func TestRMSNormLayer(t *testing.T) {
 	other := norm.Must(rms.In(g2))
 	require.Equal(t, rms.Learnables()[0].Value(), other.Learnables()[0].Value())
 	_, err := norm.NewRMSNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithScalePlusOne(), norm.WithoutScale())
-	require.EqualError(t, err, "norm: rmsnorm: WithScalePlusOne and no scale, want one of them")
+	require.EqualError(t, err, "norm: rmsnorm: WithScalePlusOne and WithoutScale, want at most one of them")
 	_, err = rms.Fwd(G.NewMatrix(g2, tensor.Float64, G.WithShape(2, 3), G.WithName("x")))
 	require.ErrorIs(t, err, norm.ErrGraph)
 }

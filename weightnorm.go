@@ -153,7 +153,7 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 	case !c.hasWeight:
 		return l.initialize(shape, c.init)
 	case c.weight == nil:
-		return nil, fault.New(ErrValue, l.kind, "the weight is nil")
+		return nil, fault.New(ErrValue, l.kind, "the weight is nil, want %v %v", l.dtype, shape)
 	case c.weight.Dtype() != l.dtype || !slices.Equal(c.weight.Shape(), shape):
 		return nil, fault.New(ErrValue, l.kind, "the weight is %v %v, want %v %v",
 			c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
@@ -168,7 +168,7 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 // Gorgonia's initializers panic for float32.
 func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
 	if init == nil {
-		return nil, fault.New(ErrOption, l.kind, "the initializer of the weight is nil")
+		return nil, fault.New(ErrOption, l.kind, "the initializer of the weight is nil, want one such as gorgonia.GlorotU(1)")
 	}
 	defer func() {
 		if r := recover(); r != nil {

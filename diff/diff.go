@@ -74,7 +74,7 @@ func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 	}
 	defer walking.Enter(cost.Graph())()
 	if len(wrt) == 0 {
-		return nil, newFault(ErrGraph, "no nodes to differentiate with respect to")
+		return nil, newFault(ErrGraph, "no nodes to differentiate with respect to, want at least one")
 	}
 	for i, n := range wrt {
 		switch {
@@ -104,7 +104,7 @@ func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 func checkCost(cost *G.Node) error {
 	switch {
 	case cost == nil:
-		return newFault(ErrGraph, "the cost is nil")
+		return newFault(ErrGraph, "the cost is nil, want a scalar")
 	case cost.Graph() == nil:
 		return newFault(ErrGraph, "the cost is in no graph")
 	case cost.Shape().Dims() != 0:
@@ -142,7 +142,7 @@ func name(n *G.Node) string {
 // Errors: ErrGraph, ErrBound, ErrShape. After an error nothing is bound.
 func Bind(wrt, grads G.Nodes) error {
 	if len(wrt) != len(grads) {
-		return newFault(ErrGraph, "%d gradients for %d nodes", len(grads), len(wrt))
+		return newFault(ErrGraph, "%d gradients for %d nodes, want one for each", len(grads), len(wrt))
 	}
 	for i, n := range wrt {
 		d := grads[i]
@@ -154,7 +154,7 @@ func Bind(wrt, grads G.Nodes) error {
 		case n.Deriv() != nil || slices.Contains(wrt[:i], n):
 			return newFault(ErrBound, "%v has a gradient already", name(n))
 		case !fits(d, n) || d.Dtype() != n.Dtype():
-			return newFault(ErrShape, "%v is %v %v and its gradient %v %v", name(n), n.Dtype(), n.Shape(), d.Dtype(), d.Shape())
+			return newFault(ErrShape, "%v is %v %v and its gradient %v %v, want the same", name(n), n.Dtype(), n.Shape(), d.Dtype(), d.Shape())
 		}
 	}
 	for i, n := range wrt {

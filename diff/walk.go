@@ -67,13 +67,20 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 
 // obstacle names the ops that the ways from the cost to a node end at.
 func (w *walk) obstacle(cost, wrt *G.Node) string {
-	leads := map[*G.Node]bool{wrt: true}
+	below, leads := map[*G.Node]bool{cost: true}, map[*G.Node]bool{wrt: true}
 	sorted, _ := G.Sort(w.g)
+	for _, n := range sorted {
+		if below[n] {
+			for _, c := range w.children(n) {
+				below[c] = true
+			}
+		}
+	}
 	var ops []string
 	for i := len(sorted) - 1; i >= 0; i-- {
 		n := sorted[i]
 		children := w.children(n)
-		if !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
+		if !below[n] || !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
 			continue
 		}
 		leads[n] = true

@@ -1,21 +1,16 @@
 package ops_test
 
 import (
-	"flag"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
+	"github.com/gorgonorm/norm/internal/badcall"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
-
-var update = flag.Bool("update", false, "write testdata/errors.txt anew")
 
 // bench makes the nodes of a bad call.
 type bench struct {
@@ -95,30 +90,15 @@ var (
 	nan, inf = math.NaN(), math.Inf(1)
 )
 
-// TestBadInput checks the kind and the words of every error. The words are in
-// testdata/errors.txt, to be read as a user would; -update writes them anew.
+// The words of the errors are in testdata/errors.txt.
 func TestBadInput(t *testing.T) {
-	var words strings.Builder
-	seen := map[string]bool{}
+	var calls []badcall.Call
 	for _, c := range badCalls() {
-		t.Run(c.name, func(t *testing.T) {
-			require.False(t, seen[c.name], "two rows of one name")
-			seen[c.name] = true
-			op, _, _ := strings.Cut(c.name, ": ")
-			b := &bench{g: G.NewGraph()}
-			err := c.callAndCount(t, b)
-			require.ErrorIs(t, err, c.kind)
-			require.True(t, ops.Is(err, c.kind))
-			require.True(t, strings.HasPrefix(err.Error(), "norm: "+op+": "), "%v", err)
-			require.NotContains(t, err.Error(), "internal fault")
-			require.NotContains(t, err.Error(), "\n")
-			fmt.Fprintf(&words, "%s\n\t%s\n", c.name, err)
-		})
+		calls = append(calls, badcall.Call{Name: c.name, Kind: c.kind, Make: func(t *testing.T) error {
+			return c.callAndCount(t, &bench{g: G.NewGraph()})
+		}})
 	}
-	if t.Failed() {
-		return
-	}
-	compareWords(t, filepath.Join("testdata", "errors.txt"), words.String())
+	badcall.Check(t, "norm: ", true, calls)
 }
 
 // callAndCount makes the call twice: the first makes the nodes of the arguments,
@@ -133,18 +113,6 @@ func (c badCall) callAndCount(t *testing.T, b *bench) error {
 		require.Nil(t, n.Op(), "the failing call left a node in the graph")
 	}
 	return err
-}
-
-func compareWords(t *testing.T, file, words string) {
-	t.Helper()
-	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(words), 0o644))
-		return
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, string(want), words, "the words of errors changed; review them and run with -update")
 }
 
 // Statistics that Set refuses stay as they were.

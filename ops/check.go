@@ -41,7 +41,7 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 		}
 		of, rank, ok := tensorType(n)
 		if !ok {
-			return dt, fault.New(fault.ErrShape, op, "%s is a %v scalar, want a tensor", a.name, n.Type())
+			return dt, fault.New(fault.ErrShape, op, "%s is a scalar of %v, want a tensor", a.name, n.Type())
 		}
 		if i == 0 {
 			dt, g = of, n.Graph()
@@ -82,7 +82,7 @@ func checkValues(op string, in []arg) (dt tensor.Dtype, err error) {
 		case of != dt:
 			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, in[0].name)
 		case len(shape) == 0:
-			return dt, fault.New(fault.ErrShape, op, "%s is a %v scalar, want a tensor", a.name, of)
+			return dt, fault.New(fault.ErrShape, op, "%s is a scalar of %v, want a tensor", a.name, of)
 		case hasEmptyAxis(shape):
 			return dt, fault.New(fault.ErrShape, op, "%s is %v, want no empty axis", a.name, shape)
 		case v.IsMasked():

@@ -1,0 +1,64 @@
+// Package badcall holds bad calls to the kind and the words of their errors, for tests.
+package badcall
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write testdata/errors.txt anew")
+
+// Call must fail.
+type Call struct {
+	Name string // begins with the op, layer or function, and a colon
+	Kind error
+	Make func(t *testing.T) error
+}
+
+// Check checks the kind and the words of every error. The words are in
+// testdata/errors.txt, to be read as a user would; -update writes them anew. The error
+// of a call begins with prefix and, if named, the beginning of the call's name.
+func Check(t *testing.T, prefix string, named bool, calls []Call) {
+	var words strings.Builder
+	seen := map[string]bool{}
+	for _, c := range calls {
+		t.Run(c.Name, func(t *testing.T) {
+			require.False(t, seen[c.Name], "two calls of one name")
+			seen[c.Name] = true
+			begin := prefix
+			if named {
+				who, _, _ := strings.Cut(c.Name, ": ")
+				begin += who + ": "
+			}
+			err := c.Make(t)
+			require.ErrorIs(t, err, c.Kind)
+			require.True(t, fault.Is(err, c.Kind))
+			require.True(t, strings.HasPrefix(err.Error(), begin), "%v", err)
+			require.NotContains(t, err.Error(), "internal fault")
+			require.NotContains(t, err.Error(), "\n")
+			fmt.Fprintf(&words, "%s\n\t%s\n", c.Name, err)
+		})
+	}
+	if !t.Failed() {
+		compareWords(t, filepath.Join("testdata", "errors.txt"), words.String())
+	}
+}
+
+func compareWords(t *testing.T, file, words string) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(words), 0o644))
+		return
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), words, "the words of errors changed; review them and run with -update")
+}
