@@ -140,18 +140,16 @@ type columnWork[T Float] struct {
 	stats totals       // mean, residual, and m2 or, in the end, the coefficient of Rows.spread
 	sums  totals       // Σu, Σu·(x−m), Σu²
 	k     constants[T] // m, r, and what follows in the maps
-	dots  totals       // of the rows: Σx̂², Σx̂·dy
 	grads []float64    // where the sums for dγ and dβ go
 }
 
 func (a *columnNorm[T]) borrow() columnWork[T] {
-	n, rows := padded(a.p.width()), padded(a.p.Rows)
+	n := padded(a.p.width())
 	return columnWork[T]{
 		guess: Borrow[T](n),
 		stats: totals{Borrow[float64](3 * n), n},
 		sums:  totals{Borrow[float64](3 * n), n},
 		k:     borrowConstants[T](5, n),
-		dots:  totals{Borrow[float64](2 * rows), rows},
 	}
 }
 
@@ -160,7 +158,6 @@ func (w *columnWork[T]) release() {
 	w.stats.release()
 	w.sums.release()
 	w.k.release()
-	w.dots.release()
 }
 
 // moments makes the constants of normalizePass for a tile:
@@ -225,7 +222,7 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 	if a.dgamma != nil {
 		normalized := mapPass[T]{loop: normalizePass, out: a.out, x: a.x, k: w.k}
 		normalized.block(b)
-		a.along(w, rows)
+		a.addDots(w, rows)
 	}
 	if a.dbeta != nil {
 		sums(w.grads[padded(a.p.Rows):], a.dy, rows)
@@ -253,13 +250,14 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 	}
 }
 
-// along adds the sums for dγ of a tile, Σ dy·x̂ for each row, with x̂ in dx.
-func (a *columnNorm[T]) along(w *columnWork[T], rows block) {
-	squares, along := w.dots.of(0), w.dots.of(1) // the former have no use
-	clear(w.dots.scratch.Data)
-	dots(squares, along, a.out, a.dy, rows)
-	mendDots(squares, along, a.out, a.dy, rows)
-	for d, dot := range along[:a.p.Rows] {
+// addDots adds Σ dy·x̂ of the rows of a tile, with x̂ in dx, to the sums for dγ.
+func (a *columnNorm[T]) addDots(w *columnWork[T], rows block) {
+	n := padded(rows.channels)
+	s := Borrow[float64](2 * n)
+	defer s.Release()
+	p := s.part(1, n)
+	allDots(s.part(0, n), p, a.out, a.dy, rows)
+	for d, dot := range p[:rows.channels] {
 		w.grads[d] += dot
 	}
 }

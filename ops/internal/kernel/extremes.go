@@ -119,25 +119,34 @@ func (p *mapPass[T]) define(b block) {
 	}
 }
 
-// mendDots makes the sums of dotsPass over a block again by the definition where they
-// have left the range of float32. They began at 0. It is the one pass over products
-// that adds them up in float32, along runs.
-func mendDots[T Float](squares, dots []float64, v, dw []T, b block) {
+// allDots sets q to Σv² and p to Σv·dw for the channels of a block that has all of each.
+func allDots[T Float](q, p []float64, v, dw []T, b block) {
+	clear(q[b.channel : b.lastChannel()+1])
+	clear(p[b.channel : b.lastChannel()+1])
+	dots(q, p, v, dw, b)
+	mendDots(q, p, v, dw, b)
+}
+
+// mendDots makes Σv² and Σv·dw again by the definition where they have left the range of
+// float32: it is the one pass over products that adds them up in float32, along runs. The
+// block has all of each channel, and the sums began at 0.
+func mendDots[T Float](q, p []float64, v, dw []T, b block) {
 	if isa == generic || !is32[T]() || b.columns() {
 		return
 	}
 	n := float64(b.count())
-	q, p := squares[b.channel:][:b.channels], dots[b.channel:][:b.channels]
-	if usualSums(n, q) && usualSums(n, p) {
+	if usualSums(n, q[b.channel:][:b.channels]) && usualSums(n, p[b.channel:][:b.channels]) {
 		return
 	}
-	for c := range b.channels {
-		// A product of 0 is rather of zeros than of what is lost.
-		if inRange[T](n, q[c]) && (p[c] == 0 || inRange[T](n, math.Abs(p[c]))) {
+	for i := range b.channels {
+		c := b.channel + i
+		if inRange[T](n, q[c]) && (inRange[T](n, math.Abs(p[c])) || p[c] == 0 && q[c] >= n*0x1p-40) {
 			continue
 		}
+		// A product of 0 is mostly of zeros. All of them may be below the range, though,
+		// and p/√q is not if v is small.
 		q[c], p[c] = 0, 0
-		dotsGo(squares, dots, v, dw, b.one(c))
+		dotsGo(q, p, v, dw, b.one(i))
 	}
 }
 

@@ -59,8 +59,8 @@ func TestExtremesAreIsolated(t *testing.T) {
 	}
 }
 
-// Products dy·(x − mean) that are denormal, of gradients and data that are far from it:
-// dx and dγ have rstd for a factor, which brings them back.
+// Products of data and gradients that are denormal or less, where these are far from it:
+// results have rstd or 1/‖v‖ for a factor, which brings them back.
 func TestTinyProducts(t *testing.T) {
 	skipUnderRace(t)
 	tiny := condition{scale: 1e-16}
@@ -73,6 +73,11 @@ func TestTinyProducts(t *testing.T) {
 		c := newGroupNormCase[float32](p, tiny)
 		multiply(c.dy, 1e-26)
 		paths(func(path string) { c.check(t, label("groups "+path, p)) })
+	}
+	for _, v := range []View{{1, 2, 64}, {1, 3, 5000}, {64, 3, 1}, {3, 2, 64}} {
+		c := newWeightNormCase[float32](v, condition{scale: 1e-10})
+		multiply(c.dw, 1e-36) // products below the smallest float32, which are lost in it
+		paths(func(path string) { c.check(t, label("weights "+path, v)) })
 	}
 	for _, p := range []Columns{{Outer: 2, Rows: 30, Cols: 20}, {Outer: 2, Rows: 30, Cols: 20, Uncentred: true}} {
 		c := newColumnNormCase[float32](p, tiny)

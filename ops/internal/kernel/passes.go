@@ -22,7 +22,7 @@ const (
 // results is how many sums a loop has.
 func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
 
-// add adds the sums over one block to s. What adds up dotsPass mends it in the end.
+// add adds the sums over one block to s. Those of dotsPass are not mended, see mendDots.
 func (p *sumPass[T]) add(s [3][]float64, b block) {
 	switch p.loop {
 	case plainSums:

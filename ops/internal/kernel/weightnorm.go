@@ -151,13 +151,13 @@ type weightNormTasks[T Float] struct {
 }
 
 func (t *weightNormTasks[T]) run(first, last int) {
-	sum := sumPass[T]{loop: t.w.sum, x: t.w.v, dy: t.w.dw}
 	write := mapPass[T]{loop: t.w.mapped, out: t.w.out, x: t.w.v, dy: t.w.dw, k: t.w.k, stream: t.stream}
 	for task := first; task < last; task++ {
 		for b := range t.g.block(task).pieces {
-			sum.add([3][]float64{t.w.squares, t.w.dots}, b)
-			if sum.loop == dotsPass {
-				mendDots(t.w.squares, t.w.dots, sum.x, sum.dy, b)
+			if t.w.sum == dotsPass {
+				allDots(t.w.squares, t.w.dots, t.w.v, t.w.dw, b)
+			} else {
+				squares(t.w.squares, t.w.v, b)
 			}
 			t.w.constants(b.channel, b.channel+b.channels)
 			write.block(b)
