@@ -56,60 +56,65 @@ func nodeIn(g *G.ExprGraph, dt tensor.Dtype, shape ...int) *G.Node {
 
 var f64 = tensor.Float64
 
+// errorIn is the error of In of a layer.
+func errorIn[L any](in func(*G.ExprGraph) (L, error)) func(other *G.ExprGraph) error {
+	return func(other *G.ExprGraph) error { return errorOf(in(other)) }
+}
+
 // kinds are all layers, in the order of the file.
 var kinds = []struct {
 	name string
 	make func(g *G.ExprGraph, dt tensor.Dtype, name norm.AnyOption) error
-	in   func(g, other *G.ExprGraph) error
+	in   func(g *G.ExprGraph) func(other *G.ExprGraph) error
 }{
 	{"layernorm", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewLayerNorm(g, dt, tensor.Shape{4}, o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4})).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4})).In)
 	}},
 	{"rmsnorm", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewRMSNorm(g, dt, tensor.Shape{4}, o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4})).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4})).In)
 	}},
 	{"batchnorm", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewBatchNorm(g, dt, 4, o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewBatchNorm(g, f64, 4)).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewBatchNorm(g, f64, 4)).In)
 	}},
 	{"groupnorm", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewGroupNorm(g, dt, 2, 4, o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewGroupNorm(g, f64, 2, 4)).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewGroupNorm(g, f64, 2, 4)).In)
 	}},
 	{"instancenorm", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewInstanceNorm(g, dt, 4, norm.WithAffine(), o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewInstanceNorm(g, f64, 4, norm.WithAffine())).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewInstanceNorm(g, f64, 4, norm.WithAffine())).In)
 	}},
 	{"weightnorm", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewWeightNorm(g, dt, tensor.Shape{4, 3}, o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewWeightNorm(g, f64, tensor.Shape{4, 3})).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewWeightNorm(g, f64, tensor.Shape{4, 3})).In)
 	}},
 	{"weightnormlinear", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewWeightNormLinear(g, dt, 4, 3, o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewWeightNormLinear(g, f64, 4, 3)).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewWeightNormLinear(g, f64, 4, 3)).In)
 	}},
 	{"spectralnorm", func(g *G.ExprGraph, dt tensor.Dtype, o norm.AnyOption) error {
 		return errorOf(norm.NewSpectralNorm(g, dt, tensor.Shape{4, 3}, o))
-	}, func(g, other *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 3})).In(other))
+	}, func(g *G.ExprGraph) func(other *G.ExprGraph) error {
+		return errorIn(norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 3})).In)
 	}},
 }
 
 // badKinds are calls that no kind of layer allows.
 func badKinds() (all []badCall) {
 	for _, k := range kinds {
-		first := map[string]string{"weightnorm": "v", "weightnormlinear": "v", "spectralnorm": "w"}[k.name]
-		if first == "" {
-			first = "gamma"
+		firstParam := map[string]string{"weightnorm": "v", "weightnormlinear": "v", "spectralnorm": "w"}[k.name]
+		if firstParam == "" {
+			firstParam = "gamma"
 		}
 		call := func(name string, kind error, call func(g *G.ExprGraph) error) {
 			all = append(all, badCall{k.name + ": " + name, kind, func(g *G.ExprGraph) func() error { return func() error { return call(g) } }})
@@ -124,14 +129,19 @@ func badKinds() (all []badCall) {
 				return func() error { return k.make(g, f64, norm.WithName("a")) }
 			}},
 			badCall{k.name + ": name of a node", norm.ErrName, func(g *G.ExprGraph) func() error {
-				G.NewVector(g, f64, G.WithName("a."+first), G.WithShape(2))
+				G.NewVector(g, f64, G.WithName("a."+firstParam), G.WithShape(2))
 				return func() error { return k.make(g, f64, norm.WithName("a")) }
 			}})
-		call("in no graph", norm.ErrGraph, func(*G.ExprGraph) error { return k.in(G.NewGraph(), nil) })
-		all = append(all, badCall{k.name + ": in a graph with a layer of the name", norm.ErrName, func(g *G.ExprGraph) func() error {
-			norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{2}, norm.WithName(k.name)))
-			return func() error { return k.in(G.NewGraph(), g) }
-		}})
+		all = append(all,
+			badCall{k.name + ": in no graph", norm.ErrGraph, func(g *G.ExprGraph) func() error {
+				in := k.in(g)
+				return func() error { return in(nil) }
+			}},
+			badCall{k.name + ": in a graph with a layer of the name", norm.ErrName, func(g *G.ExprGraph) func() error {
+				norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{2}, norm.WithName(k.name)))
+				in := k.in(G.NewGraph())
+				return func() error { return in(g) }
+			}})
 	}
 	return all
 }

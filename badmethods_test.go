@@ -1,7 +1,9 @@
 package norm_test
 
 import (
+	"fmt"
 	"math"
+	"reflect"
 
 	"github.com/gorgonorm/norm"
 	"github.com/gorgonorm/norm/ops"
@@ -96,10 +98,10 @@ func badResiduals() (all []badCall) {
 		make func(g *G.ExprGraph, o ...norm.AxesOption) residual
 	}{
 		{"layernorm", func(g *G.ExprGraph, o ...norm.AxesOption) residual {
-			return norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4}, first[norm.LayerNormOption](o)...))
+			return norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4}, optionsAs[norm.LayerNormOption](o)...))
 		}},
 		{"rmsnorm", func(g *G.ExprGraph, o ...norm.AxesOption) residual {
-			return norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4}, first[norm.RMSNormOption](o)...))
+			return norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4}, optionsAs[norm.RMSNormOption](o)...))
 		}},
 	} {
 		add := func(name string, kind error, nodes func(g *G.ExprGraph) (x, r *G.Node), o ...norm.AxesOption) {
@@ -131,9 +133,9 @@ func badResiduals() (all []badCall) {
 	return all
 }
 
-// first are options as those of another kind.
-func first[O any](axes []norm.AxesOption) (all []O) {
-	for _, o := range axes {
+// optionsAs returns options of axes as those of one layer.
+func optionsAs[O any](opts []norm.AxesOption) (all []O) {
+	for _, o := range opts {
 		all = append(all, o.(O))
 	}
 	return all
@@ -168,14 +170,19 @@ func badMasks() (all []badCall) {
 	return all
 }
 
+// evalWeight is a layer that makes a weight.
+type evalWeight interface {
+	EvalWeight(dst *tensor.Dense) (*tensor.Dense, error)
+}
+
 // badTensors are bad calls of Eval and its kin.
 func badTensors() (all []badCall) {
-	add := func(name string, kind error, call func(g *G.ExprGraph) error) {
-		all = append(all, badCall{name, kind, func(*G.ExprGraph) func() error { return func() error { return call(G.NewGraph()) } }})
-	}
 	for _, l := range forwards {
 		eval := func(name string, kind error, dst, x *tensor.Dense) {
-			add(l.name+": Eval "+name, kind, func(g *G.ExprGraph) error { return errorOf(l.make(g).Eval(dst, x)) })
+			all = append(all, badCall{l.name + ": Eval " + name, kind, func(g *G.ExprGraph) func() error {
+				layer := l.make(g)
+				return func() error { return errorOf(layer.Eval(dst, x)) }
+			}})
 		}
 		x := wave(f64, 0, 2, 4)
 		if l.name == "instancenorm" {
@@ -188,27 +195,30 @@ func badTensors() (all []badCall) {
 		eval("to float32", norm.ErrDtype, wave(tensor.Float32, 0, x.Shape()...), x)
 		eval("to another shape", norm.ErrShape, wave(f64, 0, 5), x)
 	}
-	ln := func(g *G.ExprGraph, o ...norm.LayerNormOption) *norm.LayerNorm {
-		return norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4}, o...))
+	residual := func(name string, kind error, x, r *tensor.Dense, o ...norm.LayerNormOption) {
+		all = append(all, badCall{name, kind, func(g *G.ExprGraph) func() error {
+			ln := norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4}, o...))
+			return func() error {
+				_, _, err := ln.EvalResidual(nil, nil, x, r)
+				return err
+			}
+		}})
 	}
-	residual := func(_, _ *tensor.Dense, err error) error { return err }
 	x := wave(f64, 0, 2, 4)
-	add("addlayernorm: EvalResidual without r", norm.ErrValue, func(g *G.ExprGraph) error { return residual(ln(g).EvalResidual(nil, nil, x, nil)) })
-	add("addlayernorm: EvalResidual of another shape", norm.ErrShape, func(g *G.ExprGraph) error {
-		return residual(ln(g).EvalResidual(nil, nil, x, wave(f64, 0, 4)))
-	})
-	add("layernorm: EvalResidual of axes that are not trailing", norm.ErrOption, func(g *G.ExprGraph) error {
-		return residual(ln(g, norm.WithAxes(0)).EvalResidual(nil, nil, wave(f64, 0, 4, 2), wave(f64, 0, 4, 2)))
-	})
-	add("weightnorm: EvalWeight to another shape", norm.ErrShape, func(g *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewWeightNorm(g, f64, tensor.Shape{4, 3})).EvalWeight(wave(f64, 0, 3, 4)))
-	})
-	add("spectralnorm: EvalWeight to another shape", norm.ErrShape, func(g *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 3})).EvalWeight(wave(f64, 0, 3, 4)))
-	})
-	add("spectralnorm: EvalWeight to float32", norm.ErrDtype, func(g *G.ExprGraph) error {
-		return errorOf(norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 3})).EvalWeight(wave(tensor.Float32, 0, 4, 3)))
-	})
+	residual("addlayernorm: EvalResidual without r", norm.ErrValue, x, nil)
+	residual("addlayernorm: EvalResidual of another shape", norm.ErrShape, x, wave(f64, 0, 4))
+	residual("layernorm: EvalResidual of axes that are not trailing", norm.ErrOption, wave(f64, 0, 4, 2), wave(f64, 0, 4, 2), norm.WithAxes(0))
+	weight := func(name string, kind error, make func(g *G.ExprGraph) evalWeight, dst *tensor.Dense) {
+		all = append(all, badCall{name, kind, func(g *G.ExprGraph) func() error {
+			layer := make(g)
+			return func() error { return errorOf(layer.EvalWeight(dst)) }
+		}})
+	}
+	wn := func(g *G.ExprGraph) evalWeight { return norm.Must(norm.NewWeightNorm(g, f64, tensor.Shape{4, 3})) }
+	sn := func(g *G.ExprGraph) evalWeight { return norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 3})) }
+	weight("weightnorm: EvalWeight to another shape", norm.ErrShape, wn, wave(f64, 0, 3, 4))
+	weight("spectralnorm: EvalWeight to another shape", norm.ErrShape, sn, wave(f64, 0, 3, 4))
+	weight("spectralnorm: EvalWeight to float32", norm.ErrDtype, sn, wave(tensor.Float32, 0, 4, 3))
 	return all
 }
 
@@ -236,12 +246,28 @@ func badFolds() (all []badCall) {
 	return all
 }
 
+// statisticsOf are the running statistics and the number of batches, nil without.
+func statisticsOf(bn *norm.BatchNorm) []any {
+	if bn.Running() == nil {
+		return nil
+	}
+	mean, variance, batches := bn.Running().Values()
+	return []any{mean, variance, batches}
+}
+
 // badStatistics are bad calls of what sets and estimates statistics, of 2 channels.
 func badStatistics() (all []badCall) {
 	add := func(name string, kind error, call func(bn *norm.BatchNorm) error, o ...norm.BatchNormOption) {
 		all = append(all, badCall{name, kind, func(g *G.ExprGraph) func() error {
 			bn := norm.Must(norm.NewBatchNorm(g, f64, 2, o...))
-			return func() error { return call(bn) }
+			return func() error {
+				before := statisticsOf(bn)
+				err := call(bn)
+				if after := statisticsOf(bn); !reflect.DeepEqual(after, before) {
+					return fmt.Errorf("the statistics are %v, and were %v", after, before)
+				}
+				return err
+			}
 		}})
 	}
 	set := func(name string, kind error, mean, variance []float64) {

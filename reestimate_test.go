@@ -39,7 +39,11 @@ func TestReestimateBesideARunThatGoesOn(t *testing.T) {
 	}
 	err := norm.Reestimate(func() error {
 		go func() { stopped <- goesOn() }()
-		<-first
+		select {
+		case <-first:
+		case err := <-stopped:
+			return err
+		}
 		time.Sleep(50 * time.Millisecond) // for batches that nothing orders before the end of run
 		return nil
 	}, bn)

@@ -23,13 +23,16 @@ type Call struct {
 }
 
 // Check checks the kind and the words of every error. The words are in
-// testdata/errors.txt, to be read as a user would; -update writes them anew. The error
-// of a call begins with prefix and, if named, the beginning of the call's name.
+// testdata/errors.txt, to be read as a user would; -update writes them anew. They are
+// compared and written where all calls run, not where -run selects some. The error of a
+// call begins with prefix and, if named, the beginning of the call's name.
 func Check(t *testing.T, prefix string, named bool, calls []Call) {
 	var words strings.Builder
 	seen := map[string]bool{}
+	ran := 0
 	for _, c := range calls {
 		t.Run(c.Name, func(t *testing.T) {
+			ran++
 			require.False(t, seen[c.Name], "two calls of one name")
 			seen[c.Name] = true
 			begin := prefix
@@ -46,8 +49,12 @@ func Check(t *testing.T, prefix string, named bool, calls []Call) {
 			fmt.Fprintf(&words, "%s\n\t%s\n", c.Name, err)
 		})
 	}
-	if !t.Failed() {
+	switch {
+	case t.Failed():
+	case ran == len(calls):
 		compareWords(t, filepath.Join("testdata", "errors.txt"), words.String())
+	case *update:
+		t.Fatalf("-update ran %d of %d calls, want all", ran, len(calls))
 	}
 }
 
