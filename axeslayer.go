@@ -61,9 +61,13 @@ func (l *axesLayer) checkAxes(x tensor.Shape) error {
 	return nil
 }
 
-// checkResidual checks x of a residual sum.
-func (l *axesLayer) checkResidual(x *G.Node) error {
+// checkResidual checks the terms of a residual sum. That r is like x in its shape, the
+// op checks.
+func (l *axesLayer) checkResidual(x, r *G.Node) error {
 	if err := l.checkInput(x); err != nil {
+		return err
+	}
+	if err := l.checkNode("r", r); err != nil {
 		return err
 	}
 	return l.checkTrailing(x.Shape())

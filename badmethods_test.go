@@ -104,11 +104,7 @@ func badResiduals() (all []badCall) {
 			return norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4}, optionsAs[norm.RMSNormOption](o)...))
 		}},
 	} {
-		add := func(name string, kind error, nodes func(g *G.ExprGraph) (x, r *G.Node), o ...norm.AxesOption) {
-			who := l.name
-			if name[0] == 'r' {
-				who = "add" + who // the op finds it
-			}
+		add := func(who, name string, kind error, nodes func(g *G.ExprGraph) (x, r *G.Node), o ...norm.AxesOption) {
 			all = append(all, badCall{who + ": FwdResidual of " + name, kind, func(g *G.ExprGraph) func() error {
 				layer := l.make(g, o...)
 				x, r := nodes(g)
@@ -121,12 +117,12 @@ func badResiduals() (all []badCall) {
 		r := func(g *G.ExprGraph, dt tensor.Dtype, shape ...int) *G.Node {
 			return G.NewTensor(g, dt, len(shape), G.WithShape(shape...), G.WithName("r"))
 		}
-		add("x nil", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nil, r(g, f64, 2, 4) })
-		add("r nil", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), nil })
-		add("r of another graph", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(G.NewGraph(), f64, 2, 4) })
-		add("r of another shape", norm.ErrShape, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(g, f64, 1, 4) })
-		add("r float32", norm.ErrDtype, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(g, tensor.Float32, 2, 4) })
-		add("axes that are not trailing", norm.ErrOption, func(g *G.ExprGraph) (*G.Node, *G.Node) {
+		add(l.name, "x nil", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nil, r(g, f64, 2, 4) })
+		add(l.name, "r nil", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), nil })
+		add(l.name, "r of another graph", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(G.NewGraph(), f64, 2, 4) })
+		add("add"+l.name, "r of another shape", norm.ErrShape, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(g, f64, 1, 4) })
+		add(l.name, "r float32", norm.ErrDtype, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(g, tensor.Float32, 2, 4) })
+		add(l.name, "axes that are not trailing", norm.ErrOption, func(g *G.ExprGraph) (*G.Node, *G.Node) {
 			return nodeIn(g, f64, 2, 4, 3), r(g, f64, 2, 4, 3)
 		}, norm.WithAxes(1))
 	}
@@ -277,8 +273,8 @@ func badStatistics() (all []badCall) {
 	set("nothing", norm.ErrShape, nil, nil)
 	set("too many means", norm.ErrShape, []float64{1, 2, 3}, two)
 	set("a variance too few", norm.ErrShape, two, two[:1])
-	set("a mean NaN", norm.ErrOption, []float64{1, math.NaN()}, two)
-	set("a negative variance", norm.ErrOption, two, []float64{1, -1})
+	set("a mean NaN", norm.ErrValue, []float64{1, math.NaN()}, two)
+	set("a negative variance", norm.ErrValue, two, []float64{1, -1})
 	add("batchnorm: SetStats without statistics", norm.ErrOption, func(bn *norm.BatchNorm) error { return bn.SetStats(two, two) }, norm.WithoutRunningStats())
 	add("batchnorm: SetMoments without statistics", norm.ErrOption, func(bn *norm.BatchNorm) error { return bn.SetMoments(bn.NewMoments()) }, norm.WithoutRunningStats())
 	add("runningstats: SetMoments to nil", norm.ErrValue, func(bn *norm.BatchNorm) error { return bn.SetMoments(nil) })

@@ -95,11 +95,11 @@ func TestBatchNormSetStats(t *testing.T) {
 	}{
 		{[]float64{1}, []float64{1, 1}, norm.ErrShape},
 		{[]float64{1, 1}, nil, norm.ErrShape},
-		{[]float64{1, math.NaN()}, []float64{1, 1}, norm.ErrOption},
-		{[]float64{1, math.Inf(1)}, []float64{1, 1}, norm.ErrOption},
-		{[]float64{1, 1}, []float64{1, -1e-9}, norm.ErrOption},
-		{[]float64{1, 1}, []float64{1, math.NaN()}, norm.ErrOption},
-		{[]float64{1, 1}, []float64{1, math.Inf(1)}, norm.ErrOption},
+		{[]float64{1, math.NaN()}, []float64{1, 1}, norm.ErrValue},
+		{[]float64{1, math.Inf(1)}, []float64{1, 1}, norm.ErrValue},
+		{[]float64{1, 1}, []float64{1, -1e-9}, norm.ErrValue},
+		{[]float64{1, 1}, []float64{1, math.NaN()}, norm.ErrValue},
+		{[]float64{1, 1}, []float64{1, math.Inf(1)}, norm.ErrValue},
 	} {
 		require.ErrorIs(t, bn.SetStats(c.mean, c.variance), c.kind)
 		mean, variance := bn.Stats()

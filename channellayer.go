@@ -142,7 +142,8 @@ func (l *channelLayer) Stats() (mean, variance []float64) {
 // not the number of batches behind them (see Running). The values must be
 // finite and no variance negative; after an error nothing has changed.
 //
-// Errors: ErrShape for another number of channels, ErrOption.
+// Errors: ErrShape for another number of channels, ErrValue, ErrOption for a layer
+// without running statistics.
 func (l *channelLayer) SetStats(mean, variance []float64) error {
 	if l.stats == nil {
 		return l.untracked()

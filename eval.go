@@ -184,7 +184,7 @@ func (l *layer) evalAffine(x *tensor.Dense) (gamma, beta *tensor.Dense, err erro
 func (l *layer) checkValue(x *tensor.Dense) error {
 	switch {
 	case x == nil:
-		return fault.New(ErrValue, l.kind, "x is nil")
+		return fault.New(ErrValue, l.kind, "x is nil, want a tensor")
 	case x.Dtype() != l.dtype:
 		return fault.New(ErrDtype, l.kind, "x is %v, want %v", x.Dtype(), l.dtype)
 	}

@@ -47,7 +47,7 @@ func (b *BatchNorm) Fold(weight, bias *tensor.Dense, outAxis int) (foldedWeight,
 
 func (b *BatchNorm) checkFold(weight, bias *tensor.Dense, outAxis int) error {
 	if weight == nil {
-		return fault.New(ErrValue, b.kind, "the weight is nil")
+		return fault.New(ErrValue, b.kind, "the weight is nil, want a tensor")
 	}
 	shape := weight.Shape()
 	rank := len(shape)

@@ -108,7 +108,7 @@ func TestFoldRefuses(t *testing.T) {
 		kind error
 		text string
 	}{
-		{bn, nil, b, 0, norm.ErrValue, "the weight is nil"},
+		{bn, nil, b, 0, norm.ErrValue, "the weight is nil, want a tensor"},
 		{bn, tensor.New(tensor.FromScalar(1.0)), b, 0, norm.ErrShape, "the weight is a scalar, want a tensor"},
 		{bn, wave(tensor.Float32, 0, 3, 4), b, 0, norm.ErrDtype, "the weight is float32, want float64"},
 		{bn, w, wave(tensor.Float32, 0, 3), 0, norm.ErrDtype, "the bias is float32, want float64"},

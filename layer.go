@@ -19,7 +19,7 @@ var (
 	ErrName   = fault.ErrName   // the name is taken in the graph
 	ErrBatch  = fault.ErrBatch  // training with one value per channel
 	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
-	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value has to be
+	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value or a statistic has to be
 	ErrState  = fault.ErrState  // an entry of a state is missing, or surplus
 	ErrFormat = fault.ErrFormat // what is read is damaged, or no safetensors
 
@@ -149,15 +149,18 @@ func (l *layer) param(suffix string) *G.Node {
 }
 
 // checkInput checks what the ops cannot know when the layer has no parameters.
-func (l *layer) checkInput(x *G.Node) error {
+func (l *layer) checkInput(x *G.Node) error { return l.checkNode("x", x) }
+
+// checkNode checks that a node is there, in the layer's graph and of its dtype.
+func (l *layer) checkNode(name string, n *G.Node) error {
 	switch {
-	case x == nil:
-		return fault.New(ErrGraph, l.kind, "x is nil")
-	case x.Graph() != l.graph:
-		return fault.New(ErrGraph, l.kind, "x belongs to another graph than the layer")
+	case n == nil:
+		return fault.New(ErrGraph, l.kind, "%s is nil, want a node", name)
+	case n.Graph() != l.graph:
+		return fault.New(ErrGraph, l.kind, "%s belongs to another graph than the layer", name)
 	}
-	if t, ok := x.Type().(G.TensorType); ok && t.Of != l.dtype {
-		return fault.New(ErrDtype, l.kind, "x is %v, want %v", t.Of, l.dtype)
+	if t, ok := n.Type().(G.TensorType); ok && t.Of != l.dtype {
+		return fault.New(ErrDtype, l.kind, "%s is %v, want %v", name, t.Of, l.dtype)
 	}
 	return nil
 }
@@ -165,7 +168,7 @@ func (l *layer) checkInput(x *G.Node) error {
 // checkMask checks that there is a mask; what it is like, the ops check.
 func (l *layer) checkMask(mask *G.Node) error {
 	if mask == nil {
-		return fault.New(ErrGraph, l.kind, "mask is nil")
+		return fault.New(ErrGraph, l.kind, "mask is nil, want a node")
 	}
 	return nil
 }

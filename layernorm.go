@@ -75,7 +75,7 @@ func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
 // Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption where WithAxes names other
 // axes than the trailing ones.
 func (l *LayerNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
-	if err := l.checkResidual(x); err != nil {
+	if err := l.checkResidual(x, r); err != nil {
 		return nil, nil, err
 	}
 	return l.namedSum(ops.AddLayerNorm(x, r, l.param("gamma"), l.param("beta"), l.shape, l.cfg))

@@ -16,8 +16,9 @@ func (b *BatchNorm) NewMoments() *ops.Moments {
 // those of the values behind m, with the unbiased variance, and the number of
 // batches too. After an error nothing has changed.
 //
-// Errors: ErrValue for nil, ErrShape for another number of channels, ErrBatch
-// for fewer than two values a channel, ErrOption.
+// Errors: ErrValue for nil and for moments that are not finite, ErrShape for another
+// number of channels, ErrBatch for fewer than two values a channel, ErrOption for a
+// layer without running statistics.
 func (b *BatchNorm) SetMoments(m *ops.Moments) error {
 	if b.stats == nil {
 		return b.untracked()
@@ -50,13 +51,13 @@ func (b *BatchNorm) SetMoments(m *ops.Moments) error {
 // of for each value, and without the variance between the means of batches.
 //
 // Errors: that of run; ErrGraph for a nil layer, ErrOption for one without
-// running statistics, ErrBatch for one that saw no batch. ops.Reestimate has the
-// details.
+// running statistics, ErrBatch for one that saw no batch, ErrValue for one that saw
+// a NaN or an infinity. ops.Reestimate has the details.
 func Reestimate(run func() error, layers ...*BatchNorm) error {
 	stats := make([]*ops.RunningStats, len(layers))
 	for i, b := range layers {
 		if b == nil {
-			return fault.New(ErrGraph, "reestimate", "layer %d of %d is nil", i+1, len(layers))
+			return fault.New(ErrGraph, "reestimate", "layer %d is nil, want a layer with running statistics", i)
 		}
 		if b.stats == nil {
 			return b.untracked()

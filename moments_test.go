@@ -115,7 +115,7 @@ func TestReestimateRefuses(t *testing.T) {
 			bad.Data().([]float64)[4] = math.NaN()
 			train(t, x, y, bad)
 			return nil
-		}, []*norm.BatchNorm{first, second}, norm.ErrOption},
+		}, []*norm.BatchNorm{first, second}, norm.ErrValue},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, first.SetStats([]float64{1, 2, 3}, []float64{4, 5, 6}))

@@ -71,7 +71,7 @@ func (l *RMSNorm) Fwd(x *G.Node) (*G.Node, error) {
 // Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption where WithAxes names other
 // axes than the trailing ones.
 func (l *RMSNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
-	if err := l.checkResidual(x); err != nil {
+	if err := l.checkResidual(x, r); err != nil {
 		return nil, nil, err
 	}
 	return l.namedSum(ops.AddRMSNorm(x, r, l.param("gamma"), nil, l.shape, l.cfg))

@@ -67,7 +67,7 @@ const stateName = "state"
 // of which nothing has been written; and that of w.
 func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
-		return fault.New(ErrValue, "save", "the writer is nil")
+		return fault.New(ErrValue, "save", "the writer is nil, want one to write to")
 	}
 	s, err := newSaving(items)
 	if err != nil {

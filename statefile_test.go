@@ -35,7 +35,7 @@ func TestStateBadCalls(t *testing.T) {
 		"nil":             {nil, norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
 		"nil layer":       {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
 		"nil in a state":  {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 1 is nil, want a layer or a Param"},
-		"nil node":        {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil`},
+		"nil node":        {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil, want an input`},
 		"no value":        {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value"},
 		"no name":         {norm.Param("", unnamed), norm.ErrName, "norm: param: neither the entry nor its node has a name"},
 		"no value either": {norm.Param("v", noValue), norm.ErrValue, "norm: param: v has no value"},

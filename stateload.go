@@ -73,7 +73,7 @@ func (o LoadOptions) LoadFile(path string, items ...Stateful) error {
 // Load reads into layers and nodes what the options allow; see the function Load.
 func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 	if r == nil {
-		return fault.New(ErrValue, "load", "the reader is nil")
+		return fault.New(ErrValue, "load", "the reader is nil, want one to read from")
 	}
 	parts, err := State(items).part()
 	if err != nil {

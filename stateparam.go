@@ -54,7 +54,7 @@ func (p *param) part() ([]part, error) {
 	const kind = "param"
 	switch {
 	case p.node == nil:
-		return nil, fault.New(ErrGraph, kind, "the node of %q is nil", p.name)
+		return nil, fault.New(ErrGraph, kind, "the node of %q is nil, want an input", p.name)
 	case p.name == "" && p.node.Name() == "%!s(<nil>)()": // of an input without a name
 		return nil, fault.New(ErrName, kind, "neither the entry nor its node has a name")
 	}

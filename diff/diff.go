@@ -79,7 +79,7 @@ func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 	for i, n := range wrt {
 		switch {
 		case n == nil:
-			return nil, newFault(ErrGraph, "node %d to differentiate with respect to is nil", i)
+			return nil, newFault(ErrGraph, "node %d to differentiate with respect to is nil, want one of the cost's graph", i)
 		case n.Graph() != cost.Graph():
 			return nil, newFault(ErrGraph, "%v belongs to another graph than the cost", name(n))
 		}
@@ -148,7 +148,7 @@ func Bind(wrt, grads G.Nodes) error {
 		d := grads[i]
 		switch {
 		case n == nil || d == nil:
-			return newFault(ErrGraph, "node %d or its gradient is nil", i)
+			return newFault(ErrGraph, "node %d or its gradient is nil, want both", i)
 		case n.Graph() != d.Graph():
 			return newFault(ErrGraph, "%v belongs to another graph than its gradient", name(n))
 		case n.Deriv() != nil || slices.Contains(wrt[:i], n):

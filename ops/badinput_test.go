@@ -142,11 +142,11 @@ func badStats() []badSet {
 		{"no variances", ops.ErrShape, two, nil, 0},
 		{"too many means", ops.ErrShape, []float64{1, 2, 3}, two, 0},
 		{"too few variances", ops.ErrShape, two, []float64{1}, 0},
-		{"mean NaN", ops.ErrOption, []float64{1, nan}, two, 0},
-		{"mean infinite", ops.ErrOption, []float64{-inf, 1}, two, 0},
-		{"variance NaN", ops.ErrOption, two, []float64{nan, 1}, 0},
-		{"variance negative", ops.ErrOption, two, []float64{1, -1e-9}, 0},
-		{"variance infinite", ops.ErrOption, two, []float64{1, inf}, 0},
-		{"batches negative", ops.ErrOption, two, two, -2},
+		{"mean NaN", ops.ErrValue, []float64{1, nan}, two, 0},
+		{"mean infinite", ops.ErrValue, []float64{-inf, 1}, two, 0},
+		{"variance NaN", ops.ErrValue, two, []float64{nan, 1}, 0},
+		{"variance negative", ops.ErrValue, two, []float64{1, -1e-9}, 0},
+		{"variance infinite", ops.ErrValue, two, []float64{1, inf}, 0},
+		{"batches negative", ops.ErrValue, two, two, -2},
 	}
 }

@@ -37,7 +37,7 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 	for i, a := range in {
 		n, _ := a.node.(*G.Node)
 		if n == nil {
-			return dt, fault.New(fault.ErrGraph, op, "%s is nil", a.name)
+			return dt, fault.New(fault.ErrGraph, op, "%s is nil, want a node", a.name)
 		}
 		of, rank, ok := tensorType(n)
 		if !ok {
@@ -70,7 +70,7 @@ func checkValues(op string, in []arg) (dt tensor.Dtype, err error) {
 	for i, a := range in {
 		v, _ := a.node.(*tensor.Dense)
 		if v == nil {
-			return dt, fault.New(fault.ErrValue, op, "%s is nil", a.name)
+			return dt, fault.New(fault.ErrValue, op, "%s is nil, want a tensor", a.name)
 		}
 		of, shape := v.Dtype(), v.Shape()
 		if i == 0 {

@@ -25,7 +25,7 @@ var (
 	ErrOrder = fault.ErrOrder
 
 	// ErrValue: a value is not what its node promised, at run time, or is not
-	// what an initial value has to be.
+	// what an initial value, a statistic or a singular vector has to be.
 	ErrValue = fault.ErrValue
 
 	// ErrInternal: a fault of this package itself, or a value that lies about

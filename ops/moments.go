@@ -49,7 +49,7 @@ const momentsName = "moments"
 func (m *Moments) Add(batch *tensor.Dense) error {
 	switch {
 	case batch == nil:
-		return fault.New(fault.ErrValue, momentsName, "the batch is nil")
+		return fault.New(fault.ErrValue, momentsName, "the batch is nil, want a tensor")
 	case batch.Dtype() == tensor.Float32:
 		return addBatch[float32](m, batch)
 	case batch.Dtype() == tensor.Float64:
@@ -90,7 +90,7 @@ func (m *Moments) add(b kernel.ChannelMoments, batches int64) {
 // Errors: ErrShape for another number of channels, ErrValue for nil.
 func (m *Moments) Merge(other *Moments) error {
 	if other == nil {
-		return fault.New(fault.ErrValue, momentsName, "the other moments are nil")
+		return fault.New(fault.ErrValue, momentsName, "the other moments are nil, want those to be merged")
 	}
 	if other.Channels() != m.Channels() {
 		return fault.New(fault.ErrShape, momentsName, "%d channels to be merged into %d, want the same number", other.Channels(), m.Channels())

@@ -112,7 +112,7 @@ func badMoments() []badCall {
 		{"runningstats: moments of no values", ops.ErrBatch, set(moments(3))},
 		{"runningstats: moments of one value", ops.ErrBatch, set(moments(3, wave(0, 1, 3)))},
 		{"runningstats: moments of other channels", ops.ErrShape, set(moments(4, wave(0, 2, 4)))},
-		{"runningstats: moments not finite", ops.ErrOption, set(moments(3, poisoned(tensor.Float64, 2, 3)))},
+		{"runningstats: moments not finite", ops.ErrValue, set(moments(3, poisoned(tensor.Float64, 2, 3)))},
 		{"reestimate: no run", ops.ErrOption, func(*bench) error { return ops.Reestimate(nil, running(3)) }},
 		{"reestimate: nil statistics", ops.ErrGraph, func(*bench) error {
 			return ops.Reestimate(func() error { return nil }, running(3), nil)

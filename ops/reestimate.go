@@ -11,9 +11,8 @@ import (
 // with the unbiased variance, and the number of batches by that of m. After an
 // error nothing has changed.
 //
-// Errors: ErrValue for nil, ErrShape for another number of channels, ErrBatch
-// for fewer than two values a channel, ErrOption for moments that are not
-// finite.
+// Errors: ErrValue for nil and for moments that are not finite, ErrShape for another
+// number of channels, ErrBatch for fewer than two values a channel.
 func (s *RunningStats) SetMoments(m *Moments) error {
 	if err := s.checkMoments(m); err != nil {
 		return err
@@ -25,7 +24,7 @@ func (s *RunningStats) checkMoments(m *Moments) error {
 	const name = "runningstats"
 	switch {
 	case m == nil:
-		return fault.New(fault.ErrValue, name, "the moments are nil")
+		return fault.New(fault.ErrValue, name, "the moments are nil, want those of a batch or more")
 	case m.Channels() == s.Channels() && m.of.N < 2:
 		return fault.New(fault.ErrBatch, name, "the moments are of %d values a channel, want at least 2", m.Count())
 	}
@@ -44,8 +43,8 @@ func (s *RunningStats) checkMoments(m *Moments) error {
 // statistics stay as they are until run has returned, and if there is an error.
 //
 // Errors: that of run; ErrGraph for nil statistics; ErrBatch for statistics
-// whose ops saw no batch; ErrOption where they are not finite, or are being
-// estimated already.
+// whose ops saw no batch; ErrValue where they are not finite; ErrOption where they
+// are being estimated already.
 //
 // Wu, Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv:2105.07576v1,
 // section 3.
@@ -54,8 +53,8 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	if run == nil {
 		return fault.New(fault.ErrOption, name, "run is nil, want a function that runs the batches")
 	}
-	if slices.Contains(stats, nil) {
-		return fault.New(fault.ErrGraph, name, "there are nil statistics among those to be estimated")
+	if i := slices.Index(stats, nil); i >= 0 {
+		return fault.New(fault.ErrGraph, name, "statistics %d are nil, want some to be estimated", i)
 	}
 	pools := map[*RunningStats]*Moments{}
 	release := sync.OnceFunc(func() {
@@ -83,7 +82,7 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	release() // from here on the pools are nobody else's
 	for i, s := range stats {
 		if pools[s].batches == 0 {
-			return fault.New(fault.ErrBatch, name, "statistics %d of %d saw no batch, want runs in training mode", i+1, len(stats))
+			return fault.New(fault.ErrBatch, name, "statistics %d saw no batch, want runs in training mode", i)
 		}
 		if err := s.checkMoments(pools[s]); err != nil {
 			return err

@@ -99,7 +99,7 @@ func randomUnit(n int, stream uint64) []float64 {
 func checkWeightValue(op string, w *tensor.Dense) error {
 	switch {
 	case w == nil:
-		return fault.New(fault.ErrValue, op, "the weight is nil")
+		return fault.New(fault.ErrValue, op, "the weight is nil, want a tensor")
 	case w.Dtype() != tensor.Float32 && w.Dtype() != tensor.Float64:
 		return fault.New(fault.ErrDtype, op, "the weight is %v, want float32 or float64", w.Dtype())
 	}
@@ -140,14 +140,14 @@ func (s *SingularVectors) Values() (u, v []float64) {
 // Set replaces the vectors, by those that were saved for one. Every value must be
 // finite; if not, nothing changes.
 //
-// Errors: ErrShape for vectors of other lengths, ErrOption.
+// Errors: ErrShape for vectors of other lengths, ErrValue.
 func (s *SingularVectors) Set(u, v []float64) error {
 	if len(u) != len(s.u) || len(v) != len(s.v) {
 		return fault.New(fault.ErrShape, spectralNorm, "u has %d elements and v has %d, want %d and %d", len(u), len(v), len(s.u), len(s.v))
 	}
 	for i, x := range slices.Concat(u, v) {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
-			return fault.New(fault.ErrOption, spectralNorm, "element %d of u and v is %v, want a finite number", i, x)
+			return fault.New(fault.ErrValue, spectralNorm, "element %d of u and v is %v, want a finite number", i, x)
 		}
 	}
 	s.mu.Lock()

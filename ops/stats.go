@@ -76,7 +76,7 @@ const KeepBatches = -1
 // matters to a cumulative average only. Every value must be finite and no
 // variance negative; if not, nothing changes.
 //
-// Errors: ErrShape for another number of channels, ErrOption.
+// Errors: ErrShape for another number of channels, ErrValue.
 func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
 	if err := s.check(mean, variance, batches); err != nil {
 		return err
@@ -100,14 +100,14 @@ func (s *RunningStats) check(mean, variance []float64, batches int64) error {
 	}
 	for c := range mean {
 		if math.IsNaN(mean[c]) || math.IsInf(mean[c], 0) {
-			return fault.New(fault.ErrOption, name, "the mean of channel %d is %v, want a finite number", c, mean[c])
+			return fault.New(fault.ErrValue, name, "the mean of channel %d is %v, want a finite number", c, mean[c])
 		}
 		if !(variance[c] >= 0) || math.IsInf(variance[c], 1) {
-			return fault.New(fault.ErrOption, name, "the variance of channel %d is %v, want a finite number of at least 0", c, variance[c])
+			return fault.New(fault.ErrValue, name, "the variance of channel %d is %v, want a finite number of at least 0", c, variance[c])
 		}
 	}
 	if batches < 0 && batches != KeepBatches {
-		return fault.New(fault.ErrOption, name, "%d batches, want at least 0, or KeepBatches", batches)
+		return fault.New(fault.ErrValue, name, "%d batches, want at least 0, or KeepBatches", batches)
 	}
 	return nil
 }

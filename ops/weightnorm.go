@@ -101,7 +101,7 @@ func WeightLengths(v *tensor.Dense, axis int) (*tensor.Dense, error) {
 	const name = "weightnorm"
 	switch {
 	case v == nil:
-		return nil, fault.New(fault.ErrValue, name, "v is nil")
+		return nil, fault.New(fault.ErrValue, name, "v is nil, want a tensor")
 	case v.Dtype() == tensor.Float32:
 		return weightLengths[float32](name, v, axis)
 	case v.Dtype() == tensor.Float64:
