@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/internal/statefile"
 	"github.com/nlpodyssey/safetensors"
 )
@@ -24,6 +25,22 @@ func entries(parts []part) (all []*entry) {
 		all = append(all, p.entries...)
 	}
 	return all
+}
+
+// byName returns entries by their names, by all that they are read under.
+//
+// Errors: ErrName for two of one name.
+func byName(all []*entry) (map[string]*entry, error) {
+	named := map[string]*entry{}
+	for _, e := range all {
+		for _, name := range e.names {
+			if other := named[name]; other != nil && other != e {
+				return nil, fault.New(ErrName, stateName, "two entries are called %q, want one; a layer in two graphs is passed once", name)
+			}
+			named[name] = e
+		}
+	}
+	return named, nil
 }
 
 // entry is one tensor of a state: how it is in a file, and where it is here.

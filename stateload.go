@@ -39,8 +39,8 @@ func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadF
 //	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
 type LoadOptions struct {
 	// AllowMissing leaves as it is what the file does not have. The file has to have
-	// something. Where it has the weight of a spectral norm without the singular
-	// vectors they are estimated anew.
+	// something. Where it has the weight of a spectral norm without both of its
+	// singular vectors they are estimated anew, also if it has one.
 	AllowMissing bool
 
 	// AllowSurplus passes over what the file has and the layers and nodes have not.
@@ -79,7 +79,7 @@ func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 	if err != nil {
 		return err
 	}
-	l := loading{LoadOptions: o, model: entries(parts), wanted: map[string]*entry{}, blocks: map[*entry]block{}}
+	l := loading{LoadOptions: o, model: entries(parts), blocks: map[*entry]block{}}
 	if err := l.name(); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ type block struct {
 }
 
 // name gives the entries their names in the file.
-func (l *loading) name() error {
+func (l *loading) name() (err error) {
 	l.model = slices.DeleteFunc(l.model, func(e *entry) bool { return l.Keras && e.holds == batches })
 	for _, e := range l.model {
 		if l.Keras && e.keras != "" {
@@ -123,31 +123,27 @@ func (l *loading) name() error {
 		}
 		for i, name := range e.names {
 			if l.Rename != nil {
-				name = l.Rename(name)
-				e.names[i] = name
+				e.names[i] = l.Rename(name)
 			}
-			if other := l.wanted[name]; other != nil && other != e {
-				return sameName(name)
-			}
-			l.wanted[name] = e
 		}
 	}
-	return nil
+	l.wanted, err = byName(l.model)
+	return err
 }
 
 // match says what is wrong with the header.
 func (l *loading) match() (problems []error) {
 	found := map[*entry]bool{}
-	var surplus []error
+	var surplus []string
 	for _, f := range l.file {
 		e := l.wanted[f.Name]
 		switch {
 		case e == nil || found[e]:
-			if !l.AllowSurplus {
-				surplus = append(surplus, fault.New(ErrState, "load", "%s is surplus", statefile.Shown(f.Name)))
-			}
+			surplus = append(surplus, f.Name)
 			delete(l.wanted, f.Name) // the second of two names for one thing
 			continue
+		case f.Unknown != "":
+			problems = append(problems, fault.New(ErrDtype, "load", "%s is %s, want %v", f.Name, statefile.Shown(f.Unknown), e.dtype))
 		case !e.fits(f.Shape):
 			problems = append(problems, fault.New(ErrShape, "load", "%s is %v, want %v%s", f.Name, statefile.Shown(shapeText(f.Shape)), shapeText(e.shape), e.shapeHint(f)))
 		case !e.reads(f.DType, l.Convert):
@@ -155,7 +151,9 @@ func (l *loading) match() (problems []error) {
 		}
 		found[e] = true
 	}
-	problems = append(surplus, problems...)
+	if !l.AllowSurplus {
+		problems = append(surplusErrors(surplus), problems...)
+	}
 	var missing []error
 	for _, e := range l.model {
 		if !found[e] && !e.optional {
@@ -165,6 +163,19 @@ func (l *loading) match() (problems []error) {
 	// Nothing at all is a wrong name or a wrong file.
 	if !l.AllowMissing || len(found) == 0 {
 		problems = append(missing, problems...)
+	}
+	return problems
+}
+
+// surplusErrors names the first of the entries that are surplus. A wrong file may have
+// any number of them.
+func surplusErrors(names []string) (problems []error) {
+	const most = 20
+	for _, name := range names[:min(len(names), most)] {
+		problems = append(problems, fault.New(ErrState, "load", "%s is surplus", statefile.Shown(name)))
+	}
+	if more := len(names) - most; more > 0 {
+		problems = append(problems, fault.New(ErrState, "load", "and %d more are surplus", more))
 	}
 	return problems
 }

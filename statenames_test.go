@@ -2,6 +2,7 @@ package norm_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -107,5 +108,41 @@ func TestLoadHintsAtOptions(t *testing.T) {
 		data := make([]float64, tensor.Shape(c.shape).TotalSize())
 		err := norm.Load(bytes.NewReader(file(block{c.name, "F64", c.shape, f64s(data...)})), c.item)
 		require.EqualError(t, err, "norm: load: "+c.want)
+	}
+}
+
+// A file with dtypes that are unknown here is read but for those tensors.
+func TestLoadUnknownDtypes(t *testing.T) {
+	sound := soundBatchNorm()
+	others := append([]block{{"fc.weight", "F8_E4M3", []int{3}, []byte{1, 2, 3}}, {"fc.scale", "F4", []int{4}, []byte{1, 2}}}, sound...)
+	bn := newBN(t)
+	require.NoError(t, norm.LoadOptions{AllowSurplus: true}.Load(bytes.NewReader(file(others...)), bn))
+	require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+
+	sound[0] = block{"bn.weight", "F8_E5M2", []int{2}, []byte{1, 2}}
+	bn = newBN(t)
+	err := norm.LoadOptions{Convert: true}.Load(bytes.NewReader(file(sound...)), bn)
+	require.EqualError(t, err, "norm: load: bn.weight is F8_E5M2, want F32")
+	require.ErrorIs(t, err, norm.ErrDtype)
+	require.NotErrorIs(t, err, norm.ErrFormat)
+	require.Equal(t, fresh, whole(bn))
+}
+
+// A file of another model is an error that can be read.
+func TestLoadNamesSomeOfTheSurplus(t *testing.T) {
+	for n, more := range map[int]string{20: "", 21: "\nnorm: load: and 1 more are surplus", 1000: "\nnorm: load: and 980 more are surplus"} {
+		blocks, want := soundBatchNorm(), ""
+		for i := range n {
+			name := fmt.Sprintf("fc%03d.weight", i)
+			blocks = append(blocks, block{name, "F32", []int{1}, f32s(1)})
+			if i < 20 {
+				want += "\nnorm: load: " + name + " is surplus"
+			}
+		}
+		bn := newBN(t)
+		err := norm.Load(bytes.NewReader(file(blocks...)), bn)
+		require.EqualError(t, err, want[1:]+more)
+		require.ErrorIs(t, err, norm.ErrState)
+		require.Equal(t, fresh, whole(bn))
 	}
 }

@@ -20,7 +20,8 @@ func parse(header []byte) ([]Entry, error) {
 	case !json.Valid(header):
 		return nil, damaged("the header is no JSON")
 	}
-	p, n := parser{header}, bytes.Count(header, []byte(`"data_offsets"`))
+	// Texts for people may have the words of entries, but not in less than entries take.
+	p, n := parser{header}, min(bytes.Count(header, []byte(`"data_offsets"`)), len(header)/shortestEntry+1)
 	entries, names := make([]Entry, 0, n), make(map[string]bool, n)
 	err := p.object("the header", func(b []byte) error {
 		name := string(b)
@@ -37,6 +38,9 @@ func parse(header []byte) ([]Entry, error) {
 	})
 	return entries, err
 }
+
+// shortestEntry is the length of one, in bytes.
+const shortestEntry = len(`"":{"dtype":"?","shape":[],"data_offsets":[0,0]}`)
 
 // parser walks over what is left of a text that is JSON, so that each value has an
 // end and what JSON forbids need not be looked for.
@@ -76,8 +80,11 @@ func (p *parser) entry(name string) (Entry, error) {
 	var seen [len(entryKeys)]bool
 	err := p.object(name, func(key []byte) error {
 		i := slices.Index(entryKeys[:], string(key))
-		if i < 0 || seen[i] {
-			return damaged("%s has %s once too often, want dtype, shape and data_offsets", Shown(name), Shown(string(key)))
+		switch {
+		case i < 0:
+			return damaged("%s has the unknown key %s, want dtype, shape and data_offsets", Shown(name), Shown(string(key)))
+		case seen[i]:
+			return damaged("%s has %s twice", Shown(name), key)
 		}
 		seen[i] = true
 		ok := false
@@ -87,7 +94,7 @@ func (p *parser) entry(name string) (Entry, error) {
 			if text, ok = p.text(); ok {
 				var err error
 				if e.DType, err = safetensors.ParseDType(string(text)); err != nil {
-					return damaged("%s has the dtype %s, which is unknown here", Shown(name), Shown(string(text)))
+					e.Unknown, ok = string(text), len(text) > 0
 				}
 			}
 		case "shape":

@@ -29,6 +29,10 @@ const MaxHeader = 16 << 20
 type Entry struct {
 	Name string
 	safetensors.TensorInfo
+
+	// Unknown is the dtype where the library does not know it, as those of 8 bits and
+	// of what is to come. DType says nothing then, and the shape is not checked.
+	Unknown string
 }
 
 // Bytes returns the length of the tensor's data.
@@ -36,7 +40,8 @@ func (e Entry) Bytes() uint64 { return e.DataOffsets[1] - e.DataOffsets[0] }
 
 // Header reads the length and the header, and returns the tensors in the order of
 // their data, which follow each other in what is left of r without gaps. No name
-// occurs twice, and each length is that of the type and the shape.
+// occurs twice, and each length is that of the type and the shape, for a type that is
+// known.
 //
 // Memory is taken as bytes come in, not for what a length promises.
 //
@@ -116,11 +121,11 @@ func damaged(format string, args ...any) error {
 	return fault.New(fault.ErrFormat, "load", "%s", cut(fmt.Sprintf(format, args...), 400))
 }
 
-// Shown is a text of a file as an error has it: not too long, and in quotes if there
-// is more in it than what prints.
+// Shown is a text of a file as an error has it: not too long, and in quotes if it is
+// empty or there is more in it than what prints.
 func Shown(text string) string {
 	text = cut(text, 200)
-	if q := strconv.Quote(text); len(q) != len(text)+2 {
+	if q := strconv.Quote(text); text == "" || len(q) != len(text)+2 {
 		return q
 	}
 	return text
@@ -144,6 +149,9 @@ func checkPlaces(entries []Entry) error {
 			return damaged("the data of %s are at %d, want them to follow those before, from %d", Shown(e.Name), e.DataOffsets, end)
 		}
 		end = e.DataOffsets[1]
+		if e.Unknown != "" {
+			continue
+		}
 		if n, ok := size(e.Shape, e.DType.Size()); !ok || n != e.Bytes() {
 			return damaged("%s has %d bytes for a %v %v", Shown(e.Name), e.Bytes(), e.DType, e.Shape)
 		}
