@@ -1,6 +1,7 @@
 package norm
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/statefile"
 	"github.com/nlpodyssey/safetensors"
 )
 
@@ -60,11 +62,12 @@ const stateName = "state"
 // safetensors format, which PyTorch, JAX and others read without running code.
 // Equal states give equal bytes. The state of a solver is not in it.
 //
-// What Load would refuse is not written: a NaN, an infinity, a negative variance. No
-// machine may train meanwhile.
+// What Load would refuse is not written: a NaN, an infinity, a negative variance, more
+// entries than some 100,000. No machine may train meanwhile.
 //
-// Errors: ErrGraph for nil, ErrName for two entries of one name, ErrValue, after all
-// of which nothing has been written; and that of w.
+// Errors: ErrGraph for nil; ErrName for two entries of one name, of those that Load
+// reads too, and for a name that is no UTF-8; ErrValue; ErrState for too many entries.
+// After all of these nothing has been written. And that of w.
 func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
 		return fault.New(ErrValue, "save", "the writer is nil, want one to write to")
@@ -73,7 +76,10 @@ func Save(w io.Writer, items ...Stateful) error {
 	if err != nil {
 		return err
 	}
-	return s.write(w)
+	if err := s.write(w); err != nil {
+		return fmt.Errorf("norm: save: %w", err)
+	}
+	return nil
 }
 
 // SaveFile is Save to a file. It is written beside the old one and put in its place
@@ -81,7 +87,7 @@ func Save(w io.Writer, items ...Stateful) error {
 // loss of power, the file is the old one or the new one.
 //
 // Errors: as Save, and those of the file system, after which the old file is there. A
-// path that is a folder, a device or a pipe is one; Save writes to anything.
+// path that is a folder, a device or a pipe is an error; Save writes to anything.
 func SaveFile(path string, items ...Stateful) error {
 	s, err := newSaving(items)
 	if err != nil {
@@ -101,12 +107,13 @@ func newSaving(items []Stateful) (saving, error) {
 	if err != nil {
 		return nil, err
 	}
+	all := entries(parts)
+	if _, err := byName(all); err != nil {
+		return nil, err
+	}
 	s := saving{}
-	for _, e := range entries(parts) {
+	for _, e := range all {
 		name := e.names[0]
-		if s[name] != nil {
-			return nil, sameName(name)
-		}
 		if !utf8.ValidString(name) { // JSON would have another
 			return nil, fault.New(ErrName, "save", "the name %q is no UTF-8", name)
 		}
@@ -115,18 +122,24 @@ func newSaving(items []Stateful) (saving, error) {
 		}
 		s[name] = e
 	}
+	var size headerSize
+	s.write(&size)
+	if size > statefile.MaxHeader {
+		return nil, fault.New(ErrState, "save", "the names and shapes of the entries take %d bytes, want at most %d", size, statefile.MaxHeader)
+	}
 	return s, nil
 }
 
-func sameName(name string) error {
-	return fault.New(ErrName, stateName, "two entries are called %q, want one; a layer in two graphs is passed once", name)
+// headerSize takes the length of a header, which comes first, and nothing else.
+type headerSize uint64
+
+func (n *headerSize) Write(b []byte) (int, error) {
+	*n = headerSize(binary.LittleEndian.Uint64(b))
+	return 0, io.ErrShortWrite
 }
 
 func (s saving) write(w io.Writer) error {
-	if err := safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, w); err != nil {
-		return fmt.Errorf("norm: save: %w", err)
-	}
-	return nil
+	return safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, w)
 }
 
 // replaceFile writes a file and puts it in the place of the one at path.

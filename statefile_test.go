@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -27,6 +28,7 @@ func TestStateBadCalls(t *testing.T) {
 	noValue := G.NewVector(g, tensor.Float32, G.WithShape(3))
 	result, constant := norm.Must(G.Square(cube)), G.NewConstant(float32(1))
 	bn := newBN(t)
+	fc := norm.Must(norm.NewWeightNorm(g, tensor.Float32, tensor.Shape{2, 2}, norm.WithName("fc")))
 	for name, c := range map[string]struct {
 		item norm.Stateful
 		kind error
@@ -41,7 +43,7 @@ func TestStateBadCalls(t *testing.T) {
 		"no value either": {norm.Param("v", noValue), norm.ErrValue, "norm: param: v has no value"},
 		"a result":        {norm.Param("y", result), norm.ErrGraph, "norm: param: y is the result of an op or a constant, want an input"},
 		"a constant":      {norm.Param("c", constant), norm.ErrGraph, "norm: param: c is the result of an op or a constant, want an input"},
-		"integers":        {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float64"},
+		"integers":        {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float32 or float64"},
 		"transposed":      {norm.Param("", cube, norm.Transposed()), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a matrix to transpose"},
 		"reshaped":        {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
 		"negative":        {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
@@ -49,6 +51,7 @@ func TestStateBadCalls(t *testing.T) {
 		"reserved":        {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
 		"twice":           {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one; a layer in two graphs is passed once`},
 		"of a node":       {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one; a layer in two graphs is passed once`},
+		"of another name": {norm.State{fc, norm.Param("fc.parametrizations.weight.original0", cube)}, norm.ErrName, `norm: state: two entries are called "fc.parametrizations.weight.original0", want one; a layer in two graphs is passed once`},
 	} {
 		for what, err := range map[string]error{
 			"save": norm.Save(io.Discard, c.item),
@@ -120,4 +123,25 @@ func TestSaveFileReplacesFilesOnly(t *testing.T) {
 	require.EqualError(t, norm.SaveFile(path, newBN(t)), "norm: save: "+path+" is no regular file")
 	require.NotZero(t, norm.Must(os.Lstat(path)).Mode()&os.ModeSocket)
 	require.Len(t, norm.Must(os.ReadDir(dir)), 1)
+}
+
+// What is saved has a header that Load reads.
+func TestSaveHeaderLimit(t *testing.T) {
+	const limit = 16 << 20
+	rest := len(`{"__metadata__":{"format":"pt"},"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`)
+	x := G.NewVector(G.NewGraph(), tensor.Float32, G.WithName("x"), G.WithShape(2), G.WithInit(G.Zeroes()))
+	var b bytes.Buffer
+	most := norm.Param(strings.Repeat("a", limit-rest), x)
+	require.NoError(t, norm.Save(&b, most))
+	require.NoError(t, norm.Load(&b, most))
+
+	b.Reset()
+	path := filepath.Join(t.TempDir(), "x")
+	more := norm.Param(strings.Repeat("a", limit-rest+1), x)
+	for _, err := range []error{norm.Save(&b, more), norm.SaveFile(path, more)} { // headers end at multiples of 8
+		require.EqualError(t, err, "norm: save: the names and shapes of the entries take 16777224 bytes, want at most 16777216")
+		require.ErrorIs(t, err, norm.ErrState)
+	}
+	require.Zero(t, b.Len())
+	require.NoFileExists(t, path)
 }

@@ -100,10 +100,13 @@ func newParameter(kind, name string, n *G.Node, transposed bool) (*entry, error)
 	case *G.F64:
 		e.dtype, e.cells = safetensors.F64, scalar[float64]{(*float64)(v)}
 	default:
-		if v != nil && v.Dtype() == tensor.Float32 {
+		switch {
+		case v != nil && v.Dtype() == tensor.Float32:
 			e.dtype = safetensors.F32
 			e.cells, err = newElements[float32](kind, name, n, transposed)
-		} else {
+		case v != nil && v.Dtype() != tensor.Float64:
+			err = fault.New(ErrValue, kind, "%s holds %v, want float32 or float64", name, v.Dtype())
+		default:
 			e.dtype = safetensors.F64
 			e.cells, err = newElements[float64](kind, name, n, transposed)
 		}
