@@ -193,7 +193,8 @@ func WithoutAffine() NormOption {
 // WithoutScale leaves out γ.
 func WithoutScale() NormOption { return option(func(c *config) { c.gamma = false }) }
 
-// WithoutBias leaves out β, or the b of a linear layer.
+// WithoutBias leaves out β, or the b of a linear layer. RMS norm, which has none,
+// passes over it.
 func WithoutBias() ShiftOption {
 	return option(func(c *config) { c.beta, c.bias = false, false })
 }

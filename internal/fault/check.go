@@ -78,7 +78,7 @@ func ChannelAxis(op string, x tensor.Shape, axis int) (int, error) {
 }
 
 // AppendAxes returns the axes that a norm of x runs over, counted from the front and
-// in ascending order, in the memory of the empty slice all as far as it goes.
+// in ascending order, appended to all, which is empty.
 func AppendAxes(all []int, op string, x tensor.Shape, axes []int) ([]int, error) {
 	if len(axes) == 0 {
 		return nil, New(ErrShape, op, "there are no axes to normalize over, want at least one")
