@@ -21,7 +21,7 @@ import (
 //
 //	v ← Wᵀu/‖Wᵀu‖,  u ← Wv/‖Wv‖
 //
-// A weight of zeros, or with a NaN or an infinity, leaves them as they are.
+// There a weight of zeros, or with a NaN or an infinity, leaves them as they are.
 //
 // All methods may be called at any time from any goroutine: reads are whole,
 // and two ops, graphs or machines may share one SingularVectors.
@@ -60,7 +60,8 @@ func NewSingularVectors(w *tensor.Dense, axis int) (*SingularVectors, error) {
 }
 
 // Restart estimates the vectors anew for another value of the weight, as
-// NewSingularVectors does. After an error nothing has changed.
+// NewSingularVectors does: of a weight of zeros, or with a NaN or an infinity, they
+// become the random ones that it begins with. After an error nothing has changed.
 //
 // Errors: ErrValue, ErrDtype, ErrShape for another shape.
 func (s *SingularVectors) Restart(w *tensor.Dense) error {

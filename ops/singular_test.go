@@ -17,9 +17,12 @@ func TestSingularVectorsRestart(t *testing.T) {
 	require.NoError(t, s.Restart(w))
 	requireSameVectors(t, fresh, s)
 
-	// Zeros have no direction, and a NaN has none: the vectors stay of length 1.
+	// Zeros have no direction, and a NaN has none: the vectors become the random ones
+	// that a constructor begins with, of length 1.
 	for _, x := range []float64{0, math.NaN()} {
-		require.NoError(t, s.Restart(graphtest.Dense(tensor.Float32, []float64{x, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 3, 4)))
+		w := graphtest.Dense(tensor.Float32, []float64{x, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 3, 4)
+		require.NoError(t, s.Restart(w))
+		requireSameVectors(t, must(ops.NewSingularVectors(w, 1)), s)
 		for _, v := range [][]float64{first(s.Values()), second(s.Values())} {
 			var square float64
 			for _, x := range v {
