@@ -20,7 +20,7 @@ var (
 	ErrBatch  = fault.ErrBatch  // training with one value per channel
 	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
 	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value or a statistic has to be
-	ErrState  = fault.ErrState  // an entry of a state is missing, or surplus
+	ErrState  = fault.ErrState  // an entry of a state is missing, or surplus, or there are too many
 	ErrFormat = fault.ErrFormat // what is read is damaged, or no safetensors
 
 	ErrInternal = fault.ErrInternal // a fault of this module itself

@@ -68,7 +68,9 @@ func TestStateBadCalls(t *testing.T) {
 	broken := errors.New("broken")
 	require.ErrorIs(t, norm.Load(iotest.ErrReader(broken), bn), broken)
 	require.ErrorIs(t, norm.Load(iotest.TimeoutReader(iotest.HalfReader(bytes.NewReader(saved(t, bn)))), bn), iotest.ErrTimeout)
-	require.ErrorIs(t, norm.Save(failing{broken}, bn), broken)
+	failed := norm.Save(failing{broken}, bn)
+	require.ErrorIs(t, failed, broken)
+	require.EqualError(t, failed, "norm: save: broken")
 }
 
 type failing struct{ err error }
