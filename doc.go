@@ -94,11 +94,11 @@
 // results get no worse with the length of a row nor where the mean is a million
 // times the spread. What follows is arithmetic in the dtype. Before it is rounded
 // itself, a float32 result above 2⁻¹²⁶ errs by at most 4·2⁻²⁴ of the sum of the
-// magnitudes of its terms, or in layer and RMS norm of γ times the largest x̂ in its row,
-// or the largest result; there dx errs by at most 10·2⁻²⁴ of the largest dx in the row, and dγ and
-// dβ by 6·2⁻²⁴ of the root of the sum of the squares of their terms. The bits do not
-// depend on the number of processors; between instruction sets they differ by
-// roundings.
+// magnitudes of its terms, or in layer and RMS norm of γ times the largest x̂ in its
+// row, or the largest result; there dx errs by at most 10·2⁻²⁴ of the largest dx in
+// the row, and dγ and dβ by 6·2⁻²⁴ of the root of the sum of squares, those of Σ|term|
+// over each 16 rows. The bits do not depend on the number of processors; between
+// instruction sets they differ by roundings.
 //
 // # Gradients of gradients
 //

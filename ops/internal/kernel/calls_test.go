@@ -27,11 +27,12 @@ func sameBits[T Float](a, b []T) bool {
 }
 
 // margin is how many elements around an array are watched, and sentinel what
-// they hold: no kernel computes it.
-const (
-	margin   = 64
-	sentinel = 8765.4321
-)
+// they hold: a NaN that is no kernel's, which also shows where it is read.
+const margin = 64
+
+var sentinel = math.Float64frombits(0x7ff8c0de60000000)
+
+func isSentinel[T Float](v T) bool { return bits(v) == bits(T(sentinel)) }
 
 // fence is an array with watched memory before and after it.
 type fence[T Float] struct{ all, kept []T }

@@ -40,7 +40,7 @@ func around[T Float](n int) []T {
 // check panics, since runs have no test at hand, unless each output is written, and
 // nothing else.
 func (g *guards[T]) check() {
-	touched := func(x []T) bool { return slices.ContainsFunc(x, func(v T) bool { return v != T(sentinel) }) }
+	touched := func(x []T) bool { return slices.ContainsFunc(x, func(v T) bool { return !isSentinel(v) }) }
 	for _, all := range slices.Concat(g.inputs, g.outputs) {
 		if n := len(all); touched(all[:margin]) || touched(all[n-margin:]) {
 			panic("a kernel wrote around its arrays")
@@ -52,7 +52,7 @@ func (g *guards[T]) check() {
 		}
 	}
 	for _, all := range g.outputs {
-		if slices.Contains(all[margin:len(all)-margin], T(sentinel)) {
+		if slices.ContainsFunc(all[margin:len(all)-margin], isSentinel) {
 			panic("a kernel left a part of its output")
 		}
 	}
