@@ -27,13 +27,13 @@ vet:
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && $(STATICCHECK) ./...) || exit 1; done
 
-paths: ## the kernels on every path that this processor has
+paths: ## every path that this processor has; of purego and generic, which is the same code, the kernels once
 	NORM_ISA=avx2 go test -count=1 ./ops/internal/kernel/
-	NORM_ISA=generic go test -count=1 -short ./ops/...
+	NORM_ISA=generic go test -count=1 -short ./ops
 	go test -count=1 -tags purego ./ops/internal/kernel/
 
-portable: ## the root module by itself, and all of them for other processors
-	GOWORK=off go test -short ./...
+portable: ## the root module with the dependencies of its own go.mod, and all of them for other processors
+	GOWORK=off go test -short $$(go list ./... | grep -v internal/kernel)
 	@for arch in arm64 386; do for m in $(MODULES); do \
 		echo "GOARCH=$$arch go vet $$m"; (cd $$m && CGO_ENABLED=0 GOARCH=$$arch go vet ./...) || exit 1; done; done
 
