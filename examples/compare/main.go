@@ -26,19 +26,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"strings"
 
+	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
-)
-
-// Exit statuses. 130 is what a shell reports for a program ended by Ctrl-C.
-const (
-	exitOK          = 0
-	exitFailure     = 1
-	exitUsage       = 2
-	exitInterrupted = 130
 )
 
 // config holds what the flags say.
@@ -52,40 +43,34 @@ type config struct {
 	out    string
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	// Once the first Ctrl-C has been seen, the default behaviour is back.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { command.Main(run) }
 
 // run is the program without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cfg, err := parseFlags(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return exitOK
+		return command.OK
 	case err != nil:
 		fmt.Fprintf(stderr, "compare: %v\n", err)
-		return exitUsage
+		return command.Usage
 	}
 	err = compare(ctx, cfg, stdout, stderr)
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "compare: interrupted, nothing is written")
-		return exitInterrupted
+		return command.Interrupted
 	case err != nil:
-		fmt.Fprintf(stderr, "compare: %s\n", strings.Join(strings.Fields(err.Error()), " "))
-		return exitFailure
+		fmt.Fprintf(stderr, "compare: %s\n", command.OneLine(err))
+		return command.Failure
 	}
-	return exitOK
+	return command.OK
 }
 
 func parseFlags(args []string, stderr io.Writer) (config, error) {
 	var cfg config
 	var quick bool
 	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
 	fs.StringVar(&cfg.only, "only", "", "one `experiment`: sigmoid, batch128 or batch4")
 	fs.Float64Var(&cfg.share, "share", 1, "`part` of the training steps, up to 1")
 	fs.IntVar(&cfg.seeds, "seeds", 3, "seeds: 1, 2, … this `number`")
@@ -94,16 +79,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	fs.BoolVar(&cfg.redraw, "redraw", false, "make figures and table from the numbers in the folder again")
 	fs.StringVar(&cfg.data, "data", "", "`folder` of IDX files, plain or .gz (default: MNIST from the GoMNIST module)")
 	fs.StringVar(&cfg.out, "out", filepath.Join("out", "compare"), "`folder` for figures, table and numbers")
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(stderr, "Usage of compare:")
-			fs.SetOutput(stderr)
-			fs.PrintDefaults()
-		}
+	if err := command.Parse(fs, args, stderr); err != nil {
 		return cfg, err
-	}
-	if fs.NArg() > 0 {
-		return cfg, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if quick {
 		cfg.share, cfg.seeds = 0.1, 1

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -38,13 +39,13 @@ func TestBadFlags(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := program(context.Background(), tc.args...)
-			assert.Equal(t, exitUsage, status)
+			assert.Equal(t, command.Usage, status)
 			assert.Empty(t, stdout)
 			assert.Contains(t, stderr, tc.want)
 		})
 	}
 	status, _, stderr := program(context.Background(), "-h")
-	assert.Equal(t, exitOK, status)
+	assert.Equal(t, command.OK, status)
 	assert.Contains(t, stderr, "-quick")
 }
 
@@ -66,7 +67,7 @@ func TestRunTimeErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, _, stderr := program(context.Background(), tc.args...)
-			assert.Equal(t, exitFailure, status)
+			assert.Equal(t, command.Failure, status)
 			assert.Contains(t, stderr, tc.want)
 		})
 	}
@@ -79,7 +80,7 @@ func TestCompare(t *testing.T) {
 	all := func() (out, stdout string) {
 		out = filepath.Join(t.TempDir(), "a", "b")
 		status, stdout, stderr := program(context.Background(), "-share", "0.002", "-seeds", "2", "-data", dir, "-out", out)
-		require.Equal(t, exitOK, status, stderr)
+		require.Equal(t, command.OK, status, stderr)
 		require.Empty(t, stderr)
 		return out, stdout
 	}
@@ -114,7 +115,7 @@ func TestCompare(t *testing.T) {
 		before := read(out, "sigmoid.png")
 		require.NoError(t, os.Remove(filepath.Join(out, "README.md")))
 		status, _, stderr := program(context.Background(), "-redraw", "-out", out)
-		require.Equal(t, exitOK, status, stderr)
+		require.Equal(t, command.OK, status, stderr)
 		assert.Equal(t, page, read(out, "README.md"))
 		assert.Equal(t, before, read(out, "sigmoid.png"))
 	})
@@ -128,7 +129,7 @@ func TestCompare(t *testing.T) {
 func TestSearch(t *testing.T) {
 	dir := mnisttest.Synthetic(300, 60).Write(t)
 	status, stdout, stderr := program(context.Background(), "-search", "-only", "batch4", "-share", "0.002", "-data", dir)
-	require.Equal(t, exitOK, status, stderr)
+	require.Equal(t, command.OK, status, stderr)
 	assert.Contains(t, stdout, "on 150 training images that were held out")
 	assert.Regexp(t, `batch4 +layer +0.0001: [0-9.]+ [0-9.]+ +0.0003: `, stdout)
 }
@@ -138,7 +139,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	status, _, stderr := program(ctx, "-data", dir, "-only", "batch4", "-out", out)
-	assert.Equal(t, exitInterrupted, status)
+	assert.Equal(t, command.Interrupted, status)
 	assert.Contains(t, stderr, "interrupted")
 	assert.NoFileExists(t, filepath.Join(out, numbers))
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
 	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
 	"github.com/gorgonorm/norm/examples/internal/nn"
@@ -50,7 +51,7 @@ func TestConvTrainsAnyNorm(t *testing.T) {
 	for _, kind := range nn.Kinds {
 		status, stdout, stderr := mlp(context.Background(),
 			"-net", "conv", "-norm", kind, "-data", dir, "-out", t.TempDir(), "-batch", "20", "-epochs", "1")
-		require.Equal(t, exitOK, status, stderr)
+		require.Equal(t, command.OK, status, stderr)
 		assert.Contains(t, stdout, "conv-"+kind+".png")
 	}
 }
@@ -61,7 +62,7 @@ func TestConvLearnsMNIST(t *testing.T) {
 	}
 	status, stdout, stderr := mlp(context.Background(),
 		"-net", "conv", "-limit", "2000", "-epochs", "1", "-batch", "20", "-out", t.TempDir())
-	require.Equal(t, exitOK, status, stderr)
+	require.Equal(t, command.OK, status, stderr)
 	m := regexp.MustCompile(`epoch +1/1 .* test accuracy ([0-9.]+) %`).FindStringSubmatch(stdout)
 	require.NotNil(t, m, stdout)
 	accuracy, err := strconv.ParseFloat(m[1], 64)

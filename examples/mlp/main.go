@@ -26,21 +26,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
 	"github.com/gorgonorm/norm/examples/internal/nn"
-)
-
-// Exit statuses. 130 is what a shell reports for a program ended by Ctrl-C.
-const (
-	exitOK          = 0
-	exitFailure     = 1
-	exitUsage       = 2
-	exitInterrupted = 130
 )
 
 // config holds what the flags say.
@@ -68,42 +60,34 @@ var (
 	}
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	// Once the first Ctrl-C has been seen, the default behaviour is back: a
-	// second one kills the program, should it hang while it winds up.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { command.Main(run) }
 
 // run is the program without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cfg, err := parseFlags(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return exitOK
+		return command.OK
 	case err != nil:
 		fmt.Fprintf(stderr, "mlp: %v\n", err)
-		return exitUsage
+		return command.Usage
 	}
 
 	err = trainAndReport(ctx, cfg, stdout, stderr)
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "mlp: %s\n", oneLine(err))
-		return exitFailure
+		fmt.Fprintf(stderr, "mlp: %s\n", command.OneLine(err))
+		return command.Failure
 	case ctx.Err() != nil:
-		return exitInterrupted
+		return command.Interrupted
 	}
-	return exitOK
+	return command.OK
 }
 
-// parseFlags reads the command line. Every mistake is told in one line: the
-// flag package would add the whole usage text to it.
+// parseFlags reads the command line.
 func parseFlags(args []string, stderr io.Writer) (config, error) {
 	var cfg config
 	fs := flag.NewFlagSet("mlp", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
 	fs.StringVar(&cfg.net, "net", "mlp", "`network`: mlp, the perceptron, or conv, with convolutions")
 	fs.StringVar(&cfg.norm, "norm", "batch", "normalization `kind`: "+strings.Join(nn.Kinds, ", "))
 	fs.IntVar(&cfg.epochs, "epochs", 4, "passes over the training images")
@@ -113,17 +97,8 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	fs.IntVar(&cfg.limit, "limit", 0, "train on the first `N` images only (0: on all)")
 	fs.StringVar(&cfg.data, "data", "", "`folder` of IDX files, plain or .gz (default: MNIST from the GoMNIST module)")
 	fs.StringVar(&cfg.out, "out", "out", "`folder` for the learning curves")
-
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(stderr, "Usage of mlp:")
-			fs.SetOutput(stderr)
-			fs.PrintDefaults()
-		}
+	if err := command.Parse(fs, args, stderr); err != nil {
 		return cfg, err
-	}
-	if fs.NArg() > 0 {
-		return cfg, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	return cfg, cfg.check()
 }
@@ -185,9 +160,4 @@ func trainAndReport(ctx context.Context, cfg config, stdout, stderr io.Writer) e
 	printSummary(stdout, cfg, res)
 	fmt.Fprintf(stdout, "\nlearning curves: %s.png, %s.csv\n", base, base)
 	return nil
-}
-
-// oneLine flattens an error: those of Gorgonia may run over several lines.
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(err.Error()), " ")
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
 	"github.com/gorgonorm/norm/examples/internal/nn"
 	"github.com/stretchr/testify/assert"
@@ -48,7 +49,7 @@ func TestBadFlags(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := mlp(context.Background(), tc.args...)
-			assert.Equal(t, exitUsage, status)
+			assert.Equal(t, command.Usage, status)
 			assert.Empty(t, stdout)
 			assert.Contains(t, stderr, tc.want)
 			assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
@@ -57,7 +58,7 @@ func TestBadFlags(t *testing.T) {
 
 	t.Run("help", func(t *testing.T) {
 		status, stdout, stderr := mlp(context.Background(), "-h")
-		assert.Equal(t, exitOK, status)
+		assert.Equal(t, command.OK, status)
 		assert.Empty(t, stdout)
 		assert.Contains(t, stderr, "-norm kind")
 	})
@@ -80,7 +81,7 @@ func TestRunTimeErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, _, stderr := mlp(context.Background(), tc.args...)
-			assert.Equal(t, exitFailure, status)
+			assert.Equal(t, command.Failure, status)
 			assert.Contains(t, stderr, tc.want)
 			assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 		})
@@ -93,7 +94,7 @@ func numbers(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	out := t.TempDir()
 	status, stdout, stderr := mlp(context.Background(), append(args, "-data", dir, "-out", out)...)
-	require.Equal(t, exitOK, status, stderr)
+	require.Equal(t, command.OK, status, stderr)
 	require.Empty(t, stderr)
 	paths, err := filepath.Glob(filepath.Join(out, "*.csv"))
 	require.NoError(t, err)
@@ -123,7 +124,7 @@ func TestReport(t *testing.T) {
 	dir, out := mnisttest.Synthetic(150, 60).Write(t), filepath.Join(t.TempDir(), "a", "b")
 	status, stdout, stderr := mlp(context.Background(),
 		"-norm", "none", "-data", dir, "-out", out, "-batch", "4", "-epochs", "2", "-limit", "100")
-	require.Equal(t, exitOK, status, stderr)
+	require.Equal(t, command.OK, status, stderr)
 	assert.Contains(t, stdout, "epoch  2/2   loss ")
 	assert.Regexp(t, `norm +parameters +epochs +final loss +test accuracy +best accuracy +seconds +images/s\nnone +55210 +2 `, stdout)
 
@@ -174,7 +175,7 @@ func TestInterrupt(t *testing.T) {
 			out := t.TempDir()
 			status, stdout, stderr := mlp(&countdown{context.Background(), n},
 				"-norm", "layer", "-data", dir, "-out", out, "-batch", "10", "-epochs", "3")
-			assert.Equal(t, exitInterrupted, status, stderr)
+			assert.Equal(t, command.Interrupted, status, stderr)
 			assert.Contains(t, stdout, want)
 			if n > 1 {
 				assert.Contains(t, stdout, "(interrupted)")
@@ -192,7 +193,7 @@ func TestLearnsMNIST(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			status, stdout, stderr := mlp(context.Background(),
 				"-norm", kind, "-limit", "3000", "-epochs", "3", "-batch", "50", "-out", t.TempDir())
-			require.Equal(t, exitOK, status, stderr)
+			require.Equal(t, command.OK, status, stderr)
 			m := regexp.MustCompile(`epoch +3/3 .* test accuracy ([0-9.]+) %`).FindStringSubmatch(stdout)
 			require.NotNil(t, m, stdout)
 			accuracy, err := strconv.ParseFloat(m[1], 64)
