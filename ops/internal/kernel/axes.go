@@ -79,12 +79,7 @@ func ColumnNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Columns) {
 	defer a.grads.Release()
 	clear(a.grads.Data)
 	a.do()
-	if dgamma != nil {
-		sumParts(dgamma, a.grads.Data, 2*n)
-	}
-	if dbeta != nil {
-		sumParts(dbeta, a.grads.Data[n:], 2*n)
-	}
+	sumGrads(dgamma, dbeta, a.grads.Data, n, 2*n)
 }
 
 // columnNorm is one of the two.

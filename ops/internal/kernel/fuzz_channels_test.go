@@ -37,10 +37,9 @@ func fuzzChannels[T Float](t *testing.T, f *fuzzed, v View, options uint16) {
 		c.checkBatch(t, what)
 		c.checkFixed(t, what+" fixed", fixed)
 		clean := c.run(nil)
-		i, bad := f.poison(len(c.x), false)
 		k := c
-		k.x = append([]T(nil), c.x...)
-		k.x[i] = T(bad)
+		var i int
+		k.x, i = poisoned(f, c.x, false)
 		got, ch := k.run(nil), i/v.Inner%v.Channels
 		channel := func(j int) bool { return j/v.Inner%v.Channels == ch }
 		own := func(j int) bool { return j == ch }
@@ -77,10 +76,9 @@ func fuzzGroups[T Float](t *testing.T, f *fuzzed, p GroupShape, options uint16) 
 		what := label(path, p)
 		c.check(t, what)
 		clean := c.run()
-		i, bad := f.poison(len(c.x), false)
 		k := c
-		k.x = append([]T(nil), c.x...)
-		k.x[i] = T(bad)
+		var i int
+		k.x, i = poisoned(f, c.x, false)
 		got := k.run()
 		group := func(j int) bool { return j/v.Inner == i/v.Inner }
 		per := p.Channels / p.Groups

@@ -39,10 +39,9 @@ func fuzzRows[T Float](t *testing.T, f *fuzzed, p Rows, matrices int, options ui
 		what := label(path, p)
 		c.check(t, what)
 		clean := c.run()
-		i, bad := f.poison(len(c.x), p.Uncentred)
 		k := c
-		k.x = append([]T(nil), c.x...)
-		k.x[i] = T(bad)
+		var i int
+		k.x, i = poisoned(f, c.x, p.Uncentred)
 		got := k.run()
 		row := func(j int) bool { return j/p.Cols == i/p.Cols }
 		requireIsolated(t, what+" y", clean.y, got.y, row)
@@ -80,10 +79,9 @@ func fuzzColumns[T Float](t *testing.T, f *fuzzed, rows layerNormCase[T], matric
 		what := label(path, p)
 		c.check(t, what)
 		clean := c.run()
-		i, bad := f.poison(len(c.x), p.Uncentred)
 		k := c
-		k.x = append([]T(nil), c.x...)
-		k.x[i] = T(bad)
+		var i int
+		k.x, i = poisoned(f, c.x, p.Uncentred)
 		got := k.run()
 		same := func(j int) bool { return column(j) == column(i) }
 		requireIsolated(t, what+" y", clean.y, got.y, same)

@@ -91,6 +91,14 @@ func (f *fuzzed) poison(n int, onlyNaN bool) (i int, bad float64) {
 	return f.r.IntN(n), bad
 }
 
+// poisoned returns a copy of x with one such element, and which it is.
+func poisoned[T Float](f *fuzzed, x []T, onlyNaN bool) (bad []T, at int) {
+	at, v := f.poison(len(x), onlyNaN)
+	bad = append([]T(nil), x...)
+	bad[at] = T(v)
+	return bad, at
+}
+
 // requireIsolated requires that the elements that are spoilt are NaN, and that the
 // others have the bits that they have without.
 func requireIsolated[T Float](t *testing.T, what string, clean, got []T, spoilt func(i int) bool) {

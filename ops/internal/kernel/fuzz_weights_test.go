@@ -26,10 +26,9 @@ func fuzzWeights[T Float](t *testing.T, f *fuzzed, v View) {
 		what := label(path, v)
 		c.check(t, what)
 		clean := c.run()
-		i, bad := f.poison(len(c.v), true)
 		k := c
-		k.v = append([]T(nil), c.v...)
-		k.v[i] = T(bad)
+		var i int
+		k.v, i = poisoned(f, c.v, true)
 		got, ch := k.run(), i/v.Inner%v.Channels
 		channel := func(j int) bool { return j/v.Inner%v.Channels == ch }
 		own := func(j int) bool { return j == ch }
@@ -66,10 +65,9 @@ func fuzzNeighbours[T Float](t *testing.T, f *fuzzed, v View, options uint16) {
 		what := label(path, n.view, n.p)
 		y, dx := n.run()
 		n.compareGroups(t, what, y, dx)
-		i, bad := f.poison(len(n.x), true)
 		k := n
-		k.x = append([]T(nil), n.x...)
-		k.x[i] = T(bad)
+		var i int
+		k.x, i = poisoned(f, n.x, true)
 		gotY, gotDX := k.run()
 		group := func(i int) [2]int { return [2]int{i / n.view.Inner / n.view.Channels, i % n.view.Inner} }
 		same := func(j int) bool { return group(j) == group(i) }

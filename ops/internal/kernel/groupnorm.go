@@ -42,12 +42,7 @@ func GroupNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p GroupShape) {
 	defer a.grads.Release()
 	clear(a.grads.Data)
 	a.do()
-	if dgamma != nil {
-		sumParts(dgamma, a.grads.Data, 2*n)
-	}
-	if dbeta != nil {
-		sumParts(dbeta, a.grads.Data[n:], 2*n)
-	}
+	sumGrads(dgamma, dbeta, a.grads.Data, n, 2*n)
 }
 
 // groupNorm is one of the two: moments of each group, of the gradient sums for

@@ -96,12 +96,7 @@ func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	a.work = Borrow[float64](p.tasks() * 4 * n)
 	defer a.work.Release()
 	split(p.tasks(), len(x), a)
-	if dgamma != nil {
-		sumParts(dgamma, a.work.Data, 4*n)
-	}
-	if dbeta != nil {
-		sumParts(dbeta, a.work.Data[n:], 4*n)
-	}
+	sumGrads(dgamma, dbeta, a.work.Data, n, 4*n)
 }
 
 type layerNormBwd[T Float] struct {

@@ -53,12 +53,7 @@ func MaskedGroupNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, p Gr
 	defer a.grads.Release()
 	clear(a.grads.Data)
 	split(tasks, len(x), maskedGroups[T]{a, mask})
-	if dgamma != nil {
-		sumParts(dgamma, a.grads.Data, 2*n)
-	}
-	if dbeta != nil {
-		sumParts(dbeta, a.grads.Data[n:], 2*n)
-	}
+	sumGrads(dgamma, dbeta, a.grads.Data, n, 2*n)
 }
 
 // maskedGroups does one of the two.

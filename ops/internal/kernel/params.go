@@ -66,3 +66,14 @@ func store[T Float](dst []T, v []float64) {
 		dst[i] = T(x)
 	}
 }
+
+// sumGrads sets dγ and dβ, of which either may be nil, to what tasks have added up: a
+// part of stride elements each, with dγ at its beginning and dβ n elements behind.
+func sumGrads[T Float](dgamma, dbeta []T, parts []float64, n, stride int) {
+	if dgamma != nil {
+		sumParts(dgamma, parts, stride)
+	}
+	if dbeta != nil {
+		sumParts(dbeta, parts[n:], stride)
+	}
+}
