@@ -89,7 +89,10 @@ func Read(r io.Reader, n uint64, what string) ([]byte, error) {
 
 // Skip reads n bytes and forgets them.
 func Skip(r io.Reader, n uint64, what string) error {
-	if n > math.MaxInt64 {
+	switch {
+	case n == 0: // io.CopyN would take a buffer of 8 KiB from its pool, or a new one
+		return nil
+	case n > math.MaxInt64:
 		return damaged("%s has %d bytes", Shown(what), n)
 	}
 	if _, err := io.CopyN(io.Discard, r, int64(n)); err != nil {
