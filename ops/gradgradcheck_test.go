@@ -22,6 +22,7 @@ import (
 func secondGradients(t *testing.T, f gradcheck.Func, in []*tensor.Dense, y tensor.Shape, opts ...gradcheck.Option) {
 	t.Helper()
 	skipNumbersUnderRace(t)
+	thinShort(t)
 	values := append(append([]*tensor.Dense{}, in...), wave(0.7, y...))
 	opts = append([]gradcheck.Option{gradcheck.WithMaxElements(3)}, opts...)
 	for i := range in {
