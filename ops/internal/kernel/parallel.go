@@ -68,22 +68,29 @@ type jobOf[A any, P tasks[A]] struct {
 // job is a set of tasks that several goroutines take one by one.
 type job struct {
 	run     func(first, last int)
-	tasks   int64
-	next    atomic.Int64  // task
+	lots    []lot         // one for each who may work
 	working atomic.Int64  // goroutines, the caller included; 0 when nobody may join
 	done    chan struct{} // says that the last has left, where it is not the caller
 	fault   atomic.Pointer[any]
+}
+
+// lot is a stretch of tasks that follow each other. Each goroutine has one of its
+// own, the same from call to call, since its processor may have the memory of the
+// tasks in its cache; who has finished goes on with another's.
+type lot struct {
+	next atomic.Int64 // task
+	end  int64
+	_    [112]byte // no two in one line, nor in a pair of them
 }
 
 func newJob(run func(first, last int)) *job { return &job{run: run, done: make(chan struct{}, 1)} }
 
 // share works on n tasks together with helpers, if they come in time.
 func (j *job) share(n, helpers int, wake bool) {
-	j.tasks = int64(n)
-	j.next.Store(0)
+	j.deal(n, helpers+1)
 	j.working.Store(1)
 	workers.offer(j, helpers, wake)
-	j.work()
+	j.work(0)
 	workers.withdraw(j)
 	if j.working.Add(-1) > 0 {
 		spin(func() bool { return j.working.Load() == 0 })
@@ -95,7 +102,21 @@ func (j *job) share(n, helpers int, wake bool) {
 	}
 }
 
-func (j *job) work() {
+// deal makes lots of the tasks.
+func (j *job) deal(n, lots int) {
+	if cap(j.lots) < lots {
+		j.lots = make([]lot, lots)
+	}
+	j.lots = j.lots[:lots]
+	for i := range j.lots {
+		j.lots[i].next.Store(int64(n * i / lots))
+		j.lots[i].end = int64(n * (i + 1) / lots)
+	}
+}
+
+// work does tasks until there are none, those of the lot of who at first. The caller
+// is 0 and workers are 1 and up.
+func (j *job) work(who int) {
 	// A panic in a goroutine of ours would end the process; it is handed to
 	// the caller of split instead, which has a chance to recover.
 	defer func() {
@@ -104,12 +125,11 @@ func (j *job) work() {
 			j.fault.CompareAndSwap(nil, &fault)
 		}
 	}()
-	for {
-		t := j.next.Add(1) - 1
-		if t >= j.tasks {
-			return
+	for i := range j.lots {
+		l := &j.lots[(who+i)%len(j.lots)]
+		for t := l.next.Add(1) - 1; t < l.end; t = l.next.Add(1) - 1 {
+			j.run(int(t), int(t)+1)
 		}
-		j.run(int(t), int(t)+1)
 	}
 }
 
@@ -199,18 +219,20 @@ func (c *crew) withdraw(j *job) { c.offered.CompareAndSwap(j, nil) }
 // start starts a worker, as long as there are fewer than processors but the
 // caller's.
 func (c *crew) start(j *job) bool {
-	if n := c.started.Add(1); n >= int64(runtime.GOMAXPROCS(0)) {
+	n := c.started.Add(1)
+	if n >= int64(runtime.GOMAXPROCS(0)) {
 		c.started.Add(-1)
 		return false
 	}
-	go c.serve(j)
+	go c.serve(int(n), j)
 	return true
 }
 
-func (c *crew) serve(j *job) {
+// serve is the life of a worker.
+func (c *crew) serve(who int, j *job) {
 	for {
 		if j.join() {
-			j.work()
+			j.work(who)
 			c.withdraw(j)
 			j.leave()
 		}

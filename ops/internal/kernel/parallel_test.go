@@ -223,7 +223,7 @@ func TestWorkersAreFew(t *testing.T) {
 	onProcs(3, func() {
 		held := make(chan struct{})
 		j := newJob(func(int, int) { <-held })
-		j.tasks = 100
+		j.deal(100, 3)
 		j.working.Store(1)
 		working := func(n int64) func() bool { return func() bool { return j.working.Load() == n } }
 		for range 10 {
@@ -235,6 +235,35 @@ func TestWorkersAreFew(t *testing.T) {
 		require.Eventually(t, working(1), 10*time.Second, time.Millisecond)
 		require.Nil(t, c.offered.Load(), "a job without tasks is on offer")
 	})
+}
+
+// Whoever works begins with tasks of their own, which lie side by side, and goes on
+// with what is left of others'.
+func TestTasksAreDealtInLots(t *testing.T) {
+	var ran []int
+	j := newJob(func(first, last int) {
+		for t := first; t < last; t++ {
+			ran = append(ran, t)
+		}
+	})
+	for _, c := range []struct {
+		tasks, lots, who int
+		want             []int
+	}{
+		{7, 1, 0, []int{0, 1, 2, 3, 4, 5, 6}},
+		{7, 3, 0, []int{0, 1, 2, 3, 4, 5, 6}},
+		{7, 3, 1, []int{2, 3, 4, 5, 6, 0, 1}},
+		{7, 3, 2, []int{4, 5, 6, 0, 1, 2, 3}},
+		{7, 3, 4, []int{2, 3, 4, 5, 6, 0, 1}},
+		{2, 3, 1, []int{0, 1}},
+	} {
+		ran = nil
+		j.deal(c.tasks, c.lots)
+		j.work(c.who)
+		require.Equal(t, c.want, ran, "%+v", c)
+		j.work(c.who + 1)
+		require.Len(t, ran, c.tasks, "a task ran twice: %+v", c)
+	}
 }
 
 // A caller does not wait for workers who have not come when the tasks are done,
