@@ -120,8 +120,11 @@ func (p *mapPass[T]) fast(b block) {
 func (p mapPass[T]) over(v View) {
 	p.stream = streams(p.out, v)
 	p.plain = is32[T]() && p.usual(0, v.Channels)
-	g := v.mapGrid()
-	split(g.tasks(), v.Len(), mapTasks[T]{p, g})
+	g, elems := v.mapGrid(), v.Len()
+	if elems < 2*parallelLen { // a map takes half the time of a whole norm
+		elems = 0
+	}
+	split(g.tasks(), elems, mapTasks[T]{p, g})
 }
 
 type mapTasks[T Float] struct {
