@@ -44,7 +44,7 @@ func (b block) split(n int) block {
 }
 
 // fewLen is how many elements the cache keeps from one pass to the next.
-const fewLen = taskLen / 2
+const fewLen = taskLen / 4
 
 // few is how many channels that makes, at least one.
 func (b block) few() int { return min(b.channels, max(1, fewLen/b.count())) }
