@@ -65,7 +65,7 @@ func (a *groupNorm[T]) tasks() int {
 func (a groupNorm[T]) do() {
 	groups, channels := a.p.groups(), a.p.channels()
 	if g, ok := groups.wholeGrid(); ok {
-		split(g.tasks(), len(a.x), groupNormTasks[T]{a, g, streams(a.out, groups) && streams(a.out, channels)})
+		split(g.tasks(), len(a.x), groupNormTasks[T]{a, g, streams(a.mapped, a.out, groups) && streams(a.mapped, a.out, channels)})
 		return
 	}
 	// A few large groups, which are shared.

@@ -55,11 +55,11 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head, group
 }
 
-// streamed says whether rows are written past the caches: where whole arrays are
-// larger, and rows are whole vectors.
-func streamed[T Float](out []T, all int, p Rows) int {
+// streamed says whether rows are written past the caches: where so many whole arrays
+// are larger, and rows are whole vectors.
+func streamed[T Float](arrays int, out []T, all int, p Rows) int {
 	size := int(unsafe.Sizeof(T(0)))
-	if all*size >= streamBytes && p.Cols*size%64 == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0 {
+	if arrays*all*size >= streamBytes && p.Cols*size%64 == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0 {
 		return 1
 	}
 	return 0
@@ -75,7 +75,7 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 	n := p.Cols
 	rows := len(x) / n
 	_, gamma, beta = y[rows*n-1], gamma[:n], beta[:n]
-	stream := streamed(y, all, p)
+	stream := streamed(2, y, all, p)
 	for rows > 0 {
 		left, bad := layerNormGroups(y, x, gamma, beta, &c, rows, n, head, group, stream)
 		for k := range group {
@@ -119,7 +119,7 @@ func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows
 		layerNormGradRowsGo(dx, work[:len(work)/2], x, gamma, dy, p)
 		return
 	}
-	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], stream: streamed(dx, all, p)}
+	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], stream: streamed(3, dx, all, p)}
 	k.c, k.head, _ = rowConstantsOf[T](p, is32[T]())
 	_ = dx[:len(x)]
 	rows := len(x) / p.Cols

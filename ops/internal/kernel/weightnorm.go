@@ -109,7 +109,7 @@ func (w weightNorm[T]) do() {
 		defer s.release()
 		clear(s.scratch.Data)
 		w.squares, w.dots = s.of(0), s.of(1)
-		split(g.tasks(), w.view.Len(), weightNormTasks[T]{w, g, streams(w.out, w.view)})
+		split(g.tasks(), w.view.Len(), weightNormTasks[T]{w, g, streams(w.mapped, w.out, w.view)})
 		return
 	}
 	s := sumPass[T]{loop: w.sum, x: w.v, dy: w.dw}.over(w.view)
