@@ -190,9 +190,9 @@ func guessMeans[T Float](m, x []T, b block) {
 	defer s.Release()
 	clear(s.Data)
 	sums(s.Data, x, b)
-	n := float64(b.count())
+	perValue := 1 / float64(b.count())
 	for c, t := range s.Data {
-		m[c] = T(t / n)
+		m[c] = T(t * perValue)
 	}
 }
 
