@@ -14,7 +14,7 @@ test: ## what the README says
 
 race: ## the root module under the race detector; of the kernels what shares work, as the rest takes minutes
 	go test -race -short $$(go list ./... | grep -v internal/kernel)
-	go test -race -short -run 'Split|Panic|Worker|Scratch|Concurrent' ./ops/internal/kernel
+	go test -race -short -run 'Split|Panic|Worker|Caller|Tasks|Scratch|Concurrent' ./ops/internal/kernel
 
 lint: fmt vet staticcheck
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"os"
 	"testing"
 
 	"github.com/gorgonorm/norm/gradcheck"
@@ -44,13 +45,17 @@ func skipNumbersUnderRace(t *testing.T) {
 	}
 }
 
-// thinShort leaves a fifth of the cases to short runs, chosen by their names: those
-// runs are there for another path of the kernels or another set of dependencies.
+// thinShort leaves a fifth of the cases to short runs, which are there for another
+// path of the kernels or another set of dependencies: chosen by their names and, so
+// that two runs take others, by the path.
 func thinShort(t *testing.T) {
 	t.Helper()
+	if !testing.Short() {
+		return
+	}
 	h := fnv.New32()
-	_, _ = h.Write([]byte(t.Name()))
-	if testing.Short() && h.Sum32()%5 != 0 {
+	_, _ = h.Write([]byte(t.Name() + os.Getenv("NORM_ISA")))
+	if h.Sum32()%5 != 0 {
 		t.Skip("not in short runs")
 	}
 }

@@ -53,7 +53,6 @@ func (p batchNormGrad[T]) do() {
 		p.sum = totals{Borrow[float64](3 * p.k.padded), p.k.padded}
 		defer p.sum.release()
 		clear(p.sum.scratch.Data)
-		write.stream = streams(write.loop, p.dx, p.v)
 		split(g.tasks(), p.v.Len(), batchNormGradTasks[T]{p, write, g})
 		return
 	}

@@ -11,14 +11,13 @@ import (
 //
 // Measured on two cores of Zen 5, a virtual machine, with AVX-512. A goroutine
 // that is awake begins 0.6 µs after the caller, which has lost 0.3 µs by then, and
-// the caller learns of its end in 0.6 µs. Layer norm of 16k elements takes as long
-// with two as alone, float32 2.9 µs forward and 4.8 backward; of 32k, 4.5 instead of
-// 5.7 and 7.5 instead of 9.3; of 64k, 7.7 instead of 11.5 and 12.6 instead of 19.5.
-// One that is parked costs 8 to 35 µs to wake and begins after 100 or more: work of
+// the caller learns of its end in 0.6 µs. Layer norm of 32k elements in float32 takes
+// 4.5 µs instead of 5.7 forward and 7.5 instead of 9.3 backward; of 64k, 7.7 instead
+// of 11.5 and 12.6 instead of 19.5. One that is parked costs 8 to 35 µs to wake and begins after 100 or more: work of
 // 160 µs takes 190, of 320 µs 280, of 640 µs 440. The Go loops take up to ten times
 // as long for an element.
 var (
-	parallelLen = map[bool]int{true: 1 << 13, false: 1 << 15}[isa == generic]
+	parallelLen = map[bool]int{true: 1 << 14, false: 1 << 15}[isa == generic]
 	wakeLen     = map[bool]int{true: 1 << 18, false: 1 << 21}[isa == generic]
 )
 
@@ -68,22 +67,22 @@ type jobOf[A any, P tasks[A]] struct {
 // job is a set of tasks that several goroutines take one by one.
 type job struct {
 	run   func(first, last int)
-	lots  []lot        // one for each who may work
+	lots  []lot        // one for the caller and one for each helper that was asked for
 	round atomic.Int64 // counts the calls of share
 
 	// working is the number of goroutines that work, the caller included, and 0 when
-	// nobody may join; plus parked, when the caller waits for the others by done.
+	// nobody may join; plus callerParked, when the caller waits for the others by done.
 	working atomic.Int64
 	done    chan struct{}
 	fault   atomic.Pointer[any]
 }
 
-// parked is more than there are goroutines.
-const parked = 1 << 32
+// callerParked is more than there are goroutines.
+const callerParked = 1 << 32
 
-// lot is a stretch of tasks that follow each other. Each goroutine has one of its
-// own, the same from call to call, since its processor may have the memory of the
-// tasks in its cache; who has finished goes on with another's.
+// lot is a stretch of tasks that follow each other. As far as there are enough, each
+// goroutine has one of its own, the same from call to call, since its processor may
+// have the memory of the tasks in its cache; who has finished goes on with another's.
 type lot struct {
 	next atomic.Int64 // task
 	end  int64
@@ -113,7 +112,7 @@ func (j *job) wait() {
 	if spin(func() bool { return j.working.Load() == 0 }) {
 		return
 	}
-	if j.working.Add(parked) > parked {
+	if j.working.Add(callerParked) > callerParked {
 		<-j.done
 	}
 	j.working.Store(0)
@@ -126,8 +125,8 @@ func (j *job) deal(n, lots int) {
 	}
 	j.lots = j.lots[:lots]
 	for i := range j.lots {
-		j.lots[i].next.Store(int64(n * i / lots))
-		j.lots[i].end = int64(n * (i + 1) / lots)
+		j.lots[i].next.Store(int64(n) * int64(i) / int64(lots))
+		j.lots[i].end = int64(n) * int64(i+1) / int64(lots)
 	}
 }
 
@@ -142,8 +141,14 @@ func (j *job) work(who int) {
 			j.fault.CompareAndSwap(nil, &fault)
 		}
 	}()
+	if who > 0 { // leave the caller's for last
+		who = 1 + (who-1)%max(1, len(j.lots)-1)
+	}
 	for i := range j.lots {
 		l := &j.lots[(who+i)%len(j.lots)]
+		if l.next.Load() >= l.end { // a look takes less than an Add
+			continue
+		}
 		for t := l.next.Add(1) - 1; t < l.end; t = l.next.Add(1) - 1 {
 			j.run(int(t), int(t)+1)
 		}
@@ -155,7 +160,7 @@ func (j *job) work(who int) {
 func (j *job) join() bool {
 	for {
 		n := j.working.Load()
-		if n%parked == 0 {
+		if n%callerParked == 0 {
 			return false
 		}
 		if j.working.CompareAndSwap(n, n+1) {
@@ -166,7 +171,7 @@ func (j *job) join() bool {
 
 // leave is for workers who have joined.
 func (j *job) leave() {
-	if j.working.Add(-1) == parked {
+	if j.working.Add(-1) == callerParked {
 		j.done <- struct{}{}
 	}
 }
@@ -207,8 +212,9 @@ type crew struct {
 	started atomic.Int64 // workers
 	awake   atomic.Int64 // workers, those at work included
 	_       [104]byte
-	ended   atomic.Int64 // when the last job that had too few helpers did, by clock
-	row     atomic.Int64 // jobs that each began soon after another ended
+	callers atomic.Int64
+	ended   atomic.Int64 // when the last job that lacked workers ran out of tasks, by clock
+	row     atomic.Int64 // jobs that lacked workers, each offered soon after another ended
 }
 
 func newCrew() *crew { return &crew{parked: make(chan *job)} }
@@ -221,7 +227,7 @@ const wakeRow = 8
 // one of many, others. It does not wait for them.
 func (c *crew) offer(j *job, helpers int, wake bool) {
 	c.offered.Store(j)
-	asleep := helpers - int(c.awake.Load())
+	asleep := c.missing(helpers, c.callers.Add(1))
 	if asleep <= 0 {
 		return
 	}
@@ -244,10 +250,17 @@ func (c *crew) offer(j *job, helpers int, wake bool) {
 	}
 }
 
-// withdraw ends the offer of a job of which no task is left.
+// missing returns how many of the helpers that one of some callers asks for are not
+// awake, or at work for the others, who want as many.
+func (c *crew) missing(helpers int, callers int64) int {
+	free := int(c.awake.Load()) - helpers*int(callers-1)
+	return helpers - max(0, free)
+}
+
+// withdraw ends the offer of a job that the caller has done with.
 func (c *crew) withdraw(j *job, helpers int) {
 	c.offered.CompareAndSwap(j, nil)
-	if helpers > int(c.awake.Load()) {
+	if c.missing(helpers, c.callers.Add(-1)+1) > 0 {
 		c.ended.Store(clock())
 	}
 }
@@ -273,23 +286,28 @@ func (c *crew) serve(who int, j *job) {
 			j.work(who)
 			round = j.round.Load()
 			j.leave()
+		} else {
+			round = 0 // it has not been here
 		}
 		j = c.await(j, round)
 	}
 }
 
-// await returns the next job, which is not that round of the last one: its caller
-// may be at work on it still.
+// await returns the next job. Of those on offer that is not the round of the last one
+// which the worker has done: its caller may be at work still.
 func (c *crew) await(last *job, round int64) (next *job) {
-	ok := spin(func() bool {
+	offered := func() bool {
 		next = c.offered.Load()
 		return next != nil && (next != last || next.round.Load() != round)
-	})
-	if !ok {
-		c.awake.Add(-1)
-		next = <-c.parked
-		c.awake.Add(1)
 	}
+	if spin(offered) {
+		return next
+	}
+	c.awake.Add(-1)
+	if !offered() { // by a caller who took this one to be awake
+		next = <-c.parked
+	}
+	c.awake.Add(1)
 	return next
 }
 

@@ -253,7 +253,10 @@ func TestTasksAreDealtInLots(t *testing.T) {
 		{7, 3, 0, []int{0, 1, 2, 3, 4, 5, 6}},
 		{7, 3, 1, []int{2, 3, 4, 5, 6, 0, 1}},
 		{7, 3, 2, []int{4, 5, 6, 0, 1, 2, 3}},
-		{7, 3, 4, []int{2, 3, 4, 5, 6, 0, 1}},
+		{7, 3, 3, []int{2, 3, 4, 5, 6, 0, 1}}, // there is no fourth
+		{7, 3, 4, []int{4, 5, 6, 0, 1, 2, 3}},
+		{7, 2, 2, []int{3, 4, 5, 6, 0, 1, 2}},
+		{7, 1, 3, []int{0, 1, 2, 3, 4, 5, 6}},
 		{2, 3, 1, []int{0, 1}},
 	} {
 		ran = nil
@@ -265,13 +268,63 @@ func TestTasksAreDealtInLots(t *testing.T) {
 	}
 }
 
+// A caller who has waited too long for a worker parks, and is woken.
+func TestCallerParks(t *testing.T) {
+	j := newJob(func(int, int) {})
+	for range 3 {
+		j.working.Store(1) // a worker
+		go func() {
+			for j.working.Load() == 1 {
+				runtime.Gosched()
+			}
+			j.leave()
+		}()
+		j.wait()
+		require.Zero(t, j.working.Load())
+		require.Empty(t, j.done)
+		require.False(t, j.join())
+	}
+}
+
+// A worker does not come back to a job that is still on offer, but does to the next
+// round of it, and to what was offered when it parked.
+func TestWorkersJoinEachRoundOnce(t *testing.T) {
+	onProcs(2, func() {
+		c, j := newCrew(), newJob(func(int, int) {})
+		c.awake.Store(1)
+		j.round.Store(7)
+		c.offered.Store(j)
+		require.Same(t, j, c.await(j, 6))
+		require.Same(t, j, c.await(newJob(nil), 7))
+		came := make(chan *job)
+		go func() { came <- c.await(j, 7) }()
+		require.Eventually(t, func() bool { return c.awake.Load() == 0 }, 10*time.Second, time.Millisecond)
+		c.parked <- j
+		require.Same(t, j, <-came)
+		require.EqualValues(t, 1, c.awake.Load())
+	})
+}
+
+// Workers who are busy for one caller are not there for another.
+func TestMissingWorkers(t *testing.T) {
+	c := newCrew()
+	c.awake.Store(5)
+	for _, k := range []struct {
+		helpers int
+		callers int64
+		want    int
+	}{{3, 1, -2}, {5, 1, 0}, {7, 1, 2}, {3, 2, 1}, {3, 3, 3}, {3, 9, 3}} {
+		require.Equal(t, k.want, c.missing(k.helpers, k.callers), "%+v", k)
+	}
+}
+
 // A caller does not wait for workers who have not come when the tasks are done,
 // and they do not come later.
 func TestLateWorkersStayOut(t *testing.T) {
-	ran := 0
-	j := newJob(func(first, last int) { ran += last - first })
+	var ran atomic.Int64 // as a worker who is awake from another test may have come
+	j := newJob(func(first, last int) { ran.Add(int64(last - first)) })
 	j.share(5, 0, false)
-	require.Equal(t, 5, ran)
+	require.EqualValues(t, 5, ran.Load())
 	require.False(t, j.join())
 }
 

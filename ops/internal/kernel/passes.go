@@ -124,8 +124,8 @@ func (p mapPass[T]) over(v View) {
 	p.stream = streams(p.loop, p.out, v)
 	p.plain = is32[T]() && p.usual(0, v.Channels)
 	g, elems := v.mapGrid(), v.Len()
-	if elems < 2*parallelLen { // a map takes half the time of a whole norm
-		elems = 0
+	if elems < 2*parallelLen {
+		elems = 0 // not to be shared: a map takes half the time of a whole norm
 	}
 	split(g.tasks(), elems, mapTasks[T]{p, g})
 }

@@ -55,8 +55,8 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head, group
 }
 
-// streamed says whether rows are written past the caches: where so many whole arrays
-// are larger, and rows are whole vectors.
+// streamed says whether rows are written past the caches: where so many arrays take
+// streamBytes together, and rows are whole vectors.
 func streamed[T Float](arrays int, out []T, all int, p Rows) int {
 	size := int(unsafe.Sizeof(T(0)))
 	if arrays*all*size >= streamBytes && p.Cols*size%64 == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0 {
