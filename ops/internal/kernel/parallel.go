@@ -146,7 +146,7 @@ func (j *job) work(who int) {
 	}
 	for i := range j.lots {
 		l := &j.lots[(who+i)%len(j.lots)]
-		if l.next.Load() >= l.end { // a look takes less than an Add
+		if i > 0 && l.next.Load() >= l.end { // a look takes less than an Add
 			continue
 		}
 		for t := l.next.Add(1) - 1; t < l.end; t = l.next.Add(1) - 1 {
