@@ -40,7 +40,7 @@ func (a lpNormalize[T]) over(v View) {
 	if v.Inner == 1 {
 		a.slices, a.view = 1, View{1, v.Outer, v.Channels} // runs
 	}
-	if a.view.Len() < 2*parallelLen {
+	if !sharesMap(a.view.Len()) {
 		split(ceilDiv(a.slices, a.slicesOfTask()), v.Len(), a)
 		return
 	}

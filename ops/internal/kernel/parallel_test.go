@@ -325,6 +325,7 @@ func TestLateWorkersStayOut(t *testing.T) {
 	j := newJob(func(first, last int) { ran.Add(int64(last - first)) })
 	j.share(5, 0, false)
 	require.EqualValues(t, 5, ran.Load())
+	require.NotSame(t, j, workers.offered.Load(), "a job without tasks is on offer")
 	require.False(t, j.join())
 }
 

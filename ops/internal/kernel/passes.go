@@ -124,8 +124,8 @@ func (p mapPass[T]) over(v View) {
 	p.stream = streams(p.loop, p.out, v)
 	p.plain = is32[T]() && p.usual(0, v.Channels)
 	g, elems := v.mapGrid(), v.Len()
-	if elems < 2*parallelLen {
-		elems = 0 // not to be shared: a map takes half the time of a whole norm
+	if !sharesMap(elems) {
+		elems = 0
 	}
 	split(g.tasks(), elems, mapTasks[T]{p, g})
 }
@@ -147,15 +147,20 @@ func (t *mapTasks[T]) run(first, last int) {
 // 16 to 19 lose up to 25.
 const streamBytes = 24 << 20
 
-// streams says whether a map writes past the caches, which needs runs that begin
-// and end at whole vectors.
+// pastCaches says whether a pass that moves so many arrays of n elements writes its
+// result past the caches, into out, the whole or a part. That needs whole vectors: out
+// begins at one here, and that runs begin and end at one is for callers to see.
+func pastCaches[T Float](arrays, n int, out []T) bool {
+	return arrays*n*int(unsafe.Sizeof(T(0))) >= streamBytes && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0
+}
+
+// streams says whether a map writes past the caches.
 func streams[T Float](l mapLoop, out []T, v View) bool {
-	size := int(unsafe.Sizeof(out[0]))
+	size := int(unsafe.Sizeof(T(0)))
 	run := v.Inner
 	if run == 1 {
 		run = v.Channels
 	}
 	g := v.mapGrid()
-	return l.arrays()*len(out)*size >= streamBytes && run*size%64 == 0 && v.Inner/g.slices*size%64 == 0 &&
-		uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0
+	return pastCaches(l.arrays(), len(out), out) && run*size%64 == 0 && v.Inner/g.slices*size%64 == 0
 }

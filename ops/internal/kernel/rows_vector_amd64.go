@@ -55,11 +55,10 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head, group
 }
 
-// streamed says whether rows are written past the caches: where so many arrays take
-// streamBytes together, and rows are whole vectors.
+// streamed says whether a pass over rows that moves so many arrays of all elements
+// writes past the caches.
 func streamed[T Float](arrays int, out []T, all int, p Rows) int {
-	size := int(unsafe.Sizeof(T(0)))
-	if arrays*all*size >= streamBytes && p.Cols*size%64 == 0 && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0 {
+	if pastCaches(arrays, all, out) && p.Cols*int(unsafe.Sizeof(T(0)))%64 == 0 {
 		return 1
 	}
 	return 0
