@@ -48,12 +48,8 @@ func main() { command.Main(run) }
 // run is the program without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cfg, err := parseFlags(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return command.OK
-	case err != nil:
-		fmt.Fprintf(stderr, "compare: %v\n", err)
-		return command.Usage
+	if err != nil {
+		return command.Mistake("compare", err, stderr)
 	}
 	err = compare(ctx, cfg, stdout, stderr)
 	switch {
@@ -61,8 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "compare: interrupted, nothing is written")
 		return command.Interrupted
 	case err != nil:
-		fmt.Fprintf(stderr, "compare: %s\n", command.OneLine(err))
-		return command.Failure
+		return command.Fail("compare", err, stderr)
 	}
 	return command.OK
 }

@@ -65,19 +65,14 @@ func main() { command.Main(run) }
 // run is the program without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cfg, err := parseFlags(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return command.OK
-	case err != nil:
-		fmt.Fprintf(stderr, "mlp: %v\n", err)
-		return command.Usage
+	if err != nil {
+		return command.Mistake("mlp", err, stderr)
 	}
 
 	err = trainAndReport(ctx, cfg, stdout, stderr)
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "mlp: %s\n", command.OneLine(err))
-		return command.Failure
+		return command.Fail("mlp", err, stderr)
 	case ctx.Err() != nil:
 		return command.Interrupted
 	}

@@ -48,5 +48,19 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	return nil
 }
 
-// OneLine flattens an error: those of Gorgonia may run over several lines.
-func OneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+// Mistake returns the status for an error of the command line, which it tells unless
+// that asked for help.
+func Mistake(name string, err error, stderr io.Writer) int {
+	if errors.Is(err, flag.ErrHelp) {
+		return OK
+	}
+	fmt.Fprintf(stderr, "%s: %v\n", name, err)
+	return Usage
+}
+
+// Fail tells an error in one line, as those of Gorgonia may run over several, and
+// returns the status for it.
+func Fail(name string, err error, stderr io.Writer) int {
+	fmt.Fprintf(stderr, "%s: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
+	return Failure
+}
