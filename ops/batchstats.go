@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -115,16 +114,9 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if o.stats != nil && !o.held() {
 		o.stats.update(s.Mean, s.Residual, m2, n, o.momentum())
 	}
-	rstdOfMoments(m2, n, o.cfg.Eps)
+	kernel.Rstd(m2, m2, n, o.cfg.Eps)
 	packed[len(packed)-1] = 1
 	return out, nil
-}
-
-// rstdOfMoments makes 1/√(variance + eps) of the m2 of n values, in place.
-func rstdOfMoments(m2 []float64, n, eps float64) {
-	for c, q := range m2 {
-		m2[c] = 1 / math.Sqrt(q/n+eps)
-	}
 }
 
 // flags reads the mask.

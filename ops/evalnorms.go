@@ -221,7 +221,7 @@ func evalChannelsOf[T dense.Float](name string, dst *tensor.Dense, v *values, c 
 			stats.read(s, eps)
 		} else {
 			kernel.Moments(x, view, eps, s.Mean, s.Residual, s.Rstd)
-			rstdOfMoments(s.Rstd, float64(view.Count()), eps)
+			kernel.Rstd(s.Rstd, s.Rstd, float64(view.Count()), eps)
 		}
 		kernel.BatchNormFwd(y, x, gamma, beta, view, s)
 	})

@@ -150,9 +150,11 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 	if m == 0 {
 		return // they never move, not by a NaN either
 	}
-	for c := range s.mean {
-		s.mean[c] = (1-m)*s.mean[c] + m*(mean[c]+residual[c])
-		s.variance[c] = (1-m)*s.variance[c] + m*(m2[c]/(n-1))
+	keep, share := 1-m, m/(n-1) // of the variance
+	running, mean, residual, m2 := s.mean, mean[:len(s.mean)], residual[:len(s.mean)], m2[:len(s.mean)]
+	for c, v := range s.variance {
+		running[c] = keep*running[c] + m*(mean[c]+residual[c])
+		s.variance[c] = keep*v + share*m2[c]
 	}
 }
 
@@ -166,7 +168,5 @@ func (s *RunningStats) read(to kernel.Stats, eps float64) {
 func (s *RunningStats) readLocked(to kernel.Stats, eps float64) {
 	clear(to.Residual)
 	copy(to.Mean, s.mean)
-	for c, v := range s.variance {
-		to.Rstd[c] = 1 / math.Sqrt(v+eps)
-	}
+	kernel.Rstd(to.Rstd, s.variance, 1, eps)
 }

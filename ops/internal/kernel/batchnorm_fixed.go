@@ -22,9 +22,9 @@ func (f FixedBatchNorm[T]) Fwd(y, x []T, v View) {
 	mapPass[T]{loop: normalizePass, out: y, x: x, k: f.k}.over(v)
 }
 
-// setBatchNorm sets the constants of normalizePass for the statistics, gamma and
-// beta of n channels.
-func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
+// setBatchNormGo sets the constants of normalizePass for the statistics, gamma and
+// beta of n channels. setBatchNorm is that or assembly.
+func (k constants[T]) setBatchNormGo(gamma, beta []T, s Stats, n int) {
 	m, scale, shift := k.of(0)[:n], k.of(1)[:n], k.of(2)[:n]
 	gamma, beta = ones(gamma, n)[:n], zeros(beta, n)[:n]
 	mean, residual, rstd := s.of(n)

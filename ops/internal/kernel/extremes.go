@@ -26,12 +26,16 @@ func fits(k float64, mean bool) bool {
 // usual says of each constant, rounded, that it fits; it is quick, and may be false
 // without need.
 func usual[T Float](k []T, mean bool) bool {
-	least, most := uint32(1)<<24, uint32(0xff)<<24 // without the sign, normal numbers
 	if mean {
-		least, most = 0, math.Float32bits(largestMean)<<1
+		return within(k, 0, largestMean)
 	}
+	return within(k, 0x1p-126, math.MaxFloat32)
+}
+
+// withinGo is the definition of within.
+func withinGo[T Float](k []T, least, most float32) bool {
 	for _, v := range k {
-		if u := math.Float32bits(float32(v)) << 1; u-least >= most-least {
+		if a := float32(math.Abs(float64(v))); !(a >= least && a < most) {
 			return false
 		}
 	}

@@ -14,7 +14,7 @@ type moments struct{ n, hi, lo, m2 float64 }
 // equation 1.7.
 func momentsOf(n, m, d, q float64) moments {
 	r := d / n
-	s := moments{n: n, m2: q - r*d}
+	s := moments{n: n, m2: q - float64(r*d)}
 	if s.m2 < 0 {
 		s.m2 = 0
 	}
@@ -63,6 +63,15 @@ func runMoments[T Float](x []T) moments {
 		x = x[len(part):]
 	}
 	return m
+}
+
+// rstdGo is the definition of Rstd.
+func rstdGo(rstd, m2 []float64, n, eps float64) {
+	perValue := 1 / n
+	rstd = rstd[:len(m2)]
+	for c, q := range m2 {
+		rstd[c] = 1 / math.Sqrt(q*perValue+eps)
+	}
 }
 
 // Moments gives for each channel of x the mean, as the unevaluated sum
@@ -128,12 +137,16 @@ func (p *momentsPass[T]) block(d, q []float64, b block) {
 // be trusted m2 is NaN, m is the mean just found, and the result is false.
 func (p *momentsPass[T]) settle(d, q []float64, b block) (good bool) {
 	n, good := float64(b.count()), true
+	l := limitsOf[T](n, p.eps)
+	if p.settled(d, q, b.channels, l) {
+		return true
+	}
 	d, q = d[:b.channels], q[:b.channels]
 	m, mean, residual, m2 := p.m[:b.channels], p.mean[:b.channels], p.residual[:b.channels], p.m2[:b.channels]
 	for c := range m {
 		s := momentsOf(n, float64(m[c]), d[c], q[c])
 		mean[c], residual[c], m2[c] = s.hi, s.lo, s.m2
-		if !trusted[T](n, d[c], q[c], p.eps) {
+		if !l.trust(d[c], q[c]) {
 			good = false
 			m2[c] = math.NaN()
 			m[c] = T(s.hi)
@@ -155,22 +168,38 @@ func (p *momentsPass[T]) mend(b block) {
 	}
 }
 
-// trusted says whether q − d²/n has the digits of q: the correction is at most
-// two thirds of q, and no squares that count beside eps are out of the range of T.
-func trusted[T Float](n, d, q, eps float64) bool {
-	return d*d <= q*n*(2.0/3) && (inRange[T](n, q) || q < n && eps >= negligible)
+// limits are what is asked of d = Σ(x − m) and q = Σ(x − m)² of n values, of which
+// q − d²/n is to have the digits of q: d² ≤ q·bound, so that the correction is at most
+// two thirds of q, and least ≤ q < most, so that no squares that count beside eps are out
+// of the range of the data.
+type limits struct{ n, bound, least, most float64 }
+
+func limitsOf[T Float](n, eps float64) limits {
+	least, most := rangeOf[T](n)
+	if eps >= negligible {
+		least = 0
+	}
+	return limits{n, n * (2.0 / 3), least, most}
 }
+
+func (l limits) trust(d, q float64) bool { return d*d <= q*l.bound && q >= l.least && q < l.most }
 
 // negligible is the eps beside which all squares that are lost below the range of
 // float32, and the more of float64, are nothing: each is less than 2⁻¹²⁶.
 const negligible = 0x1p-64
 
+// rangeOf is from where on, and below where, a sum of n squares has its digits.
+func rangeOf[T Float](n float64) (least, most float64) {
+	if is32[T]() {
+		return n * 0x1p-100, math.MaxFloat32
+	}
+	return n * 0x1p-960, math.MaxFloat64
+}
+
 // inRange says whether a sum of n squares has its digits.
 func inRange[T Float](n, q float64) bool {
-	if is32[T]() {
-		return q >= n*0x1p-100 && q < math.MaxFloat32
-	}
-	return q >= n*0x1p-960 && q < math.MaxFloat64
+	least, most := rangeOf[T](n)
+	return q >= least && q < most
 }
 
 // guessLen is how many values of a channel a guess of its mean is made of.
@@ -190,10 +219,7 @@ func guessMeans[T Float](m, x []T, b block) {
 	defer s.Release()
 	clear(s.Data)
 	sums(s.Data, x, b)
-	perValue := 1 / float64(b.count())
-	for c, t := range s.Data {
-		m[c] = T(t * perValue)
-	}
+	storeTimes(m, s.Data, 1/float64(b.count()))
 }
 
 // channelMoments returns the moments of one channel, in float64.

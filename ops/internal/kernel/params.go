@@ -59,11 +59,16 @@ func accumulate(a, b []float64) {
 
 // store rounds v into dst, unless dst is nil.
 func store[T Float](dst []T, v []float64) {
-	if dst == nil {
-		return
+	if dst != nil {
+		storeTimes(dst, v, 1)
 	}
+}
+
+// storeTimesGo sets dst to v times a factor, rounded.
+func storeTimesGo[T Float](dst []T, v []float64, factor float64) {
+	dst = dst[:len(v)]
 	for i, x := range v {
-		dst[i] = T(x)
+		dst[i] = T(x * factor)
 	}
 }
 

@@ -38,7 +38,8 @@ var files = map[string]func(v variant){
 			l.runs(v)
 		}
 	},
-	"rows": rows,
+	"rows":     rows,
+	"channels": channels,
 	"columns": func(v variant) {
 		for _, l := range loops {
 			l.columns(v)

@@ -55,11 +55,7 @@ func (v variant) storeRounded(r VecVirtual, m Mem, part mask) {
 		return
 	}
 	h := v.half()
-	if v.wide() {
-		VCVTPD2PS(r, h)
-	} else {
-		VCVTPD2PSY(r, h)
-	}
+	v.shorten(r, h)
 	switch {
 	case part.all():
 		VMOVUPS(h, m)
@@ -67,6 +63,15 @@ func (v variant) storeRounded(r VecVirtual, m Mem, part mask) {
 		VMOVUPS(h, part.k, m)
 	default:
 		VMASKMOVPS(h, part.x, m)
+	}
+}
+
+// shorten rounds float64 to float32, in half a register.
+func (v variant) shorten(x, half VecVirtual) {
+	if v.wide() {
+		VCVTPD2PS(x, half)
+	} else {
+		VCVTPD2PSY(x, half)
 	}
 }
 

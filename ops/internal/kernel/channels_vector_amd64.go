@@ -1,0 +1,93 @@
+//go:build amd64 && !purego && !noasm
+
+package kernel
+
+// settled is settle in the assembly, and false where there is none.
+func (p *momentsPass[T]) settled(d, q []float64, n int, limits limits) bool {
+	if isa == generic || n == 0 {
+		return false
+	}
+	mean, residual, m2, m := p.mean[:n], p.residual[:n], p.m2[:n], p.m[:n]
+	d, q = d[:n], q[:n]
+	var bad int
+	switch {
+	case isa == avx2 && is32[T]():
+		bad = settleF32AVX2(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f32(m), n, limits.n, limits.bound, limits.least, limits.most)
+	case isa == avx2:
+		bad = settleF64AVX2(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f64(m), n, limits.n, limits.bound, limits.least, limits.most)
+	case is32[T]():
+		bad = settleF32AVX512(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f32(m), n, limits.n, limits.bound, limits.least, limits.most)
+	default:
+		bad = settleF64AVX512(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f64(m), n, limits.n, limits.bound, limits.least, limits.most)
+	}
+	return bad == 0
+}
+
+// setBatchNorm sets the constants of normalizePass.
+func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
+	if isa == generic || n == 0 {
+		k.setBatchNormGo(gamma, beta, s, n)
+		return
+	}
+	gamma, beta = ones(gamma, n)[:n], zeros(beta, n)[:n]
+	mean, residual, rstd := s.of(n)
+	exact, rounded := k.exact.Data[:2*k.padded+n], k.rounded.Data[:2*k.padded+n]
+	switch {
+	case isa == avx2 && is32[T]():
+		setBatchNormF32AVX2(&exact[0], f32(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f32(gamma), f32(beta), n)
+	case isa == avx2:
+		setBatchNormF64AVX2(&exact[0], f64(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f64(gamma), f64(beta), n)
+	case is32[T]():
+		setBatchNormF32AVX512(&exact[0], f32(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f32(gamma), f32(beta), n)
+	default:
+		setBatchNormF64AVX512(&exact[0], f64(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f64(gamma), f64(beta), n)
+	}
+}
+
+// storeTimes sets dst to v times a factor, rounded.
+func storeTimes[T Float](dst []T, v []float64, factor float64) {
+	n := len(v)
+	dst = dst[:n]
+	switch {
+	case n == 0:
+	case isa == generic:
+		storeTimesGo(dst, v, factor)
+	case isa == avx2 && is32[T]():
+		roundF32AVX2(f32(dst), &v[0], n, factor)
+	case isa == avx2:
+		roundF64AVX2(f64(dst), &v[0], n, factor)
+	case is32[T]():
+		roundF32AVX512(f32(dst), &v[0], n, factor)
+	default:
+		roundF64AVX512(f64(dst), &v[0], n, factor)
+	}
+}
+
+// within says of float32 numbers that least ≤ |k| < most; it may be false for a NaN,
+// whatever the bounds.
+func within[T Float](k []T, least, most float32) bool {
+	n := len(k)
+	switch {
+	case n == 0:
+		return true
+	case isa == generic:
+		return withinGo(k, least, most)
+	case isa == avx2:
+		return outsideF32AVX2(f32(k), n, least, most) == 0
+	default:
+		return outsideF32AVX512(f32(k), n, least, most) == 0
+	}
+}
+
+// Rstd sets rstd to 1/√(m2/n + eps). It may be m2.
+func Rstd(rstd, m2 []float64, n, eps float64) {
+	switch {
+	case len(m2) == 0:
+	case isa == generic:
+		rstdGo(rstd, m2, n, eps)
+	case isa == avx2:
+		rstdF64AVX2(&rstd[:len(m2)][0], &m2[0], len(m2), 1/n, eps)
+	default:
+		rstdF64AVX512(&rstd[:len(m2)][0], &m2[0], len(m2), 1/n, eps)
+	}
+}
