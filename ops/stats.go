@@ -150,11 +150,9 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 	if m == 0 {
 		return // they never move, not by a NaN either
 	}
-	keep, share := 1-m, m/(n-1) // of the variance
-	running, mean, residual, m2 := s.mean, mean[:len(s.mean)], residual[:len(s.mean)], m2[:len(s.mean)]
-	for c, v := range s.variance {
-		running[c] = keep*running[c] + m*(mean[c]+residual[c])
-		s.variance[c] = keep*v + share*m2[c]
+	for c := range s.mean {
+		s.mean[c] = (1-m)*s.mean[c] + m*(mean[c]+residual[c])
+		s.variance[c] = (1-m)*s.variance[c] + m*(m2[c]/(n-1))
 	}
 }
 
