@@ -25,13 +25,15 @@
 // merged in the order of the blocks, so the bits do not depend on the number
 // of processors.
 //
-// Layout of the package. A view says how the data are cut (view.go), runs.go
-// and columns.go hold the loops over one block, and layernorm.go, batchnorm.go,
-// weightnorm.go and linear.go put them together. On amd64 the loops have
-// assembly, for AVX2 and AVX-512, which _asm generates (*_amd64.s); it does whole
-// vectors, and the Go definition does what is left over. The build tags purego
-// and noasm leave the assembly out, and the environment variable NORM_ISA
-// (generic, avx2 or avx512) lowers the instruction set.
+// Layout of the package. A view says how the data are cut into blocks (view.go).
+// sums.go and maps.go define the loops over one block, passes.go runs them over a whole
+// view, and parallel.go shares the blocks between goroutines; what is in between is done
+// for each channel (moments.go, constants.go). layernorm.go, batchnorm.go, weightnorm.go
+// and the like put them together. On amd64 the loops, whole rows of layer norm and what
+// is done for each channel have assembly, for AVX2 and AVX-512, which _asm generates
+// (*_amd64.s); loops_amd64.go, rows_vector_amd64.go and channels_vector_amd64.go choose
+// it. The build tags purego and noasm leave the assembly out, and the environment
+// variable NORM_ISA (generic, avx2 or avx512) lowers the instruction set.
 package kernel
 
 //go:generate env GOWORK=off go run -C _asm . -dir ..
