@@ -4,7 +4,7 @@ package kernel
 
 // settled is settle in the assembly, and false where there is none.
 func (p *momentsPass[T]) settled(d, q []float64, n int, limits limits) bool {
-	if isa == generic || n == 0 {
+	if isa == generic {
 		return false
 	}
 	mean, residual, m2, m := p.mean[:n], p.residual[:n], p.m2[:n], p.m[:n]
@@ -12,20 +12,20 @@ func (p *momentsPass[T]) settled(d, q []float64, n int, limits limits) bool {
 	var bad int
 	switch {
 	case isa == avx2 && is32[T]():
-		bad = settleF32AVX2(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f32(m), n, limits.n, limits.bound, limits.least, limits.most)
+		bad = settleF32AVX2(f64(mean), f64(residual), f64(m2), f64(d), f64(q), f32(m), n, limits.n, limits.bound, limits.least, limits.most)
 	case isa == avx2:
-		bad = settleF64AVX2(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f64(m), n, limits.n, limits.bound, limits.least, limits.most)
+		bad = settleF64AVX2(f64(mean), f64(residual), f64(m2), f64(d), f64(q), f64(m), n, limits.n, limits.bound, limits.least, limits.most)
 	case is32[T]():
-		bad = settleF32AVX512(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f32(m), n, limits.n, limits.bound, limits.least, limits.most)
+		bad = settleF32AVX512(f64(mean), f64(residual), f64(m2), f64(d), f64(q), f32(m), n, limits.n, limits.bound, limits.least, limits.most)
 	default:
-		bad = settleF64AVX512(&mean[0], &residual[0], &m2[0], &d[0], &q[0], f64(m), n, limits.n, limits.bound, limits.least, limits.most)
+		bad = settleF64AVX512(f64(mean), f64(residual), f64(m2), f64(d), f64(q), f64(m), n, limits.n, limits.bound, limits.least, limits.most)
 	}
 	return bad == 0
 }
 
 // setBatchNorm sets the constants of normalizePass.
 func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
-	if isa == generic || n == 0 {
+	if isa == generic {
 		k.setBatchNormGo(gamma, beta, s, n)
 		return
 	}
@@ -34,13 +34,13 @@ func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
 	exact, rounded := k.exact.Data[:2*k.padded+n], k.rounded.Data[:2*k.padded+n]
 	switch {
 	case isa == avx2 && is32[T]():
-		setBatchNormF32AVX2(&exact[0], f32(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f32(gamma), f32(beta), n)
+		setBatchNormF32AVX2(f64(exact), f32(rounded), k.padded, f64(mean), f64(residual), f64(rstd), f32(gamma), f32(beta), n)
 	case isa == avx2:
-		setBatchNormF64AVX2(&exact[0], f64(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f64(gamma), f64(beta), n)
+		setBatchNormF64AVX2(f64(exact), f64(rounded), k.padded, f64(mean), f64(residual), f64(rstd), f64(gamma), f64(beta), n)
 	case is32[T]():
-		setBatchNormF32AVX512(&exact[0], f32(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f32(gamma), f32(beta), n)
+		setBatchNormF32AVX512(f64(exact), f32(rounded), k.padded, f64(mean), f64(residual), f64(rstd), f32(gamma), f32(beta), n)
 	default:
-		setBatchNormF64AVX512(&exact[0], f64(rounded), k.padded, &mean[0], &residual[0], &rstd[0], f64(gamma), f64(beta), n)
+		setBatchNormF64AVX512(f64(exact), f64(rounded), k.padded, f64(mean), f64(residual), f64(rstd), f64(gamma), f64(beta), n)
 	}
 }
 
@@ -49,17 +49,16 @@ func storeTimes[T Float](dst []T, v []float64, factor float64) {
 	n := len(v)
 	dst = dst[:n]
 	switch {
-	case n == 0:
 	case isa == generic:
 		storeTimesGo(dst, v, factor)
 	case isa == avx2 && is32[T]():
-		roundF32AVX2(f32(dst), &v[0], n, factor)
+		roundF32AVX2(f32(dst), f64(v), n, factor)
 	case isa == avx2:
-		roundF64AVX2(f64(dst), &v[0], n, factor)
+		roundF64AVX2(f64(dst), f64(v), n, factor)
 	case is32[T]():
-		roundF32AVX512(f32(dst), &v[0], n, factor)
+		roundF32AVX512(f32(dst), f64(v), n, factor)
 	default:
-		roundF64AVX512(f64(dst), &v[0], n, factor)
+		roundF64AVX512(f64(dst), f64(v), n, factor)
 	}
 }
 
@@ -68,8 +67,6 @@ func storeTimes[T Float](dst []T, v []float64, factor float64) {
 func within[T Float](k []T, least, most float32) bool {
 	n := len(k)
 	switch {
-	case n == 0:
-		return true
 	case isa == generic:
 		return withinGo(k, least, most)
 	case isa == avx2:
@@ -82,12 +79,11 @@ func within[T Float](k []T, least, most float32) bool {
 // Rstd sets rstd to 1/√(m2/n + eps). It may be m2.
 func Rstd(rstd, m2 []float64, n, eps float64) {
 	switch {
-	case len(m2) == 0:
 	case isa == generic:
 		rstdGo(rstd, m2, n, eps)
 	case isa == avx2:
-		rstdF64AVX2(&rstd[:len(m2)][0], &m2[0], len(m2), 1/n, eps)
+		rstdF64AVX2(f64(rstd[:len(m2)]), f64(m2), len(m2), 1/n, eps)
 	default:
-		rstdF64AVX512(&rstd[:len(m2)][0], &m2[0], len(m2), 1/n, eps)
+		rstdF64AVX512(f64(rstd[:len(m2)]), f64(m2), len(m2), 1/n, eps)
 	}
 }

@@ -33,9 +33,6 @@ func (v variant) eachChannel(body func(at func(p Register, v variant) Mem, part 
 	VZEROUPPER()
 }
 
-// doubles is the variant of float64 data.
-func (v variant) doubles() variant { return variant{isa: v.isa, bytes: 8} }
-
 // settle emits momentsOf for channels.
 func settle(v variant) {
 	name := "settle" + v.suffix()
@@ -43,7 +40,7 @@ func settle(v variant) {
 	Doc(name+" sets mean + residual = m + d/count and m2 = q − d²/count of n channels. bad is not 0 where",
 		"d² ≤ q·bound and least ≤ q < most do not hold for all of them.")
 	Pragma("noescape")
-	w := v.doubles()
+	w := v.inDouble().real()
 	mean, residual, m2 := pointer("mean"), pointer("residual"), pointer("m2")
 	d, q, m := pointer("d"), pointer("q"), pointer("m")
 	count, bound, least, most := w.constant("count"), w.constant("bound"), w.constant("least"), w.constant("most")
@@ -75,35 +72,35 @@ func settle(v variant) {
 		square, limit := w.vec(), w.vec()
 		w.mul(square, sum, sum)
 		w.mul(limit, squares, bound)
-		w.unless(bad, square, lessOrEqual, limit, part)
-		w.unless(bad, squares, greaterOrEqual, least, part)
-		w.unless(bad, squares, less, most, part)
+		w.mark(bad, square, notLessOrEqual, limit, part)
+		w.mark(bad, squares, notGreaterOrEqual, least, part)
+		w.mark(bad, squares, notLess, most, part)
 	})
 	Store(bad, ReturnIndex(0))
 	RET()
 }
 
-// Comparisons that are true where the one of the name is not, as with NaN.
+// Comparisons, which are true with NaN.
 const (
-	less           = 5 // not less
-	lessOrEqual    = 6
-	greaterOrEqual = 9
+	notLess           = 5
+	notLessOrEqual    = 6
+	notGreaterOrEqual = 9
 )
 
-// unless sets bits of bad for the lanes in which a comparison does not hold.
-func (v variant) unless(bad Register, a VecVirtual, not uint64, b VecVirtual, part mask) {
+// mark sets bits of bad for the lanes in which a comparison holds.
+func (v variant) mark(bad Register, a VecVirtual, how uint64, b VecVirtual, part mask) {
 	bits := GP64()
 	if v.wide() {
 		k := K()
 		if part.all() {
-			v.by(VCMPPS, VCMPPD)(Imm(not), b, a, k)
+			v.by(VCMPPS, VCMPPD)(Imm(how), b, a, k)
 		} else {
-			v.by(VCMPPS, VCMPPD)(Imm(not), b, a, part.k, k)
+			v.by(VCMPPS, VCMPPD)(Imm(how), b, a, part.k, k)
 		}
 		KMOVW(k, bits.As32())
 	} else {
 		y := YMM()
-		v.by(VCMPPS, VCMPPD)(Imm(not), b, a, y)
+		v.by(VCMPPS, VCMPPD)(Imm(how), b, a, y)
 		if !part.all() {
 			VANDPD(part.y, y, y)
 		}
@@ -123,7 +120,7 @@ func setBatchNorm(v variant) {
 	Doc(name+" sets the constants m, scale and shift of n channels, in float64 and rounded. They",
 		"are padded elements apart.")
 	Pragma("noescape")
-	w := v.doubles()
+	w := v.inDouble().real()
 	mean, residual, rstd := pointer("mean"), pointer("residual"), pointer("rstd")
 	gamma, beta := pointer("gamma"), pointer("beta")
 	exact, rounded, padded := pointer("exact"), pointer("rounded"), pointer("padded")
@@ -171,7 +168,7 @@ func round(v variant) {
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(rounded *%s, exact *float64, n int, factor float64)", v.elem()))
 	Doc(name + " sets rounded = exact·factor for n numbers.")
 	Pragma("noescape")
-	w := v.doubles()
+	w := v.inDouble().real()
 	rounded, exact, factor := pointer("rounded"), pointer("exact"), w.constant("factor")
 	v.eachChannel(func(at func(Register, variant) Mem, part mask) {
 		x := w.load(at(exact, w), part)
@@ -193,8 +190,8 @@ func outside(v variant) {
 	v.loop("numbers", pointer("n"), i, 1, v.tail, func(_ int, part mask) {
 		x := v.zeros(1)[0]
 		v.maxAbs(x, v.load(v.at(k, i, 0), part))
-		v.unless(bad, x, greaterOrEqual, least, part)
-		v.unless(bad, x, less, most, part)
+		v.mark(bad, x, notGreaterOrEqual, least, part)
+		v.mark(bad, x, notLess, most, part)
 	})
 	VZEROUPPER()
 	Store(bad, ReturnIndex(0))

@@ -236,7 +236,6 @@ func (g *group) kept(m Mem) VecVirtual {
 func (g *group) below(x VecVirtual) (bits Register, only func(VecVirtual)) {
 	zero, r := YMM(), GP32()
 	clear0(zero)
-	const notGreaterOrEqual = 9
 	if g.v.wide() {
 		k := K()
 		VCMPPD(Imm(notGreaterOrEqual), zero, x, k)
