@@ -22,14 +22,14 @@ func newAxesLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, shape tensor.Sha
 	if err != nil {
 		return axesLayer{}, err
 	}
-	if err := fault.NormalizedShape(kind, shape); err != nil {
+	if err := fault.NormalizedShape(l.label, shape); err != nil {
 		return axesLayer{}, err
 	}
-	if err := fault.Eps(kind, c.eps); err != nil {
+	if err := fault.Eps(l.label, c.eps); err != nil {
 		return axesLayer{}, err
 	}
 	if c.hasAxes && len(c.axes) != len(shape) {
-		return axesLayer{}, fault.New(ErrShape, kind, "the axes are %v for the normalized shape %v, want an axis for each size", c.axes, shape)
+		return axesLayer{}, fault.New(ErrShape, l.label, "the axes are %v for the normalized shape %v, want an axis for each size", c.axes, shape)
 	}
 	return axesLayer{l, shape.Clone(), c.axes}, nil
 }
@@ -49,13 +49,13 @@ func (l *axesLayer) checkAxes(x tensor.Shape) error {
 		return nil
 	}
 	var sorted [8]int // on the stack, for Eval
-	axes, err := fault.AppendAxes(sorted[:0], l.kind, x, l.axes)
+	axes, err := fault.AppendAxes(sorted[:0], l.label, x, l.axes)
 	if err != nil {
 		return nil // the op finds it too
 	}
 	for i, a := range axes {
 		if x[a] != l.shape[i] {
-			return fault.New(ErrShape, l.kind, "x is %v, want %v in the axes %v", x, l.shape, slices.Clone(axes))
+			return fault.New(ErrShape, l.label, "x is %v, want %v in the axes %v", x, l.shape, slices.Clone(axes))
 		}
 	}
 	return nil
@@ -80,9 +80,9 @@ func (l *axesLayer) checkTrailing(x tensor.Shape) error {
 		return nil
 	}
 	var sorted [8]int
-	axes, err := fault.AppendAxes(sorted[:0], l.kind, x, l.axes)
+	axes, err := fault.AppendAxes(sorted[:0], l.label, x, l.axes)
 	if err == nil && axes[0] != len(x)-len(axes) {
-		return fault.New(ErrOption, l.kind, "the axes are %v of x %v, want the trailing ones for a residual sum", slices.Clone(axes), x)
+		return fault.New(ErrOption, l.label, "the axes are %v of x %v, want the trailing ones for a residual sum", slices.Clone(axes), x)
 	}
 	return err
 }

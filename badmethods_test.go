@@ -120,7 +120,7 @@ func badResiduals() (all []badCall) {
 		add(l.name, "x nil", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nil, r(g, f64, 2, 4) })
 		add(l.name, "r nil", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), nil })
 		add(l.name, "r of another graph", norm.ErrGraph, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(G.NewGraph(), f64, 2, 4) })
-		add("add"+l.name, "r of another shape", norm.ErrShape, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(g, f64, 1, 4) })
+		add(l.name, "r of another shape", norm.ErrShape, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(g, f64, 1, 4) })
 		add(l.name, "r float32", norm.ErrDtype, func(g *G.ExprGraph) (*G.Node, *G.Node) { return nodeIn(g, f64, 2, 4), r(g, tensor.Float32, 2, 4) })
 		add(l.name, "axes that are not trailing", norm.ErrOption, func(g *G.ExprGraph) (*G.Node, *G.Node) {
 			return nodeIn(g, f64, 2, 4, 3), r(g, f64, 2, 4, 3)
@@ -201,8 +201,8 @@ func badTensors() (all []badCall) {
 		}})
 	}
 	x := wave(f64, 0, 2, 4)
-	residual("addlayernorm: EvalResidual without r", norm.ErrValue, x, nil)
-	residual("addlayernorm: EvalResidual of another shape", norm.ErrShape, x, wave(f64, 0, 4))
+	residual("layernorm: EvalResidual without r", norm.ErrValue, x, nil)
+	residual("layernorm: EvalResidual of another shape", norm.ErrShape, x, wave(f64, 0, 4))
 	residual("layernorm: EvalResidual of axes that are not trailing", norm.ErrOption, wave(f64, 0, 4, 2), wave(f64, 0, 4, 2), norm.WithAxes(0))
 	weight := func(name string, kind error, make func(g *G.ExprGraph) evalWeight, dst *tensor.Dense) {
 		all = append(all, badCall{name, kind, func(g *G.ExprGraph) func() error {
@@ -267,7 +267,7 @@ func badStatistics() (all []badCall) {
 		}})
 	}
 	set := func(name string, kind error, mean, variance []float64) {
-		add("runningstats: SetStats to "+name, kind, func(bn *norm.BatchNorm) error { return bn.SetStats(mean, variance) })
+		add("batchnorm: SetStats to "+name, kind, func(bn *norm.BatchNorm) error { return bn.SetStats(mean, variance) })
 	}
 	two := []float64{1, 2}
 	set("nothing", norm.ErrShape, nil, nil)
@@ -277,9 +277,9 @@ func badStatistics() (all []badCall) {
 	set("a negative variance", norm.ErrValue, two, []float64{1, -1})
 	add("batchnorm: SetStats without statistics", norm.ErrOption, func(bn *norm.BatchNorm) error { return bn.SetStats(two, two) }, norm.WithoutRunningStats())
 	add("batchnorm: SetMoments without statistics", norm.ErrOption, func(bn *norm.BatchNorm) error { return bn.SetMoments(bn.NewMoments()) }, norm.WithoutRunningStats())
-	add("runningstats: SetMoments to nil", norm.ErrValue, func(bn *norm.BatchNorm) error { return bn.SetMoments(nil) })
-	add("runningstats: SetMoments to those of nothing", norm.ErrBatch, func(bn *norm.BatchNorm) error { return bn.SetMoments(bn.NewMoments()) })
-	add("runningstats: SetMoments of other channels", norm.ErrShape, func(bn *norm.BatchNorm) error { return bn.SetMoments(norm.Must(ops.NewMoments(3, 1))) })
+	add("batchnorm: SetMoments to nil", norm.ErrValue, func(bn *norm.BatchNorm) error { return bn.SetMoments(nil) })
+	add("batchnorm: SetMoments to those of nothing", norm.ErrBatch, func(bn *norm.BatchNorm) error { return bn.SetMoments(bn.NewMoments()) })
+	add("batchnorm: SetMoments of other channels", norm.ErrShape, func(bn *norm.BatchNorm) error { return bn.SetMoments(norm.Must(ops.NewMoments(3, 1))) })
 	nothing := func() error { return nil }
 	add("reestimate: no run", norm.ErrOption, func(bn *norm.BatchNorm) error { return norm.Reestimate(nil, bn) })
 	add("reestimate: nil layer", norm.ErrGraph, func(bn *norm.BatchNorm) error { return norm.Reestimate(nothing, bn, nil) })

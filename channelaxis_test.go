@@ -55,7 +55,7 @@ func TestWithChannelAxisRefuses(t *testing.T) {
 	require.EqualError(t, err, "norm: batchnorm: x is (2, 3, 4), want 3 channels in axis 2")
 	third := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, append(plain, norm.WithChannelAxis(3))...))
 	_, err = third.Fwd(input(g, wave(tensor.Float64, 0, 2, 3)))
-	require.EqualError(t, err, "norm: batchnorm: the channel axis is 3, want -2 to 1 for x (2, 3)")
+	require.EqualError(t, err, "norm: batchnorm2: the channel axis is 3, want -2 to 1 for x (2, 3)")
 	front := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, append(plain, norm.WithChannelAxis(-3))...))
 	require.Equal(t, tensor.Shape{3, 2, 5}, norm.Must(front.Fwd(input(g, wave(tensor.Float64, 0, 3, 2, 5)))).Shape())
 }

@@ -32,17 +32,17 @@ func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int,
 	if l.layer, err = newLayer(kind, g, dt, c.name, affineSuffixes(c)...); err != nil {
 		return l, err
 	}
-	if err := fault.Channels(kind, channels); err != nil {
+	if err := fault.Channels(l.label, channels); err != nil {
 		return l, err
 	}
-	if err := fault.Eps(kind, c.eps); err != nil {
+	if err := fault.Eps(l.label, c.eps); err != nil {
 		return l, err
 	}
-	if err := fault.Momentum(kind, c.momentum); err != nil && !c.cumulative {
+	if err := fault.Momentum(l.label, c.momentum); err != nil && !c.cumulative {
 		return l, err
 	}
 	if c.channelAxis == 0 {
-		return l, fault.New(ErrOption, kind, "the channel axis is 0, want another; that of an x of rank 4, say, is -4")
+		return l, fault.New(ErrOption, l.label, "the channel axis is 0, want another; that of an x of rank 4, say, is -4")
 	}
 	if !c.untracked {
 		if l.stats, err = ops.NewRunningStats(channels); err != nil {
@@ -148,11 +148,11 @@ func (l *channelLayer) SetStats(mean, variance []float64) error {
 	if l.stats == nil {
 		return l.untracked()
 	}
-	return l.stats.Set(mean, variance, ops.KeepBatches)
+	return l.of(l.stats.Set(mean, variance, ops.KeepBatches))
 }
 
 func (l *channelLayer) untracked() error {
-	return fault.New(ErrOption, l.kind, "the layer has no running statistics (%s)", l.why)
+	return fault.New(ErrOption, l.label, "the layer has no running statistics (%s)", l.why)
 }
 
 // ResetStats sets the running statistics to mean 0, variance 1 and no batches.

@@ -49,9 +49,9 @@ func (l *LayerNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 		return nil, err
 	}
 	if l.axes == nil {
-		return ops.EvalLayerNorm(dst, x, gamma, beta, l.shape, l.cfg)
+		return l.evaluated(ops.EvalLayerNorm(dst, x, gamma, beta, l.shape, l.cfg))
 	}
-	return ops.EvalLayerNormAxes(dst, x, gamma, beta, l.axes, l.cfg)
+	return l.evaluated(ops.EvalLayerNormAxes(dst, x, gamma, beta, l.axes, l.cfg))
 }
 
 // EvalResidual is FwdResidual without a graph, as Evaluator says, with a
@@ -64,7 +64,8 @@ func (l *LayerNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense
 	if err := l.checkTrailing(x.Shape()); err != nil {
 		return nil, nil, err
 	}
-	return ops.EvalAddLayerNorm(y, sum, x, r, gamma, beta, l.shape, l.cfg)
+	y, sum, err = ops.EvalAddLayerNorm(y, sum, x, r, gamma, beta, l.shape, l.cfg)
+	return y, sum, l.of(err)
 }
 
 // Eval returns the scaled x without a graph, as Evaluator says.
@@ -77,9 +78,9 @@ func (l *RMSNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 		return nil, err
 	}
 	if l.axes == nil {
-		return ops.EvalRMSNorm(dst, x, gamma, nil, l.shape, l.cfg)
+		return l.evaluated(ops.EvalRMSNorm(dst, x, gamma, nil, l.shape, l.cfg))
 	}
-	return ops.EvalRMSNormAxes(dst, x, gamma, nil, l.axes, l.cfg)
+	return l.evaluated(ops.EvalRMSNormAxes(dst, x, gamma, nil, l.axes, l.cfg))
 }
 
 // EvalResidual is FwdResidual without a graph, as Evaluator says, with a
@@ -92,7 +93,8 @@ func (l *RMSNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, 
 	if err := l.checkTrailing(x.Shape()); err != nil {
 		return nil, nil, err
 	}
-	return ops.EvalAddRMSNorm(y, sum, x, r, gamma, nil, l.shape, l.cfg)
+	y, sum, err = ops.EvalAddRMSNorm(y, sum, x, r, gamma, nil, l.shape, l.cfg)
+	return y, sum, l.of(err)
 }
 
 // Eval returns the normalized x without a graph, as Evaluator says: by the running
@@ -105,7 +107,7 @@ func (l *channelLayer) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	if err := l.checkChannels(x.Shape(), l.cfg.ChannelAxis, l.channels); err != nil {
 		return nil, err
 	}
-	return l.eval(dst, x, gamma, beta, l.stats, l.cfg)
+	return l.evaluated(l.eval(dst, x, gamma, beta, l.stats, l.cfg))
 }
 
 // Eval returns the normalized x without a graph, as Evaluator says.
@@ -117,7 +119,7 @@ func (l *GroupNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	if err := l.checkChannels(x.Shape(), 1, l.channels); err != nil {
 		return nil, err
 	}
-	return ops.EvalGroupNorm(dst, x, gamma, beta, l.cfg)
+	return l.evaluated(ops.EvalGroupNorm(dst, x, gamma, beta, l.cfg))
 }
 
 // Eval returns y without a graph, as Evaluator says. It takes ‖v‖ anew each time:
@@ -134,7 +136,7 @@ func (w *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 			return nil, err
 		}
 	}
-	return ops.EvalWeightNormLinear(dst, x, p[0], p[1], p[2], w.cfg)
+	return w.evaluated(ops.EvalWeightNormLinear(dst, x, p[0], p[1], p[2], w.cfg))
 }
 
 // EvalWeight returns w = g·v/‖v‖ without a graph, in dst as Evaluator says.
@@ -147,7 +149,7 @@ func (w *WeightNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ops.EvalWeightNorm(dst, v, g, w.cfg)
+	return w.evaluated(ops.EvalWeightNorm(dst, v, g, w.cfg))
 }
 
 // EvalWeight returns W/σ without a graph, as in evaluation, in dst as Evaluator
@@ -157,8 +159,11 @@ func (s *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ops.EvalSpectralNorm(dst, w, s.vectors)
+	return s.evaluated(ops.EvalSpectralNorm(dst, w, s.vectors))
 }
+
+// evaluated returns a result, or the error of an op as that of the layer.
+func (l *layer) evaluated(y *tensor.Dense, err error) (*tensor.Dense, error) { return y, l.of(err) }
 
 // evalAffine checks x and returns the values of γ and β, nil for what the layer
 // does not have.
@@ -184,9 +189,9 @@ func (l *layer) evalAffine(x *tensor.Dense) (gamma, beta *tensor.Dense, err erro
 func (l *layer) checkValue(x *tensor.Dense) error {
 	switch {
 	case x == nil:
-		return fault.New(ErrValue, l.kind, "x is nil, want a tensor")
+		return fault.New(ErrValue, l.label, "x is nil, want a tensor")
 	case x.Dtype() != l.dtype:
-		return fault.New(ErrDtype, l.kind, "x is %v, want %v", x.Dtype(), l.dtype)
+		return fault.New(ErrDtype, l.label, "x is %v, want %v", x.Dtype(), l.dtype)
 	}
 	return nil
 }

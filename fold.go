@@ -47,30 +47,30 @@ func (b *BatchNorm) Fold(weight, bias *tensor.Dense, outAxis int) (foldedWeight,
 
 func (b *BatchNorm) checkFold(weight, bias *tensor.Dense, outAxis int) error {
 	if weight == nil {
-		return fault.New(ErrValue, b.kind, "the weight is nil, want a tensor")
+		return fault.New(ErrValue, b.label, "the weight is nil, want a tensor")
 	}
 	shape := weight.Shape()
 	rank := len(shape)
 	switch {
 	case rank == 0:
-		return fault.New(ErrShape, b.kind, "the weight is a scalar, want a tensor")
+		return fault.New(ErrShape, b.label, "the weight is a scalar, want a tensor")
 	case weight.Dtype() != b.dtype:
-		return fault.New(ErrDtype, b.kind, "the weight is %v, want %v", weight.Dtype(), b.dtype)
+		return fault.New(ErrDtype, b.label, "the weight is %v, want %v", weight.Dtype(), b.dtype)
 	case outAxis < -rank || outAxis >= rank:
-		return fault.New(ErrShape, b.kind, "the axis of the outputs is %d, want %d to %d for a weight %v", outAxis, -rank, rank-1, shape)
+		return fault.New(ErrShape, b.label, "the axis of the outputs is %d, want %d to %d for a weight %v", outAxis, -rank, rank-1, shape)
 	}
 	axis := fromFront(outAxis, rank)
 	if shape[axis] != b.channels {
-		return fault.New(ErrShape, b.kind, "the weight is %v with the outputs in axis %d, want as many outputs as channels, %d", shape, axis, b.channels)
+		return fault.New(ErrShape, b.label, "the weight is %v with the outputs in axis %d, want as many outputs as channels, %d", shape, axis, b.channels)
 	}
 	if bias == nil {
 		return nil
 	}
 	if bias.Dtype() != b.dtype {
-		return fault.New(ErrDtype, b.kind, "the bias is %v, want %v", bias.Dtype(), b.dtype)
+		return fault.New(ErrDtype, b.label, "the bias is %v, want %v", bias.Dtype(), b.dtype)
 	}
 	if s := bias.Shape(); len(s) == 0 || s.TotalSize() != b.channels || slices.Max(s) != b.channels {
-		return fault.New(ErrShape, b.kind, "the bias is %v, want (%d), or %d in one axis and 1 in the others", s, b.channels, b.channels)
+		return fault.New(ErrShape, b.label, "the bias is %v, want (%d), or %d in one axis and 1 in the others", s, b.channels, b.channels)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func fold[T dense.Float](b *BatchNorm, weight, bias *tensor.Dense, outAxis int) 
 	old := make([]T, b.channels) // the bias
 	biasShape := tensor.Shape{b.channels}
 	if bias != nil {
-		e, err := dense.Elements[T](b.kind, "the bias", bias)
+		e, err := dense.Elements[T](b.label, "the bias", bias)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -106,7 +106,7 @@ func fold[T dense.Float](b *BatchNorm, weight, bias *tensor.Dense, outAxis int) 
 	for c, v := range variance {
 		scale[c] = float64(gamma[c]) / math.Sqrt(v+b.cfg.Eps)
 	}
-	e, err := dense.Elements[T](b.kind, "the weight", weight)
+	e, err := dense.Elements[T](b.label, "the weight", weight)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,9 +129,9 @@ func paramOf[T dense.Float](b *BatchNorm, suffix string, start T) ([]T, error) {
 	if p == nil {
 		return slices.Repeat([]T{start}, b.channels), nil
 	}
-	e, err := dense.Elements[T](b.kind, p.Name(), p.Value())
+	e, err := dense.Elements[T](b.label, p.Name(), p.Value())
 	if err == nil && len(e) != b.channels {
-		err = fault.New(ErrValue, b.kind, "%s has %d elements, want %d", p.Name(), len(e), b.channels)
+		err = fault.New(ErrValue, b.label, "%s has %d elements, want %d", p.Name(), len(e), b.channels)
 	}
 	return e, err
 }

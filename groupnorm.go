@@ -40,13 +40,13 @@ func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ..
 	if err != nil {
 		return nil, err
 	}
-	if err := fault.Channels(kind, channels); err != nil {
+	if err := fault.Channels(l.label, channels); err != nil {
 		return nil, err
 	}
-	if err := fault.Groups(kind, groups, channels); err != nil {
+	if err := fault.Groups(l.label, groups, channels); err != nil {
 		return nil, err
 	}
-	if err := fault.Eps(kind, c.eps); err != nil {
+	if err := fault.Eps(l.label, c.eps); err != nil {
 		return nil, err
 	}
 	l.addAffine(tensor.Shape{channels})

@@ -42,6 +42,7 @@ func Must[T any](v T, err error) T {
 type layer struct {
 	kind  string
 	name  string
+	label string // in errors
 	graph *G.ExprGraph
 	dtype tensor.Dtype
 
@@ -53,12 +54,12 @@ type layer struct {
 // are the names of the parameters that it is going to have, behind the dot. The
 // name is not taken yet: see done.
 func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixes ...string) (layer, error) {
-	l := layer{kind: kind, name: name, graph: g, dtype: dt, suffixes: suffixes}
+	l := layer{kind: kind, name: name, label: label(kind, name), graph: g, dtype: dt, suffixes: suffixes}
 	if g == nil {
-		return l, fault.New(ErrGraph, kind, "the graph is nil, want one such as gorgonia.NewGraph()")
+		return l, fault.New(ErrGraph, l.label, "the graph is nil, want one such as gorgonia.NewGraph()")
 	}
 	if dt != tensor.Float32 && dt != tensor.Float64 {
-		return l, fault.New(ErrDtype, kind, "dtype is %v, want float32 or float64", dt)
+		return l, fault.New(ErrDtype, l.label, "dtype is %v, want float32 or float64", dt)
 	}
 	if name != "" {
 		return l, l.checkName()
@@ -72,6 +73,14 @@ func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixe
 			return l, nil
 		}
 	}
+}
+
+// label is what errors call a layer that may have been given a name.
+func label(kind, name string) string {
+	if name == "" || name == kind {
+		return kind
+	}
+	return fmt.Sprintf("%s %q", kind, name)
 }
 
 // checkName checks that no layer of the graph has the name, and that the names
@@ -90,7 +99,12 @@ func (l *layer) checkName() error {
 }
 
 // done takes the name, when the layer is complete.
-func (l *layer) done() { names.take(l.graph, l.name) }
+func (l *layer) done() {
+	names.take(l.graph, l.name)
+	if l.label == l.kind {
+		l.label = l.name
+	}
+}
 
 // addParam makes the node of the next parameter, with value as its storage.
 func (l *layer) addParam(value *tensor.Dense) *G.Node {
@@ -155,12 +169,12 @@ func (l *layer) checkInput(x *G.Node) error { return l.checkNode("x", x) }
 func (l *layer) checkNode(name string, n *G.Node) error {
 	switch {
 	case n == nil:
-		return fault.New(ErrGraph, l.kind, "%s is nil, want a node", name)
+		return fault.New(ErrGraph, l.label, "%s is nil, want a node", name)
 	case n.Graph() != l.graph:
-		return fault.New(ErrGraph, l.kind, "%s belongs to another graph than the layer", name)
+		return fault.New(ErrGraph, l.label, "%s belongs to another graph than the layer", name)
 	}
 	if t, ok := n.Type().(G.TensorType); ok && t.Of != l.dtype {
-		return fault.New(ErrDtype, l.kind, "%s is %v, want %v", name, t.Of, l.dtype)
+		return fault.New(ErrDtype, l.label, "%s is %v, want %v", name, t.Of, l.dtype)
 	}
 	return nil
 }
@@ -168,7 +182,7 @@ func (l *layer) checkNode(name string, n *G.Node) error {
 // checkMask checks that there is a mask; what it is like, the ops check.
 func (l *layer) checkMask(mask *G.Node) error {
 	if mask == nil {
-		return fault.New(ErrGraph, l.kind, "mask is nil, want a node")
+		return fault.New(ErrGraph, l.label, "mask is nil, want a node")
 	}
 	return nil
 }
@@ -176,28 +190,33 @@ func (l *layer) checkMask(mask *G.Node) error {
 // checkChannels checks the number of channels, which the ops cannot know either
 // where there are no parameters.
 func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
-	if axis, err := fault.ChannelAxis(l.kind, s, axis); err == nil && s[axis] != channels {
-		return fault.New(ErrShape, l.kind, "x is %v, want %s", s, fault.WithChannels(channels, axis))
+	if axis, err := fault.ChannelAxis(l.label, s, axis); err == nil && s[axis] != channels {
+		return fault.New(ErrShape, l.label, "x is %v, want %s", s, fault.WithChannels(channels, axis))
 	}
 	return nil
 }
 
 // named gives a result the name of the layer, for pictures of the graph.
 func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
-	if err == nil {
-		G.WithName(l.name)(y)
+	if err != nil {
+		return nil, l.of(err)
 	}
-	return y, err
+	G.WithName(l.name)(y)
+	return y, nil
 }
 
 // namedSum is named for a result and the sum that it is of.
 func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
-	if err == nil {
-		G.WithName(l.name)(y)
-		G.WithName(l.name + ".sum")(sum)
+	if err != nil {
+		return nil, nil, l.of(err)
 	}
-	return y, sum, err
+	G.WithName(l.name)(y)
+	G.WithName(l.name + ".sum")(sum)
+	return y, sum, nil
 }
+
+// of returns the error of an op as that of the layer.
+func (l *layer) of(err error) error { return fault.Of(l.label, err) }
 
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }

@@ -210,3 +210,38 @@ func TestLayerNormOptions(t *testing.T) {
 		}
 	}
 }
+
+// A model has many layers of a kind: an error says which one it is, be it found here,
+// by an op, or without a graph.
+func TestErrorsNameTheLayer(t *testing.T) {
+	dt := tensor.Float64
+	g := G.NewGraph()
+	bn := norm.Must(norm.NewBatchNorm(g, dt, 4, norm.WithName("stem.bn1")))
+	_, err := bn.Fwd(input(g, wave(dt, 0, 2, 3)))
+	require.EqualError(t, err, `norm: batchnorm "stem.bn1": x is (2, 3), want (N, 4, ...)`)
+	_, err = bn.FwdMasked(input(g, wave(dt, 0, 2, 4, 3)), nil)
+	require.EqualError(t, err, `norm: batchnorm "stem.bn1": mask is nil, want a node`)
+	err = bn.SetStats(nil, nil)
+	require.EqualError(t, err, `norm: batchnorm "stem.bn1": 0 means and 0 variances, want 4 of each`)
+
+	ln := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}, norm.WithName("ln")))
+	_, err = ln.Fwd(input(g, wave(dt, 0, 2, 3)))
+	require.EqualError(t, err, `norm: layernorm "ln": x is (2, 3), want (..., 4)`)
+	require.ErrorIs(t, err, norm.ErrShape)
+	_, err = ln.Eval(nil, wave(dt, 0, 2, 3))
+	require.EqualError(t, err, `norm: layernorm "ln": x is (2, 3), want (..., 4)`)
+	_, _, err = ln.FwdResidual(input(g, wave(dt, 0, 2, 4)), input(g, wave(dt, 0, 1, 4)))
+	require.EqualError(t, err, `norm: layernorm "ln": r is (1, 4), want (2, 4)`)
+	_, _, err = ln.EvalResidual(nil, nil, wave(dt, 0, 2, 4), wave(dt, 0, 1, 4))
+	require.EqualError(t, err, `norm: layernorm "ln": r is (1, 4), want (2, 4)`)
+
+	// Names that were not given, and layers that were not made.
+	norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}))
+	second := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}))
+	_, err = second.Eval(nil, wave(dt, 0, 2, 3))
+	require.EqualError(t, err, "norm: layernorm2: x is (2, 3), want (..., 4)")
+	_, err = norm.NewGroupNorm(g, dt, 3, 4, norm.WithName("gn"))
+	require.EqualError(t, err, `norm: groupnorm "gn": 3 groups of 4 channels, want a number that divides that of the channels`)
+	_, err = norm.NewGroupNorm(g, dt, 3, 4)
+	require.EqualError(t, err, "norm: groupnorm: 3 groups of 4 channels, want a number that divides that of the channels")
+}

@@ -56,6 +56,6 @@ func TestLayerNormWithAxes(t *testing.T) {
 		}
 		ln = norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{4}, append(opts, norm.WithAxes(4))...))
 		_, err = ln.Fwd(x)
-		require.EqualError(t, err, "norm: layernorm: an axis is 4, want -4 to 3 for x (2, 3, 4, 2)")
+		require.EqualError(t, err, "norm: layernorm2: an axis is 4, want -4 to 3 for x (2, 3, 4, 2)")
 	}
 }

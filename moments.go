@@ -23,7 +23,7 @@ func (b *BatchNorm) SetMoments(m *ops.Moments) error {
 	if b.stats == nil {
 		return b.untracked()
 	}
-	return b.stats.SetMoments(m)
+	return b.of(b.stats.SetMoments(m))
 }
 
 // Reestimate replaces the running statistics of layers by those of a whole data

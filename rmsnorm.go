@@ -42,7 +42,7 @@ func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMS
 	}
 	switch {
 	case c.plusOne && !c.gamma:
-		return nil, fault.New(ErrOption, kind, "WithScalePlusOne and WithoutScale, want at most one of them")
+		return nil, fault.New(ErrOption, l.label, "WithScalePlusOne and WithoutScale, want at most one of them")
 	case c.plusOne:
 		l.addParam(filled(dt, 0, shape...))
 	default:

@@ -30,7 +30,7 @@ func TestRMSNormWithAxes(t *testing.T) {
 			other := norm.Must(norm.NewRMSNorm(g, tensor.Float64, tensor.Shape{4}, append(opts, norm.WithAxes(1))...))
 			_, err := other.Fwd(x)
 			require.ErrorIs(t, err, norm.ErrShape)
-			require.EqualError(t, err, "norm: rmsnorm: x is (2, 3, 4, 2), want (4) in the axes [1]")
+			require.EqualError(t, err, "norm: rmsnorm3: x is (2, 3, 4, 2), want (4) in the axes [1]")
 			_, err = norm.NewRMSNorm(g, tensor.Float64, tensor.Shape{4}, append(opts, norm.WithAxes(1, 2))...)
 			require.EqualError(t, err, "norm: rmsnorm: the axes are [1 2] for the normalized shape (4), want an axis for each size")
 		})

@@ -43,12 +43,12 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 		return nil, err
 	}
 	if c.powerIterations < 1 {
-		return nil, fault.New(ErrOption, kind, "%d power iterations, want at least 1", c.powerIterations)
+		return nil, fault.New(ErrOption, l.label, "%d power iterations, want at least 1", c.powerIterations)
 	}
-	if err := fault.Sizes(kind, "the weight", shape); err != nil {
+	if err := fault.Sizes(l.label, "the weight", shape); err != nil {
 		return nil, err
 	}
-	if err := fault.Axis(kind, shape, c.axis); err != nil {
+	if err := fault.Axis(l.label, shape, c.axis); err != nil {
 		return nil, err
 	}
 	w, err := l.startOfWeight(shape, c)
@@ -58,7 +58,7 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 	s := &SpectralNorm{cfg: ops.DefaultSpectralNorm()}
 	s.cfg.PowerIterations, s.cfg.Reuse = c.powerIterations, c.reuse
 	if s.vectors, err = ops.NewSingularVectors(w, c.axis); err != nil {
-		return nil, err
+		return nil, l.of(err)
 	}
 	l.addParam(w)
 	l.done()

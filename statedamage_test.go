@@ -207,9 +207,9 @@ func TestLoadHeaderLimit(t *testing.T) {
 		file []byte
 		want string
 	}{
-		{padded(limit + 1), "norm: load: the header has 16777217 bytes, want at most 16777216, or this is no safetensors file"},
-		{padded(limit)[:limit], "norm: load: the file ends inside the header"},
-		{padded(limit)[:8+limit], "norm: load: the file ends inside bn.weight"},
+		{padded(limit + 1), "the header has 16777217 bytes, want at most 16777216, or this is no safetensors file"},
+		{padded(limit)[:limit], "the file ends inside the header"},
+		{padded(limit)[:8+limit], "the file ends inside bn.weight"},
 		{padded(limit), ""},
 	} {
 		bn := newBN(t)
@@ -219,7 +219,7 @@ func TestLoadHeaderLimit(t *testing.T) {
 			require.NoError(t, err)
 			continue
 		}
-		require.EqualError(t, err, c.want)
+		require.EqualError(t, err, "norm: load "+path+": "+c.want)
 		require.ErrorIs(t, err, norm.ErrFormat)
 		require.Equal(t, fresh, whole(bn))
 	}

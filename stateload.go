@@ -67,7 +67,7 @@ func (o LoadOptions) LoadFile(path string, items ...Stateful) error {
 		return fmt.Errorf("norm: load: %w", err)
 	}
 	defer f.Close()
-	return o.Load(bufio.NewReader(f), items...)
+	return o.load("load "+path, bufio.NewReader(f), items)
 }
 
 // Load reads into layers and nodes what the options allow; see the function Load.
@@ -75,22 +75,27 @@ func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 	if r == nil {
 		return fault.New(ErrValue, "load", "the reader is nil, want one to read from")
 	}
+	return o.load("load", r, items)
+}
+
+// load is Load. Errors about the file begin with who.
+func (o LoadOptions) load(who string, r io.Reader, items []Stateful) error {
 	parts, err := State(items).part()
 	if err != nil {
 		return err
 	}
-	l := loading{LoadOptions: o, model: entries(parts), blocks: map[*entry]block{}}
+	l := loading{LoadOptions: o, who: who, model: entries(parts), blocks: map[*entry]block{}}
 	if err := l.name(); err != nil {
 		return err
 	}
 	if l.file, err = statefile.Header(r); err != nil {
-		return err
+		return fault.Of(who, err)
 	}
 	if err := errors.Join(l.match()...); err != nil {
 		return err
 	}
 	if err := l.read(r); err != nil {
-		return err
+		return fault.Of(who, err)
 	}
 	if err := errors.Join(l.check(parts)...); err != nil {
 		return err
@@ -102,6 +107,7 @@ func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 // loading is a Load on its way.
 type loading struct {
 	LoadOptions
+	who    string // what errors begin with
 	model  []*entry
 	wanted map[string]*entry // by name in the file
 	file   []statefile.Entry
@@ -143,21 +149,21 @@ func (l *loading) match() (problems []error) {
 			delete(l.wanted, f.Name) // the second of two names for one thing
 			continue
 		case f.Unknown != "":
-			problems = append(problems, fault.New(ErrDtype, "load", "%s is %s, want %v", f.Name, statefile.Shown(f.Unknown), e.dtype))
+			problems = append(problems, fault.New(ErrDtype, l.who, "%s is %s, want %v", f.Name, statefile.Shown(f.Unknown), e.dtype))
 		case !e.fits(f.Shape):
-			problems = append(problems, fault.New(ErrShape, "load", "%s is %v, want %v%s", f.Name, statefile.Shown(shapeText(f.Shape)), shapeText(e.shape), e.shapeHint(f)))
+			problems = append(problems, fault.New(ErrShape, l.who, "%s is %v, want %v%s", f.Name, statefile.Shown(shapeText(f.Shape)), shapeText(e.shape), e.shapeHint(f)))
 		case !e.reads(f.DType, l.Convert):
-			problems = append(problems, fault.New(ErrDtype, "load", "%s is %v, want %v%s", f.Name, f.DType, e.dtype, e.dtypeHint(f.DType)))
+			problems = append(problems, fault.New(ErrDtype, l.who, "%s is %v, want %v%s", f.Name, f.DType, e.dtype, e.dtypeHint(f.DType)))
 		}
 		found[e] = true
 	}
 	if !l.AllowSurplus {
-		problems = append(surplusErrors(surplus), problems...)
+		problems = append(l.surplus(surplus), problems...)
 	}
 	var missing []error
 	for _, e := range l.model {
 		if !found[e] && !e.optional {
-			missing = append(missing, fault.New(ErrState, "load", "%s is missing", strings.Join(e.names, " or ")))
+			missing = append(missing, fault.New(ErrState, l.who, "%s is missing", strings.Join(e.names, " or ")))
 		}
 	}
 	// Nothing at all is a wrong name or a wrong file.
@@ -167,15 +173,15 @@ func (l *loading) match() (problems []error) {
 	return problems
 }
 
-// surplusErrors names the first of the entries that are surplus. A wrong file may have
+// surplus names the first of the entries that are surplus. A wrong file may have
 // any number of them.
-func surplusErrors(names []string) (problems []error) {
+func (l *loading) surplus(names []string) (problems []error) {
 	const most = 20
 	for _, name := range names[:min(len(names), most)] {
-		problems = append(problems, fault.New(ErrState, "load", "%s is surplus", statefile.Shown(name)))
+		problems = append(problems, fault.New(ErrState, l.who, "%s is surplus", statefile.Shown(name)))
 	}
 	if more := len(names) - most; more > 0 {
-		problems = append(problems, fault.New(ErrState, "load", "and %d more are surplus", more))
+		problems = append(problems, fault.New(ErrState, l.who, "and %d more are surplus", more))
 	}
 	return problems
 }
@@ -216,7 +222,7 @@ func (l *loading) check(parts []part) (problems []error) {
 				}
 			}
 			if problem != "" {
-				problems = append(problems, fault.New(ErrValue, "load", "%s: %s", e.names[0], problem))
+				problems = append(problems, fault.New(ErrValue, l.who, "%s: %s", e.names[0], problem))
 			}
 		}
 	}

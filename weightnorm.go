@@ -128,10 +128,10 @@ func (w *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
 
 // addWeight makes the nodes of v and of g = ‖v‖.
 func (l *layer) addWeight(shape tensor.Shape, c config) error {
-	if err := fault.Sizes(l.kind, "v", shape); err != nil {
+	if err := fault.Sizes(l.label, "v", shape); err != nil {
 		return err
 	}
-	if err := fault.Axis(l.kind, shape, c.axis); err != nil {
+	if err := fault.Axis(l.label, shape, c.axis); err != nil {
 		return err
 	}
 	v, err := l.startOfWeight(shape, c)
@@ -140,7 +140,7 @@ func (l *layer) addWeight(shape tensor.Shape, c config) error {
 	}
 	g, err := ops.WeightLengths(v, c.axis)
 	if err != nil {
-		return err
+		return l.of(err)
 	}
 	l.addParam(v)
 	l.addParam(g)
@@ -153,14 +153,14 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 	case !c.hasWeight:
 		return l.initialize(shape, c.init)
 	case c.weight == nil:
-		return nil, fault.New(ErrValue, l.kind, "the weight is nil, want %v %v", l.dtype, shape)
+		return nil, fault.New(ErrValue, l.label, "the weight is nil, want %v %v", l.dtype, shape)
 	case c.weight.Dtype() != l.dtype || !slices.Equal(c.weight.Shape(), shape):
-		return nil, fault.New(ErrValue, l.kind, "the weight is %v %v, want %v %v",
+		return nil, fault.New(ErrValue, l.label, "the weight is %v %v, want %v %v",
 			c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
 	case l.dtype == tensor.Float32:
-		return dense.Copy[float32](l.kind, "the weight", c.weight)
+		return dense.Copy[float32](l.label, "the weight", c.weight)
 	default:
-		return dense.Copy[float64](l.kind, "the weight", c.weight)
+		return dense.Copy[float64](l.label, "the weight", c.weight)
 	}
 }
 
@@ -168,11 +168,11 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 // Gorgonia's initializers panic for float32.
 func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
 	if init == nil {
-		return nil, fault.New(ErrOption, l.kind, "the initializer of the weight is nil, want one such as gorgonia.GlorotU(1)")
+		return nil, fault.New(ErrOption, l.label, "the initializer of the weight is nil, want one such as gorgonia.GlorotU(1)")
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.New(ErrValue, l.kind, "the initializer of the weight panicked: %v", r)
+			err = fault.New(ErrValue, l.label, "the initializer of the weight panicked: %v", r)
 		}
 	}()
 	backing, n := init(l.dtype, shape...), 0
@@ -184,7 +184,7 @@ func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense,
 		dt, n = tensor.Float64, len(b)
 	}
 	if n != shape.TotalSize() || dt != l.dtype {
-		return nil, fault.New(ErrValue, l.kind, "the initializer gave %T of length %d, want %v of length %d",
+		return nil, fault.New(ErrValue, l.label, "the initializer gave %T of length %d, want %v of length %d",
 			backing, n, l.dtype, shape.TotalSize())
 	}
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil

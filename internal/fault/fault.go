@@ -30,17 +30,26 @@ var (
 // fault says what is wrong in words and unwraps to its kind.
 type fault struct {
 	kind error
+	op   string // or the layer
 	text string
 }
 
-func (e *fault) Error() string { return e.text }
+func (e *fault) Error() string { return fmt.Sprintf("norm: %s: %s", e.op, e.text) }
 func (e *fault) Unwrap() error { return e.kind }
 
 // New returns an error of the given kind that reads
 // "norm: layernorm: x is (4, 7), want (..., 8)" for op "layernorm".
 func New(kind error, op, format string, args ...any) error {
 	op = strings.TrimPrefix(op, "norm.") // the label of an op
-	return &fault{kind, fmt.Sprintf("norm: %s: %s", op, fmt.Sprintf(format, args...))}
+	return &fault{kind, op, fmt.Sprintf(format, args...)}
+}
+
+// Of returns the error of an op as that of the layer that has applied it.
+func Of(layer string, err error) error {
+	if e, ok := err.(*fault); ok {
+		return &fault{e.kind, layer, e.text}
+	}
+	return err
 }
 
 // noThirdOrder is the text of every ErrOrder.
