@@ -246,6 +246,7 @@ TEXT ·outsideF32AVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS least+16(FP), Y0
 	VBROADCASTSS most+20(FP), Y1
 	XORQ         CX, CX
+	VMOVUPS      magnitude32<>+0(SB), Y2
 	MOVQ         n+8(FP), DX
 	MOVQ         DX, BX
 	XORQ         DX, DX
@@ -253,15 +254,15 @@ TEXT ·outsideF32AVX2(SB), NOSPLIT, $0-32
 	JL           numbersOneEnd
 
 numbersOne:
-	VXORPD    Y2, Y2, Y2
-	VMOVUPS   (AX)(DX*4), Y3
-	VANDPS    magnitude32<>+0(SB), Y3, Y3
-	VMAXPS    Y3, Y2, Y2
-	VCMPPS    $0x09, Y0, Y2, Y3
-	VMOVMSKPS Y3, SI
+	VXORPD    Y3, Y3, Y3
+	VMOVUPS   (AX)(DX*4), Y4
+	VANDPS    Y2, Y4, Y4
+	VMAXPS    Y4, Y3, Y3
+	VCMPPS    $0x09, Y0, Y3, Y4
+	VMOVMSKPS Y4, SI
 	ORQ       SI, CX
-	VCMPPS    $0x05, Y1, Y2, Y2
-	VMOVMSKPS Y2, SI
+	VCMPPS    $0x05, Y1, Y3, Y3
+	VMOVMSKPS Y3, SI
 	ORQ       SI, CX
 	ADDQ      $0x08, DX
 	SUBQ      $0x08, BX
@@ -273,17 +274,17 @@ numbersOneEnd:
 	JE         numbersDone
 	LEAQ       tailMask<>+0(SB), SI
 	NEGQ       BX
-	VMOVUPS    32(SI)(BX*4), Y2
-	VXORPD     Y3, Y3, Y3
-	VMASKMOVPS (AX)(DX*4), Y2, Y4
-	VANDPS     magnitude32<>+0(SB), Y4, Y4
-	VMAXPS     Y4, Y3, Y3
-	VCMPPS     $0x09, Y0, Y3, Y0
-	VANDPD     Y2, Y0, Y0
+	VMOVUPS    32(SI)(BX*4), Y3
+	VXORPD     Y4, Y4, Y4
+	VMASKMOVPS (AX)(DX*4), Y3, Y5
+	VANDPS     Y2, Y5, Y2
+	VMAXPS     Y2, Y4, Y4
+	VCMPPS     $0x09, Y0, Y4, Y0
+	VANDPD     Y3, Y0, Y0
 	VMOVMSKPS  Y0, AX
 	ORQ        AX, CX
-	VCMPPS     $0x05, Y1, Y3, Y0
-	VANDPD     Y2, Y0, Y0
+	VCMPPS     $0x05, Y1, Y4, Y0
+	VANDPD     Y3, Y0, Y0
 	VMOVMSKPS  Y0, AX
 	ORQ        AX, CX
 

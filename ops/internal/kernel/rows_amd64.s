@@ -111,7 +111,6 @@ centredSumsMany:
 	VSUBPS      (DX)(R9*4), Y0, Y11
 	VADDPS      Y11, Y3, Y3
 	VFMADD231PS Y11, Y11, Y4
-	PREFETCHT1  32(DI)(R9*4)
 	VSUBPS      32(DX)(R9*4), Y0, Y11
 	VADDPS      Y11, Y5, Y5
 	VFMADD231PS Y11, Y11, Y6
@@ -119,7 +118,6 @@ centredSumsMany:
 	VSUBPS      64(DX)(R9*4), Y0, Y11
 	VADDPS      Y11, Y7, Y7
 	VFMADD231PS Y11, Y11, Y8
-	PREFETCHT1  96(DI)(R9*4)
 	VSUBPS      96(DX)(R9*4), Y0, Y11
 	VADDPS      Y11, Y9, Y9
 	VFMADD231PS Y11, Y11, Y10
@@ -543,7 +541,7 @@ GLOBL one<>(SB), RODATA|NOPTR, $8
 
 // func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF32AVX2(SB), $952-120
+TEXT ·layerNormGradRowsF32AVX2(SB), $1080-120
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -626,42 +624,79 @@ centred:
 	IMULQ        AX, R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	VMOVUPS      magnitude32<>+0(SB), Y3
 	MOVQ         gamma+32(FP), R9
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
+	VMOVUPD      Y4, 952(SP)
+	VMOVUPD      Y4, 984(SP)
+	VMOVUPD      Y4, 1016(SP)
+	VMOVUPD      Y4, 1048(SP)
 	XORQ         R12, R12
-	MOVQ         $0x00000020, R14
+	MOVQ         $0x00000080, R14
 
 centredSumsChain:
 	MOVQ    R11, R13
 	CMPQ    R13, R14
 	CMOVQGT R14, R13
 	SUBQ    R13, R11
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
 	VXORPD  Y6, Y6, Y6
 	VXORPD  Y7, Y7, Y7
 	VXORPD  Y8, Y8, Y8
 	VXORPD  Y9, Y9, Y9
-	SUBQ    $0x08, R13
-	JL      centredSumsOneEnd
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	SUBQ    $0x10, R13
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (R8)(R12*4)
+	VSUBPS      (DX)(R12*4), Y0, Y12
+	VADDPS      Y12, Y4, Y4
+	VFMADD231PS Y12, Y12, Y5
+	PREFETCHT1  (R10)(R12*4)
+	VMOVUPS     (BX)(R12*4), Y13
+	VMULPS      (R9)(R12*4), Y13, Y13
+	VADDPS      Y13, Y6, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VANDPS      Y3, Y13, Y12
+	VMAXPS      Y12, Y1, Y1
+	VSUBPS      32(DX)(R12*4), Y0, Y12
+	VADDPS      Y12, Y8, Y8
+	VFMADD231PS Y12, Y12, Y9
+	VMOVUPS     32(BX)(R12*4), Y13
+	VMULPS      32(R9)(R12*4), Y13, Y13
+	VADDPS      Y13, Y10, Y10
+	VFMADD231PS Y12, Y13, Y11
+	VANDPS      Y3, Y13, Y12
+	VMAXPS      Y12, Y2, Y2
+	ADDQ        $0x10, R12
+	SUBQ        $0x10, R13
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x10, R13
+	SUBQ $0x08, R13
+	JL   centredSumsOneEnd
 
 centredSumsOne:
 	PREFETCHT1  (R8)(R12*4)
-	VSUBPS      (DX)(R12*4), Y0, Y10
-	VADDPS      Y10, Y6, Y6
-	VFMADD231PS Y10, Y10, Y7
+	VSUBPS      (DX)(R12*4), Y0, Y12
+	VADDPS      Y12, Y4, Y4
+	VFMADD231PS Y12, Y12, Y5
 	PREFETCHT1  (R10)(R12*4)
-	VMOVUPS     (BX)(R12*4), Y11
-	VMULPS      (R9)(R12*4), Y11, Y11
-	VADDPS      Y11, Y8, Y8
-	VFMADD231PS Y10, Y11, Y9
-	VANDPS      magnitude32<>+0(SB), Y11, Y10
-	VMAXPS      Y10, Y1, Y1
+	VMOVUPS     (BX)(R12*4), Y13
+	VMULPS      (R9)(R12*4), Y13, Y13
+	VADDPS      Y13, Y6, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VANDPS      Y3, Y13, Y12
+	VMAXPS      Y12, Y1, Y1
 	ADDQ        $0x08, R12
 	SUBQ        $0x08, R13
 	JGE         centredSumsOne
@@ -672,49 +707,62 @@ centredSumsOneEnd:
 	JE          centredSumsDone
 	LEAQ        tailMask<>+0(SB), R15
 	NEGQ        R13
-	VMOVUPS     32(R15)(R13*4), Y10
+	VMOVUPS     32(R15)(R13*4), Y12
 	PREFETCHT1  (R8)(R12*4)
-	VMASKMOVPS  (DX)(R12*4), Y10, Y11
-	VSUBPS      Y11, Y0, Y11
-	VANDPS      Y10, Y11, Y11
-	VADDPS      Y11, Y6, Y6
-	VFMADD231PS Y11, Y11, Y7
+	VMASKMOVPS  (DX)(R12*4), Y12, Y13
+	VSUBPS      Y13, Y0, Y13
+	VANDPS      Y12, Y13, Y13
+	VADDPS      Y13, Y4, Y4
+	VFMADD231PS Y13, Y13, Y5
 	PREFETCHT1  (R10)(R12*4)
-	VMASKMOVPS  (BX)(R12*4), Y10, Y12
-	VMASKMOVPS  (R9)(R12*4), Y10, Y10
-	VMULPS      Y10, Y12, Y12
-	VADDPS      Y12, Y8, Y8
-	VFMADD231PS Y11, Y12, Y9
-	VANDPS      magnitude32<>+0(SB), Y12, Y10
-	VMAXPS      Y10, Y1, Y1
+	VMASKMOVPS  (BX)(R12*4), Y12, Y14
+	VMASKMOVPS  (R9)(R12*4), Y12, Y12
+	VMULPS      Y12, Y14, Y14
+	VADDPS      Y14, Y6, Y6
+	VFMADD231PS Y13, Y14, Y7
+	VANDPS      Y3, Y14, Y12
+	VMAXPS      Y12, Y1, Y1
 
 centredSumsDone:
-	VEXTRACTF128 $0x01, Y6, X10
-	VCVTPS2PD    X6, Y6
-	VCVTPS2PD    X10, Y10
-	VADDPD       Y6, Y2, Y2
-	VADDPD       Y10, Y2, Y2
-	VEXTRACTF128 $0x01, Y7, X6
-	VCVTPS2PD    X7, Y7
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y7, Y3, Y3
-	VADDPD       Y6, Y3, Y3
-	VEXTRACTF128 $0x01, Y8, X6
-	VCVTPS2PD    X8, Y7
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y7, Y4, Y4
-	VADDPD       Y6, Y4, Y4
-	VEXTRACTF128 $0x01, Y9, X6
-	VCVTPS2PD    X9, Y7
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y7, Y5, Y5
-	VADDPD       Y6, Y5, Y5
+	VADDPS       Y8, Y4, Y4
+	VEXTRACTF128 $0x01, Y4, X8
+	VCVTPS2PD    X4, Y4
+	VCVTPS2PD    X8, Y8
+	VADDPD       Y8, Y4, Y4
+	VADDPD       952(SP), Y4, Y4
+	VMOVUPD      Y4, 952(SP)
+	VADDPS       Y9, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X4
+	VCVTPS2PD    X5, Y5
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y4, Y5, Y5
+	VADDPD       984(SP), Y5, Y5
+	VMOVUPD      Y5, 984(SP)
+	VADDPS       Y10, Y6, Y6
+	VEXTRACTF128 $0x01, Y6, X4
+	VCVTPS2PD    X6, Y5
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y4, Y5, Y5
+	VADDPD       1016(SP), Y5, Y5
+	VMOVUPD      Y5, 1016(SP)
+	VADDPS       Y11, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X4
+	VCVTPS2PD    X7, Y5
+	VCVTPS2PD    X4, Y4
+	VADDPD       Y4, Y5, Y5
+	VADDPD       1048(SP), Y5, Y5
+	VMOVUPD      Y5, 1048(SP)
 	TESTQ        R11, R11
 	JNE          centredSumsChain
-	VMOVUPD      Y2, (DI)
+	VMOVUPD      952(SP), Y0
+	VMOVUPD      984(SP), Y3
+	VMOVUPD      1016(SP), Y4
+	VMOVUPD      1048(SP), Y5
+	VMOVUPD      Y0, (DI)
 	VMOVUPD      Y3, 128(DI)
 	VMOVUPD      Y4, 256(DI)
 	VMOVUPD      Y5, 384(DI)
+	VMAXPS       Y2, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X0
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X0, Y0
@@ -909,22 +957,23 @@ pack:
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
-	VBROADCASTSS 688(SP)(SI*4), Y0
-	VBROADCASTSS 720(SP)(SI*4), Y1
-	VBROADCASTSS 912(SP)(SI*4), Y2
-	VXORPD       Y3, Y3, Y3
-	VBROADCASTSS 880(SP)(SI*4), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSS 752(SP)(SI*4), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSS 692(SP)(SI*4), Y4
-	VBROADCASTSS 724(SP)(SI*4), Y5
-	VBROADCASTSS 916(SP)(SI*4), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSS 884(SP)(SI*4), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSS 756(SP)(SI*4), Y8
-	VMOVUPS      Y8, 144(SP)
+	VMOVUPS      magnitude32<>+0(SB), Y0
+	VBROADCASTSS 688(SP)(SI*4), Y1
+	VBROADCASTSS 720(SP)(SI*4), Y2
+	VBROADCASTSS 912(SP)(SI*4), Y3
+	VXORPD       Y4, Y4, Y4
+	VBROADCASTSS 880(SP)(SI*4), Y5
+	VMOVUPS      Y5, 48(SP)
+	VBROADCASTSS 752(SP)(SI*4), Y5
+	VMOVUPS      Y5, 80(SP)
+	VBROADCASTSS 692(SP)(SI*4), Y5
+	VBROADCASTSS 724(SP)(SI*4), Y6
+	VBROADCASTSS 916(SP)(SI*4), Y7
+	VXORPD       Y8, Y8, Y8
+	VBROADCASTSS 884(SP)(SI*4), Y9
+	VMOVUPS      Y9, 112(SP)
+	VBROADCASTSS 756(SP)(SI*4), Y9
+	VMOVUPS      Y9, 144(SP)
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
 	XORQ         R10, R10
@@ -932,34 +981,34 @@ pack:
 	JL           packLoopOneEnd
 
 packLoopOne:
-	VMOVUPS      (BX)(R10*4), Y8
-	VMOVUPS      (R9), Y9
-	VSUBPS       (R8), Y0, Y10
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y8, Y9, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y12
-	VMAXPS       Y12, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMOVUPS      Y11, (DI)
-	VFMADD213PS  80(SP), Y1, Y10
-	VMULPS       Y9, Y10, Y10
-	VMOVUPS      (R9)(AX*1), Y11
-	VSUBPS       (R8)(AX*1), Y4, Y12
-	VMOVUPS      112(SP), Y13
-	VFNMADD231PS Y8, Y11, Y13
-	VFNMADD231PS Y6, Y12, Y13
-	VANDPS       magnitude32<>+0(SB), Y13, Y8
-	VMAXPS       Y8, Y7, Y7
-	VMULPS       Y5, Y13, Y13
-	VMOVUPS      Y13, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y5, Y12
-	VFMADD231PS  Y11, Y12, Y10
-	VADDPS       Y11, Y9, Y9
-	VADDPS       (CX)(R10*4), Y10, Y10
-	VMOVUPS      Y10, (CX)(R10*4)
-	VADDPS       (DX)(R10*4), Y9, Y9
-	VMOVUPS      Y9, (DX)(R10*4)
+	VMOVUPS      (BX)(R10*4), Y9
+	VMOVUPS      (R9), Y10
+	VSUBPS       (R8), Y1, Y11
+	VMOVUPS      48(SP), Y12
+	VFNMADD231PS Y9, Y10, Y12
+	VFNMADD231PS Y3, Y11, Y12
+	VANDPS       Y0, Y12, Y13
+	VMAXPS       Y13, Y4, Y4
+	VMULPS       Y2, Y12, Y12
+	VMOVUPS      Y12, (DI)
+	VFMADD213PS  80(SP), Y2, Y11
+	VMULPS       Y10, Y11, Y11
+	VMOVUPS      (R9)(AX*1), Y12
+	VSUBPS       (R8)(AX*1), Y5, Y13
+	VMOVUPS      112(SP), Y14
+	VFNMADD231PS Y9, Y12, Y14
+	VFNMADD231PS Y7, Y13, Y14
+	VANDPS       Y0, Y14, Y9
+	VMAXPS       Y9, Y8, Y8
+	VMULPS       Y6, Y14, Y14
+	VMOVUPS      Y14, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y6, Y13
+	VFMADD231PS  Y12, Y13, Y11
+	VADDPS       Y12, Y10, Y10
+	VADDPS       (CX)(R10*4), Y11, Y11
+	VMOVUPS      Y11, (CX)(R10*4)
+	VADDPS       (DX)(R10*4), Y10, Y10
+	VMOVUPS      Y10, (DX)(R10*4)
 	ADDQ         $0x20, DI
 	ADDQ         $0x20, R8
 	ADDQ         $0x20, R9
@@ -973,54 +1022,54 @@ packLoopOneEnd:
 	JE           packLoopDone
 	LEAQ         tailMask<>+0(SB), R12
 	NEGQ         R11
-	VMOVUPS      32(R12)(R11*4), Y8
-	VMASKMOVPS   (BX)(R10*4), Y8, Y9
-	VMASKMOVPS   (R9), Y8, Y10
-	VMASKMOVPS   (R8), Y8, Y11
-	VSUBPS       Y11, Y0, Y0
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y9, Y10, Y11
-	VFNMADD231PS Y2, Y0, Y11
-	VANDPS       Y8, Y11, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y2
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMASKMOVPS   Y11, Y8, (DI)
-	VFMADD213PS  80(SP), Y1, Y0
-	VMULPS       Y10, Y0, Y0
-	VMASKMOVPS   (R9)(AX*1), Y8, Y1
-	VMASKMOVPS   (R8)(AX*1), Y8, Y2
-	VSUBPS       Y2, Y4, Y2
-	VMOVUPS      112(SP), Y4
-	VFNMADD231PS Y9, Y1, Y4
-	VFNMADD231PS Y6, Y2, Y4
-	VANDPS       Y8, Y4, Y4
-	VANDPS       magnitude32<>+0(SB), Y4, Y6
-	VMAXPS       Y6, Y7, Y7
-	VMULPS       Y5, Y4, Y4
-	VMASKMOVPS   Y4, Y8, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y5, Y2
-	VFMADD231PS  Y1, Y2, Y0
-	VADDPS       Y1, Y10, Y10
-	VADDPS       (CX)(R10*4), Y0, Y0
-	VMOVUPS      Y0, (CX)(R10*4)
-	VADDPS       (DX)(R10*4), Y10, Y10
-	VMOVUPS      Y10, (DX)(R10*4)
+	VMOVUPS      32(R12)(R11*4), Y9
+	VMASKMOVPS   (BX)(R10*4), Y9, Y10
+	VMASKMOVPS   (R9), Y9, Y11
+	VMASKMOVPS   (R8), Y9, Y12
+	VSUBPS       Y12, Y1, Y1
+	VMOVUPS      48(SP), Y12
+	VFNMADD231PS Y10, Y11, Y12
+	VFNMADD231PS Y3, Y1, Y12
+	VANDPS       Y9, Y12, Y12
+	VANDPS       Y0, Y12, Y3
+	VMAXPS       Y3, Y4, Y4
+	VMULPS       Y2, Y12, Y12
+	VMASKMOVPS   Y12, Y9, (DI)
+	VFMADD213PS  80(SP), Y2, Y1
+	VMULPS       Y11, Y1, Y1
+	VMASKMOVPS   (R9)(AX*1), Y9, Y2
+	VMASKMOVPS   (R8)(AX*1), Y9, Y3
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      112(SP), Y5
+	VFNMADD231PS Y10, Y2, Y5
+	VFNMADD231PS Y7, Y3, Y5
+	VANDPS       Y9, Y5, Y5
+	VANDPS       Y0, Y5, Y0
+	VMAXPS       Y0, Y8, Y8
+	VMULPS       Y6, Y5, Y5
+	VMASKMOVPS   Y5, Y9, (DI)(AX*1)
+	VFMADD213PS  144(SP), Y6, Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VADDPS       Y2, Y11, Y11
+	VADDPS       (CX)(R10*4), Y1, Y1
+	VMOVUPS      Y1, (CX)(R10*4)
+	VADDPS       (DX)(R10*4), Y11, Y11
+	VMOVUPS      Y11, (DX)(R10*4)
 
 packLoopDone:
 	MOVQ         SI, DI
 	SHLQ         $0x05, DI
 	LEAQ         48(SP)(DI*1), DI
-	VEXTRACTF128 $0x01, Y3, X0
-	VCVTPS2PD    X3, Y1
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 512(DI)
 	MOVQ         SI, DI
 	SHLQ         $0x05, DI
 	LEAQ         80(SP)(DI*1), DI
-	VEXTRACTF128 $0x01, Y7, X0
-	VCVTPS2PD    X7, Y1
+	VEXTRACTF128 $0x01, Y8, X0
+	VCVTPS2PD    X8, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 512(DI)
@@ -1033,137 +1082,94 @@ past:
 	MOVQ dgamma+8(FP), CX
 	MOVQ dbeta+16(FP), DX
 	MOVQ gamma+32(FP), BX
-	XORQ SI, SI
-	LEAQ (AX)(AX*2), DI
+	MOVQ 24(SP), SI
+	MOVQ 32(SP), DI
+	MOVQ 40(SP), R8
+	XORQ R9, R9
+	LEAQ 48(SP), R10
 
 stream:
-	MOVQ         24(SP), DI
-	MOVQ         32(SP), R8
-	MOVQ         40(SP), R9
-	MOVQ         SI, R10
-	IMULQ        AX, R10
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	VBROADCASTSS 688(SP)(SI*4), Y0
-	VBROADCASTSS 720(SP)(SI*4), Y1
-	VBROADCASTSS 912(SP)(SI*4), Y2
-	VXORPD       Y3, Y3, Y3
-	VBROADCASTSS 880(SP)(SI*4), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSS 752(SP)(SI*4), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSS 692(SP)(SI*4), Y4
-	VBROADCASTSS 724(SP)(SI*4), Y5
-	VBROADCASTSS 916(SP)(SI*4), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSS 884(SP)(SI*4), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSS 756(SP)(SI*4), Y8
-	VMOVUPS      Y8, 144(SP)
-	MOVQ         n+64(FP), R10
-	MOVQ         R10, R11
-	XORQ         R10, R10
-	SUBQ         $0x08, R11
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          streamSkip
+	VMOVUPS      magnitude32<>+0(SB), Y0
+	VBROADCASTSS 688(SP)(R9*4), Y1
+	VBROADCASTSS 720(SP)(R9*4), Y2
+	VBROADCASTSS 912(SP)(R9*4), Y3
+	VXORPD       Y4, Y4, Y4
+	VBROADCASTSS 880(SP)(R9*4), Y5
+	VMOVUPS      Y5, 48(SP)
+	VBROADCASTSS 752(SP)(R9*4), Y5
+	VMOVUPS      Y5, 80(SP)
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
 	JL           streamLoopOneEnd
 
 streamLoopOne:
-	VMOVUPS      (BX)(R10*4), Y8
-	VMOVUPS      (R9), Y9
-	VSUBPS       (R8), Y0, Y10
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y8, Y9, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y12
-	VMAXPS       Y12, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMOVNTPS     Y11, (DI)
-	VFMADD213PS  80(SP), Y1, Y10
-	VMULPS       Y9, Y10, Y10
-	VMOVUPS      (R9)(AX*1), Y11
-	VSUBPS       (R8)(AX*1), Y4, Y12
-	VMOVUPS      112(SP), Y13
-	VFNMADD231PS Y8, Y11, Y13
-	VFNMADD231PS Y6, Y12, Y13
-	VANDPS       magnitude32<>+0(SB), Y13, Y8
-	VMAXPS       Y8, Y7, Y7
-	VMULPS       Y5, Y13, Y13
-	VMOVNTPS     Y13, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y5, Y12
-	VFMADD231PS  Y11, Y12, Y10
-	VADDPS       Y11, Y9, Y9
-	VADDPS       (CX)(R10*4), Y10, Y10
-	VMOVUPS      Y10, (CX)(R10*4)
-	VADDPS       (DX)(R10*4), Y9, Y9
-	VMOVUPS      Y9, (DX)(R10*4)
-	ADDQ         $0x20, DI
-	ADDQ         $0x20, R8
-	ADDQ         $0x20, R9
-	ADDQ         $0x08, R10
-	SUBQ         $0x08, R11
+	VMOVUPS      (BX)(R11*4), Y5
+	VMOVUPS      (R8)(R11*4), Y6
+	VSUBPS       (DI)(R11*4), Y1, Y7
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y5, Y6, Y8
+	VFNMADD231PS Y3, Y7, Y8
+	VANDPS       Y0, Y8, Y5
+	VMAXPS       Y5, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMOVNTPS     Y8, (SI)(R11*4)
+	VFMADD213PS  80(SP), Y2, Y7
+	VMULPS       Y6, Y7, Y7
+	VADDPS       (CX)(R11*4), Y7, Y7
+	VMOVUPS      Y7, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Y6, Y6
+	VMOVUPS      Y6, (DX)(R11*4)
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
 	JGE          streamLoopOne
 
 streamLoopOneEnd:
-	ADDQ         $0x08, R11
-	TESTQ        R11, R11
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
 	JE           streamLoopDone
-	LEAQ         tailMask<>+0(SB), R12
-	NEGQ         R11
-	VMOVUPS      32(R12)(R11*4), Y8
-	VMASKMOVPS   (BX)(R10*4), Y8, Y9
-	VMASKMOVPS   (R9), Y8, Y10
-	VMASKMOVPS   (R8), Y8, Y11
-	VSUBPS       Y11, Y0, Y0
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y9, Y10, Y11
-	VFNMADD231PS Y2, Y0, Y11
-	VANDPS       Y8, Y11, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y2
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMOVNTPS     Y11, (DI)
-	VFMADD213PS  80(SP), Y1, Y0
-	VMULPS       Y10, Y0, Y0
-	VMASKMOVPS   (R9)(AX*1), Y8, Y1
-	VMASKMOVPS   (R8)(AX*1), Y8, Y2
-	VSUBPS       Y2, Y4, Y2
-	VMOVUPS      112(SP), Y4
-	VFNMADD231PS Y9, Y1, Y4
-	VFNMADD231PS Y6, Y2, Y4
-	VANDPS       Y8, Y4, Y4
-	VANDPS       magnitude32<>+0(SB), Y4, Y6
-	VMAXPS       Y6, Y7, Y7
-	VMULPS       Y5, Y4, Y4
-	VMOVNTPS     Y4, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y5, Y2
-	VFMADD231PS  Y1, Y2, Y0
-	VADDPS       Y1, Y10, Y10
-	VADDPS       (CX)(R10*4), Y0, Y0
-	VMOVUPS      Y0, (CX)(R10*4)
-	VADDPS       (DX)(R10*4), Y10, Y10
-	VMOVUPS      Y10, (DX)(R10*4)
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y5
+	VMASKMOVPS   (BX)(R11*4), Y5, Y6
+	VMASKMOVPS   (R8)(R11*4), Y5, Y7
+	VMASKMOVPS   (DI)(R11*4), Y5, Y8
+	VSUBPS       Y8, Y1, Y1
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VFNMADD231PS Y3, Y1, Y8
+	VANDPS       Y5, Y8, Y8
+	VANDPS       Y0, Y8, Y0
+	VMAXPS       Y0, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMOVNTPS     Y8, (SI)(R11*4)
+	VFMADD213PS  80(SP), Y2, Y1
+	VMULPS       Y7, Y1, Y1
+	VADDPS       (CX)(R11*4), Y1, Y1
+	VMOVUPS      Y1, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Y7, Y7
+	VMOVUPS      Y7, (DX)(R11*4)
 
 streamLoopDone:
-	MOVQ         SI, DI
-	SHLQ         $0x05, DI
-	LEAQ         48(SP)(DI*1), DI
-	VEXTRACTF128 $0x01, Y3, X0
-	VCVTPS2PD    X3, Y1
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(DI)
-	MOVQ         SI, DI
-	SHLQ         $0x05, DI
-	LEAQ         80(SP)(DI*1), DI
-	VEXTRACTF128 $0x01, Y7, X0
-	VCVTPS2PD    X7, Y1
-	VCVTPS2PD    X0, Y0
-	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(DI)
-	ADDQ         $0x02, SI
-	CMPQ         SI, $0x04
-	JL           stream
-	JMP          written
+	VMOVUPD      Y1, 512(R10)
+
+streamSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
+	JL   stream
+	JMP  written
 
 plainPacks:
 	TESTQ DX, DX
@@ -1181,22 +1187,23 @@ plain:
 	ADDQ         R8, BX
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VBROADCASTSS 688(SP)(DX*4), Y0
-	VBROADCASTSS 720(SP)(DX*4), Y1
-	VBROADCASTSS 912(SP)(DX*4), Y2
-	VXORPD       Y3, Y3, Y3
-	VBROADCASTSS 880(SP)(DX*4), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSS 752(SP)(DX*4), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSS 692(SP)(DX*4), Y4
-	VBROADCASTSS 724(SP)(DX*4), Y5
-	VBROADCASTSS 916(SP)(DX*4), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSS 884(SP)(DX*4), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSS 756(SP)(DX*4), Y8
-	VMOVUPS      Y8, 144(SP)
+	VMOVUPS      magnitude32<>+0(SB), Y0
+	VBROADCASTSS 688(SP)(DX*4), Y1
+	VBROADCASTSS 720(SP)(DX*4), Y2
+	VBROADCASTSS 912(SP)(DX*4), Y3
+	VXORPD       Y4, Y4, Y4
+	VBROADCASTSS 880(SP)(DX*4), Y5
+	VMOVUPS      Y5, 48(SP)
+	VBROADCASTSS 752(SP)(DX*4), Y5
+	VMOVUPS      Y5, 80(SP)
+	VBROADCASTSS 692(SP)(DX*4), Y5
+	VBROADCASTSS 724(SP)(DX*4), Y6
+	VBROADCASTSS 916(SP)(DX*4), Y7
+	VXORPD       Y8, Y8, Y8
+	VBROADCASTSS 884(SP)(DX*4), Y9
+	VMOVUPS      Y9, 112(SP)
+	VBROADCASTSS 756(SP)(DX*4), Y9
+	VMOVUPS      Y9, 144(SP)
 	MOVQ         n+64(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -1204,25 +1211,25 @@ plain:
 	JL           plainLoopOneEnd
 
 plainLoopOne:
-	VMOVUPS      (CX)(R8*4), Y8
-	VMOVUPS      (DI), Y9
-	VSUBPS       (SI), Y0, Y10
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y8, Y9, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y9
-	VMAXPS       Y9, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMOVUPS      Y11, (BX)
-	VMOVUPS      (DI)(AX*1), Y9
-	VSUBPS       (SI)(AX*1), Y4, Y10
-	VMOVUPS      112(SP), Y11
-	VFNMADD231PS Y8, Y9, Y11
-	VFNMADD231PS Y6, Y10, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y8
-	VMAXPS       Y8, Y7, Y7
-	VMULPS       Y5, Y11, Y11
-	VMOVUPS      Y11, (BX)(AX*1)
+	VMOVUPS      (CX)(R8*4), Y9
+	VMOVUPS      (DI), Y10
+	VSUBPS       (SI), Y1, Y11
+	VMOVUPS      48(SP), Y12
+	VFNMADD231PS Y9, Y10, Y12
+	VFNMADD231PS Y3, Y11, Y12
+	VANDPS       Y0, Y12, Y10
+	VMAXPS       Y10, Y4, Y4
+	VMULPS       Y2, Y12, Y12
+	VMOVUPS      Y12, (BX)
+	VMOVUPS      (DI)(AX*1), Y10
+	VSUBPS       (SI)(AX*1), Y5, Y11
+	VMOVUPS      112(SP), Y12
+	VFNMADD231PS Y9, Y10, Y12
+	VFNMADD231PS Y7, Y11, Y12
+	VANDPS       Y0, Y12, Y9
+	VMAXPS       Y9, Y8, Y8
+	VMULPS       Y6, Y12, Y12
+	VMOVUPS      Y12, (BX)(AX*1)
 	ADDQ         $0x20, BX
 	ADDQ         $0x20, SI
 	ADDQ         $0x20, DI
@@ -1236,45 +1243,45 @@ plainLoopOneEnd:
 	JE           plainLoopDone
 	LEAQ         tailMask<>+0(SB), R10
 	NEGQ         R9
-	VMOVUPS      32(R10)(R9*4), Y8
-	VMASKMOVPS   (CX)(R8*4), Y8, Y9
-	VMASKMOVPS   (DI), Y8, Y10
-	VMASKMOVPS   (SI), Y8, Y11
-	VSUBPS       Y11, Y0, Y0
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y9, Y10, Y11
-	VFNMADD231PS Y2, Y0, Y11
-	VANDPS       Y8, Y11, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y0
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMASKMOVPS   Y11, Y8, (BX)
-	VMASKMOVPS   (DI)(AX*1), Y8, Y0
-	VMASKMOVPS   (SI)(AX*1), Y8, Y1
-	VSUBPS       Y1, Y4, Y1
-	VMOVUPS      112(SP), Y2
-	VFNMADD231PS Y9, Y0, Y2
-	VFNMADD231PS Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude32<>+0(SB), Y2, Y0
-	VMAXPS       Y0, Y7, Y7
-	VMULPS       Y5, Y2, Y2
-	VMASKMOVPS   Y2, Y8, (BX)(AX*1)
+	VMOVUPS      32(R10)(R9*4), Y9
+	VMASKMOVPS   (CX)(R8*4), Y9, Y10
+	VMASKMOVPS   (DI), Y9, Y11
+	VMASKMOVPS   (SI), Y9, Y12
+	VSUBPS       Y12, Y1, Y1
+	VMOVUPS      48(SP), Y12
+	VFNMADD231PS Y10, Y11, Y12
+	VFNMADD231PS Y3, Y1, Y12
+	VANDPS       Y9, Y12, Y12
+	VANDPS       Y0, Y12, Y1
+	VMAXPS       Y1, Y4, Y4
+	VMULPS       Y2, Y12, Y12
+	VMASKMOVPS   Y12, Y9, (BX)
+	VMASKMOVPS   (DI)(AX*1), Y9, Y1
+	VMASKMOVPS   (SI)(AX*1), Y9, Y2
+	VSUBPS       Y2, Y5, Y2
+	VMOVUPS      112(SP), Y3
+	VFNMADD231PS Y10, Y1, Y3
+	VFNMADD231PS Y7, Y2, Y3
+	VANDPS       Y9, Y3, Y3
+	VANDPS       Y0, Y3, Y0
+	VMAXPS       Y0, Y8, Y8
+	VMULPS       Y6, Y3, Y3
+	VMASKMOVPS   Y3, Y9, (BX)(AX*1)
 
 plainLoopDone:
 	MOVQ         DX, BX
 	SHLQ         $0x05, BX
 	LEAQ         48(SP)(BX*1), BX
-	VEXTRACTF128 $0x01, Y3, X0
-	VCVTPS2PD    X3, Y1
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 512(BX)
 	MOVQ         DX, BX
 	SHLQ         $0x05, BX
 	LEAQ         80(SP)(BX*1), BX
-	VEXTRACTF128 $0x01, Y7, X0
-	VCVTPS2PD    X7, Y1
+	VEXTRACTF128 $0x01, Y8, X0
+	VCVTPS2PD    X8, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 512(BX)
@@ -1285,119 +1292,82 @@ plainLoopDone:
 
 pastPlain:
 	MOVQ gamma+32(FP), CX
-	XORQ DX, DX
-	LEAQ (AX)(AX*2), BX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
 
 plainStream:
-	MOVQ         24(SP), BX
-	MOVQ         32(SP), SI
-	MOVQ         40(SP), DI
-	MOVQ         DX, R8
-	IMULQ        AX, R8
-	ADDQ         R8, BX
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	VBROADCASTSS 688(SP)(DX*4), Y0
-	VBROADCASTSS 720(SP)(DX*4), Y1
-	VBROADCASTSS 912(SP)(DX*4), Y2
-	VXORPD       Y3, Y3, Y3
-	VBROADCASTSS 880(SP)(DX*4), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSS 752(SP)(DX*4), Y4
-	VMOVUPS      Y4, 80(SP)
-	VBROADCASTSS 692(SP)(DX*4), Y4
-	VBROADCASTSS 724(SP)(DX*4), Y5
-	VBROADCASTSS 916(SP)(DX*4), Y6
-	VXORPD       Y7, Y7, Y7
-	VBROADCASTSS 884(SP)(DX*4), Y8
-	VMOVUPS      Y8, 112(SP)
-	VBROADCASTSS 756(SP)(DX*4), Y8
-	VMOVUPS      Y8, 144(SP)
-	MOVQ         n+64(FP), R8
-	MOVQ         R8, R9
-	XORQ         R8, R8
-	SUBQ         $0x08, R9
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainStreamSkip
+	VMOVUPS      magnitude32<>+0(SB), Y0
+	VBROADCASTSS 688(SP)(DI*4), Y1
+	VBROADCASTSS 720(SP)(DI*4), Y2
+	VBROADCASTSS 912(SP)(DI*4), Y3
+	VXORPD       Y4, Y4, Y4
+	VBROADCASTSS 880(SP)(DI*4), Y5
+	VMOVUPS      Y5, 48(SP)
+	VBROADCASTSS 752(SP)(DI*4), Y5
+	VMOVUPS      Y5, 80(SP)
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
 	JL           plainStreamLoopOneEnd
 
 plainStreamLoopOne:
-	VMOVUPS      (CX)(R8*4), Y8
-	VMOVUPS      (DI), Y9
-	VSUBPS       (SI), Y0, Y10
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y8, Y9, Y11
-	VFNMADD231PS Y2, Y10, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y9
-	VMAXPS       Y9, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMOVNTPS     Y11, (BX)
-	VMOVUPS      (DI)(AX*1), Y9
-	VSUBPS       (SI)(AX*1), Y4, Y10
-	VMOVUPS      112(SP), Y11
-	VFNMADD231PS Y8, Y9, Y11
-	VFNMADD231PS Y6, Y10, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y8
-	VMAXPS       Y8, Y7, Y7
-	VMULPS       Y5, Y11, Y11
-	VMOVNTPS     Y11, (BX)(AX*1)
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	ADDQ         $0x20, DI
-	ADDQ         $0x08, R8
-	SUBQ         $0x08, R9
+	VMOVUPS      (CX)(R9*4), Y5
+	VMOVUPS      (SI)(R9*4), Y6
+	VSUBPS       (BX)(R9*4), Y1, Y7
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y5, Y6, Y8
+	VFNMADD231PS Y3, Y7, Y8
+	VANDPS       Y0, Y8, Y5
+	VMAXPS       Y5, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMOVNTPS     Y8, (DX)(R9*4)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
 	JGE          plainStreamLoopOne
 
 plainStreamLoopOneEnd:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
 	JE           plainStreamLoopDone
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R9
-	VMOVUPS      32(R10)(R9*4), Y8
-	VMASKMOVPS   (CX)(R8*4), Y8, Y9
-	VMASKMOVPS   (DI), Y8, Y10
-	VMASKMOVPS   (SI), Y8, Y11
-	VSUBPS       Y11, Y0, Y0
-	VMOVUPS      48(SP), Y11
-	VFNMADD231PS Y9, Y10, Y11
-	VFNMADD231PS Y2, Y0, Y11
-	VANDPS       Y8, Y11, Y11
-	VANDPS       magnitude32<>+0(SB), Y11, Y0
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y1, Y11, Y11
-	VMOVNTPS     Y11, (BX)
-	VMASKMOVPS   (DI)(AX*1), Y8, Y0
-	VMASKMOVPS   (SI)(AX*1), Y8, Y1
-	VSUBPS       Y1, Y4, Y1
-	VMOVUPS      112(SP), Y2
-	VFNMADD231PS Y9, Y0, Y2
-	VFNMADD231PS Y6, Y1, Y2
-	VANDPS       Y8, Y2, Y2
-	VANDPS       magnitude32<>+0(SB), Y2, Y0
-	VMAXPS       Y0, Y7, Y7
-	VMULPS       Y5, Y2, Y2
-	VMOVNTPS     Y2, (BX)(AX*1)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*4), Y5
+	VMASKMOVPS   (CX)(R9*4), Y5, Y6
+	VMASKMOVPS   (SI)(R9*4), Y5, Y7
+	VMASKMOVPS   (BX)(R9*4), Y5, Y8
+	VSUBPS       Y8, Y1, Y1
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VFNMADD231PS Y3, Y1, Y8
+	VANDPS       Y5, Y8, Y8
+	VANDPS       Y0, Y8, Y0
+	VMAXPS       Y0, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMOVNTPS     Y8, (DX)(R9*4)
 
 plainStreamLoopDone:
-	MOVQ         DX, BX
-	SHLQ         $0x05, BX
-	LEAQ         48(SP)(BX*1), BX
-	VEXTRACTF128 $0x01, Y3, X0
-	VCVTPS2PD    X3, Y1
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(BX)
-	MOVQ         DX, BX
-	SHLQ         $0x05, BX
-	LEAQ         80(SP)(BX*1), BX
-	VEXTRACTF128 $0x01, Y7, X0
-	VCVTPS2PD    X7, Y1
-	VCVTPS2PD    X0, Y0
-	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(BX)
-	ADDQ         $0x02, DX
-	CMPQ         DX, $0x04
-	JL           plainStream
-	JMP          written
+	VMOVUPD      Y1, 512(R8)
+
+plainStreamSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
+	JL   plainStream
+	JMP  written
 
 singly:
 	MOVQ  dgamma+8(FP), CX
@@ -1416,14 +1386,15 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSS 688(SP)(R9*4), Y0
-	VBROADCASTSS 720(SP)(R9*4), Y1
-	VBROADCASTSS 912(SP)(R9*4), Y2
-	VXORPD       Y3, Y3, Y3
-	VBROADCASTSS 880(SP)(R9*4), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSS 752(SP)(R9*4), Y4
-	VMOVUPS      Y4, 80(SP)
+	VMOVUPS      magnitude32<>+0(SB), Y0
+	VBROADCASTSS 688(SP)(R9*4), Y1
+	VBROADCASTSS 720(SP)(R9*4), Y2
+	VBROADCASTSS 912(SP)(R9*4), Y3
+	VXORPD       Y4, Y4, Y4
+	VBROADCASTSS 880(SP)(R9*4), Y5
+	VMOVUPS      Y5, 48(SP)
+	VBROADCASTSS 752(SP)(R9*4), Y5
+	VMOVUPS      Y5, 80(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -1431,22 +1402,22 @@ single:
 	JL           singleLoopOneEnd
 
 singleLoopOne:
-	VMOVUPS      (BX)(R11*4), Y4
-	VMOVUPS      (R8)(R11*4), Y5
-	VSUBPS       (DI)(R11*4), Y0, Y6
-	VMOVUPS      48(SP), Y7
-	VFNMADD231PS Y4, Y5, Y7
-	VFNMADD231PS Y2, Y6, Y7
-	VANDPS       magnitude32<>+0(SB), Y7, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMULPS       Y1, Y7, Y7
-	VMOVUPS      Y7, (SI)(R11*4)
-	VFMADD213PS  80(SP), Y1, Y6
-	VMULPS       Y5, Y6, Y6
-	VADDPS       (CX)(R11*4), Y6, Y6
-	VMOVUPS      Y6, (CX)(R11*4)
-	VADDPS       (DX)(R11*4), Y5, Y5
-	VMOVUPS      Y5, (DX)(R11*4)
+	VMOVUPS      (BX)(R11*4), Y5
+	VMOVUPS      (R8)(R11*4), Y6
+	VSUBPS       (DI)(R11*4), Y1, Y7
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y5, Y6, Y8
+	VFNMADD231PS Y3, Y7, Y8
+	VANDPS       Y0, Y8, Y5
+	VMAXPS       Y5, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMOVUPS      Y8, (SI)(R11*4)
+	VFMADD213PS  80(SP), Y2, Y7
+	VMULPS       Y6, Y7, Y7
+	VADDPS       (CX)(R11*4), Y7, Y7
+	VMOVUPS      Y7, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Y6, Y6
+	VMOVUPS      Y6, (DX)(R11*4)
 	ADDQ         $0x08, R11
 	SUBQ         $0x08, R12
 	JGE          singleLoopOne
@@ -1457,29 +1428,29 @@ singleLoopOneEnd:
 	JE           singleLoopDone
 	LEAQ         tailMask<>+0(SB), R13
 	NEGQ         R12
-	VMOVUPS      32(R13)(R12*4), Y4
-	VMASKMOVPS   (BX)(R11*4), Y4, Y5
-	VMASKMOVPS   (R8)(R11*4), Y4, Y6
-	VMASKMOVPS   (DI)(R11*4), Y4, Y7
-	VSUBPS       Y7, Y0, Y0
-	VMOVUPS      48(SP), Y7
-	VFNMADD231PS Y5, Y6, Y7
-	VFNMADD231PS Y2, Y0, Y7
-	VANDPS       Y4, Y7, Y7
-	VANDPS       magnitude32<>+0(SB), Y7, Y2
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       Y1, Y7, Y7
-	VMASKMOVPS   Y7, Y4, (SI)(R11*4)
-	VFMADD213PS  80(SP), Y1, Y0
-	VMULPS       Y6, Y0, Y0
-	VADDPS       (CX)(R11*4), Y0, Y0
-	VMOVUPS      Y0, (CX)(R11*4)
-	VADDPS       (DX)(R11*4), Y6, Y6
-	VMOVUPS      Y6, (DX)(R11*4)
+	VMOVUPS      32(R13)(R12*4), Y5
+	VMASKMOVPS   (BX)(R11*4), Y5, Y6
+	VMASKMOVPS   (R8)(R11*4), Y5, Y7
+	VMASKMOVPS   (DI)(R11*4), Y5, Y8
+	VSUBPS       Y8, Y1, Y1
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VFNMADD231PS Y3, Y1, Y8
+	VANDPS       Y5, Y8, Y8
+	VANDPS       Y0, Y8, Y0
+	VMAXPS       Y0, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMASKMOVPS   Y8, Y5, (SI)(R11*4)
+	VFMADD213PS  80(SP), Y2, Y1
+	VMULPS       Y7, Y1, Y1
+	VADDPS       (CX)(R11*4), Y1, Y1
+	VMOVUPS      Y1, (CX)(R11*4)
+	VADDPS       (DX)(R11*4), Y7, Y7
+	VMOVUPS      Y7, (DX)(R11*4)
 
 singleLoopDone:
-	VEXTRACTF128 $0x01, Y3, X0
-	VCVTPS2PD    X3, Y1
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 512(R10)
@@ -1506,14 +1477,15 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSS 688(SP)(DI*4), Y0
-	VBROADCASTSS 720(SP)(DI*4), Y1
-	VBROADCASTSS 912(SP)(DI*4), Y2
-	VXORPD       Y3, Y3, Y3
-	VBROADCASTSS 880(SP)(DI*4), Y4
-	VMOVUPS      Y4, 48(SP)
-	VBROADCASTSS 752(SP)(DI*4), Y4
-	VMOVUPS      Y4, 80(SP)
+	VMOVUPS      magnitude32<>+0(SB), Y0
+	VBROADCASTSS 688(SP)(DI*4), Y1
+	VBROADCASTSS 720(SP)(DI*4), Y2
+	VBROADCASTSS 912(SP)(DI*4), Y3
+	VXORPD       Y4, Y4, Y4
+	VBROADCASTSS 880(SP)(DI*4), Y5
+	VMOVUPS      Y5, 48(SP)
+	VBROADCASTSS 752(SP)(DI*4), Y5
+	VMOVUPS      Y5, 80(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -1521,16 +1493,16 @@ plainSingle:
 	JL           plainSingleLoopOneEnd
 
 plainSingleLoopOne:
-	VMOVUPS      (CX)(R9*4), Y4
-	VMOVUPS      (SI)(R9*4), Y5
-	VSUBPS       (BX)(R9*4), Y0, Y6
-	VMOVUPS      48(SP), Y7
-	VFNMADD231PS Y4, Y5, Y7
-	VFNMADD231PS Y2, Y6, Y7
-	VANDPS       magnitude32<>+0(SB), Y7, Y4
-	VMAXPS       Y4, Y3, Y3
-	VMULPS       Y1, Y7, Y7
-	VMOVUPS      Y7, (DX)(R9*4)
+	VMOVUPS      (CX)(R9*4), Y5
+	VMOVUPS      (SI)(R9*4), Y6
+	VSUBPS       (BX)(R9*4), Y1, Y7
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y5, Y6, Y8
+	VFNMADD231PS Y3, Y7, Y8
+	VANDPS       Y0, Y8, Y5
+	VMAXPS       Y5, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMOVUPS      Y8, (DX)(R9*4)
 	ADDQ         $0x08, R9
 	SUBQ         $0x08, R10
 	JGE          plainSingleLoopOne
@@ -1541,23 +1513,23 @@ plainSingleLoopOneEnd:
 	JE           plainSingleLoopDone
 	LEAQ         tailMask<>+0(SB), R11
 	NEGQ         R10
-	VMOVUPS      32(R11)(R10*4), Y4
-	VMASKMOVPS   (CX)(R9*4), Y4, Y5
-	VMASKMOVPS   (SI)(R9*4), Y4, Y6
-	VMASKMOVPS   (BX)(R9*4), Y4, Y7
-	VSUBPS       Y7, Y0, Y0
-	VMOVUPS      48(SP), Y7
-	VFNMADD231PS Y5, Y6, Y7
-	VFNMADD231PS Y2, Y0, Y7
-	VANDPS       Y4, Y7, Y7
-	VANDPS       magnitude32<>+0(SB), Y7, Y0
-	VMAXPS       Y0, Y3, Y3
-	VMULPS       Y1, Y7, Y7
-	VMASKMOVPS   Y7, Y4, (DX)(R9*4)
+	VMOVUPS      32(R11)(R10*4), Y5
+	VMASKMOVPS   (CX)(R9*4), Y5, Y6
+	VMASKMOVPS   (SI)(R9*4), Y5, Y7
+	VMASKMOVPS   (BX)(R9*4), Y5, Y8
+	VSUBPS       Y8, Y1, Y1
+	VMOVUPS      48(SP), Y8
+	VFNMADD231PS Y6, Y7, Y8
+	VFNMADD231PS Y3, Y1, Y8
+	VANDPS       Y5, Y8, Y8
+	VANDPS       Y0, Y8, Y0
+	VMAXPS       Y0, Y4, Y4
+	VMULPS       Y2, Y8, Y8
+	VMASKMOVPS   Y8, Y5, (DX)(R9*4)
 
 plainSingleLoopDone:
-	VEXTRACTF128 $0x01, Y3, X0
-	VCVTPS2PD    X3, Y1
+	VEXTRACTF128 $0x01, Y4, X0
+	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 512(R8)
@@ -1633,7 +1605,7 @@ GLOBL big<>(SB), RODATA|NOPTR, $8
 
 // func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX2, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsInDoubleAVX2(SB), $952-120
+TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1080-120
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -1713,44 +1685,85 @@ centred:
 	IMULQ        AX, R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	VMOVUPS      magnitude64<>+0(SB), Y3
 	MOVQ         gamma+32(FP), R9
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
+	VMOVUPD      Y4, 952(SP)
+	VMOVUPD      Y4, 984(SP)
+	VMOVUPD      Y4, 1016(SP)
+	VMOVUPD      Y4, 1048(SP)
 	XORQ         R12, R12
-	MOVQ         $0x00000010, R14
+	MOVQ         $0x00000040, R14
 
 centredSumsChain:
 	MOVQ    R11, R13
 	CMPQ    R13, R14
 	CMOVQGT R14, R13
 	SUBQ    R13, R11
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
 	VXORPD  Y6, Y6, Y6
 	VXORPD  Y7, Y7, Y7
 	VXORPD  Y8, Y8, Y8
 	VXORPD  Y9, Y9, Y9
-	SUBQ    $0x04, R13
-	JL      centredSumsOneEnd
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	SUBQ    $0x08, R13
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (R8)(R12*4)
+	VCVTPS2PD   (DX)(R12*4), Y12
+	VSUBPD      Y12, Y0, Y12
+	VADDPD      Y12, Y4, Y4
+	VFMADD231PD Y12, Y12, Y5
+	PREFETCHT1  (R10)(R12*4)
+	VCVTPS2PD   (BX)(R12*4), Y13
+	VCVTPS2PD   (R9)(R12*4), Y14
+	VMULPD      Y14, Y13, Y13
+	VADDPD      Y13, Y6, Y6
+	VFMADD231PD Y12, Y13, Y7
+	VANDPS      Y3, Y13, Y12
+	VMAXPD      Y12, Y1, Y1
+	VCVTPS2PD   16(DX)(R12*4), Y12
+	VSUBPD      Y12, Y0, Y12
+	VADDPD      Y12, Y8, Y8
+	VFMADD231PD Y12, Y12, Y9
+	VCVTPS2PD   16(BX)(R12*4), Y13
+	VCVTPS2PD   16(R9)(R12*4), Y14
+	VMULPD      Y14, Y13, Y13
+	VADDPD      Y13, Y10, Y10
+	VFMADD231PD Y12, Y13, Y11
+	VANDPS      Y3, Y13, Y12
+	VMAXPD      Y12, Y2, Y2
+	ADDQ        $0x08, R12
+	SUBQ        $0x08, R13
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x08, R13
+	SUBQ $0x04, R13
+	JL   centredSumsOneEnd
 
 centredSumsOne:
 	PREFETCHT1  (R8)(R12*4)
-	VCVTPS2PD   (DX)(R12*4), Y10
-	VSUBPD      Y10, Y0, Y10
-	VADDPD      Y10, Y6, Y6
-	VFMADD231PD Y10, Y10, Y7
+	VCVTPS2PD   (DX)(R12*4), Y12
+	VSUBPD      Y12, Y0, Y12
+	VADDPD      Y12, Y4, Y4
+	VFMADD231PD Y12, Y12, Y5
 	PREFETCHT1  (R10)(R12*4)
-	VCVTPS2PD   (BX)(R12*4), Y11
-	VCVTPS2PD   (R9)(R12*4), Y12
-	VMULPD      Y12, Y11, Y11
-	VADDPD      Y11, Y8, Y8
-	VFMADD231PD Y10, Y11, Y9
-	VANDPS      magnitude64<>+0(SB), Y11, Y10
-	VMAXPD      Y10, Y1, Y1
+	VCVTPS2PD   (BX)(R12*4), Y13
+	VCVTPS2PD   (R9)(R12*4), Y14
+	VMULPD      Y14, Y13, Y13
+	VADDPD      Y13, Y6, Y6
+	VFMADD231PD Y12, Y13, Y7
+	VANDPS      Y3, Y13, Y12
+	VMAXPD      Y12, Y1, Y1
 	ADDQ        $0x04, R12
 	SUBQ        $0x04, R13
 	JGE         centredSumsOne
@@ -1761,37 +1774,50 @@ centredSumsOneEnd:
 	JE          centredSumsDone
 	LEAQ        tailMask<>+0(SB), R15
 	NEGQ        R13
-	VMOVUPS     32(R15)(R13*4), X11
-	VPMOVSXDQ   X11, Y10
+	VMOVUPS     32(R15)(R13*4), X13
+	VPMOVSXDQ   X13, Y12
 	PREFETCHT1  (R8)(R12*4)
-	VMASKMOVPS  (DX)(R12*4), X11, X12
-	VCVTPS2PD   X12, Y12
-	VSUBPD      Y12, Y0, Y12
-	VANDPS      Y10, Y12, Y12
-	VADDPD      Y12, Y6, Y6
-	VFMADD231PD Y12, Y12, Y7
+	VMASKMOVPS  (DX)(R12*4), X13, X14
+	VCVTPS2PD   X14, Y14
+	VSUBPD      Y14, Y0, Y14
+	VANDPS      Y12, Y14, Y14
+	VADDPD      Y14, Y4, Y4
+	VFMADD231PD Y14, Y14, Y5
 	PREFETCHT1  (R10)(R12*4)
-	VMASKMOVPS  (BX)(R12*4), X11, X10
-	VCVTPS2PD   X10, Y10
-	VMASKMOVPS  (R9)(R12*4), X11, X11
-	VCVTPS2PD   X11, Y11
-	VMULPD      Y11, Y10, Y10
-	VADDPD      Y10, Y8, Y8
-	VFMADD231PD Y12, Y10, Y9
-	VANDPS      magnitude64<>+0(SB), Y10, Y10
-	VMAXPD      Y10, Y1, Y1
+	VMASKMOVPS  (BX)(R12*4), X13, X12
+	VCVTPS2PD   X12, Y12
+	VMASKMOVPS  (R9)(R12*4), X13, X13
+	VCVTPS2PD   X13, Y13
+	VMULPD      Y13, Y12, Y12
+	VADDPD      Y12, Y6, Y6
+	VFMADD231PD Y14, Y12, Y7
+	VANDPS      Y3, Y12, Y12
+	VMAXPD      Y12, Y1, Y1
 
 centredSumsDone:
-	VADDPD       Y6, Y2, Y2
-	VADDPD       Y7, Y3, Y3
 	VADDPD       Y8, Y4, Y4
+	VADDPD       952(SP), Y4, Y4
+	VMOVUPD      Y4, 952(SP)
 	VADDPD       Y9, Y5, Y5
+	VADDPD       984(SP), Y5, Y5
+	VMOVUPD      Y5, 984(SP)
+	VADDPD       Y10, Y6, Y6
+	VADDPD       1016(SP), Y6, Y6
+	VMOVUPD      Y6, 1016(SP)
+	VADDPD       Y11, Y7, Y7
+	VADDPD       1048(SP), Y7, Y7
+	VMOVUPD      Y7, 1048(SP)
 	TESTQ        R11, R11
 	JNE          centredSumsChain
-	VMOVUPD      Y2, (DI)
+	VMOVUPD      952(SP), Y0
+	VMOVUPD      984(SP), Y3
+	VMOVUPD      1016(SP), Y4
+	VMOVUPD      1048(SP), Y5
+	VMOVUPD      Y0, (DI)
 	VMOVUPD      Y3, 128(DI)
 	VMOVUPD      Y4, 256(DI)
 	VMOVUPD      Y5, 384(DI)
+	VMAXPD       Y2, Y1, Y1
 	VMOVUPD      Y1, 512(DI)
 	ADDQ         AX, DX
 	ADDQ         AX, BX
@@ -1968,6 +1994,7 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
+	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(R9*8), Y0
 	VBROADCASTSD 720(SP)(R9*8), Y1
 	VBROADCASTSD 912(SP)(R9*8), Y2
@@ -2054,6 +2081,7 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
+	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(DI*8), Y0
 	VBROADCASTSD 720(SP)(DI*8), Y1
 	VBROADCASTSD 912(SP)(DI*8), Y2
@@ -2332,7 +2360,6 @@ centredSumsMany:
 	VSUBPD      (DX)(R9*8), Y0, Y11
 	VADDPD      Y11, Y3, Y3
 	VFMADD231PD Y11, Y11, Y4
-	PREFETCHT1  32(DI)(R9*8)
 	VSUBPD      32(DX)(R9*8), Y0, Y11
 	VADDPD      Y11, Y5, Y5
 	VFMADD231PD Y11, Y11, Y6
@@ -2340,7 +2367,6 @@ centredSumsMany:
 	VSUBPD      64(DX)(R9*8), Y0, Y11
 	VADDPD      Y11, Y7, Y7
 	VFMADD231PD Y11, Y11, Y8
-	PREFETCHT1  96(DI)(R9*8)
 	VSUBPD      96(DX)(R9*8), Y0, Y11
 	VADDPD      Y11, Y9, Y9
 	VFMADD231PD Y11, Y11, Y10
@@ -2737,7 +2763,7 @@ done:
 
 // func layerNormGradRowsF64AVX2(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF64AVX2(SB), $952-120
+TEXT ·layerNormGradRowsF64AVX2(SB), $1080-120
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -2815,42 +2841,79 @@ centred:
 	IMULQ        AX, R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
+	VXORPD       Y2, Y2, Y2
+	VMOVUPS      magnitude64<>+0(SB), Y3
 	MOVQ         gamma+32(FP), R9
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
+	VMOVUPD      Y4, 952(SP)
+	VMOVUPD      Y4, 984(SP)
+	VMOVUPD      Y4, 1016(SP)
+	VMOVUPD      Y4, 1048(SP)
 	XORQ         R12, R12
-	MOVQ         $0x00000010, R14
+	MOVQ         $0x00000040, R14
 
 centredSumsChain:
 	MOVQ    R11, R13
 	CMPQ    R13, R14
 	CMOVQGT R14, R13
 	SUBQ    R13, R11
+	VXORPD  Y4, Y4, Y4
+	VXORPD  Y5, Y5, Y5
 	VXORPD  Y6, Y6, Y6
 	VXORPD  Y7, Y7, Y7
 	VXORPD  Y8, Y8, Y8
 	VXORPD  Y9, Y9, Y9
-	SUBQ    $0x04, R13
-	JL      centredSumsOneEnd
+	VXORPD  Y10, Y10, Y10
+	VXORPD  Y11, Y11, Y11
+	SUBQ    $0x08, R13
+	JL      centredSumsManyEnd
+
+centredSumsMany:
+	PREFETCHT1  (R8)(R12*8)
+	VSUBPD      (DX)(R12*8), Y0, Y12
+	VADDPD      Y12, Y4, Y4
+	VFMADD231PD Y12, Y12, Y5
+	PREFETCHT1  (R10)(R12*8)
+	VMOVUPD     (BX)(R12*8), Y13
+	VMULPD      (R9)(R12*8), Y13, Y13
+	VADDPD      Y13, Y6, Y6
+	VFMADD231PD Y12, Y13, Y7
+	VANDPS      Y3, Y13, Y12
+	VMAXPD      Y12, Y1, Y1
+	VSUBPD      32(DX)(R12*8), Y0, Y12
+	VADDPD      Y12, Y8, Y8
+	VFMADD231PD Y12, Y12, Y9
+	VMOVUPD     32(BX)(R12*8), Y13
+	VMULPD      32(R9)(R12*8), Y13, Y13
+	VADDPD      Y13, Y10, Y10
+	VFMADD231PD Y12, Y13, Y11
+	VANDPS      Y3, Y13, Y12
+	VMAXPD      Y12, Y2, Y2
+	ADDQ        $0x08, R12
+	SUBQ        $0x08, R13
+	JGE         centredSumsMany
+
+centredSumsManyEnd:
+	ADDQ $0x08, R13
+	SUBQ $0x04, R13
+	JL   centredSumsOneEnd
 
 centredSumsOne:
 	PREFETCHT1  (R8)(R12*8)
-	VSUBPD      (DX)(R12*8), Y0, Y10
-	VADDPD      Y10, Y6, Y6
-	VFMADD231PD Y10, Y10, Y7
+	VSUBPD      (DX)(R12*8), Y0, Y12
+	VADDPD      Y12, Y4, Y4
+	VFMADD231PD Y12, Y12, Y5
 	PREFETCHT1  (R10)(R12*8)
-	VMOVUPD     (BX)(R12*8), Y11
-	VMULPD      (R9)(R12*8), Y11, Y11
-	VADDPD      Y11, Y8, Y8
-	VFMADD231PD Y10, Y11, Y9
-	VANDPS      magnitude64<>+0(SB), Y11, Y10
-	VMAXPD      Y10, Y1, Y1
+	VMOVUPD     (BX)(R12*8), Y13
+	VMULPD      (R9)(R12*8), Y13, Y13
+	VADDPD      Y13, Y6, Y6
+	VFMADD231PD Y12, Y13, Y7
+	VANDPS      Y3, Y13, Y12
+	VMAXPD      Y12, Y1, Y1
 	ADDQ        $0x04, R12
 	SUBQ        $0x04, R13
 	JGE         centredSumsOne
@@ -2861,33 +2924,46 @@ centredSumsOneEnd:
 	JE          centredSumsDone
 	LEAQ        tailMask<>+0(SB), R15
 	NEGQ        R13
-	VMOVUPS     32(R15)(R13*8), Y10
+	VMOVUPS     32(R15)(R13*8), Y12
 	PREFETCHT1  (R8)(R12*8)
-	VMASKMOVPD  (DX)(R12*8), Y10, Y11
-	VSUBPD      Y11, Y0, Y11
-	VANDPS      Y10, Y11, Y11
-	VADDPD      Y11, Y6, Y6
-	VFMADD231PD Y11, Y11, Y7
+	VMASKMOVPD  (DX)(R12*8), Y12, Y13
+	VSUBPD      Y13, Y0, Y13
+	VANDPS      Y12, Y13, Y13
+	VADDPD      Y13, Y4, Y4
+	VFMADD231PD Y13, Y13, Y5
 	PREFETCHT1  (R10)(R12*8)
-	VMASKMOVPD  (BX)(R12*8), Y10, Y12
-	VMASKMOVPD  (R9)(R12*8), Y10, Y10
-	VMULPD      Y10, Y12, Y12
-	VADDPD      Y12, Y8, Y8
-	VFMADD231PD Y11, Y12, Y9
-	VANDPS      magnitude64<>+0(SB), Y12, Y10
-	VMAXPD      Y10, Y1, Y1
+	VMASKMOVPD  (BX)(R12*8), Y12, Y14
+	VMASKMOVPD  (R9)(R12*8), Y12, Y12
+	VMULPD      Y12, Y14, Y14
+	VADDPD      Y14, Y6, Y6
+	VFMADD231PD Y13, Y14, Y7
+	VANDPS      Y3, Y14, Y12
+	VMAXPD      Y12, Y1, Y1
 
 centredSumsDone:
-	VADDPD       Y6, Y2, Y2
-	VADDPD       Y7, Y3, Y3
 	VADDPD       Y8, Y4, Y4
+	VADDPD       952(SP), Y4, Y4
+	VMOVUPD      Y4, 952(SP)
 	VADDPD       Y9, Y5, Y5
+	VADDPD       984(SP), Y5, Y5
+	VMOVUPD      Y5, 984(SP)
+	VADDPD       Y10, Y6, Y6
+	VADDPD       1016(SP), Y6, Y6
+	VMOVUPD      Y6, 1016(SP)
+	VADDPD       Y11, Y7, Y7
+	VADDPD       1048(SP), Y7, Y7
+	VMOVUPD      Y7, 1048(SP)
 	TESTQ        R11, R11
 	JNE          centredSumsChain
-	VMOVUPD      Y2, (DI)
+	VMOVUPD      952(SP), Y0
+	VMOVUPD      984(SP), Y3
+	VMOVUPD      1016(SP), Y4
+	VMOVUPD      1048(SP), Y5
+	VMOVUPD      Y0, (DI)
 	VMOVUPD      Y3, 128(DI)
 	VMOVUPD      Y4, 256(DI)
 	VMOVUPD      Y5, 384(DI)
+	VMAXPD       Y2, Y1, Y1
 	VMOVUPD      Y1, 512(DI)
 	ADDQ         AX, DX
 	ADDQ         AX, BX
@@ -3073,6 +3149,7 @@ pack:
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
+	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(SI*8), Y0
 	VBROADCASTSD 720(SP)(SI*8), Y1
 	VBROADCASTSD 912(SP)(SI*8), Y2
@@ -3171,109 +3248,81 @@ past:
 	MOVQ dgamma+8(FP), CX
 	MOVQ dbeta+16(FP), DX
 	MOVQ gamma+32(FP), BX
-	XORQ SI, SI
-	LEAQ (AX)(AX*2), DI
+	MOVQ 24(SP), SI
+	MOVQ 32(SP), DI
+	MOVQ 40(SP), R8
+	XORQ R9, R9
+	LEAQ 48(SP), R10
 
 stream:
-	MOVQ         24(SP), DI
-	MOVQ         32(SP), R8
-	MOVQ         40(SP), R9
-	MOVQ         SI, R10
-	IMULQ        AX, R10
-	ADDQ         R10, DI
-	ADDQ         R10, R8
-	ADDQ         R10, R9
-	VBROADCASTSD 688(SP)(SI*8), Y0
-	VBROADCASTSD 720(SP)(SI*8), Y1
-	VBROADCASTSD 912(SP)(SI*8), Y2
+	MOVQ         16(SP), R11
+	BTQ          R9, R11
+	JCS          streamSkip
+	VMOVUPS      magnitude64<>+0(SB), Y0
+	VBROADCASTSD 688(SP)(R9*8), Y0
+	VBROADCASTSD 720(SP)(R9*8), Y1
+	VBROADCASTSD 912(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(SI*8), Y3
+	VBROADCASTSD 880(SP)(R9*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(SI*8), Y3
+	VBROADCASTSD 752(SP)(R9*8), Y3
 	VMOVUPS      Y3, 80(SP)
-	VBROADCASTSD 696(SP)(SI*8), Y3
-	VBROADCASTSD 728(SP)(SI*8), Y4
-	VBROADCASTSD 920(SP)(SI*8), Y5
-	VXORPD       Y6, Y6, Y6
-	VBROADCASTSD 888(SP)(SI*8), Y6
-	VMOVUPS      Y6, 112(SP)
-	VBROADCASTSD 760(SP)(SI*8), Y6
-	VMOVUPS      Y6, 144(SP)
-	MOVQ         n+64(FP), R10
-	MOVQ         R10, R11
-	XORQ         R10, R10
-	SUBQ         $0x04, R11
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x04, R12
 	JL           streamLoopOneEnd
 
 streamLoopOne:
-	VMOVUPD      (BX)(R10*8), Y6
-	VMOVUPD      (R9), Y7
-	VSUBPD       (R8), Y0, Y8
-	VMOVUPD      48(SP), Y9
-	VFNMADD231PD Y6, Y7, Y9
-	VFNMADD231PD Y2, Y8, Y9
-	VMULPD       Y1, Y9, Y9
-	VMOVNTPD     Y9, (DI)
-	VFMADD213PD  80(SP), Y1, Y8
-	VMULPD       Y7, Y8, Y8
-	VMOVUPD      (R9)(AX*1), Y9
-	VSUBPD       (R8)(AX*1), Y3, Y10
-	VMOVUPD      112(SP), Y11
-	VFNMADD231PD Y6, Y9, Y11
-	VFNMADD231PD Y5, Y10, Y11
-	VMULPD       Y4, Y11, Y11
-	VMOVNTPD     Y11, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y4, Y10
-	VFMADD231PD  Y9, Y10, Y8
-	VADDPD       Y9, Y7, Y7
-	VADDPD       (CX)(R10*8), Y8, Y8
-	VMOVUPD      Y8, (CX)(R10*8)
-	VADDPD       (DX)(R10*8), Y7, Y7
-	VMOVUPD      Y7, (DX)(R10*8)
-	ADDQ         $0x20, DI
-	ADDQ         $0x20, R8
-	ADDQ         $0x20, R9
-	ADDQ         $0x04, R10
-	SUBQ         $0x04, R11
+	VMOVUPD      (BX)(R11*8), Y3
+	VMOVUPD      (R8)(R11*8), Y4
+	VSUBPD       (DI)(R11*8), Y0, Y5
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y4, Y6
+	VFNMADD231PD Y2, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, (SI)(R11*8)
+	VFMADD213PD  80(SP), Y1, Y5
+	VMULPD       Y4, Y5, Y5
+	VADDPD       (CX)(R11*8), Y5, Y5
+	VMOVUPD      Y5, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y4, Y4
+	VMOVUPD      Y4, (DX)(R11*8)
+	ADDQ         $0x04, R11
+	SUBQ         $0x04, R12
 	JGE          streamLoopOne
 
 streamLoopOneEnd:
-	ADDQ         $0x04, R11
-	TESTQ        R11, R11
+	ADDQ         $0x04, R12
+	TESTQ        R12, R12
 	JE           streamLoopDone
-	LEAQ         tailMask<>+0(SB), R12
-	NEGQ         R11
-	VMOVUPS      32(R12)(R11*8), Y6
-	VMASKMOVPD   (BX)(R10*8), Y6, Y7
-	VMASKMOVPD   (R9), Y6, Y8
-	VMASKMOVPD   (R8), Y6, Y9
-	VSUBPD       Y9, Y0, Y0
-	VMOVUPD      48(SP), Y9
-	VFNMADD231PD Y7, Y8, Y9
-	VFNMADD231PD Y2, Y0, Y9
-	VMULPD       Y1, Y9, Y9
-	VMOVNTPD     Y9, (DI)
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*8), Y3
+	VMASKMOVPD   (BX)(R11*8), Y3, Y4
+	VMASKMOVPD   (R8)(R11*8), Y3, Y5
+	VMASKMOVPD   (DI)(R11*8), Y3, Y3
+	VSUBPD       Y3, Y0, Y0
+	VMOVUPD      48(SP), Y3
+	VFNMADD231PD Y4, Y5, Y3
+	VFNMADD231PD Y2, Y0, Y3
+	VMULPD       Y1, Y3, Y3
+	VMOVNTPD     Y3, (SI)(R11*8)
 	VFMADD213PD  80(SP), Y1, Y0
-	VMULPD       Y8, Y0, Y0
-	VMASKMOVPD   (R9)(AX*1), Y6, Y1
-	VMASKMOVPD   (R8)(AX*1), Y6, Y2
-	VSUBPD       Y2, Y3, Y2
-	VMOVUPD      112(SP), Y3
-	VFNMADD231PD Y7, Y1, Y3
-	VFNMADD231PD Y5, Y2, Y3
-	VMULPD       Y4, Y3, Y3
-	VMOVNTPD     Y3, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y4, Y2
-	VFMADD231PD  Y1, Y2, Y0
-	VADDPD       Y1, Y8, Y8
-	VADDPD       (CX)(R10*8), Y0, Y0
-	VMOVUPD      Y0, (CX)(R10*8)
-	VADDPD       (DX)(R10*8), Y8, Y8
-	VMOVUPD      Y8, (DX)(R10*8)
+	VMULPD       Y5, Y0, Y0
+	VADDPD       (CX)(R11*8), Y0, Y0
+	VMOVUPD      Y0, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Y5, Y5
+	VMOVUPD      Y5, (DX)(R11*8)
 
 streamLoopDone:
-	ADDQ $0x02, SI
-	CMPQ SI, $0x04
+streamSkip:
+	ADDQ AX, SI
+	ADDQ AX, DI
+	ADDQ AX, R8
+	ADDQ $0x20, R10
+	INCQ R9
+	CMPQ R9, 8(SP)
 	JL   stream
 	JMP  written
 
@@ -3293,6 +3342,7 @@ plain:
 	ADDQ         R8, BX
 	ADDQ         R8, SI
 	ADDQ         R8, DI
+	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(DX*8), Y0
 	VBROADCASTSD 720(SP)(DX*8), Y1
 	VBROADCASTSD 912(SP)(DX*8), Y2
@@ -3371,91 +3421,69 @@ plainLoopDone:
 
 pastPlain:
 	MOVQ gamma+32(FP), CX
-	XORQ DX, DX
-	LEAQ (AX)(AX*2), BX
+	MOVQ 24(SP), DX
+	MOVQ 32(SP), BX
+	MOVQ 40(SP), SI
+	XORQ DI, DI
+	LEAQ 48(SP), R8
 
 plainStream:
-	MOVQ         24(SP), BX
-	MOVQ         32(SP), SI
-	MOVQ         40(SP), DI
-	MOVQ         DX, R8
-	IMULQ        AX, R8
-	ADDQ         R8, BX
-	ADDQ         R8, SI
-	ADDQ         R8, DI
-	VBROADCASTSD 688(SP)(DX*8), Y0
-	VBROADCASTSD 720(SP)(DX*8), Y1
-	VBROADCASTSD 912(SP)(DX*8), Y2
+	MOVQ         16(SP), R9
+	BTQ          DI, R9
+	JCS          plainStreamSkip
+	VMOVUPS      magnitude64<>+0(SB), Y0
+	VBROADCASTSD 688(SP)(DI*8), Y0
+	VBROADCASTSD 720(SP)(DI*8), Y1
+	VBROADCASTSD 912(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DX*8), Y3
+	VBROADCASTSD 880(SP)(DI*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(DX*8), Y3
+	VBROADCASTSD 752(SP)(DI*8), Y3
 	VMOVUPS      Y3, 80(SP)
-	VBROADCASTSD 696(SP)(DX*8), Y3
-	VBROADCASTSD 728(SP)(DX*8), Y4
-	VBROADCASTSD 920(SP)(DX*8), Y5
-	VXORPD       Y6, Y6, Y6
-	VBROADCASTSD 888(SP)(DX*8), Y6
-	VMOVUPS      Y6, 112(SP)
-	VBROADCASTSD 760(SP)(DX*8), Y6
-	VMOVUPS      Y6, 144(SP)
-	MOVQ         n+64(FP), R8
-	MOVQ         R8, R9
-	XORQ         R8, R8
-	SUBQ         $0x04, R9
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x04, R10
 	JL           plainStreamLoopOneEnd
 
 plainStreamLoopOne:
-	VMOVUPD      (CX)(R8*8), Y6
-	VMOVUPD      (DI), Y7
-	VSUBPD       (SI), Y0, Y8
-	VMOVUPD      48(SP), Y9
-	VFNMADD231PD Y6, Y7, Y9
-	VFNMADD231PD Y2, Y8, Y9
-	VMULPD       Y1, Y9, Y9
-	VMOVNTPD     Y9, (BX)
-	VMOVUPD      (DI)(AX*1), Y7
-	VSUBPD       (SI)(AX*1), Y3, Y8
-	VMOVUPD      112(SP), Y9
-	VFNMADD231PD Y6, Y7, Y9
-	VFNMADD231PD Y5, Y8, Y9
-	VMULPD       Y4, Y9, Y9
-	VMOVNTPD     Y9, (BX)(AX*1)
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, SI
-	ADDQ         $0x20, DI
-	ADDQ         $0x04, R8
-	SUBQ         $0x04, R9
+	VMOVUPD      (CX)(R9*8), Y3
+	VMOVUPD      (SI)(R9*8), Y4
+	VSUBPD       (BX)(R9*8), Y0, Y5
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y3, Y4, Y6
+	VFNMADD231PD Y2, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVNTPD     Y6, (DX)(R9*8)
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, R10
 	JGE          plainStreamLoopOne
 
 plainStreamLoopOneEnd:
-	ADDQ         $0x04, R9
-	TESTQ        R9, R9
+	ADDQ         $0x04, R10
+	TESTQ        R10, R10
 	JE           plainStreamLoopDone
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R9
-	VMOVUPS      32(R10)(R9*8), Y6
-	VMASKMOVPD   (CX)(R8*8), Y6, Y7
-	VMASKMOVPD   (DI), Y6, Y8
-	VMASKMOVPD   (SI), Y6, Y9
-	VSUBPD       Y9, Y0, Y0
-	VMOVUPD      48(SP), Y9
-	VFNMADD231PD Y7, Y8, Y9
-	VFNMADD231PD Y2, Y0, Y9
-	VMULPD       Y1, Y9, Y9
-	VMOVNTPD     Y9, (BX)
-	VMASKMOVPD   (DI)(AX*1), Y6, Y0
-	VMASKMOVPD   (SI)(AX*1), Y6, Y1
-	VSUBPD       Y1, Y3, Y1
-	VMOVUPD      112(SP), Y2
-	VFNMADD231PD Y7, Y0, Y2
-	VFNMADD231PD Y5, Y1, Y2
-	VMULPD       Y4, Y2, Y2
-	VMOVNTPD     Y2, (BX)(AX*1)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*8), Y3
+	VMASKMOVPD   (CX)(R9*8), Y3, Y4
+	VMASKMOVPD   (SI)(R9*8), Y3, Y5
+	VMASKMOVPD   (BX)(R9*8), Y3, Y3
+	VSUBPD       Y3, Y0, Y0
+	VMOVUPD      48(SP), Y3
+	VFNMADD231PD Y4, Y5, Y3
+	VFNMADD231PD Y2, Y0, Y3
+	VMULPD       Y1, Y3, Y3
+	VMOVNTPD     Y3, (DX)(R9*8)
 
 plainStreamLoopDone:
-	ADDQ $0x02, DX
-	CMPQ DX, $0x04
+plainStreamSkip:
+	ADDQ AX, DX
+	ADDQ AX, BX
+	ADDQ AX, SI
+	ADDQ $0x20, R8
+	INCQ DI
+	CMPQ DI, 8(SP)
 	JL   plainStream
 	JMP  written
 
@@ -3476,6 +3504,7 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
+	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(R9*8), Y0
 	VBROADCASTSD 720(SP)(R9*8), Y1
 	VBROADCASTSD 912(SP)(R9*8), Y2
@@ -3555,6 +3584,7 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
+	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(DI*8), Y0
 	VBROADCASTSD 720(SP)(DI*8), Y1
 	VBROADCASTSD 912(SP)(DI*8), Y2
@@ -5768,12 +5798,10 @@ centredSumsMany:
 	VADDPD      Z26, Z11, Z11
 	VFMADD231PD Z25, Z26, Z12
 	VRANGEPD    $0x0b, Z26, Z1, Z1
-	PREFETCHT1  32(R8)(R12*4)
 	VCVTPS2PD   32(DX)(R12*4), Z25
 	VSUBPD      Z25, Z0, Z25
 	VADDPD      Z25, Z13, Z13
 	VFMADD231PD Z25, Z25, Z14
-	PREFETCHT1  32(R10)(R12*4)
 	VCVTPS2PD   32(BX)(R12*4), Z26
 	VCVTPS2PD   32(R9)(R12*4), Z27
 	VMULPD      Z27, Z26, Z26
@@ -5792,12 +5820,10 @@ centredSumsMany:
 	VADDPD      Z26, Z19, Z19
 	VFMADD231PD Z25, Z26, Z20
 	VRANGEPD    $0x0b, Z26, Z3, Z3
-	PREFETCHT1  96(R8)(R12*4)
 	VCVTPS2PD   96(DX)(R12*4), Z25
 	VSUBPD      Z25, Z0, Z25
 	VADDPD      Z25, Z21, Z21
 	VFMADD231PD Z25, Z25, Z22
-	PREFETCHT1  96(R10)(R12*4)
 	VCVTPS2PD   96(BX)(R12*4), Z26
 	VCVTPS2PD   96(R9)(R12*4), Z27
 	VMULPD      Z27, Z26, Z26

@@ -384,7 +384,7 @@ sumChannel:
 	VXORPD Y1, Y1, Y1
 	XORQ   DI, DI
 	MOVQ   SI, R8
-	MOVQ   $0x00000040, R10
+	MOVQ   $0x00000080, R10
 
 sumChain:
 	MOVQ    R8, R9
@@ -1471,7 +1471,7 @@ sumChannel:
 	VXORPD Y1, Y1, Y1
 	XORQ   DI, DI
 	MOVQ   SI, R8
-	MOVQ   $0x00000020, R10
+	MOVQ   $0x00000040, R10
 
 sumChain:
 	MOVQ    R8, R9

@@ -187,9 +187,10 @@ func outside(v variant) {
 	k, least, most := pointer("k"), v.constant("least"), v.constant("most")
 	bad, i := GP64(), GP64()
 	XORQ(bad, bad)
+	magnitude := v.magnitude()
 	v.loop("numbers", pointer("n"), i, 1, v.tail, func(_ int, part mask) {
 		x := v.zeros(1)[0]
-		v.maxAbs(x, v.load(v.at(k, i, 0), part))
+		v.maxAbs(x, v.load(v.at(k, i, 0), part), magnitude)
 		v.mark(bad, x, notGreaterOrEqual, least, part)
 		v.mark(bad, x, notLess, most, part)
 	})

@@ -54,10 +54,10 @@ func layerNormGradRows(v variant) {
 	dgamma := pointer("dgamma")
 	TESTQ(dgamma, dgamma)
 	JE(LabelRef("plainly"))
-	g.gradEach("single", true)
+	g.gradEach("single", true, v.storeRounded)
 	JMP(LabelRef("written"))
 	Label("plainly")
-	g.gradEach("plainSingle", false)
+	g.gradEach("plainSingle", false, v.storeRounded)
 	Label("written")
 	if v.single() {
 		g.check()
@@ -70,7 +70,16 @@ func layerNormGradRows(v variant) {
 func (g *gradGroup) gradPacks() {
 	g.unlessFull("singly")
 	dgamma, stream := pointer("dgamma"), pointer("stream")
-	past := func(r VecVirtual, m Mem, _ mask) { g.v.stream(r, m) }
+	streamed := func(name string, affine bool) {
+		past := func(r VecVirtual, m Mem, _ mask) { g.v.stream(r, m) }
+		if g.v.wide() {
+			g.gradPack(name, affine, past)
+			return
+		}
+		// Half of a line is written at a time. Rows that lie 4096 bytes apart, written
+		// in turns, would be written to memory in such halves: four times slower on Zen 3.
+		g.gradEach(name, affine, past)
+	}
 	TESTQ(dgamma, dgamma)
 	JE(LabelRef("plainPacks"))
 	TESTQ(stream, stream)
@@ -78,7 +87,7 @@ func (g *gradGroup) gradPacks() {
 	g.gradPack("pack", true, g.v.store)
 	JMP(LabelRef("written"))
 	Label("past")
-	g.gradPack("stream", true, past)
+	streamed("stream", true)
 	JMP(LabelRef("written"))
 	Label("plainPacks")
 	TESTQ(stream, stream)
@@ -86,7 +95,7 @@ func (g *gradGroup) gradPacks() {
 	g.gradPack("plain", false, g.v.store)
 	JMP(LabelRef("written"))
 	Label("pastPlain")
-	g.gradPack("plainStream", false, past)
+	streamed("plainStream", false)
 	JMP(LabelRef("written"))
 	Label("singly")
 }
@@ -126,17 +135,17 @@ const (
 // gradSums gives the sums over dy, which go along with the statistics.
 func (g *gradGroup) gradSums() sweep {
 	v := g.v
-	unroll := map[bool]int{true: 4, false: 1}[v.wide()]
+	unroll := map[bool]int{true: 4, false: 2}[v.wide()]
 	return sweep{[]string{"dy"}, 2, unroll, func(at map[string]Register) (func(Register, int, mask, VecVirtual, []VecVirtual), func(Register)) {
-		tops, gamma := v.zeros(unroll), pointer("gamma")
+		tops, magnitude, gamma := v.zeros(unroll), v.magnitude(), pointer("gamma")
 		ahead := g.ahead(at["dy"])
 		step := func(i Register, j int, part mask, e VecVirtual, acc []VecVirtual) {
-			PREFETCHT1(v.at(ahead, i, j))
+			v.fetch(ahead, i, j)
 			u := v.load(v.at(at["dy"], i, j), part)
 			v.mul(u, u, v.operand(v.at(gamma, i, j), part))
 			v.add(acc[0], acc[0], u)
 			v.fma(acc[1], u, e)
-			v.maxAbs(tops[j], u)
+			v.maxAbs(tops[j], u, magnitude)
 		}
 		return step, func(slot Register) { g.putMost(tops, slot, pageMost) }
 	}}
@@ -179,12 +188,13 @@ func (g *gradGroup) terms() {
 type gradConstants struct {
 	m0, scale, b, top VecVirtual
 	a, shift          Op
+	magnitude         Op // see maxAbs
 }
 
 // constants loads the constants of row r of a pack that begins with row k.
-func (g *gradGroup) constants(k Register, r int) gradConstants {
+func (g *gradGroup) constants(k Register, r int, magnitude Op) gradConstants {
 	of := func(m Mem) VecVirtual { return g.of(m, k, r) }
-	c := gradConstants{m0: of(g.m0), scale: of(g.scale), b: of(g.b), top: g.v.zeros(1)[0]}
+	c := gradConstants{m0: of(g.m0), scale: of(g.scale), b: of(g.b), top: g.v.zeros(1)[0], magnitude: magnitude}
 	// AVX2 has not enough registers. The sums are no longer needed.
 	far := func(m Mem, place int) Op {
 		x := of(m)
@@ -211,7 +221,7 @@ func (g *gradGroup) vector(c gradConstants, row func(a string) Mem, gamma VecVir
 	v.fnma(t, e, c.b)
 	if v.single() {
 		v.keep(t, part)
-		v.maxAbs(c.top, t)
+		v.maxAbs(c.top, t, c.magnitude)
 	}
 	v.mul(t, t, c.scale)
 	store(t, row("dx"), part)
@@ -242,8 +252,9 @@ func (g *gradGroup) gradPack(name string, affine bool, store func(VecVirtual, Me
 	gamma, grads := gradPointers(affine)
 	var rows []gradConstants
 	g.packs(name, []string{"dx", "x", "dy"}, func(k Register) func(row func(a string, r int) Mem, i Register, part mask) {
+		magnitude := v.magnitude()
 		for r := range v.pack() {
-			rows = append(rows, g.constants(k, r))
+			rows = append(rows, g.constants(k, r, magnitude))
 		}
 		return func(row func(a string, r int) Mem, i Register, part mask) {
 			c := v.load(v.at(gamma, i, 0), part)
@@ -268,16 +279,16 @@ func (g *gradGroup) gradPack(name string, affine bool, store func(VecVirtual, Me
 }
 
 // gradEach writes the rows that are not bad one after the other.
-func (g *gradGroup) gradEach(name string, affine bool) {
+func (g *gradGroup) gradEach(name string, affine bool, store func(VecVirtual, Mem, mask)) {
 	v := g.v
 	gamma, grads := gradPointers(affine)
 	g.each(name, []string{"dx", "x", "dy"}, func(at map[string]Register, k, slot Register) {
 		g.skipIfBad(name+"Skip", k)
-		c := g.constants(k, 0)
+		c := g.constants(k, 0, v.magnitude())
 		i := GP64()
 		v.loop(name+"Loop", pointer("n"), i, 1, g.part, func(j int, part mask) {
 			row := func(a string) Mem { return v.at(at[a], i, j) }
-			sums := g.vector(c, row, v.load(v.at(gamma, i, j), part), part, v.storeRounded, affine, nil)
+			sums := g.vector(c, row, v.load(v.at(gamma, i, j), part), part, store, affine, nil)
 			v.accumulate(grads, i, j, sums)
 		})
 		if v.single() {

@@ -29,7 +29,7 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 		ahead := g.ahead(at["x"])
 		step, end := along.begin(at)
 		all := v.sums("centredSums", pointer("n"), 2+along.sums, along.unroll, g.part, func(i Register, j int, part mask, acc []VecVirtual) {
-			PREFETCHT1(v.at(ahead, i, j))
+			v.fetch(ahead, i, j)
 			e := v.deviation(v.at(at["x"], i, j), m0, part)
 			v.keep(e, part)
 			v.add(acc[0], acc[0], e)
@@ -80,6 +80,13 @@ func (g *group) ahead(row Register) Register {
 	IMULQ(g.size, r)
 	ADDQ(row, r)
 	return r
+}
+
+// fetch prefetches vector j behind p + i, once for a line of the cache.
+func (v variant) fetch(p, i Register, j int) {
+	if j*v.step()%64 == 0 {
+		PREFETCHT1(v.at(p, i, j))
+	}
 }
 
 // guess emits the sums of the heads of the rows: their first elements, of one vector or

@@ -11,20 +11,23 @@ import (
 // What the gradient needs of sums down columns, of largest elements, and of stores that
 // round.
 
-// maxAbs sets m = max(m, |x|).
-func (v variant) maxAbs(m, x VecVirtual) {
+// maxAbs sets m = max(m, |x|). magnitude is what the function of that name returns.
+func (v variant) maxAbs(m, x VecVirtual, magnitude Op) {
 	if v.wide() {
 		const largerMagnitude, clearSign = 3, 2 << 2
 		v.by(VRANGEPS, VRANGEPD)(Imm(largerMagnitude|clearSign), x, m, m)
 		return
 	}
 	y := v.vec()
-	VANDPS(v.magnitude(), x, y)
+	VANDPS(magnitude, x, y)
 	v.by(VMAXPS, VMAXPD)(y, m, m)
 }
 
-// magnitude is a vector, for AVX2, with all bits set but the signs.
-func (v variant) magnitude() Mem {
+// magnitude is a register, for AVX2, with all bits set but the signs.
+func (v variant) magnitude() Op {
+	if v.wide() {
+		return nil
+	}
 	size := v.real().bytes
 	if _, ok := magnitudes[size]; !ok {
 		m := GLOBL(fmt.Sprint("magnitude", 8*size), RODATA|NOPTR)
@@ -33,7 +36,9 @@ func (v variant) magnitude() Mem {
 		}
 		magnitudes[size] = m
 	}
-	return magnitudes[size]
+	r := v.vec()
+	VMOVUPS(magnitudes[size], r)
+	return r
 }
 
 var magnitudes = map[int]Mem{}

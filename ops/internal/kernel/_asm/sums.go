@@ -12,17 +12,18 @@ import (
 // additions, whatever the length, and a conversion is made once for many
 // elements. Float64 data takes the same path, which keeps its chains short too.
 
-// turnsOfChain is how many numbers a lane adds up before the chain ends.
-const turnsOfChain = 4
+// turnsOfChain is how many numbers a lane adds up before the chain ends: fewer where
+// more lanes are added then.
+func turnsOfChain(unroll int) int { return 16 / unroll }
 
 // sums emits count sums over a run of n elements and returns them as registers
 // of float64. step adds vector number k of a turn to one register for each sum.
 func (v variant) sums(name string, n Register, count, unroll int, tail tail, step func(i Register, k int, part mask, acc []VecVirtual)) []VecVirtual {
-	total := v.zeros(count)
+	total := v.totals(count, unroll)
 	i, left, todo, most := GP64(), GP64(), GP64(), GP64()
 	XORQ(i, i)
 	MOVQ(n, left)
-	MOVQ(U32(uint32(turnsOfChain*unroll*v.lanes())), most)
+	MOVQ(U32(uint32(turnsOfChain(unroll)*unroll*v.lanes())), most)
 	Label(name + "Chain")
 	MOVQ(left, todo)
 	CMPQ(todo, most)
@@ -34,11 +35,65 @@ func (v variant) sums(name string, n Register, count, unroll int, tail tail, ste
 	}
 	v.consume(name, todo, i, unroll, tail, func(k int, part mask) { step(i, k, part, acc[k]) })
 	for s := range count {
-		v.carry(total[s], v.tree(column(acc, s)))
+		total.carry(s, v.tree(column(acc, s)))
 	}
 	TESTQ(left, left)
 	JNE(LabelRef(name + "Chain"))
-	return total
+	return total.registers()
+}
+
+// totals are sums in float64, in registers or, where the chains need these, in memory.
+type totals struct {
+	v    variant
+	regs []VecVirtual
+	mem  []Mem
+}
+
+// totals returns count sums of 0, for chains of unroll vectors each.
+func (v variant) totals(count, unroll int) totals {
+	registers, others := 16, 6
+	if v.wide() {
+		registers = 32
+	}
+	if count*(unroll+1)+others <= registers {
+		return totals{v: v, regs: v.zeros(count)}
+	}
+	t := totals{v: v}
+	zero := v.zeros(1)[0]
+	for range count {
+		m := AllocLocal(v.width())
+		VMOVUPD(zero, m)
+		t.mem = append(t.mem, m)
+	}
+	return t
+}
+
+// carry adds data to total s, lane on lane.
+func (t totals) carry(s int, x VecVirtual) {
+	if t.mem == nil {
+		t.v.carry(t.regs[s], x)
+		return
+	}
+	if t.v.single() {
+		low, high := t.v.widen(x)
+		VADDPD(high, low, low)
+		x = low
+	}
+	VADDPD(t.mem[s], x, x)
+	VMOVUPD(x, t.mem[s])
+}
+
+// registers returns the sums in registers.
+func (t totals) registers() []VecVirtual {
+	if t.mem == nil {
+		return t.regs
+	}
+	regs := make([]VecVirtual, len(t.mem))
+	for s, m := range t.mem {
+		regs[s] = t.v.vec()
+		VMOVUPD(m, regs[s])
+	}
+	return regs
 }
 
 // longSums is sums where the chains are as long as the run, in float64.
