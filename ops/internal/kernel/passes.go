@@ -156,11 +156,11 @@ func pastCaches[T Float](arrays, n int, out []T) bool {
 
 // streams says whether a map writes past the caches.
 func streams[T Float](l mapLoop, out []T, v View) bool {
-	size := int(unsafe.Sizeof(T(0)))
-	run := v.Inner
-	if run == 1 {
-		run = v.Channels
-	}
 	g := v.mapGrid()
-	return pastCaches(l.arrays(), len(out), out) && run*size%64 == 0 && v.Inner/g.slices*size%64 == 0
+	run, piece := v.Inner, v.Inner/g.slices
+	if run == 1 {
+		run, piece = v.Channels, g.channelsOfBand
+	}
+	size := int(unsafe.Sizeof(T(0)))
+	return pastCaches(l.arrays(), len(out), out) && run*size%64 == 0 && piece*size%64 == 0
 }
