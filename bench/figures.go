@@ -36,8 +36,8 @@ func (c cell) array() int64 {
 // figures are the lines of each system in each cell.
 type figures struct {
 	lines     map[cell]map[string][]result
-	systems   []string // in order of appearance
-	reference map[cell]quotes
+	systems   []string        // in order of appearance
+	reference map[cell]quotes // nil for another machine
 }
 
 // readFigures reads the lines of files.

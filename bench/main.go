@@ -6,6 +6,7 @@
 //	bench/run.sh 3 out.jsonl                                   rounds of ours and the peers in turns
 //	go run ./bench -table out.jsonl                            Markdown tables of them
 //	go run ./bench -page docs/performance.md out.jsonl         the same tables into a page
+//	go run ./bench -elsewhere -page docs/avx2.md out.jsonl     lines of another machine
 //	go run ./bench -plot docs/roofline.png out.jsonl           memory rates against sizes
 //
 // Systems:
@@ -67,6 +68,7 @@ type settings struct {
 	// What to make of the lines in files.
 	table      bool
 	page, plot string
+	elsewhere  bool // the machine is not that of reference.csv
 	files      []string
 }
 
@@ -97,6 +99,7 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	f.BoolVar(&s.list, "list", false, "print the cases")
 	f.BoolVar(&s.table, "table", false, "print tables of the lines in the files given")
 	f.StringVar(&s.page, "page", "", "put the tables into a Markdown `file`, between the marks there")
+	f.BoolVar(&s.elsewhere, "elsewhere", false, "the lines are of another machine than that of reference.csv: no targets, no quoted figures")
 	f.StringVar(&s.plot, "plot", "", "draw the rates of the memory into a `file`, PNG or SVG")
 	s.rounds.flags(f)
 	if err := f.Parse(args); err != nil {
@@ -139,6 +142,9 @@ func report(stdout io.Writer, s settings) error {
 	f, err := readFigures(s.files)
 	if err != nil {
 		return err
+	}
+	if s.elsewhere {
+		f.reference = nil
 	}
 	if s.table {
 		f.printTables(stdout)

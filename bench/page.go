@@ -7,16 +7,24 @@ import (
 )
 
 // writePage puts the sections between their marks in the Markdown page at path,
-// in the place of what is there.
+// in the place of what is there. A page need not have a place for all of them.
 func (f *figures) writePage(path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
+	places := 0
 	for _, s := range sections {
+		if !bytes.Contains(page, []byte("<!-- "+s.name+" ")) {
+			continue
+		}
+		places++
 		if page, err = f.replace(page, s); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
+	}
+	if places == 0 {
+		return fmt.Errorf("%s has no place for a section", path)
 	}
 	return os.WriteFile(path, page, 0o644)
 }

@@ -38,7 +38,14 @@ func (f *figures) summary(w io.Writer) {
 			}
 		}
 	}
-	printTable(w, []string{"kernel level", "rows", "meet must", "meet reach", "ahead of every peer", "best peer / ours, median"}, kernels)
+	columns := []string{"kernel level", "rows", "ahead of every peer", "best peer / ours, median"}
+	if f.reference != nil {
+		columns = slices.Insert(columns, 2, "meet must", "meet reach")
+	}
+	printTable(w, columns, kernels)
+	if len(graphs) == 0 {
+		return
+	}
 	fmt.Fprintln(w)
 	printTable(w, []string{"in a graph", "rows", "ahead of PyTorch", "ahead of Gorgonia", "Gorgonia / ours, median"}, graphs)
 }
@@ -58,7 +65,11 @@ func (f *figures) kernelCounts(title string, cells []cell) []string {
 		}
 		ratios = append(ratios, peer/ours)
 	}
-	return []string{title, strconv.Itoa(len(cells)), strconv.Itoa(must), strconv.Itoa(reach), strconv.Itoa(ahead), ratio(median(ratios), 1)}
+	row := []string{title, strconv.Itoa(len(cells)), strconv.Itoa(ahead), ratio(median(ratios), 1)}
+	if f.reference != nil {
+		row = slices.Insert(row, 2, strconv.Itoa(must), strconv.Itoa(reach))
+	}
+	return row
 }
 
 // graphCounts takes the faster of ours. Gorgonia has no figures for some rows.

@@ -89,13 +89,21 @@ const (
 )
 
 func (f *figures) kernelLevel(w io.Writer) {
-	columns := []string{kernelSystem, "torch default", "torch best", "which", "oneDNN", "copy", "floor", "must", "reach",
-		"best peer / ours", "ours / floor", "met"}
+	columns := []string{kernelSystem, "torch default", "torch best", "which", "oneDNN", "copy", "best peer / ours"}
+	if f.reference != nil {
+		columns = slices.Insert(columns, 6, "floor", "must", "reach")
+		columns = append(columns, "ours / floor", "met")
+	}
 	printByCase(w, f.cells(kernelSystem), columns, func(c cell) []string {
-		ours, best, q := f.time(c, kernelSystem).us, f.fastest(c, torchBest), f.reference[c].us
-		return []string{micros(ours), f.fastest(c, torchDefault).String(), best.String(), best.which, f.fastest(c, oneDNN).String(),
-			f.time(c, copySystem).String(), micros(q["floor"]), micros(q["must"]), micros(q["reach"]),
-			ratio(f.bestPeer(c).us, ours), ratio(ours, q["floor"]), f.met(c)}
+		ours, best := f.time(c, kernelSystem).us, f.fastest(c, torchBest)
+		row := []string{micros(ours), f.fastest(c, torchDefault).String(), best.String(), best.which, f.fastest(c, oneDNN).String(),
+			f.time(c, copySystem).String(), ratio(f.bestPeer(c).us, ours)}
+		if f.reference != nil {
+			q := f.reference[c].us
+			row = slices.Insert(row, 6, micros(q["floor"]), micros(q["must"]), micros(q["reach"]))
+			row = append(row, ratio(ours, q["floor"]), f.met(c))
+		}
+		return row
 	})
 }
 

@@ -50,6 +50,31 @@ func TestPage(t *testing.T) {
 	require.ErrorContains(t, run([]string{"-page", path, linesFile}, os.Stdout, os.Stderr), "paths begin")
 }
 
+// The tables of another machine have neither its targets nor its figures.
+func TestElsewhere(t *testing.T) {
+	table := output(t, "-table", linesFile)
+	require.Contains(t, table, "| must |")
+	require.Contains(t, table, "| meet must |")
+	require.Regexp(t, `\*\d`, table)
+	table = output(t, "-elsewhere", "-table", linesFile)
+	require.NotContains(t, table, "must")
+	require.NotContains(t, table, "reach")
+	require.NotRegexp(t, `\*\d`, table)
+	require.Contains(t, table, "| best peer / ours |")
+}
+
+// A page need not have all sections, but some.
+func TestPageOfOneSection(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page.md")
+	require.NoError(t, os.WriteFile(path, []byte("a\n<!-- runs begin -->\n<!-- runs end -->\nb\n"), 0o644))
+	output(t, "-page", path, linesFile)
+	page, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(page), "| norm-raw |")
+	require.NoError(t, os.WriteFile(path, []byte("nothing"), 0o644))
+	require.ErrorContains(t, run([]string{"-page", path, linesFile}, os.Stdout, os.Stderr), "no place")
+}
+
 // The page of the documentation has a place for every section.
 func TestPageOfTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "docs", "performance.md"))
