@@ -14,46 +14,62 @@ func TestMapsStream(t *testing.T) { both(t, mapsStream[float32], mapsStream[floa
 
 func mapsStream[T Float](t *testing.T) {
 	skipUnderRace(t)
-	const most = streamBytes/8 + 3*64*1024
+	size := int(unsafe.Sizeof(T(0)))
+	const most = streamBytes/8 + 3*64*1056 // with the last row of the longest
 	x, dy, out, want := make([]T, most), make([]T, most), make([]T, most), make([]T, most)
 	for i := range x {
 		x[i], dy[i] = T(i%83)/7-5, T(i%61)/9-3
 	}
+	var views []View // rows of whole lines, to be repeated
 	for _, channels := range []int{64, 512, 1040, 1056} {
-		for _, inner := range []int{1, 64} {
-			for loop, arrays := range map[mapLoop]int{normalizePass: 2, normGradPass: 3, scaledPass: 2, scaleGradPass: 3} {
-				name := fmt.Sprint(loop, channels, inner)
-				bytes := arrays * channels * inner * int(unsafe.Sizeof(T(0))) // of a row
-				v := View{Outer: ceilDiv(streamBytes, bytes), Channels: channels, Inner: inner}
-				n := v.Len()
-				k := borrowConstants[T](5, channels)
-				for i := range 5 {
-					for c := range channels {
-						k.of(i)[c] = float64(c%7+i) / 3
-					}
-				}
-				k.round()
-				p := mapPass[T]{loop: loop, out: out[:n], x: x[:n], dy: dy[:n], k: k}
-				require.True(t, streams(loop, p.out, v), name)
-				require.False(t, streams(loop, out[1:1+n], v), name)
-				fewer := v
-				fewer.Outer--
-				require.False(t, streams(loop, out[:fewer.Len()], fewer), name)
-				odd := v
-				odd.Channels, odd.Outer = channels-1, v.Outer*2
-				require.Equal(t, inner != 1, streams(loop, out[:min(odd.Len(), most)], odd), name)
-
-				p.over(v)
-				p.out = want[:n]
-				p.fast(v.whole())
-				require.True(t, sameBits(want[:n], out[:n]), name)
-				k.release()
-			}
+		views = append(views, View{1, channels, 1}, View{1, channels, 64})
+	}
+	for loop := range mapLoop(len(factors)) {
+		for _, v := range views {
+			v.Outer = ceilDiv(streamBytes, loop.arrays()*size*v.Len())
+			name := fmt.Sprint(loop, v)
+			require.True(t, streams(loop, out[:v.Len()], v), name)
+			require.False(t, streams(loop, out[1:1+v.Len()], v), name)
+			mapBoth(t, mapPass[T]{loop: loop, out: out, x: x, dy: dy}, want, v)
+			fewer := v
+			fewer.Outer--
+			require.False(t, streams(loop, out[:fewer.Len()], fewer), name)
+			odd := v
+			odd.Channels--
+			odd.Outer = ceilDiv(streamBytes, loop.arrays()*size*odd.Channels*odd.Inner)
+			require.Equal(t, v.Inner != 1, streams(loop, out[:odd.Len()], odd), name) // whole lines only along runs
+		}
+		// One run in slices, all whole lines or not.
+		for _, over := range []int{0, 8, 16, 128} {
+			n := streamBytes/loop.arrays()/size + over
+			v := View{1, 1, n}
+			require.Equal(t, n*size%(64*v.mapGrid().slices) == 0, streams(loop, out[:n], v))
+			mapBoth(t, mapPass[T]{loop: loop, out: out, x: x, dy: dy}, want, v)
 		}
 	}
 }
 
-// So do the groups of a matrix, also where they do not begin with a line.
+// mapBoth does a pass over a view as it is done, and at once with ordinary stores.
+func mapBoth[T Float](t *testing.T, p mapPass[T], want []T, v View) {
+	t.Helper()
+	n := v.Len()
+	p.k = borrowConstants[T](5, v.Channels)
+	defer p.k.release()
+	for i := range 5 {
+		for c := range v.Channels {
+			p.k.of(i)[c] = float64(c%7+i) / 3
+		}
+	}
+	p.k.round()
+	p.out, p.x, p.dy = p.out[:n], p.x[:n], p.dy[:n]
+	p.over(v)
+	got := p.out
+	p.out, p.stream = want[:n], false
+	p.fast(v.whole())
+	require.True(t, sameBits(want[:n], got), "%v %v", p.loop, v)
+}
+
+// The groups of a matrix are written past the caches where all of them are whole lines.
 func TestGroupNormStreams(t *testing.T) {
 	both(t, groupNormStreams[float32], groupNormStreams[float64])
 }
@@ -61,7 +77,8 @@ func TestGroupNormStreams(t *testing.T) {
 func groupNormStreams[T Float](t *testing.T) {
 	skipUnderRace(t)
 	const channels, parts = 768, 4
-	n := ceilDiv(streamBytes, 2*channels*int(unsafe.Sizeof(T(0)))*parts)
+	size := int(unsafe.Sizeof(T(0)))
+	n := ceilDiv(streamBytes, 2*channels*size*parts)
 	x := make([]T, parts*n*channels)
 	for i := range x {
 		x[i] = T(i%83)/7 - 5
@@ -69,6 +86,8 @@ func groupNormStreams[T Float](t *testing.T) {
 	whole, part := make([]T, len(x)), make([]T, n*channels)
 	for _, per := range []int{1, 2, 12, 16, 48} {
 		p := GroupShape{N: parts * n, Channels: channels, Groups: channels / per, Inner: 1, Eps: 1e-5}
+		past := streams(normalizePass, whole, p.groups()) && streams(normalizePass, whole, p.channels())
+		require.Equal(t, per == 1 || per*size%64 == 0, past, per)
 		GroupNormFwd(whole, x, nil, nil, p)
 		p.N = n
 		for i := range parts {
