@@ -27,8 +27,8 @@ vet:
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && $(STATICCHECK) ./...) || exit 1; done
 
-paths: ## every path that this processor has; of purego and generic, which is the same code, the kernels once
-	@if [ -r /proc/cpuinfo ] && ! grep -q avx512vl /proc/cpuinfo; then echo "skipped: NORM_ISA=avx2, which is this processor's default"; \
+paths: ## the paths that `test` does not take; of purego and generic, which is the same code, the kernels once
+	@if [ -r /proc/cpuinfo ] && ! grep -q avx512vl /proc/cpuinfo; then echo "no AVX-512 here: test has taken the best path"; \
 	else set -x; NORM_ISA=avx2 go test -count=1 ./ops/internal/kernel/; fi
 	NORM_ISA=generic go test -count=1 -short ./ops
 	go test -count=1 -tags purego ./ops/internal/kernel/

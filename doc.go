@@ -84,8 +84,8 @@
 // by nodes behind it, which is Gorgonia's way: gorgonia.Read keeps a result.
 //
 // Errors of the graph come out of constructors and Fwd, those of values out of
-// RunAll. They name the kind of layer or op, what was given and what is wanted;
-// nothing panics but Must. Errors out of RunAll and gorgonia.Grad are told apart by
+// RunAll. The former name the layer, the latter the op, and both what was given and
+// what is wanted; nothing panics but Must. Errors out of RunAll and gorgonia.Grad are told apart by
 // Is, since Gorgonia wraps them in types that errors.Is does not see through.
 //
 // # Precision

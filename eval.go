@@ -64,8 +64,7 @@ func (l *LayerNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense
 	if err := l.checkTrailing(x.Shape()); err != nil {
 		return nil, nil, err
 	}
-	y, sum, err = ops.EvalAddLayerNorm(y, sum, x, r, gamma, beta, l.shape, l.cfg)
-	return y, sum, l.of(err)
+	return l.evaluatedSum(ops.EvalAddLayerNorm(y, sum, x, r, gamma, beta, l.shape, l.cfg))
 }
 
 // Eval returns the scaled x without a graph, as Evaluator says.
@@ -93,8 +92,7 @@ func (l *RMSNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, 
 	if err := l.checkTrailing(x.Shape()); err != nil {
 		return nil, nil, err
 	}
-	y, sum, err = ops.EvalAddRMSNorm(y, sum, x, r, gamma, nil, l.shape, l.cfg)
-	return y, sum, l.of(err)
+	return l.evaluatedSum(ops.EvalAddRMSNorm(y, sum, x, r, gamma, nil, l.shape, l.cfg))
 }
 
 // Eval returns the normalized x without a graph, as Evaluator says: by the running
@@ -164,6 +162,11 @@ func (s *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 
 // evaluated returns a result, or the error of an op as that of the layer.
 func (l *layer) evaluated(y *tensor.Dense, err error) (*tensor.Dense, error) { return y, l.of(err) }
+
+// evaluatedSum is evaluated for a result and the sum that it is of.
+func (l *layer) evaluatedSum(y, sum *tensor.Dense, err error) (_, _ *tensor.Dense, _ error) {
+	return y, sum, l.of(err)
+}
 
 // evalAffine checks x and returns the values of γ and β, nil for what the layer
 // does not have.

@@ -129,9 +129,9 @@ func paramOf[T dense.Float](b *BatchNorm, suffix string, start T) ([]T, error) {
 	if p == nil {
 		return slices.Repeat([]T{start}, b.channels), nil
 	}
-	e, err := dense.Elements[T](b.label, p.Name(), p.Value())
+	e, err := dense.Elements[T](b.kind, p.Name(), p.Value())
 	if err == nil && len(e) != b.channels {
-		err = fault.New(ErrValue, b.label, "%s has %d elements, want %d", p.Name(), len(e), b.channels)
+		err = fault.New(ErrValue, b.kind, "%s has %d elements, want %d", p.Name(), len(e), b.channels)
 	}
 	return e, err
 }

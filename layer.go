@@ -42,7 +42,7 @@ func Must[T any](v T, err error) T {
 type layer struct {
 	kind  string
 	name  string
-	label string // in errors
+	label string // what errors call it; those about a parameter have its name anyway
 	graph *G.ExprGraph
 	dtype tensor.Dtype
 
@@ -102,7 +102,7 @@ func (l *layer) checkName() error {
 func (l *layer) done() {
 	names.take(l.graph, l.name)
 	if l.label == l.kind {
-		l.label = l.name
+		l.label = l.name // which tells the kind
 	}
 }
 
@@ -144,8 +144,9 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	}
 	other, err := newLayer(l.kind, g, l.dtype, l.name, l.suffixes...)
 	if err != nil {
-		return other, err
+		return other, fault.Of(l.label, err)
 	}
+	other.label = l.label
 	for _, v := range values {
 		other.addParam(v)
 	}

@@ -2,6 +2,7 @@ package norm_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/gorgonorm/norm"
@@ -216,32 +217,60 @@ func TestLayerNormOptions(t *testing.T) {
 func TestErrorsNameTheLayer(t *testing.T) {
 	dt := tensor.Float64
 	g := G.NewGraph()
-	bn := norm.Must(norm.NewBatchNorm(g, dt, 4, norm.WithName("stem.bn1")))
-	_, err := bn.Fwd(input(g, wave(dt, 0, 2, 3)))
-	require.EqualError(t, err, `norm: batchnorm "stem.bn1": x is (2, 3), want (N, 4, ...)`)
-	_, err = bn.FwdMasked(input(g, wave(dt, 0, 2, 4, 3)), nil)
-	require.EqualError(t, err, `norm: batchnorm "stem.bn1": mask is nil, want a node`)
-	err = bn.SetStats(nil, nil)
-	require.EqualError(t, err, `norm: batchnorm "stem.bn1": 0 means and 0 variances, want 4 of each`)
+	few, r := wave(dt, 0, 2, 3), wave(dt, 0, 1, 4)
+	whole := wave(dt, 0, 2, 4)
+	second := func(_ any, err error) error { return err }
+	third := func(_, _ any, err error) error { return err }
 
-	ln := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}, norm.WithName("ln")))
-	_, err = ln.Fwd(input(g, wave(dt, 0, 2, 3)))
-	require.EqualError(t, err, `norm: layernorm "ln": x is (2, 3), want (..., 4)`)
-	require.ErrorIs(t, err, norm.ErrShape)
-	_, err = ln.Eval(nil, wave(dt, 0, 2, 3))
-	require.EqualError(t, err, `norm: layernorm "ln": x is (2, 3), want (..., 4)`)
-	_, _, err = ln.FwdResidual(input(g, wave(dt, 0, 2, 4)), input(g, wave(dt, 0, 1, 4)))
-	require.EqualError(t, err, `norm: layernorm "ln": r is (1, 4), want (2, 4)`)
-	_, _, err = ln.EvalResidual(nil, nil, wave(dt, 0, 2, 4), wave(dt, 0, 1, 4))
-	require.EqualError(t, err, `norm: layernorm "ln": r is (1, 4), want (2, 4)`)
-
-	// Names that were not given, and layers that were not made.
+	bn := norm.Must(norm.NewBatchNorm(g, dt, 4, norm.WithName("a")))
+	untracked := norm.Must(norm.NewBatchNorm(g, dt, 4, norm.WithName("a2"), norm.WithoutRunningStats()))
+	in := norm.Must(norm.NewInstanceNorm(g, dt, 4, norm.WithName("b")))
+	gn := norm.Must(norm.NewGroupNorm(g, dt, 2, 4, norm.WithName("c")))
+	ln := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}, norm.WithName("d")))
+	rms := norm.Must(norm.NewRMSNorm(g, dt, tensor.Shape{4}, norm.WithName("e")))
+	wn := norm.Must(norm.NewWeightNorm(g, dt, tensor.Shape{4, 3}, norm.WithName("f")))
+	fc := norm.Must(norm.NewWeightNormLinear(g, dt, 4, 3, norm.WithName("h")))
+	sn := norm.Must(norm.NewSpectralNorm(g, dt, tensor.Shape{4, 3}, norm.WithName("i")))
 	norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}))
-	second := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}))
-	_, err = second.Eval(nil, wave(dt, 0, 2, 3))
+	ln2 := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{4}))
+
+	for begin, errs := range map[string][]error{
+		`batchnorm "a"`: {
+			second(bn.Fwd(input(g, few))), second(bn.FwdFrozen(input(g, few))), second(bn.FwdMasked(input(g, whole), nil)),
+			second(bn.FwdMasked(input(g, whole), input(g, few))), second(bn.Eval(nil, few)), bn.SetStats(nil, nil), bn.SetMoments(nil),
+			third(bn.Fold(nil, nil, 0)), second(bn.In(nil)), second(bn.In(g)),
+		},
+		`batchnorm "a2"`: {
+			second(untracked.FwdFrozen(input(g, whole))), untracked.SetStats(nil, nil), untracked.SetMoments(bn.NewMoments()),
+			third(untracked.Fold(whole, nil, 1)), norm.Reestimate(func() error { return nil }, untracked),
+		},
+		`instancenorm "b"`: {second(in.Fwd(input(g, few))), second(in.Eval(nil, few)), second(in.In(nil))},
+		`groupnorm "c"`: {
+			second(gn.Fwd(input(g, few))), second(gn.FwdMasked(input(g, whole), nil)), second(gn.Eval(nil, few)), second(gn.In(nil)),
+		},
+		`groupnorm "z"`: {second(norm.NewGroupNorm(g, dt, 3, 4, norm.WithName("z")))},
+		`layernorm "d"`: {
+			second(ln.Fwd(input(g, few))), third(ln.FwdResidual(input(g, whole), input(g, r))), second(ln.Eval(nil, few)),
+			third(ln.EvalResidual(nil, nil, whole, r)), second(ln.In(nil)),
+		},
+		`rmsnorm "e"`: {
+			second(rms.Fwd(input(g, few))), third(rms.FwdResidual(input(g, whole), input(g, r))), second(rms.Eval(nil, few)),
+			third(rms.EvalResidual(nil, nil, whole, r)), second(rms.In(nil)),
+		},
+		`weightnorm "f"`:       {second(wn.EvalWeight(few)), second(wn.In(nil))},
+		`weightnormlinear "h"`: {second(fc.Fwd(input(g, few))), second(fc.Eval(nil, few)), second(fc.In(nil))},
+		`spectralnorm "i"`:     {second(sn.EvalWeight(few)), second(sn.In(nil))},
+		// A name that was not given.
+		"layernorm2": {second(ln2.Fwd(input(g, few))), second(ln2.Eval(nil, few)), second(ln2.In(nil))},
+	} {
+		for i, err := range errs {
+			require.Error(t, err, "%s %d", begin, i)
+			require.True(t, strings.HasPrefix(err.Error(), "norm: "+begin+": "), "%d: %v", i, err)
+		}
+	}
+	other := G.NewGraph()
+	_, err := norm.Must(ln2.In(other)).Fwd(input(other, few))
 	require.EqualError(t, err, "norm: layernorm2: x is (2, 3), want (..., 4)")
-	_, err = norm.NewGroupNorm(g, dt, 3, 4, norm.WithName("gn"))
-	require.EqualError(t, err, `norm: groupnorm "gn": 3 groups of 4 channels, want a number that divides that of the channels`)
 	_, err = norm.NewGroupNorm(g, dt, 3, 4)
 	require.EqualError(t, err, "norm: groupnorm: 3 groups of 4 channels, want a number that divides that of the channels")
 }

@@ -21,5 +21,5 @@ func (w *WeightNormLinear) Materialize() (*tensor.Dense, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ops.MaterializeWeight(values[0], values[1], w.cfg.Axis)
+	return w.evaluated(ops.MaterializeWeight(values[0], values[1], w.cfg.Axis))
 }

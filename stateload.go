@@ -158,7 +158,7 @@ func (l *loading) match() (problems []error) {
 		found[e] = true
 	}
 	if !l.AllowSurplus {
-		problems = append(l.surplus(surplus), problems...)
+		problems = append(l.surplusErrors(surplus), problems...)
 	}
 	var missing []error
 	for _, e := range l.model {
@@ -173,9 +173,9 @@ func (l *loading) match() (problems []error) {
 	return problems
 }
 
-// surplus names the first of the entries that are surplus. A wrong file may have
+// surplusErrors names the first of the entries that are surplus. A wrong file may have
 // any number of them.
-func (l *loading) surplus(names []string) (problems []error) {
+func (l *loading) surplusErrors(names []string) (problems []error) {
 	const most = 20
 	for _, name := range names[:min(len(names), most)] {
 		problems = append(problems, fault.New(ErrState, l.who, "%s is surplus", statefile.Shown(name)))

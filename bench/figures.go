@@ -64,6 +64,9 @@ func readFigures(files []string) (*figures, error) {
 	return f, nil
 }
 
+// hasReference says whether there are quoted figures and targets.
+func (f *figures) hasReference() bool { return f.reference != nil }
+
 // read adds lines.
 func (f *figures) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)

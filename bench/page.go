@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 )
+
+// marks begin the place of a section.
+var marks = regexp.MustCompile(`<!-- (\S+) begin -->`)
 
 // writePage puts the sections between their marks in the Markdown page at path,
 // in the place of what is there. A page need not have a place for all of them.
@@ -12,6 +17,11 @@ func (f *figures) writePage(path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return err
+	}
+	for _, mark := range marks.FindAllSubmatch(page, -1) {
+		if !slices.ContainsFunc(sections, func(s section) bool { return s.name == string(mark[1]) }) {
+			return fmt.Errorf("%s has a place for a section %q, which there is not", path, mark[1])
+		}
 	}
 	places := 0
 	for _, s := range sections {

@@ -39,7 +39,7 @@ func (f *figures) summary(w io.Writer) {
 		}
 	}
 	columns := []string{"kernel level", "rows", "ahead of every peer", "best peer / ours, median"}
-	if f.reference != nil {
+	if f.hasReference() {
 		columns = slices.Insert(columns, 2, "meet must", "meet reach")
 	}
 	printTable(w, columns, kernels)
@@ -66,7 +66,7 @@ func (f *figures) kernelCounts(title string, cells []cell) []string {
 		ratios = append(ratios, peer/ours)
 	}
 	row := []string{title, strconv.Itoa(len(cells)), strconv.Itoa(ahead), ratio(median(ratios), 1)}
-	if f.reference != nil {
+	if f.hasReference() {
 		row = slices.Insert(row, 2, strconv.Itoa(must), strconv.Itoa(reach))
 	}
 	return row

@@ -29,7 +29,11 @@ var sections = []section{
 
 // printTables prints all sections.
 func (f *figures) printTables(w io.Writer) {
-	fmt.Fprintln(w, "Times in µs; figures in italics are those of reference.csv, the others were measured together.")
+	fmt.Fprint(w, "Times in µs")
+	if f.hasReference() {
+		fmt.Fprint(w, "; figures in italics are those of reference.csv, the others were measured together")
+	}
+	fmt.Fprintln(w, ".")
 	for _, s := range append(slices.Clip(sections), familySection) {
 		fmt.Fprintf(w, "\n## %s\n\n", s.title)
 		s.print(f, w)
@@ -90,7 +94,7 @@ const (
 
 func (f *figures) kernelLevel(w io.Writer) {
 	columns := []string{kernelSystem, "torch default", "torch best", "which", "oneDNN", "copy", "best peer / ours"}
-	if f.reference != nil {
+	if f.hasReference() {
 		columns = slices.Insert(columns, 6, "floor", "must", "reach")
 		columns = append(columns, "ours / floor", "met")
 	}
@@ -98,7 +102,7 @@ func (f *figures) kernelLevel(w io.Writer) {
 		ours, best := f.time(c, kernelSystem).us, f.fastest(c, torchBest)
 		row := []string{micros(ours), f.fastest(c, torchDefault).String(), best.String(), best.which, f.fastest(c, oneDNN).String(),
 			f.time(c, copySystem).String(), ratio(f.bestPeer(c).us, ours)}
-		if f.reference != nil {
+		if f.hasReference() {
 			q := f.reference[c].us
 			row = slices.Insert(row, 6, micros(q["floor"]), micros(q["must"]), micros(q["reach"]))
 			row = append(row, ratio(ours, q["floor"]), f.met(c))

@@ -57,6 +57,7 @@ func TestElsewhere(t *testing.T) {
 	require.Contains(t, table, "| meet must |")
 	require.Regexp(t, `\*\d`, table)
 	table = output(t, "-elsewhere", "-table", linesFile)
+	require.NotContains(t, table, "reference.csv")
 	require.NotContains(t, table, "must")
 	require.NotContains(t, table, "reach")
 	require.NotRegexp(t, `\*\d`, table)
@@ -73,6 +74,8 @@ func TestPageOfOneSection(t *testing.T) {
 	require.Contains(t, string(page), "| norm-raw |")
 	require.NoError(t, os.WriteFile(path, []byte("nothing"), 0o644))
 	require.ErrorContains(t, run([]string{"-page", path, linesFile}, os.Stdout, os.Stderr), "no place")
+	require.NoError(t, os.WriteFile(path, []byte("<!-- run begin -->\n<!-- run end -->\n"), 0o644))
+	require.ErrorContains(t, run([]string{"-page", path, linesFile}, os.Stdout, os.Stderr), `"run"`)
 }
 
 // The page of the documentation has a place for every section.

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/gorgonorm/norm/internal/dense"
@@ -70,7 +69,7 @@ func evaluate[T dense.Float](op string, dst *tensor.Dense, shape tensor.Shape, v
 // guardCall is guard for what is not an op.
 func guardCall(op string, err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("norm: %s: internal fault: %v", op, r)
+		*err = fault.New(fault.ErrInternal, op, "internal fault: %v", r)
 	}
 }
 

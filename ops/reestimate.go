@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
@@ -85,7 +86,7 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 			return fault.New(fault.ErrBatch, name, "statistics %d saw no batch, want runs in training mode", i)
 		}
 		if err := s.checkMoments(pools[s]); err != nil {
-			return err
+			return fault.Of(fmt.Sprintf("%s: statistics %d", name, i), err)
 		}
 	}
 	for s, m := range pools {

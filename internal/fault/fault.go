@@ -30,7 +30,7 @@ var (
 // fault says what is wrong in words and unwraps to its kind.
 type fault struct {
 	kind error
-	op   string // or the layer
+	op   string // or the layer, or the file
 	text string
 }
 
@@ -44,10 +44,11 @@ func New(kind error, op, format string, args ...any) error {
 	return &fault{kind, op, fmt.Sprintf(format, args...)}
 }
 
-// Of returns the error of an op as that of the layer that has applied it.
-func Of(layer string, err error) error {
+// Of returns an error of New with another name in front: that of the layer that has
+// applied the op, or of the file.
+func Of(name string, err error) error {
 	if e, ok := err.(*fault); ok {
-		return &fault{e.kind, layer, e.text}
+		return &fault{e.kind, name, e.text}
 	}
 	return err
 }

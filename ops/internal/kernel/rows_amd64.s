@@ -1994,7 +1994,6 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(R9*8), Y0
 	VBROADCASTSD 720(SP)(R9*8), Y1
 	VBROADCASTSD 912(SP)(R9*8), Y2
@@ -2081,7 +2080,6 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(DI*8), Y0
 	VBROADCASTSD 720(SP)(DI*8), Y1
 	VBROADCASTSD 912(SP)(DI*8), Y2
@@ -3149,7 +3147,6 @@ pack:
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(SI*8), Y0
 	VBROADCASTSD 720(SP)(SI*8), Y1
 	VBROADCASTSD 912(SP)(SI*8), Y2
@@ -3258,7 +3255,6 @@ stream:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          streamSkip
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(R9*8), Y0
 	VBROADCASTSD 720(SP)(R9*8), Y1
 	VBROADCASTSD 912(SP)(R9*8), Y2
@@ -3342,7 +3338,6 @@ plain:
 	ADDQ         R8, BX
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(DX*8), Y0
 	VBROADCASTSD 720(SP)(DX*8), Y1
 	VBROADCASTSD 912(SP)(DX*8), Y2
@@ -3431,7 +3426,6 @@ plainStream:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainStreamSkip
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(DI*8), Y0
 	VBROADCASTSD 720(SP)(DI*8), Y1
 	VBROADCASTSD 912(SP)(DI*8), Y2
@@ -3504,7 +3498,6 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(R9*8), Y0
 	VBROADCASTSD 720(SP)(R9*8), Y1
 	VBROADCASTSD 912(SP)(R9*8), Y2
@@ -3584,7 +3577,6 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VMOVUPS      magnitude64<>+0(SB), Y0
 	VBROADCASTSD 688(SP)(DI*8), Y0
 	VBROADCASTSD 720(SP)(DI*8), Y1
 	VBROADCASTSD 912(SP)(DI*8), Y2

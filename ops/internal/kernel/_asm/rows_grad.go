@@ -238,6 +238,14 @@ func (g *gradGroup) vector(c gradConstants, row func(a string) Mem, gamma VecVir
 	return sums
 }
 
+// magnitude is what the search for the largest t needs, which float32 alone has.
+func (g *gradGroup) magnitude() Op {
+	if !g.v.single() {
+		return nil
+	}
+	return g.v.magnitude()
+}
+
 // gradPointers are gamma, and dgamma and dbeta if they are wanted.
 func gradPointers(affine bool) (gamma Register, grads []Register) {
 	if affine {
@@ -252,7 +260,7 @@ func (g *gradGroup) gradPack(name string, affine bool, store func(VecVirtual, Me
 	gamma, grads := gradPointers(affine)
 	var rows []gradConstants
 	g.packs(name, []string{"dx", "x", "dy"}, func(k Register) func(row func(a string, r int) Mem, i Register, part mask) {
-		magnitude := v.magnitude()
+		magnitude := g.magnitude()
 		for r := range v.pack() {
 			rows = append(rows, g.constants(k, r, magnitude))
 		}
@@ -284,7 +292,8 @@ func (g *gradGroup) gradEach(name string, affine bool, store func(VecVirtual, Me
 	gamma, grads := gradPointers(affine)
 	g.each(name, []string{"dx", "x", "dy"}, func(at map[string]Register, k, slot Register) {
 		g.skipIfBad(name+"Skip", k)
-		c := g.constants(k, 0, v.magnitude())
+		magnitude := g.magnitude()
+		c := g.constants(k, 0, magnitude)
 		i := GP64()
 		v.loop(name+"Loop", pointer("n"), i, 1, g.part, func(j int, part mask) {
 			row := func(a string) Mem { return v.at(at[a], i, j) }

@@ -12,9 +12,9 @@ import (
 // additions, whatever the length, and a conversion is made once for many
 // elements. Float64 data takes the same path, which keeps its chains short too.
 
-// turnsOfChain is how many numbers a lane adds up before the chain ends: fewer where
-// more lanes are added then.
-func turnsOfChain(unroll int) int { return 16 / unroll }
+// turnsOfChain is how many numbers a lane adds up before the chain ends: fewer with more
+// vectors in a turn, whose lanes are added then.
+func turnsOfChain(unroll int) int { return min(8, 16/unroll) }
 
 // sums emits count sums over a run of n elements and returns them as registers
 // of float64. step adds vector number k of a turn to one register for each sum.
@@ -51,7 +51,7 @@ type totals struct {
 
 // totals returns count sums of 0, for chains of unroll vectors each.
 func (v variant) totals(count, unroll int) totals {
-	registers, others := 16, 6
+	registers, others := 16, 6 // what a step needs besides
 	if v.wide() {
 		registers = 32
 	}
@@ -68,7 +68,7 @@ func (v variant) totals(count, unroll int) totals {
 	return t
 }
 
-// carry adds data to total s, lane on lane.
+// carry adds data to total s, lane on lane: in memory, the two halves of float32 first.
 func (t totals) carry(s int, x VecVirtual) {
 	if t.mem == nil {
 		t.v.carry(t.regs[s], x)
