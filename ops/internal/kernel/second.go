@@ -84,7 +84,14 @@ func (a *normSecond[T]) run(first, last int) {
 		if a.gamma != nil {
 			dgamma = a.gamma.part(t, a.g.Params)
 		}
-		for i := t * groups / a.tasks; i < (t+1)*groups/a.tasks; i++ {
+		from, to := t*groups/a.tasks, (t+1)*groups/a.tasks
+		if a.columns() {
+			for c := from; c < to; c += bandOfSecond {
+				a.band(c, min(bandOfSecond, to-c), dgamma)
+			}
+			continue
+		}
+		for i := from; i < to; i++ {
 			a.group(i/a.g.Channels, i%a.g.Channels, dgamma)
 		}
 	}
@@ -129,14 +136,54 @@ func (a *normSecond[T]) groupOf(batch, c int) group { return group{a.g, batch, c
 // hat makes x̂ = ((x − hi) − lo)·r.
 type hat struct{ hi, lo, r float64 }
 
+func (h hat) of(x float64) float64 { return ((x - h.hi) - h.lo) * h.r }
+
 // group adds one group's part of ∂s/∂γ to dgamma and sets the rest.
 func (a *normSecond[T]) group(batch, c int, dgamma []float64) {
 	by, coef, slope := a.spread(batch, c)
-	r, n, g := by.r, a.count(), a.groupOf(batch, c)
+	g := a.groupOf(batch, c)
 	var t secondSums
 	for l := range g.lines {
 		a.sum(&t, l, by)
 	}
+	p := [1]projected{a.project(t, by, coef, slope)}
+	for l := range g.lines {
+		a.write(l, p[:], dgamma)
+	}
+}
+
+// bandOfSecond is how many columns are taken together, a line of the cache of float32.
+const bandOfSecond = 16
+
+// columns says whether the groups are the columns of a matrix.
+func (a *normSecond[T]) columns() bool {
+	return a.g.Inner == 1 && a.g.Batches == 1 && a.g.ParamInner == 1 && a.g.Params == a.g.Channels && a.valid.spans == nil
+}
+
+// band is group for n columns from c on, in the order of memory.
+func (a *normSecond[T]) band(c, n int, dgamma []float64) {
+	var by [bandOfSecond]hat
+	var coef, slope [bandOfSecond]float64
+	for i := range n {
+		by[i], coef[i], slope[i] = a.spread(0, c+i)
+	}
+	var t [bandOfSecond]secondSums
+	row := func(o int) line { return line{at: o*a.g.Channels + c, channel: c, n: n, step: 1} }
+	for o := range a.g.Outer {
+		a.sumEach(t[:n], row(o), by[:n])
+	}
+	var p [bandOfSecond]projected
+	for i := range n {
+		p[i] = a.project(t[i], by[i], coef[i], slope[i])
+	}
+	for o := range a.g.Outer {
+		a.write(row(o), p[:n], dgamma)
+	}
+}
+
+// project returns what the results of a group are made of.
+func (a *normSecond[T]) project(t secondSums, by hat, coef, slope float64) projected {
+	r, n := by.r, a.count()
 	constant := a.given && !a.batch
 	if constant || a.p.Uncentred { // no mean to subtract in P
 		t.a, t.u, t.z = 0, 0, 0
@@ -145,12 +192,9 @@ func (a *normSecond[T]) group(batch, c int, dgamma []float64) {
 		coef = 0
 	}
 	s := r * (t.ua - t.u*t.a/n - coef*t.xa*t.xu)
-	p := projected{
+	return projected{
 		hat: by, meanA: t.a / n, meanU: t.u / n, meanZ: t.z / n, xa: coef * t.xa, xu: coef * t.xu, xz: coef * t.xz,
 		along: r * (t.xu*t.xa*slope - coef*s),
-	}
-	for l := range g.lines {
-		a.write(l, p, dgamma)
 	}
 }
 
@@ -158,24 +202,37 @@ func (a *normSecond[T]) group(batch, c int, dgamma []float64) {
 // z = dy·uγ.
 type secondSums struct{ a, u, z, ua, xa, xu, xz float64 }
 
+func (s *secondSums) add(xhat, u, aa, z float64) {
+	s.a += aa
+	s.u += u
+	s.z += z
+	s.ua += u * aa
+	s.xa += xhat * aa
+	s.xu += xhat * u
+	s.xz += xhat * z
+}
+
 // sum adds those of a line.
 func (a *normSecond[T]) sum(t *secondSums, l line, by hat) {
 	var s secondSums
 	gamma, ugamma := a.in.Gamma[l.channel:], a.in.UGamma[l.channel:]
 	dy, ux := a.in.DY[l.at:][:l.n], a.in.UX[l.at:][:l.n]
 	for i, v := range a.in.X[l.at:][:l.n] {
-		xhat, u := ((float64(v)-by.hi)-by.lo)*by.r, float64(ux[i])
-		aa, z := float64(gamma[i*l.step])*float64(dy[i]), float64(dy[i])*float64(ugamma[i*l.step])
-		s.a += aa
-		s.u += u
-		s.z += z
-		s.ua += u * aa
-		s.xa += xhat * aa
-		s.xu += xhat * u
-		s.xz += xhat * z
+		d := float64(dy[i])
+		s.add(by.of(float64(v)), float64(ux[i]), float64(gamma[i*l.step])*d, d*float64(ugamma[i*l.step]))
 	}
 	t.a, t.u, t.z, t.ua = t.a+s.a, t.u+s.u, t.z+s.z, t.ua+s.ua
 	t.xa, t.xu, t.xz = t.xa+s.xa, t.xu+s.xu, t.xz+s.xz
+}
+
+// sumEach adds each element of a line to sums of its own.
+func (a *normSecond[T]) sumEach(t []secondSums, l line, by []hat) {
+	gamma, ugamma := a.in.Gamma[l.channel:][:l.n], a.in.UGamma[l.channel:][:l.n]
+	dy, ux := a.in.DY[l.at:][:l.n], a.in.UX[l.at:][:l.n]
+	for i, v := range a.in.X[l.at:][:l.n] {
+		d := float64(dy[i])
+		t[i].add(by[i].of(float64(v)), float64(ux[i]), float64(gamma[i])*d, d*float64(ugamma[i]))
+	}
 }
 
 // projected has what P and ∂s/∂x take of a group: means, c·Σx̂·a and so on, and the
@@ -186,22 +243,21 @@ type projected struct {
 	along                           float64
 }
 
-// write sets the results of a line.
-func (a *normSecond[T]) write(l line, k projected, dgamma []float64) {
+// write sets the results of a line, which is of one group, or has an element of each.
+func (a *normSecond[T]) write(l line, groups []projected, dgamma []float64) {
 	gamma, ugamma, ubeta := a.in.Gamma[l.channel:], a.in.UGamma[l.channel:], a.in.UBeta[l.channel:]
 	dy, ux, outX, outDY := a.in.DY[l.at:][:l.n], a.in.UX[l.at:][:l.n], a.out.X[l.at:][:l.n], a.out.DY[l.at:][:l.n]
 	if dgamma != nil {
 		dgamma = dgamma[l.channel:]
 	}
-	r := k.r
 	for i, v := range a.in.X[l.at:][:l.n] {
-		p := i * l.step
-		xhat, g, d, ug := ((float64(v)-k.hi)-k.lo)*r, float64(gamma[p]), float64(dy[i]), float64(ugamma[p])
+		p, k := i*l.step, &groups[min(i, len(groups)-1)]
+		xhat, g, d, ug := k.of(float64(v)), float64(gamma[p]), float64(dy[i]), float64(ugamma[p])
 		pa, pu, pz := g*d-k.meanA-xhat*k.xa, float64(ux[i])-k.meanU-xhat*k.xu, d*ug-k.meanZ-xhat*k.xz
-		outX[i] = T(r*pz + k.along*xhat - r*r*(k.xu*pa+k.xa*pu))
-		outDY[i] = T(g*r*pu + ug*xhat + float64(ubeta[p]))
+		outX[i] = T(k.r*pz + k.along*xhat - k.r*k.r*(k.xu*pa+k.xa*pu))
+		outDY[i] = T(g*k.r*pu + ug*xhat + float64(ubeta[p]))
 		if dgamma != nil {
-			dgamma[p] += d * r * pu
+			dgamma[p] += d * k.r * pu
 		}
 	}
 }
