@@ -201,3 +201,45 @@ func layerNormGuards[T Float](t *testing.T) {
 		}
 	}
 }
+
+// Beside an eps far above all squares, what is in between may lie below the range of
+// float32 where results do not.
+func TestLayerNormHugeEps(t *testing.T) {
+	both(t, layerNormHugeEps[float32], layerNormHugeEps[float64])
+}
+
+func layerNormHugeEps[T Float](t *testing.T) {
+	for _, c := range []struct{ eps, x, dy, gamma float64 }{
+		{1e10, 1e3, 1, 1}, {1e13, 1e-30, 1e3, 1e8}, {1e34, 1e-13, 1, 1e8}, {1e46, 1e7, 1e23, 1}, {1e84, 1e5, 1e30, 1e8},
+	} {
+		for _, p := range []Rows{{Rows: 5, Cols: 40}, {Rows: 5, Cols: 40, UnbiasedStd: true}, {Rows: 5, Cols: 40, Uncentred: true}} {
+			p.Eps = c.eps
+			s := newLayerNormCase[T](p, easy)
+			for i := range s.x {
+				s.x[i], s.dy[i] = s.x[i]*T(c.x), s.dy[i]*T(c.dy)
+			}
+			for i := range s.gamma {
+				s.gamma[i], s.beta[i] = T(c.gamma), 0
+			}
+			n := len(s.x)
+			y, dx, wantY, wantDX := make([]T, n), make([]T, n), make([]T, n), make([]T, n)
+			dgamma, dbeta := make([]T, p.Cols), make([]T, p.Cols)
+			LayerNormFwd(y, s.x, s.gamma, s.beta, p)
+			LayerNormBwd(dx, dgamma, dbeta, s.x, s.gamma, s.dy, p)
+			layerNormRowsGo(wantY, s.x, s.gamma, s.beta, p)
+			grads := make([]float64, 2*padded(p.Cols))
+			layerNormGradRowsGo(wantDX, grads, s.x, s.gamma, s.dy, p)
+			wantDG := make([]T, p.Cols)
+			store(wantDG, grads[:p.Cols])
+			for _, pair := range [][2][]T{{y, wantY}, {dx, wantDX}, {dgamma, wantDG}} {
+				top := 0.0
+				for _, v := range pair[1] {
+					top = max(top, math.Abs(float64(v)))
+				}
+				for i, v := range pair[1] {
+					require.InDelta(t, float64(v), float64(pair[0][i]), 1e-6*top+0x1p-149, "%v %v %d", c, p, i)
+				}
+			}
+		}
+	}
+}

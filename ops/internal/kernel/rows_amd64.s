@@ -40,7 +40,8 @@ guess:
 	VMOVUPS    32(DX), Y2
 	VMOVUPS    64(DX), Y3
 	VMOVUPS    96(DX), Y4
-	VADDPS     Y3, Y2, Y2
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
 guessed:
@@ -578,7 +579,8 @@ guess:
 	VMOVUPS    32(DX), Y2
 	VMOVUPS    64(DX), Y3
 	VMOVUPS    96(DX), Y4
-	VADDPS     Y3, Y2, Y2
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y4, Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
 guessed:
@@ -1644,7 +1646,8 @@ guess:
 	VCVTPS2PD  16(DX), Y2
 	VCVTPS2PD  32(DX), Y3
 	VCVTPS2PD  48(DX), Y4
-	VADDPD     Y3, Y2, Y2
+	VADDPD     Y3, Y0, Y0
+	VADDPD     Y4, Y2, Y2
 	VADDPD     Y2, Y0, Y0
 
 guessed:
@@ -2292,7 +2295,8 @@ guess:
 	VMOVUPD    32(DX), Y2
 	VMOVUPD    64(DX), Y3
 	VMOVUPD    96(DX), Y4
-	VADDPD     Y3, Y2, Y2
+	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y2, Y2
 	VADDPD     Y2, Y1, Y1
 
 guessed:
@@ -2798,7 +2802,8 @@ guess:
 	VMOVUPD    32(DX), Y2
 	VMOVUPD    64(DX), Y3
 	VMOVUPD    96(DX), Y4
-	VADDPD     Y3, Y2, Y2
+	VADDPD     Y3, Y1, Y1
+	VADDPD     Y4, Y2, Y2
 	VADDPD     Y2, Y1, Y1
 
 guessed:
@@ -3766,7 +3771,8 @@ guess:
 	VMOVUPS   64(DX), Z1
 	VMOVUPS   128(DX), Z2
 	VMOVUPS   192(DX), Z3
-	VADDPS    Z2, Z1, Z1
+	VADDPS    Z2, Z0, Z0
+	VADDPS    Z3, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
 guessed:
@@ -4304,7 +4310,8 @@ guess:
 	VMOVUPS   64(DX), Z1
 	VMOVUPS   128(DX), Z2
 	VMOVUPS   192(DX), Z3
-	VADDPS    Z2, Z1, Z1
+	VADDPS    Z2, Z0, Z0
+	VADDPS    Z3, Z1, Z1
 	VADDPS    Z1, Z0, Z0
 
 guessed:
@@ -5695,7 +5702,8 @@ guess:
 	VCVTPS2PD   32(DX), Z1
 	VCVTPS2PD   64(DX), Z2
 	VCVTPS2PD   96(DX), Z3
-	VADDPD      Z2, Z1, Z1
+	VADDPD      Z2, Z0, Z0
+	VADDPD      Z3, Z1, Z1
 	VADDPD      Z1, Z0, Z0
 
 guessed:
@@ -6357,7 +6365,8 @@ guess:
 	VMOVUPD   64(DX), Z1
 	VMOVUPD   128(DX), Z2
 	VMOVUPD   192(DX), Z3
-	VADDPD    Z2, Z1, Z1
+	VADDPD    Z2, Z0, Z0
+	VADDPD    Z3, Z1, Z1
 	VADDPD    Z1, Z0, Z0
 
 guessed:
@@ -6879,7 +6888,8 @@ guess:
 	VMOVUPD   64(DX), Z1
 	VMOVUPD   128(DX), Z2
 	VMOVUPD   192(DX), Z3
-	VADDPD    Z2, Z1, Z1
+	VADDPD    Z2, Z0, Z0
+	VADDPD    Z3, Z1, Z1
 	VADDPD    Z1, Z0, Z0
 
 guessed:

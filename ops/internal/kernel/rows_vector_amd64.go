@@ -55,6 +55,13 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head, group
 }
 
+// largestEps is the eps up to which rows of float32 are done in the assembly. Beside a
+// larger one what is in between, all but the results, may lie below the range of float32.
+const largestEps = 0x1p40
+
+// byDefinition says whether rows are left to the definitions altogether.
+func byDefinition[T Float](p Rows) bool { return isa == generic || is32[T]() && p.Eps > largestEps }
+
 // streamed says whether a pass over rows that moves so many arrays of all elements
 // writes past the caches.
 func streamed[T Float](arrays int, out []T, all int, p Rows) int {
@@ -66,7 +73,7 @@ func streamed[T Float](arrays int, out []T, all int, p Rows) int {
 
 // layerNormRows normalizes rows. all is the number of elements of the whole array.
 func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
-	if len(x) == 0 || isa == generic {
+	if len(x) == 0 || byDefinition[T](p) {
 		layerNormRowsGo(y, x, gamma, beta, p)
 		return
 	}
@@ -114,7 +121,7 @@ const shortRows = 16
 // behind the other, the first half of work, unless this is nil. all is the number of
 // elements of the whole array.
 func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows, all int) {
-	if isa == generic {
+	if byDefinition[T](p) {
 		layerNormGradRowsGo(dx, work[:len(work)/2], x, gamma, dy, p)
 		return
 	}

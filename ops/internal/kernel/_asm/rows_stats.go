@@ -103,11 +103,11 @@ func (g *group) guess() {
 		acc := v.load(v.at(at["x"], nil, 0), part)
 		CMPQ(head, most)
 		JLE(LabelRef("guessed"))
-		more := make([]VecVirtual, headVectors-1)
-		for k := range more {
-			more[k] = v.load(v.at(at["x"], nil, k+1), mask{})
+		all := []VecVirtual{acc}
+		for k := 1; k < headVectors; k++ {
+			all = append(all, v.load(v.at(at["x"], nil, k), mask{}))
 		}
-		v.add(acc, acc, v.tree(more))
+		v.tree(all) // acc is the first, and the sum
 		Label("guessed")
 		if v.single() {
 			low, high := v.widen(acc)

@@ -119,8 +119,11 @@ func column(acc [][]VecVirtual, s int) []VecVirtual {
 	return c
 }
 
-// tree adds up registers of data, pair by pair.
+// tree adds up registers of data, a power of two of them, pair by pair into the first.
 func (v variant) tree(acc []VecVirtual) VecVirtual {
+	if n := len(acc); n&(n-1) != 0 {
+		panic("tree: the number of registers is no power of two")
+	}
 	for len(acc) > 1 {
 		half := len(acc) / 2
 		for k := range half {
