@@ -120,6 +120,7 @@ func badKinds() (all []badCall) {
 			all = append(all, badCall{k.name + ": " + name, kind, func(g *G.ExprGraph) func() error { return func() error { return call(g) } }})
 		}
 		call("no graph", norm.ErrGraph, func(*G.ExprGraph) error { return k.make(nil, f64, nil) })
+		call("of no dtype", norm.ErrDtype, func(g *G.ExprGraph) error { return k.make(g, tensor.Dtype{}, nil) })
 		for _, dt := range []tensor.Dtype{tensor.Int, tensor.Uint8, tensor.Bool, tensor.Complex64} {
 			call("of "+dt.String(), norm.ErrDtype, func(g *G.ExprGraph) error { return k.make(g, dt, nil) })
 		}

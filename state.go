@@ -55,6 +55,16 @@ func (s State) part() ([]part, error) {
 	return parts, nil
 }
 
+// partsOf returns the parts of what is to be saved or loaded. Nothing is a mistake: saved,
+// it would take the place of a good file.
+func partsOf(items State) ([]part, error) {
+	parts, err := items.part()
+	if err == nil && len(parts) == 0 {
+		err = fault.New(ErrState, stateName, "there is nothing in it, want layers or nodes")
+	}
+	return parts, err
+}
+
 // stateName is what errors say that belong to no layer.
 const stateName = "state"
 
@@ -66,7 +76,7 @@ const stateName = "state"
 // entries than some 100,000. No machine may train meanwhile.
 //
 // Errors: ErrGraph for nil; ErrName for two entries of one name, of those that Load
-// reads too, and for a name that is no UTF-8; ErrValue; ErrState for too many entries.
+// reads too, and for a name that is no UTF-8; ErrValue; ErrState for too many entries, and for neither layers nor nodes.
 // After all of these nothing has been written. And that of w.
 func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
@@ -103,7 +113,7 @@ func SaveFile(path string, items ...Stateful) error {
 type saving map[string]*entry
 
 func newSaving(items []Stateful) (saving, error) {
-	parts, err := State(items).part()
+	parts, err := partsOf(items)
 	if err != nil {
 		return nil, err
 	}

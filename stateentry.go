@@ -35,7 +35,7 @@ func byName(all []*entry) (map[string]*entry, error) {
 	for _, e := range all {
 		for _, name := range e.names {
 			if other := named[name]; other != nil && other != e {
-				return nil, fault.New(ErrName, stateName, "two entries are called %q, want one; a layer in two graphs is passed once", name)
+				return nil, fault.New(ErrName, stateName, "two entries are called %q, want one: give layers of two graphs names by WithName, and pass a layer in two graphs once", name)
 			}
 			named[name] = e
 		}

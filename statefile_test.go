@@ -49,9 +49,10 @@ func TestStateBadCalls(t *testing.T) {
 		"negative":        {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
 		"both":            {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
 		"reserved":        {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
-		"twice":           {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one; a layer in two graphs is passed once`},
-		"of a node":       {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one; a layer in two graphs is passed once`},
-		"of another name": {norm.State{fc, norm.Param("fc.parametrizations.weight.original0", cube)}, norm.ErrName, `norm: state: two entries are called "fc.parametrizations.weight.original0", want one; a layer in two graphs is passed once`},
+		"nothing":         {norm.State{}, norm.ErrState, "norm: state: there is nothing in it, want layers or nodes"},
+		"twice":           {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},
+		"of a node":       {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},
+		"of another name": {norm.State{fc, norm.Param("fc.parametrizations.weight.original0", cube)}, norm.ErrName, `norm: state: two entries are called "fc.parametrizations.weight.original0", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},
 	} {
 		for what, err := range map[string]error{
 			"save": norm.Save(io.Discard, c.item),

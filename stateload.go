@@ -24,7 +24,7 @@ import (
 // negative variance. If not, one error names all that are not, and nothing has
 // changed. LoadOptions ask for less.
 //
-// Errors: ErrState for an entry that is missing or surplus, ErrShape, ErrDtype,
+// Errors: ErrState for an entry that is missing or surplus, and for neither layers nor nodes, ErrShape, ErrDtype,
 // ErrValue, ErrFormat for a damaged file, ErrGraph for nil, ErrName for two entries of
 // one name, and that of r. One error may be of several kinds.
 func Load(r io.Reader, items ...Stateful) error { return LoadOptions{}.Load(r, items...) }
@@ -80,7 +80,7 @@ func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 
 // load is Load. Errors about the file begin with who.
 func (o LoadOptions) load(who string, r io.Reader, items []Stateful) error {
-	parts, err := State(items).part()
+	parts, err := partsOf(items)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,9 @@
 // cost that has gradients in it, for ops that can, but only where the cost is the
 // one root of its graph: build it on g.ExactSubgraphRoots(cost).
 //
+// Where a derivative of Gorgonia's own is known to be wrong, the right one is taken: that
+// of the gradients of convolutions and of slices, and that of InverseSqrt.
+//
 // Grad goes as far as the ops do: one without a symbolic derivative on the way, or
 // whose gradient has none, is ErrOp, and it is never left out without an error. The
 // ops of this module have second derivatives and no third.
@@ -116,6 +119,23 @@ func checkCost(cost *G.Node) error {
 	default:
 		return newFault(ErrCost, "the cost %v is %v, want a float32 or float64 scalar", name(cost), t)
 	}
+}
+
+// fitted returns a gradient in the shape of its node. Some of Gorgonia's ops, Repeat for
+// one, leave out axes of one element.
+func fitted(d, n *G.Node) (*G.Node, error) {
+	if fits(d, n) {
+		return d, nil
+	}
+	if !slices.Equal(longAxes(d.Shape()), longAxes(n.Shape())) {
+		return nil, newFault(ErrShape, "%v is not %v", d.Shape(), n.Shape())
+	}
+	return G.Reshape(d, n.Shape().Clone())
+}
+
+// longAxes are the sizes of the axes of more than one element.
+func longAxes(s tensor.Shape) []int {
+	return slices.DeleteFunc(s.Clone(), func(size int) bool { return size == 1 })
 }
 
 // fits says whether a gradient has the shape of its node. Gorgonia has several

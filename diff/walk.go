@@ -129,6 +129,9 @@ func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
 // flags is DiffWRT without its panics.
 func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
 	defer recovered(op, "DiffWRT", &err)
+	if r, ok := repairOf(op); ok {
+		return r.wrt(inputs), nil
+	}
 	if wrt = op.DiffWRT(inputs); len(wrt) != inputs {
 		return nil, newFault(ErrOp, "op %v: DiffWRT tells of %d inputs, and there are %d", op, len(wrt), inputs)
 	}
@@ -161,14 +164,14 @@ func (w *walk) back(cost *G.Node) error {
 			if !wrt[i] || !w.active[c] {
 				continue
 			}
-			switch d := grads[i]; {
-			case d == nil:
+			d := grads[i]
+			if d == nil {
 				return newFault(ErrOp, "op %v: SymDiff gives no gradient of input %d, which DiffWRT calls differentiable", op, i)
-			case !fits(d, c):
-				return newFault(ErrOp, "op %v: SymDiff gives a gradient of shape %v for input %d, which is %v", op, d.Shape(), i, c.Shape())
-			default:
-				w.terms[c] = append(w.terms[c], d)
 			}
+			if d, err = fitted(d, c); err != nil {
+				return newFault(ErrOp, "op %v: SymDiff gives a gradient of shape %v for input %d, which is %v", op, grads[i].Shape(), i, c.Shape())
+			}
+			w.terms[c] = append(w.terms[c], d)
 		}
 	}
 	return nil
@@ -177,7 +180,17 @@ func (w *walk) back(cost *G.Node) error {
 // symDiff is SymDiff without its panics.
 func symDiff(op G.SDOp, in G.Nodes, out, grad *G.Node) (grads G.Nodes, err error) {
 	defer recovered(op, "SymDiff", &err)
-	if grads, err = op.SymDiff(in, out, grad); err != nil {
+	if r, ok := repairOf(op); ok {
+		grads = make(G.Nodes, len(in))
+		for i, yes := range r.wrt(len(in)) {
+			if yes {
+				grads[i], err = r.symDiff(op, in, out, grad)
+			}
+		}
+	} else {
+		grads, err = op.SymDiff(in, out, grad)
+	}
+	if err != nil {
 		return nil, &fault{fmt.Sprintf("diff: op %v cannot be differentiated: %v", op, err), ErrOp, err}
 	}
 	if len(grads) < len(in) {

@@ -106,8 +106,11 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	defer mask.release()
 	if o.most(view, mask.data) < 2 {
-		return nil, fault.New(fault.ErrBatch, o.name,
-			"x is %v%s, want more than one value per channel in training; drop the batch, or evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.but())
+		want := "per channel in training; drop the batch, or"
+		if o.instances {
+			want = "in each channel of a sample in training;"
+		}
+		return nil, fault.New(fault.ErrBatch, o.name, "x is %v%s, want more than one value %s evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.but(), want)
 	}
 	m2 := s.Rstd // in place
 	n := o.moments(data, mask.data, view, s.Mean, s.Residual, m2)
