@@ -79,7 +79,10 @@
 //
 // Layers run in a TapeMachine, with gradients from gorgonia.Grad, and in a
 // LispMachine, which makes its own. Two machines on one graph share a mode: that
-// of the one which was built last, or SetTraining. Results are new tensors in each
+// of the one which was built last, or SetTraining. A LispMachine computes once, as
+// with Gorgonia's own ops: build another for the next step, on
+// g.ExactSubgraphRoots(cost) where the graph has other results, such as the sum of
+// FwdResidual. Results are new tensors in each
 // run unless WithReuse says otherwise. A node's Value may be written over
 // by nodes behind it, which is Gorgonia's way: gorgonia.Read keeps a result.
 //

@@ -24,9 +24,9 @@ import (
 // negative variance. If not, one error names all that are not, and nothing has
 // changed. LoadOptions ask for less.
 //
-// Errors: ErrState for an entry that is missing or surplus, and for neither layers nor nodes, ErrShape, ErrDtype,
-// ErrValue, ErrFormat for a damaged file, ErrGraph for nil, ErrName for two entries of
-// one name, and that of r. One error may be of several kinds.
+// Errors: ErrState for an entry that is missing or surplus, and for neither layers nor
+// nodes, ErrShape, ErrDtype, ErrValue, ErrFormat for a damaged file, ErrGraph for nil,
+// ErrName for two entries of one name, and that of r. One error may be of several kinds.
 func Load(r io.Reader, items ...Stateful) error { return LoadOptions{}.Load(r, items...) }
 
 // LoadFile is Load from a file.
