@@ -82,14 +82,15 @@
 // of the one which was built last, or SetTraining. A LispMachine computes once, as
 // with Gorgonia's own ops: build another for the next step, on
 // g.ExactSubgraphRoots(cost) where the graph has other results, such as the sum of
-// FwdResidual. Results are new tensors in each
-// run unless WithReuse says otherwise. A node's Value may be written over
-// by nodes behind it, which is Gorgonia's way: gorgonia.Read keeps a result.
+// FwdResidual. Results are new tensors in each run unless WithReuse says otherwise.
+// A node's Value may be written over by nodes behind it, which is Gorgonia's way:
+// gorgonia.Read keeps a result.
 //
 // Errors of the graph come out of constructors and Fwd, those of values out of
 // RunAll. The former name the layer, the latter the op, and both what was given and
-// what is wanted; nothing panics but Must. Errors out of RunAll and gorgonia.Grad are told apart by
-// Is, since Gorgonia wraps them in types that errors.Is does not see through.
+// what is wanted; nothing panics but Must, and methods of a nil layer. Errors out of
+// RunAll and gorgonia.Grad are told apart by Is, since Gorgonia wraps them in types
+// that errors.Is does not see through.
 //
 // # Precision
 //
