@@ -92,9 +92,10 @@ func (l *channelLayer) FwdFrozen(x *G.Node) (*G.Node, error) {
 // an x (N, channels, L); or it is (N), the length of each sample in the last axis but
 // that of the channels. Its dtype is that of x. It may change from run to run.
 //
-// A mask that is nil, or of another shape or dtype, is ErrGraph, ErrShape or
-// ErrDtype, and values that it may not have are ErrValue, from RunAll. The other
-// errors are those of Fwd.
+// In instance norm a sample of which one value of a channel counts gives β there, and
+// ErrBatch is only a training batch without any other. A mask that is nil, or of
+// another shape or dtype, is ErrGraph, ErrShape or ErrDtype, and values that it may not
+// have are ErrValue, from RunAll. The other errors are those of Fwd.
 func (l *channelLayer) FwdMasked(x, mask *G.Node) (*G.Node, error) {
 	if err := l.checkMask(mask); err != nil {
 		return nil, err

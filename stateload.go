@@ -39,7 +39,7 @@ func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadF
 //	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
 type LoadOptions struct {
 	// AllowMissing leaves as it is what the file does not have. The file has to have
-	// something. Where it has the weight of a spectral norm without both of its
+	// something, or all is named as missing. Where it has the weight of a spectral norm without both of its
 	// singular vectors they are estimated anew, also if it has one.
 	AllowMissing bool
 
