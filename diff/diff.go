@@ -121,16 +121,17 @@ func checkCost(cost *G.Node) error {
 	}
 }
 
-// fitted returns a gradient in the shape of its node. Some of Gorgonia's ops, Repeat for
-// one, leave out axes of one element.
-func fitted(d, n *G.Node) (*G.Node, error) {
+// fitted returns a gradient in the shape of its node, if it has as many elements in the
+// same order: some of Gorgonia's ops, Repeat for one, leave out axes of one element.
+func fitted(d, n *G.Node) (_ *G.Node, ok bool) {
 	if fits(d, n) {
-		return d, nil
+		return d, true
 	}
 	if !slices.Equal(longAxes(d.Shape()), longAxes(n.Shape())) {
-		return nil, newFault(ErrShape, "%v is not %v", d.Shape(), n.Shape())
+		return nil, false
 	}
-	return G.Reshape(d, n.Shape().Clone())
+	r, err := G.Reshape(d, n.Shape().Clone())
+	return r, err == nil
 }
 
 // longAxes are the sizes of the axes of more than one element.

@@ -110,7 +110,7 @@ func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
 	if len(children) == 0 {
 		return nil, nil
 	}
-	op, ok := n.Op().(G.SDOp)
+	op, ok := rightOp(n)
 	if !ok {
 		return nil, newFault(ErrOp, "op %v has no symbolic derivative (it is no gorgonia.SDOp)", n.Op())
 	}
@@ -129,9 +129,6 @@ func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
 // flags is DiffWRT without its panics.
 func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
 	defer recovered(op, "DiffWRT", &err)
-	if r, ok := repairOf(op); ok {
-		return r.wrt(inputs), nil
-	}
 	if wrt = op.DiffWRT(inputs); len(wrt) != inputs {
 		return nil, newFault(ErrOp, "op %v: DiffWRT tells of %d inputs, and there are %d", op, len(wrt), inputs)
 	}
@@ -151,7 +148,7 @@ func (w *walk) back(cost *G.Node) error {
 		if err != nil {
 			return err
 		}
-		op := n.Op().(G.SDOp)
+		op, _ := rightOp(n) // it has one, see analyse
 		wrt, err := flags(op, len(children))
 		if err != nil {
 			return err
@@ -164,11 +161,11 @@ func (w *walk) back(cost *G.Node) error {
 			if !wrt[i] || !w.active[c] {
 				continue
 			}
-			d := grads[i]
-			if d == nil {
+			if grads[i] == nil {
 				return newFault(ErrOp, "op %v: SymDiff gives no gradient of input %d, which DiffWRT calls differentiable", op, i)
 			}
-			if d, err = fitted(d, c); err != nil {
+			d, ok := fitted(grads[i], c)
+			if !ok {
 				return newFault(ErrOp, "op %v: SymDiff gives a gradient of shape %v for input %d, which is %v", op, grads[i].Shape(), i, c.Shape())
 			}
 			w.terms[c] = append(w.terms[c], d)
@@ -180,17 +177,7 @@ func (w *walk) back(cost *G.Node) error {
 // symDiff is SymDiff without its panics.
 func symDiff(op G.SDOp, in G.Nodes, out, grad *G.Node) (grads G.Nodes, err error) {
 	defer recovered(op, "SymDiff", &err)
-	if r, ok := repairOf(op); ok {
-		grads = make(G.Nodes, len(in))
-		for i, yes := range r.wrt(len(in)) {
-			if yes {
-				grads[i], err = r.symDiff(op, in, out, grad)
-			}
-		}
-	} else {
-		grads, err = op.SymDiff(in, out, grad)
-	}
-	if err != nil {
+	if grads, err = op.SymDiff(in, out, grad); err != nil {
 		return nil, &fault{fmt.Sprintf("diff: op %v cannot be differentiated: %v", op, err), ErrOp, err}
 	}
 	if len(grads) < len(in) {
