@@ -292,8 +292,7 @@ func (g *gradGroup) gradEach(name string, affine bool, store func(VecVirtual, Me
 	gamma, grads := gradPointers(affine)
 	g.each(name, []string{"dx", "x", "dy"}, func(at map[string]Register, k, slot Register) {
 		g.skipIfBad(name+"Skip", k)
-		magnitude := g.magnitude()
-		c := g.constants(k, 0, magnitude)
+		c := g.constants(k, 0, g.magnitude())
 		i := GP64()
 		v.loop(name+"Loop", pointer("n"), i, 1, g.part, func(j int, part mask) {
 			row := func(a string) Mem { return v.at(at[a], i, j) }

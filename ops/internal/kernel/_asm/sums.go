@@ -70,17 +70,22 @@ func (v variant) totals(count, unroll int) totals {
 
 // carry adds data to total s, lane on lane: in memory, the two halves of float32 first.
 func (t totals) carry(s int, x VecVirtual) {
-	if t.mem == nil {
-		t.v.carry(t.regs[s], x)
-		return
-	}
+	parts := []VecVirtual{x}
 	if t.v.single() {
 		low, high := t.v.widen(x)
-		VADDPD(high, low, low)
-		x = low
+		parts = []VecVirtual{low, high}
 	}
-	VADDPD(t.mem[s], x, x)
-	VMOVUPD(x, t.mem[s])
+	if t.mem == nil {
+		for _, p := range parts {
+			VADDPD(p, t.regs[s], t.regs[s])
+		}
+		return
+	}
+	if len(parts) > 1 {
+		VADDPD(parts[1], parts[0], parts[0])
+	}
+	VADDPD(t.mem[s], parts[0], parts[0])
+	VMOVUPD(parts[0], t.mem[s])
 }
 
 // registers returns the sums in registers.
@@ -132,17 +137,6 @@ func (v variant) tree(acc []VecVirtual) VecVirtual {
 		acc = acc[:half]
 	}
 	return acc[0]
-}
-
-// carry adds data to a register of float64, lane on lane.
-func (v variant) carry(total, x VecVirtual) {
-	if !v.single() {
-		VADDPD(x, total, total)
-		return
-	}
-	low, high := v.widen(x)
-	VADDPD(low, total, total)
-	VADDPD(high, total, total)
 }
 
 // widen converts the lower and the upper half of a register of float32.
