@@ -76,8 +76,9 @@ const stateName = "state"
 // entries than some 100,000. No machine may train meanwhile.
 //
 // Errors: ErrGraph for nil; ErrName for two entries of one name, of those that Load
-// reads too, and for a name that is no UTF-8; ErrValue; ErrState for too many entries, and for neither layers nor nodes.
-// After all of these nothing has been written. And that of w.
+// reads too, and for a name that is no UTF-8; ErrValue; ErrState for too many entries,
+// and for neither layers nor nodes. After all of these nothing has been written. And
+// that of w.
 func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
 		return fault.New(ErrValue, "save", "the writer is nil, want one to write to")

@@ -39,8 +39,8 @@ func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadF
 //	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
 type LoadOptions struct {
 	// AllowMissing leaves as it is what the file does not have. The file has to have
-	// something, or all is named as missing. Where it has the weight of a spectral norm without both of its
-	// singular vectors they are estimated anew, also if it has one.
+	// something, or all is named as missing. Where it has the weight of a spectral norm
+	// without both of its singular vectors they are estimated anew, also if it has one.
 	AllowMissing bool
 
 	// AllowSurplus passes over what the file has and the layers and nodes have not.
