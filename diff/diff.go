@@ -18,8 +18,8 @@
 // cost that has gradients in it, for ops that can, but only where the cost is the
 // one root of its graph: build it on g.ExactSubgraphRoots(cost).
 //
-// Where a derivative of Gorgonia's own is known to be wrong, the right one is taken: that
-// of the gradients of convolutions and of slices, and that of InverseSqrt.
+// Where a derivative of Gorgonia's own is known to be wrong or missing, the right one is
+// taken: that of the gradients of convolutions, slices and softmax, and that of InverseSqrt.
 //
 // Grad goes as far as the ops do: one without a symbolic derivative on the way, or
 // whose gradient has none, is ErrOp, and it is never left out without an error. The

@@ -8,7 +8,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Some derivatives of Gorgonia v0.9.18 are wrong. What is here takes their place; the
+// Some derivatives of Gorgonia v0.9.18 are wrong or missing. What is here takes their place; the
 // types of the ops are not exported, so they are known by name.
 
 // rightOp returns the op of a node with the right derivative; ok is false if it has none.
@@ -23,6 +23,8 @@ func rightOp(n *G.Node) (op G.SDOp, ok bool) {
 		return sliceIncr{op}, true
 	case kind == "gorgonia.elemUnaryOp" && fmt.Sprint(op) == "invSqrt":
 		return inverseSqrt{op}, true
+	case kind == "*gorgonia.softmaxDiffOp":
+		return softmaxGrad{op}, true
 	}
 	return op, true
 }
@@ -51,18 +53,7 @@ type inverseSqrt struct{ G.SDOp }
 
 // SymDiff takes the derivative −y/(2x).
 func (inverseSqrt) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	twice, err := G.Add(in[0], in[0])
-	if err != nil {
-		return nil, err
-	}
-	slope, err := G.HadamardDiv(out, twice)
-	if err != nil {
-		return nil, err
-	}
-	d, err := G.HadamardProd(grad, slope)
-	if err != nil {
-		return nil, err
-	}
-	d, err = G.Neg(d)
-	return G.Nodes{d}, err
+	var e expression
+	d := e.neg(e.times(grad, e.over(out, e.plus(in[0], in[0]))))
+	return G.Nodes{d}, e.err
 }

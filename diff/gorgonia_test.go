@@ -18,6 +18,9 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 			return sum(cubeOf(y))
 		}
 	}
+	softmax := func(f func(*G.Node, ...int) (*G.Node, error), product func(x, w *G.Node) (*G.Node, error), axes ...int) func(x, w *G.Node) *G.Node {
+		return func(x, w *G.Node) *G.Node { return sum(cubeOf(must(f(must(product(x, w)), axes...)))) }
+	}
 	positive := func(n *G.Node) *G.Node { return must(G.Exp(n)) }
 	for name, c := range map[string]struct {
 		x, w *tensor.Dense
@@ -33,6 +36,14 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"inverse root": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
 			return sum(must(G.InverseSqrt(must(G.Mul(positive(x), positive(w))))))
 		}},
+		"softmax":                  {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.SoftMax, G.Mul)},
+		"softmax, columns":         {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.SoftMax, G.Mul, 0)},
+		"softmax, vector":          {wave(0.3, 5), wave(1.1, 5), softmax(G.SoftMax, G.HadamardProd)},
+		"softmax, channels":        {wave(0.3, 2, 3, 2, 2), wave(1.1, 2, 3, 2, 2), softmax(G.SoftMax, G.HadamardProd, 1)},
+		"log of softmax":           {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.LogSoftMax, G.Mul)},
+		"log of softmax, columns":  {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.LogSoftMax, G.Mul, 0)},
+		"log of softmax, vector":   {wave(0.3, 5), wave(1.1, 5), softmax(G.LogSoftMax, G.HadamardProd)},
+		"log of softmax, channels": {wave(0.3, 2, 3, 2, 2), wave(1.1, 2, 3, 2, 2), softmax(G.LogSoftMax, G.HadamardProd, 1)},
 		"bias": {wave(0.3, 4, 3), wave(1.1, 1, 3), func(x, w *G.Node) *G.Node {
 			return sum(cubeOf(must(G.BroadcastAdd(x, w, nil, []byte{0}))))
 		}},

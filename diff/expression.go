@@ -1,0 +1,48 @@
+package diff
+
+import G "gorgonia.org/gorgonia"
+
+// expression is one of nodes of one shape. After the first error, in err, its results
+// are nil.
+type expression struct {
+	axis int // of the sums
+	err  error
+}
+
+func (e *expression) exp(a *G.Node) *G.Node      { return e.unary(G.Exp, a) }
+func (e *expression) neg(a *G.Node) *G.Node      { return e.unary(G.Neg, a) }
+func (e *expression) plus(a, b *G.Node) *G.Node  { return e.binary(G.Add, a, b) }
+func (e *expression) minus(a, b *G.Node) *G.Node { return e.binary(G.Sub, a, b) }
+func (e *expression) times(a, b *G.Node) *G.Node { return e.binary(G.HadamardProd, a, b) }
+func (e *expression) over(a, b *G.Node) *G.Node  { return e.binary(G.HadamardDiv, a, b) }
+
+// sum is that along the axis, in each of its places.
+func (e *expression) sum(a *G.Node) *G.Node {
+	return e.unary(func(a *G.Node) (*G.Node, error) {
+		s, err := G.Sum(a, e.axis)
+		if err != nil {
+			return nil, err
+		}
+		one := a.Shape().Clone()
+		one[e.axis] = 1
+		if s, err = G.Reshape(s, one); err != nil {
+			return nil, err
+		}
+		s, _, err = G.Broadcast(s, a, G.NewBroadcastPattern([]byte{byte(e.axis)}, nil))
+		return s, err
+	}, a)
+}
+
+func (e *expression) unary(op func(a *G.Node) (*G.Node, error), a *G.Node) (n *G.Node) {
+	if e.err == nil {
+		n, e.err = op(a)
+	}
+	return n
+}
+
+func (e *expression) binary(op func(a, b *G.Node) (*G.Node, error), a, b *G.Node) (n *G.Node) {
+	if e.err == nil {
+		n, e.err = op(a, b)
+	}
+	return n
+}
