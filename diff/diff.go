@@ -18,8 +18,11 @@
 // cost that has gradients in it, for ops that can, but only where the cost is the
 // one root of its graph: build it on g.ExactSubgraphRoots(cost).
 //
-// Where a derivative of Gorgonia's own is known to be wrong or missing, the right one is
-// taken: that of the gradients of convolutions, slices and softmax, and that of InverseSqrt.
+// Where a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
+// taken: of Dropout, InverseSqrt, Log2 and OuterProd, which is in the second derivative of
+// a matrix by a vector; of functions of the sum of a whole tensor; and of the gradients of
+// convolutions, slices, SoftMax and LogSoftMax. AveragePool2D, and second derivatives
+// through Gorgonia's own BatchNorm, GroupNorm and CTCLoss, are ErrOp.
 //
 // Grad goes as far as the ops do: one without a symbolic derivative on the way, or
 // whose gradient has none, is ErrOp, and it is never left out without an error. The

@@ -1,6 +1,11 @@
 package diff
 
-import G "gorgonia.org/gorgonia"
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
 
 // expression is one of nodes of one shape. After the first error, in err, its results
 // are nil.
@@ -15,6 +20,9 @@ func (e *expression) plus(a, b *G.Node) *G.Node  { return e.binary(G.Add, a, b) 
 func (e *expression) minus(a, b *G.Node) *G.Node { return e.binary(G.Sub, a, b) }
 func (e *expression) times(a, b *G.Node) *G.Node { return e.binary(G.HadamardProd, a, b) }
 func (e *expression) over(a, b *G.Node) *G.Node  { return e.binary(G.HadamardDiv, a, b) }
+func (e *expression) transposed(a *G.Node) *G.Node {
+	return e.unary(func(a *G.Node) (*G.Node, error) { return G.Transpose(a) }, a)
+}
 
 // sum is that along the axis, in each of its places.
 func (e *expression) sum(a *G.Node) *G.Node {
@@ -45,4 +53,14 @@ func (e *expression) binary(op func(a, b *G.Node) (*G.Node, error), a, b *G.Node
 		n, e.err = op(a, b)
 	}
 	return n
+}
+
+// constant returns a scalar of the graph and dtype of a node. Gorgonia merges constants
+// by their names alone, so that the name says the dtype.
+func constant(like *G.Node, name string, x float64) *G.Node {
+	var v G.Value = G.NewF64(x)
+	if like.Dtype() == tensor.Float32 {
+		v = G.NewF32(float32(x))
+	}
+	return like.Graph().AddNode(G.NewConstant(v, G.WithName(fmt.Sprintf("diff.%s of %v", name, like.Dtype()))))
 }

@@ -1,6 +1,7 @@
 package diff_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/gorgonorm/norm/diff"
@@ -21,6 +22,8 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 	softmax := func(f func(*G.Node, ...int) (*G.Node, error), product func(x, w *G.Node) (*G.Node, error), axes ...int) func(x, w *G.Node) *G.Node {
 		return func(x, w *G.Node) *G.Node { return sum(cubeOf(must(f(must(product(x, w)), axes...)))) }
 	}
+	product := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.Mul(x, w)))) }
+	outer := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.OuterProd(x, w)))) }
 	positive := func(n *G.Node) *G.Node { return must(G.Exp(n)) }
 	for name, c := range map[string]struct {
 		x, w *tensor.Dense
@@ -36,14 +39,38 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"inverse root": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
 			return sum(must(G.InverseSqrt(must(G.Mul(positive(x), positive(w))))))
 		}},
-		"softmax":                  {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.SoftMax, G.Mul)},
-		"softmax, columns":         {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.SoftMax, G.Mul, 0)},
-		"softmax, vector":          {wave(0.3, 5), wave(1.1, 5), softmax(G.SoftMax, G.HadamardProd)},
-		"softmax, channels":        {wave(0.3, 2, 3, 2, 2), wave(1.1, 2, 3, 2, 2), softmax(G.SoftMax, G.HadamardProd, 1)},
-		"log of softmax":           {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.LogSoftMax, G.Mul)},
-		"log of softmax, columns":  {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.LogSoftMax, G.Mul, 0)},
-		"log of softmax, vector":   {wave(0.3, 5), wave(1.1, 5), softmax(G.LogSoftMax, G.HadamardProd)},
-		"log of softmax, channels": {wave(0.3, 2, 3, 2, 2), wave(1.1, 2, 3, 2, 2), softmax(G.LogSoftMax, G.HadamardProd, 1)},
+		"softmax":                      {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.SoftMax, G.Mul)},
+		"softmax, columns":             {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.SoftMax, G.Mul, 0)},
+		"softmax, vector":              {wave(0.3, 5), wave(1.1, 5), softmax(G.SoftMax, G.HadamardProd)},
+		"softmax, channels":            {wave(0.3, 2, 3, 2, 2), wave(1.1, 2, 3, 2, 2), softmax(G.SoftMax, G.HadamardProd, 1)},
+		"log of softmax":               {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.LogSoftMax, G.Mul)},
+		"log of softmax, columns":      {wave(0.3, 4, 3), wave(1.1, 3, 5), softmax(G.LogSoftMax, G.Mul, 0)},
+		"log of softmax, vector":       {wave(0.3, 5), wave(1.1, 5), softmax(G.LogSoftMax, G.HadamardProd)},
+		"log of softmax, channels":     {wave(0.3, 2, 3, 2, 2), wave(1.1, 2, 3, 2, 2), softmax(G.LogSoftMax, G.HadamardProd, 1)},
+		"matrix by vector":             {wave(0.3, 3, 3), wave(1.1, 3), product},
+		"matrix by vector, not square": {wave(0.3, 2, 3), wave(1.1, 3), product},
+		"vector by matrix":             {wave(0.3, 3), wave(1.1, 3, 3), product},
+		"outer product":                {wave(0.3, 3), wave(1.1, 3), outer},
+		"outer product, not square":    {wave(0.3, 2), wave(1.1, 3), outer},
+		"log2": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
+			return sum(cubeOf(must(G.Log2(must(G.Mul(positive(x), positive(w)))))))
+		}},
+		"root of a mean": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
+			return must(G.Sqrt(must(G.Mean(must(G.Square(must(G.Mul(x, w))))))))
+		}},
+		"square of a sum": {wave(0.3, 4), wave(1.1, 4), func(x, w *G.Node) *G.Node {
+			return must(G.Square(sum(cubeOf(must(G.HadamardProd(x, w))))))
+		}},
+		"log of a sum": {wave(0.3, 2, 3, 2), wave(1.1, 2, 3, 2), func(x, w *G.Node) *G.Node {
+			return must(G.Log(sum(must(G.Exp(must(G.HadamardProd(x, w)))))))
+		}},
+		"sum by itself": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
+			s := sum(must(G.Square(must(G.Mul(x, w)))))
+			return must(G.HadamardProd(s, s))
+		}},
+		"dropout of nothing": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
+			return sum(cubeOf(must(G.Dropout(must(G.Mul(x, w)), 0))))
+		}},
 		"bias": {wave(0.3, 4, 3), wave(1.1, 1, 3), func(x, w *G.Node) *G.Node {
 			return sum(cubeOf(must(G.BroadcastAdd(x, w, nil, []byte{0}))))
 		}},
@@ -76,6 +103,62 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 				m, dx, dw := grads()
 				return run(t, m.g, penalty(dx, dw))[0][0]
 			}, run(t, m.g, d...))
+		})
+	}
+}
+
+// Dropout has new noise in each run, so its derivatives are compared with what the same
+// run has kept.
+func TestDropout(t *testing.T) {
+	for _, p := range []float64{0.2, 0.7} {
+		m := build(func(x, _ *G.Node) *G.Node { return sum(cubeOf(must(G.Dropout(x, p)))) }, wave(0.3, 20, 30), wave(1.1, 1))
+		dx := must(diff.Grad(m.cost, m.x))[0]
+		d2 := must(diff.Grad(sum(must(G.Square(dx))), m.x))[0]
+		got := run(t, m.g, dx, d2)
+		kept := 0
+		for i, x := range m.x.Value().Data().([]float64) {
+			if got[0][i] == 0 {
+				require.Zero(t, got[1][i])
+				continue
+			}
+			kept++
+			scale := 1 / (1 - p)
+			require.InEpsilon(t, 3*x*x*math.Pow(scale, 3), got[0][i], 1e-12)
+			require.InEpsilon(t, 36*x*x*x*math.Pow(scale, 6), got[1][i], 1e-12)
+		}
+		require.InDelta(t, 600*(1-p), kept, 60) // five standard deviations
+	}
+}
+
+// Where Gorgonia's derivative is wrong, and the right one is not here, that is an error.
+func TestWrongDerivatives(t *testing.T) {
+	image := func(g *G.ExprGraph, name string, shape ...int) *G.Node {
+		return G.NewTensor(g, tensor.Float64, 4, G.WithName(name), G.WithValue(wave(0.3, shape...)))
+	}
+	for name, penalty := range map[string]func(x, gamma, beta *G.Node) (*G.Node, error){
+		"average pooling": func(x, _, _ *G.Node) (*G.Node, error) {
+			return sum(must(G.AveragePool2D(x, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2}))), nil
+		},
+		"group norm": func(x, gamma, beta *G.Node) (*G.Node, error) {
+			y := must(G.Add(x, must(G.GroupNorm(x, gamma, beta, 2, 2, 1e-5))))
+			d, err := diff.Grad(sum(cubeOf(y)), x)
+			return sum(must(G.Square(d[0]))), err
+		},
+		"batch norm": func(x, gamma, beta *G.Node) (*G.Node, error) {
+			y, _, _, _, err := G.BatchNorm(x, gamma, beta, 0.9, 1e-5)
+			require.NoError(t, err)
+			d, err := diff.Grad(sum(cubeOf(must(G.Add(x, y)))), x)
+			return sum(must(G.Square(d[0]))), err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := G.NewGraph()
+			x := image(g, "x", 2, 2, 2, 4)
+			cost, err := penalty(x, image(g, "gamma", 1, 2, 1, 1), image(g, "beta", 1, 2, 1, 1))
+			require.NoError(t, err)
+			_, err = diff.Grad(cost, x)
+			require.ErrorIs(t, err, diff.ErrOp)
+			require.ErrorContains(t, err, "wrong derivative in Gorgonia")
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // walk is one reverse walk through a graph.
@@ -110,9 +109,9 @@ func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
 	if len(children) == 0 {
 		return nil, nil
 	}
-	op, ok := rightOp(n)
-	if !ok {
-		return nil, newFault(ErrOp, "op %v has no symbolic derivative (it is no gorgonia.SDOp)", n.Op())
+	op, err := rightOp(n)
+	if err != nil {
+		return nil, err
 	}
 	wrt, err := flags(op, len(children))
 	if err != nil {
@@ -138,7 +137,7 @@ func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
 // back walks from the cost to what is asked for, and collects the terms of each
 // node's gradient.
 func (w *walk) back(cost *G.Node) error {
-	w.terms[cost] = G.Nodes{w.one(cost.Dtype())}
+	w.terms[cost] = G.Nodes{constant(cost, "one", 1)}
 	for _, n := range w.sorted {
 		children := w.children(n)
 		if !slices.ContainsFunc(children, func(c *G.Node) bool { return w.active[c] }) {
@@ -207,14 +206,4 @@ func (w *walk) total(n *G.Node) (*G.Node, error) {
 	}
 	w.terms[n] = G.Nodes{sum}
 	return sum, nil
-}
-
-// one returns the gradient of the cost. Gorgonia merges constants by their names
-// alone, so that the name says the dtype.
-func (w *walk) one(dt tensor.Dtype) *G.Node {
-	var v G.Value = G.NewF64(1)
-	if dt == tensor.Float32 {
-		v = G.NewF32(1)
-	}
-	return w.g.AddNode(G.NewConstant(v, G.WithName(fmt.Sprintf("diff.one of %v", dt))))
 }
