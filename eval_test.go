@@ -226,7 +226,9 @@ func TestEvalRefuses(t *testing.T) {
 			require.ErrorIs(t, err, kind, what)
 			require.Nil(t, got, what)
 			require.NotContains(t, err.Error(), "internal fault", what)
+			require.NotContains(t, err.Error(), "%!", what)
 		}
+		refuse("dst the zero value", norm.ErrDtype, &tensor.Dense{}, x)
 		refuse("dst of another dtype", norm.ErrDtype, wave(other, 0, want.Shape()...), x)
 		refuse("dst of another shape", norm.ErrShape, wave(dt, 0, more(want.Shape())...), x)
 		for _, p := range l.Learnables() {
@@ -241,6 +243,7 @@ func TestEvalRefuses(t *testing.T) {
 		refuse("x of another dtype", norm.ErrDtype, nil, wave(other, 0, l.x...))
 		refuse("x of another shape", norm.ErrShape, nil, wave(dt, 0, more(l.x)...))
 		refuse("x of one element", norm.ErrShape, nil, wave(dt, 0, 1))
+		refuse("x the zero value", norm.ErrDtype, nil, &tensor.Dense{})
 		refuse("x int", norm.ErrDtype, nil, tensor.New(tensor.WithShape(l.x...), tensor.Of(tensor.Int)))
 	})
 }

@@ -58,9 +58,6 @@ func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixe
 	if g == nil {
 		return l, fault.New(ErrGraph, l.label, "the graph is nil, want one such as gorgonia.NewGraph()")
 	}
-	if dt.Type == nil { // the zero value, which does not print
-		return l, fault.New(ErrDtype, l.label, "there is no dtype, want float32 or float64")
-	}
 	if dt != tensor.Float32 && dt != tensor.Float64 {
 		return l, fault.New(ErrDtype, l.label, "dtype is %v, want float32 or float64", dt)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // The kinds of errors. The errors themselves say what was given and what is
@@ -41,6 +42,11 @@ func (e *fault) Unwrap() error { return e.kind }
 // "norm: layernorm: x is (4, 7), want (..., 8)" for op "layernorm".
 func New(kind error, op, format string, args ...any) error {
 	op = strings.TrimPrefix(op, "norm.") // the label of an op
+	for i, a := range args {
+		if dt, ok := a.(tensor.Dtype); ok && dt.Type == nil { // which does not print
+			args[i] = "<no dtype>"
+		}
+	}
 	return &fault{kind, op, fmt.Sprintf(format, args...)}
 }
 
