@@ -96,7 +96,7 @@ func (p *batchNormGrad[T]) constants(first, last int) {
 		dg[i] = (dg[i] - lo*db[i]) * r
 		m[i], scale[i], factor[i] = hi, r, u
 		a[i], b[i] = normGradConstants(lo, r, db[i]*share*u, dg[i]*share*u)
-		if cancels[T](n, e[i], db[i], dg[i]) {
+		if cancels[T](n, u*u*e[i], u*db[i], u*dg[i]) {
 			e[i] = cancelled
 		}
 	}

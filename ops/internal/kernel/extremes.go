@@ -43,7 +43,7 @@ func withinGo[T Float](k []T, least, most float32) bool {
 }
 
 // A factor is the number of an array of constants that elements are multiplied by.
-// γ is of the type of the data, and needs no look.
+// γ is of the type of the data; that γ·dy is in the range, see cancels.
 type factor struct {
 	array int
 	mean  bool // which is subtracted instead

@@ -108,6 +108,38 @@ func TestHugeProducts(t *testing.T) {
 	paths(func(path string) { c.check(t, path) })
 }
 
+// Products γ·dy out of the range, where dx is in it.
+func TestProductsWithGamma(t *testing.T) {
+	skipUnderRace(t)
+	for _, f := range []struct {
+		x, gamma, dy float32
+		eps          float64
+	}{{1e10, 1e30, 1e9, 1e-5}, {1e15, 1e25, 1e15, 1e-5}, {1e-15, 1e-30, 1e-15, 1e-30}, {1e-12, 1e-25, 1e-15, 1e-24}} {
+		for _, v := range []View{{32, 3, 1}, {4, 3, 40}, {4, 3, 9000}} {
+			c := newBatchNormCase[float32](v, f.eps, condition{scale: float64(f.x)})
+			multiply(c.gamma, f.gamma)
+			multiply(c.dy, f.dy)
+			paths(func(path string) { c.checkBatch(t, label(path, v, f)) })
+		}
+	}
+}
+
+// Sums of a few rows that overflow, where all of them do not.
+func TestLayerNormHugeGradients(t *testing.T) {
+	p := Rows{Rows: 48, Cols: 33, Eps: 1e-5}
+	c := newLayerNormCase[float32](p, condition{scale: 1})
+	clear(c.gamma)
+	half := 8 * p.Cols
+	for i := range c.dy {
+		if i/half%2 == 0 {
+			c.dy[i] = float32(math.Copysign(3e38, float64(c.dy[i])))
+		} else {
+			c.x[i], c.dy[i] = c.x[i-half], -c.dy[i-half]
+		}
+	}
+	paths(func(path string) { c.check(t, path) })
+}
+
 func multiply(x []float32, by float32) {
 	for i := range x {
 		x[i] *= by

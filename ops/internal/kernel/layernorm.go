@@ -97,12 +97,36 @@ func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	defer a.work.Release()
 	split(p.tasks(), len(x), a)
 	sumGrads(dgamma, dbeta, a.work.Data, n, 4*n)
+	a.mend(dgamma, dbeta)
 }
 
 type layerNormBwd[T Float] struct {
 	dx, x, gamma, dy []T
 	work             *Scratch[float64] // of [tasks, 4, padded Cols], if dγ and dβ are wanted: their sums, and space
 	p                Rows
+	plain            bool // by the definitions
+}
+
+// mend sets those of dγ and dβ again, in float64, that have overflowed in float32, as
+// short sums may do whose total is in the range.
+func (a layerNormBwd[T]) mend(dgamma, dbeta []T) {
+	if !is32[T]() || within(dgamma, 0, math.MaxFloat32) && within(dbeta, 0, math.MaxFloat32) {
+		return
+	}
+	n := padded(a.p.Cols)
+	exact, dx := Borrow[T](2*n), Borrow[T](len(a.x))
+	defer exact.Release()
+	defer dx.Release()
+	a.dx, a.plain = dx.Data, true // dx itself is right
+	split(a.p.tasks(), len(a.x), a)
+	sumGrads(exact.Data[:a.p.Cols], exact.Data[n:][:a.p.Cols], a.work.Data, n, 4*n)
+	for i, grads := range [][]T{dgamma, dbeta} {
+		for c, g := range grads {
+			if g-g != 0 {
+				grads[c] = exact.Data[i*n+c]
+			}
+		}
+	}
 }
 
 func (a *layerNormBwd[T]) run(first, last int) {
@@ -115,6 +139,10 @@ func (a *layerNormBwd[T]) run(first, last int) {
 		}
 		r0, r1 := a.p.task(t)
 		from, to := r0*a.p.Cols, r1*a.p.Cols
+		if a.plain {
+			layerNormGradRowsGo(a.dx[from:to], work[:len(work)/2], a.x[from:to], a.gamma, a.dy[from:to], a.p)
+			continue
+		}
 		layerNormGradRows(a.dx[from:to], work, a.x[from:to], a.gamma, a.dy[from:to], a.p, len(a.x))
 	}
 }

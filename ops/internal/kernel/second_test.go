@@ -302,11 +302,12 @@ func secondCalls[T Float](v View, affine bool) (all []call[T]) {
 	args, _ := newWeightSecond[T](v, 1)
 	x, g, dw, uv, ug := fenced(args.V), fenced(args.G), fenced(args.DW), fenced(args.UV), fenced(args.UG)
 	outV, outG, outDW := blank[T](v.Len()), blank[T](v.Channels), blank[T](v.Len())
-	dx, ddy, p := blank[T](v.Len()), blank[T](v.Len()), LocalResponse{Size: 3, Alpha: 1, Beta: 0.6, K: 1}
+	dx, ddy := blank[T](v.Len()), blank[T](v.Len())
+	lrnDX, lrnDDY, p := blank[T](v.Len()), blank[T](v.Len()), LocalResponse{Size: 3, Alpha: 1, Beta: 0.6, K: 1}
 	all = append(all, call[T]{name: "NormalizeSecond", in: []fence[T]{x, dw, uv}, out: []fence[T]{dx, ddy}, run: func() {
 		NormalizeSecond(dx.data(), ddy.data(), x.data(), dw.data(), uv.data(), v, Lp{P: 3, Eps: 1e-12})
-	}}, call[T]{name: "LocalResponseNormSecond", in: []fence[T]{x, dw, uv}, out: []fence[T]{dx, ddy}, run: func() {
-		LocalResponseNormSecond(dx.data(), ddy.data(), x.data(), dw.data(), uv.data(), v, p)
+	}}, call[T]{name: "LocalResponseNormSecond", in: []fence[T]{x, dw, uv}, out: []fence[T]{lrnDX, lrnDDY}, run: func() {
+		LocalResponseNormSecond(lrnDX.data(), lrnDDY.data(), x.data(), dw.data(), uv.data(), v, p)
 	}})
 	return append(all, call[T]{
 		name: "WeightNormSecond", in: []fence[T]{x, g, dw, uv, ug}, out: []fence[T]{outV, outG, outDW},
