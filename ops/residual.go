@@ -179,7 +179,14 @@ func (o *addNormOp[T]) SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(G.Nodes{dx, dx}, grads[1:]...), nil
+	dr := dx
+	if in[0].Op() == nil && in[1].Op() == nil {
+		// Two parameters: a solver clears the gradient of the first when it has used it.
+		if dr, err = G.Add(dsum, grads[0]); err != nil { // in this order it is a node of its own
+			return nil, err
+		}
+	}
+	return append(G.Nodes{dx, dr}, grads[1:]...), nil
 }
 
 // DoDiff adds to the gradients of x, r, γ and β.
