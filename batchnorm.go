@@ -13,20 +13,20 @@ import (
 // with the mean and the biased variance of the batch in training, and the
 // running ones in evaluation. Choose it for convolutions and large batches.
 //
-// Each training batch moves the running statistics, by default by 0.1:
+// Each training batch updates the running statistics, with a momentum m of 0.1 by
+// default:
 //
 //	running ← (1−m)·running + m·batch
 //
 // where the variance of the batch is the unbiased one. They start at mean 0 and
-// variance 1. The machine that is built on a graph sets the mode of all its
-// layers, gorgonia.EvalMode() for evaluation; without a machine, and until
-// then, the mode is training. Building a machine never changes the statistics.
-// ops.BatchNorm has the details.
+// variance 1. Building a machine sets the mode of every layer in its graph:
+// evaluation with gorgonia.EvalMode(), else training. Until then the mode is training.
+// Building a machine never changes the statistics. ops.BatchNorm has the details.
 //
-// Applied twice to one node the layer is one op, and sees its batch once.
+// Applied twice to the same node the layer is one op, and counts the batch once.
 //
 // Parameters: name.gamma, 1 at first, and name.beta, 0 at first, both of shape
-// (channels). The statistics are no parameters.
+// (channels). The statistics are not parameters.
 //
 // Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by
 // Reducing Internal Covariate Shift", 2015, arXiv:1502.03167v3.

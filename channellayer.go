@@ -66,14 +66,14 @@ func (l *channelLayer) inGraph(g *G.ExprGraph) (channelLayer, error) {
 // Fwd returns the normalized x, of the same shape. It follows the mode that the
 // machine sets.
 //
-// One value has no variance: a batch with one per channel, or in instance norm a
-// sample with one, is ErrBatch from RunAll in training, and at graph building for a
-// layer without running statistics. Other errors at graph building: ErrGraph,
-// ErrDtype, ErrShape.
+// A batch with one value per channel (instance norm: a sample with one value per
+// channel) has no variance: it is ErrBatch from RunAll in training, and at graph
+// building for a layer without running statistics. Other errors at graph building:
+// ErrGraph, ErrDtype, ErrShape.
 func (l *channelLayer) Fwd(x *G.Node) (*G.Node, error) { return l.fwd(x, l.cfg) }
 
 // FwdFrozen returns x normalized by the running statistics whatever the mode,
-// and never moves them: for fine-tuning with frozen statistics. γ and β still
+// and never updates them: for fine-tuning with frozen statistics. γ and β still
 // have gradients.
 //
 // Errors: as Fwd, and ErrOption for a layer without running statistics.
@@ -86,16 +86,20 @@ func (l *channelLayer) FwdFrozen(x *G.Node) (*G.Node, error) {
 	return l.fwd(x, cfg)
 }
 
-// FwdMasked is Fwd for x with padding, which does not count: statistics, the running
-// ones too, are those of the rest, and the result is 0 there. mask has 0 for padding
-// and 1 elsewhere and the shape of x without the axis of the channels, as (N, L) for
-// an x (N, channels, L); or it is (N), the length of each sample in the last axis but
-// that of the channels. Its dtype is that of x. It may change from run to run.
+// FwdMasked is Fwd for an x with padding. Padding does not count in the statistics,
+// the running ones included, and the result is 0 there.
 //
-// In instance norm a sample of which one value of a channel counts gives β there, and
-// ErrBatch is only a training batch without any other. A mask that is nil, or of
-// another shape or dtype, is ErrGraph, ErrShape or ErrDtype, and values that it may not
-// have are ErrValue, from RunAll. The other errors are those of Fwd.
+// mask is either 0 for padding and 1 elsewhere, in the shape of x without the channel
+// axis: (N, L) for an x (N, channels, L). Or it is (N), the length of each sample in
+// the last axis other than that of the channels. Its dtype is that of x. It may change
+// from run to run.
+//
+// Instance norm: a sample with a single unmasked value per channel yields β there;
+// with running statistics a training batch is ErrBatch only if no sample has two.
+//
+// Errors: those of Fwd; ErrGraph for a nil mask, ErrShape and ErrDtype for one of
+// another shape or dtype; and from RunAll ErrValue for a mask value other than 0 and 1,
+// or a length out of range.
 func (l *channelLayer) FwdMasked(x, mask *G.Node) (*G.Node, error) {
 	if err := l.checkMask(mask); err != nil {
 		return nil, err
@@ -115,8 +119,8 @@ func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) 
 	return l.named(l.op(x, l.param("gamma"), l.param("beta"), l.stats, cfg))
 }
 
-// SetTraining sets the mode of the layer, where it has been applied in its
-// graph, as building a machine does for all layers: the last one wins. Without
+// SetTraining sets the mode of the layer wherever it has been applied in its graph.
+// Building a machine sets the mode of all layers; whatever came last wins. Without
 // running statistics there is only one mode.
 func (l *channelLayer) SetTraining(training bool) {
 	if l.stats != nil {
@@ -125,8 +129,9 @@ func (l *channelLayer) SetTraining(training bool) {
 }
 
 // Running returns the running statistics themselves, which the same layer in
-// other graphs shares, or nil for a layer without. It has the number of batches
-// that a cumulative average needs to go on after its statistics were set.
+// other graphs shares, or nil for a layer without. They include the number of
+// batches, which a cumulative average needs in order to go on from saved
+// statistics.
 func (l *channelLayer) Running() *ops.RunningStats { return l.stats }
 
 // Stats returns copies of the running mean and variance, one value for each
@@ -140,8 +145,8 @@ func (l *channelLayer) Stats() (mean, variance []float64) {
 }
 
 // SetStats replaces the running statistics, in all graphs that share them, but
-// not the number of batches behind them (see Running). The values must be
-// finite and no variance negative; after an error nothing has changed.
+// not the number of batches (see Running). The values must be finite and no
+// variance negative; after an error nothing has changed.
 //
 // Errors: ErrShape for another number of channels, ErrValue, ErrOption for a layer
 // without running statistics.

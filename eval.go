@@ -11,21 +11,21 @@ import (
 // WeightNormLinear. WeightNorm and SpectralNorm have EvalWeight instead, as they
 // normalize weights.
 //
-// Eval gives what Fwd does in a machine with gorgonia.EvalMode(), to the bit and
-// whatever the mode of any machine. It is for serving: a run of a machine costs many
-// times as much as a row. dst takes the result and is returned; for nil a new tensor
-// does. x and dst may have any layout and any batch size, and dst may be x. Into a
-// dst nothing is allocated, but for what the BLAS of a linear layer does, and tensors
-// of more than 8 axes.
+// Eval equals Fwd under gorgonia.EvalMode() bit for bit, regardless of any machine's
+// mode. It is for serving: a run of a machine takes many times as long as a row. The
+// result is written to dst, which is returned. If dst is nil a new tensor is returned;
+// otherwise nothing is allocated, except by the BLAS of a linear layer and for more
+// than 8 axes. x and dst may have any layout and any batch size, and dst may be x.
 //
-// Any number of goroutines may call it, each with a dst of its own. Running
-// statistics are read as a whole, also while the layer trains. γ, β and weights are
-// read as they are: not while a solver steps. Who trains meanwhile evaluates the
-// same layer in an empty graph, from In, as a machine changes the nodes of its own.
+// Any number of goroutines may call Eval, each with a dst of its own. Running
+// statistics are read as a consistent snapshot, even while the layer trains. γ, β and
+// weights are read without a lock: do not step a solver meanwhile. To evaluate while
+// training, use a copy from In in a graph that no machine runs, since a machine changes
+// the nodes of its own graph.
 //
 // Errors: ErrValue for a nil or masked tensor, and for a dst that shares memory
-// with a parameter; ErrDtype, ErrShape; and ErrBatch as Fwd. After an error dst is
-// as it was.
+// with a parameter; ErrDtype, ErrShape; and ErrBatch as for Fwd. After an error dst is
+// unchanged.
 type Evaluator interface {
 	Eval(dst, x *tensor.Dense) (*tensor.Dense, error)
 }
@@ -55,7 +55,7 @@ func (l *LayerNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 }
 
 // EvalResidual is FwdResidual without a graph, as Evaluator says, with a
-// destination for each of its results. That of the sum may be x or r.
+// destination for each of its results. The one for the sum may be x or r.
 func (l *LayerNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, err error) {
 	gamma, beta, err := l.evalAffine(x)
 	if err != nil {
@@ -83,7 +83,7 @@ func (l *RMSNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 }
 
 // EvalResidual is FwdResidual without a graph, as Evaluator says, with a
-// destination for each of its results. That of the sum may be x or r.
+// destination for each of its results. The one for the sum may be x or r.
 func (l *RMSNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, err error) {
 	gamma, _, err := l.evalAffine(x)
 	if err != nil {
@@ -95,8 +95,8 @@ func (l *RMSNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, 
 	return l.evaluatedSum(ops.EvalAddRMSNorm(y, sum, x, r, gamma, nil, l.shape, l.cfg))
 }
 
-// Eval returns the normalized x without a graph, as Evaluator says: by the running
-// statistics, or in a layer without by those of x.
+// Eval returns the normalized x without a graph, as Evaluator says. It normalizes by
+// the running statistics, or by those of x if the layer has none.
 func (l *channelLayer) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	gamma, beta, err := l.evalAffine(x)
 	if err != nil {
@@ -120,9 +120,8 @@ func (l *GroupNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	return l.evaluated(ops.EvalGroupNorm(dst, x, gamma, beta, l.cfg))
 }
 
-// Eval returns y without a graph, as Evaluator says. It takes ‖v‖ anew each time:
-// where the layer does not train any more, a plain product with the weight of
-// Materialize spares that.
+// Eval returns y without a graph, as Evaluator says. It computes ‖v‖ each time: once
+// the layer is trained, a plain product with the weight from Materialize avoids that.
 func (w *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	if err := w.checkValue(x); err != nil {
 		return nil, err
@@ -151,7 +150,7 @@ func (w *WeightNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 }
 
 // EvalWeight returns W/σ without a graph, as in evaluation, in dst as Evaluator
-// says. The singular vectors are read as a whole, and do not move.
+// says. The singular vectors are read as a consistent snapshot, and not updated.
 func (s *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	w, err := s.value(0)
 	if err != nil {
@@ -160,10 +159,10 @@ func (s *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	return s.evaluated(ops.EvalSpectralNorm(dst, w, s.vectors))
 }
 
-// evaluated returns a result, or the error of an op as that of the layer.
+// evaluated returns a result, or an op's error as the layer's.
 func (l *layer) evaluated(y *tensor.Dense, err error) (*tensor.Dense, error) { return y, l.of(err) }
 
-// evaluatedSum is evaluated for a result and the sum that it is of.
+// evaluatedSum is evaluated for a result and the sum that was normalized.
 func (l *layer) evaluatedSum(y, sum *tensor.Dense, err error) (_, _ *tensor.Dense, _ error) {
 	return y, sum, l.of(err)
 }

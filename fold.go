@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Fold folds the layer, as it evaluates, into the linear layer or convolution
-// before it, for inference without batch norm. For the weight w and the bias b of
+// Fold merges the layer, in evaluation mode, into the preceding linear layer or
+// convolution, for inference without batch norm. For the weight w and the bias b of
 // that layer it returns new ones: with the running statistics, for each output c,
 //
 //	s = γ[c]/√(variance[c] + eps)
@@ -23,15 +23,15 @@ import (
 //	1  for (in, out) used as x·w, and for filters (in, out, ...) of a transposed
 //	   convolution
 //
-// The bias has an element for each channel in one axis and 1 in all others, as
-// (out) and (1, out, 1, 1), and the new one has the same shape. For nil, a layer
-// without bias, the new one is (out). Both are new row-major tensors; weight,
-// bias and the layer stay as they are, and what happens to them later does not
-// change what was folded. Results are rounded once.
+// The bias has the size of the channels in one axis and 1 in all others, as in
+// (out) and (1, out, 1, 1), and the new one has the same shape. If it is nil, for a
+// layer without bias, the new one is (out). Both results are new row-major tensors;
+// weight, bias and the layer are not changed, and later changes to them do not
+// affect the results. Results are rounded once.
 //
-// Errors: ErrValue for a nil or masked tensor, ErrDtype for another dtype than
-// the layer's, ErrShape where the outputs are not the channels, ErrOption for a
-// layer without running statistics.
+// Errors: ErrValue for a nil or masked tensor, ErrDtype for a dtype other than the
+// layer's, ErrShape if the outputs are not the channels, ErrOption for a layer
+// without running statistics.
 func (b *BatchNorm) Fold(weight, bias *tensor.Dense, outAxis int) (foldedWeight, foldedBias *tensor.Dense, err error) {
 	if b.stats == nil {
 		return nil, nil, b.untracked()

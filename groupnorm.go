@@ -60,14 +60,15 @@ func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ..
 // value per group.
 func (l *GroupNorm) Fwd(x *G.Node) (*G.Node, error) { return l.fwd(x, l.cfg) }
 
-// FwdMasked is Fwd for x with padding, which does not count: statistics are those of
-// the rest, and the result is 0 there. mask has 0 for padding and 1 elsewhere and
-// the shape of x without the axis of the channels, as (N, L) for an x
-// (N, channels, L); or it is (N), the length of each sample in the last axis. Its
-// dtype is that of x. It may change from run to run.
+// FwdMasked is Fwd for an x with padding. Padding does not count in the statistics,
+// and the result is 0 there.
+//
+// mask is either 0 for padding and 1 elsewhere, in the shape of x without the channel
+// axis: (N, L) for an x (N, channels, L). Or it is (N), the length of each sample in
+// the last axis. Its dtype is that of x. It may change from run to run.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrBatch as for Fwd, and from RunAll ErrValue
-// for values that a mask may not have.
+// for a mask value other than 0 and 1, or a length out of range.
 func (l *GroupNorm) FwdMasked(x, mask *G.Node) (*G.Node, error) {
 	if err := l.checkMask(mask); err != nil {
 		return nil, err

@@ -15,13 +15,13 @@ import (
 // contrast should not matter, as in style transfer. As in PyTorch there are no γ
 // and β unless WithAffine asks for them.
 //
-// With WithRunningStats the layer has running statistics. They move as those of
-// BatchNorm, towards the means over the batch of the samples' mean and unbiased
-// variance, and evaluation normalizes by them, as batch norm does: it is another
+// With WithRunningStats the layer has running statistics. Training updates them as
+// BatchNorm does, towards the samples' mean and unbiased variance, averaged over the
+// batch. Evaluation normalizes by them, as batch norm does: that is a different
 // function than in training. ops.InstanceNorm has the details.
 //
 // Parameters, with WithAffine: name.gamma, 1 at first, and name.beta, 0 at
-// first, both of shape (channels). The statistics are no parameters.
+// first, both of shape (channels). The statistics are not parameters.
 //
 // Ulyanov, Vedaldi, Lempitsky, "Instance Normalization: The Missing Ingredient
 // for Fast Stylization", 2016, arXiv:1607.08022v3.
@@ -29,7 +29,7 @@ type InstanceNorm struct{ channelLayer }
 
 // NewInstanceNorm makes a layer for inputs (N, channels, L), (N, channels, H, W)
 // or (N, channels, D, H, W) of a dtype. Options: WithName, WithEps (1e-5),
-// WithAffine, and behind it WithoutScale or WithoutBias, WithRunningStats,
+// WithAffine, and after it WithoutScale or WithoutBias, WithRunningStats,
 // WithMomentum (0.1), WithCumulativeAverage, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the

@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The kinds of errors, for errors.Is, or Is if they come out of a machine or of
+// The kinds of errors, for errors.Is, or for Is if they come from a machine or from
 // gorgonia.Grad. The errors themselves say what was given and what is wanted.
 var (
 	ErrShape  = fault.ErrShape  // a shape, a rank or a number of channels does not fit
@@ -17,17 +17,17 @@ var (
 	ErrOption = fault.ErrOption // eps, momentum or another option is out of its range
 	ErrGraph  = fault.ErrGraph  // a nil node or graph, or nodes of different graphs
 	ErrName   = fault.ErrName   // the name is taken in the graph
-	ErrBatch  = fault.ErrBatch  // training with one value per channel
+	ErrBatch  = fault.ErrBatch  // too few values to take statistics of
 	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
 	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value or a statistic has to be
 	ErrState  = fault.ErrState  // an entry of a state is missing, or surplus, or there are too many
-	ErrFormat = fault.ErrFormat // what is read is damaged, or no safetensors
+	ErrFormat = fault.ErrFormat // what is read is damaged, or not safetensors
 
-	ErrInternal = fault.ErrInternal // a fault of this module itself
+	ErrInternal = fault.ErrInternal // a bug in this module
 )
 
-// Is is errors.Is for errors that come out of a machine's RunAll or of
-// gorgonia.Grad, which wrap them in types that errors.Is does not see through.
+// Is is errors.Is for errors from a machine's RunAll or from gorgonia.Grad, which
+// wrap them in types that errors.Is does not see through.
 func Is(err, kind error) bool { return fault.Is(err, kind) }
 
 // Must returns v, or panics if err is not nil. It is for examples and tests.
@@ -51,7 +51,7 @@ type layer struct {
 }
 
 // newLayer checks the graph and the dtype, and finds the layer's name. suffixes
-// are the names of the parameters that it is going to have, behind the dot. The
+// are the names of the parameters that it is going to have, after the dot. The
 // name is not taken yet: see done.
 func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixes ...string) (layer, error) {
 	l := layer{kind: kind, name: name, label: label(kind, name), graph: g, dtype: dt, suffixes: suffixes}
@@ -84,8 +84,8 @@ func label(kind, name string) string {
 }
 
 // checkName checks that no layer of the graph has the name, and that the names
-// of the parameters are free: Gorgonia would merge two inputs of one name
-// without a word.
+// of the parameters are free: Gorgonia would silently merge two inputs of one
+// name.
 func (l *layer) checkName() error {
 	if names.taken(l.graph, l.name) {
 		return fault.New(ErrName, l.kind, "the graph has a layer %q already, want another name", l.name)
@@ -180,7 +180,7 @@ func (l *layer) checkNode(name string, n *G.Node) error {
 	return nil
 }
 
-// checkMask checks that there is a mask; what it is like, the ops check.
+// checkMask checks that there is a mask; the ops check the rest.
 func (l *layer) checkMask(mask *G.Node) error {
 	if mask == nil {
 		return fault.New(ErrGraph, l.label, "mask is nil, want a node")
@@ -206,7 +206,7 @@ func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 	return y, nil
 }
 
-// namedSum is named for a result and the sum that it is of.
+// namedSum is named for a result and the sum that was normalized.
 func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	if err != nil {
 		return nil, nil, l.of(err)
@@ -216,14 +216,14 @@ func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	return y, sum, nil
 }
 
-// of returns the error of an op as that of the layer.
+// of returns an op's error as the layer's.
 func (l *layer) of(err error) error { return fault.Of(l.label, err) }
 
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }
 
-// Learnables returns the trainable parameters, always in the same order: what
-// to pass to gorgonia.Grad, gorgonia.BindDualValues and, by
+// Learnables returns the trainable parameters, always in the same order: pass
+// them to gorgonia.Grad, to gorgonia.BindDualValues and, by
 // gorgonia.NodesToValueGrads, to a solver. They are input nodes of rank 1 or
 // more whose names are unique in the graph.
 func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }

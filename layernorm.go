@@ -72,8 +72,8 @@ func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
 // FwdResidual returns the normalized sum x + r, and the sum; see
 // ops.AddLayerNorm.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption where WithAxes names other
-// axes than the trailing ones.
+// Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption if WithAxes names axes other
+// than the trailing ones.
 func (l *LayerNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 	if err := l.checkResidual(x, r); err != nil {
 		return nil, nil, err

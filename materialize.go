@@ -5,15 +5,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Materialize returns w = g·v/‖v‖ as it is now, in a tensor of its own: for a graph
-// that only predicts, where a plain weight does.
+// Materialize returns the current w = g·v/‖v‖ as a new tensor: for a graph that only
+// predicts, where a plain weight is enough.
 //
 // Errors: ErrValue.
 func (w *WeightNorm) Materialize() (*tensor.Dense, error) { return w.EvalWeight(nil) }
 
-// Materialize returns the weight w = g·v/‖v‖, of shape (out, in), as it is now, in a
-// tensor of its own: for a graph that only predicts, where a plain linear layer
-// does.
+// Materialize returns the current weight w = g·v/‖v‖, of shape (out, in), as a new
+// tensor: for a graph that only predicts, where a plain linear layer is enough.
 //
 // Errors: ErrValue.
 func (w *WeightNormLinear) Materialize() (*tensor.Dense, error) {

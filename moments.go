@@ -6,14 +6,14 @@ import (
 )
 
 // NewMoments returns empty moments for batches such as the layer takes: for
-// workers that gather statistics of their parts of the data, to be merged.
+// workers that each gather the statistics of a part of the data, to be merged.
 func (b *BatchNorm) NewMoments() *ops.Moments {
 	m, _ := ops.NewMoments(b.channels, b.cfg.ChannelAxis) // the layer was made with both
 	return m
 }
 
 // SetMoments replaces the running statistics, in all graphs that share them, by
-// those of the values behind m, with the unbiased variance, and the number of
+// those of the values that m has seen, with the unbiased variance, and the number of
 // batches too. After an error nothing has changed.
 //
 // Errors: ErrValue for nil and for moments that are not finite, ErrShape for another
@@ -30,7 +30,7 @@ func (b *BatchNorm) SetMoments(m *ops.Moments) error {
 // set: the mean and the unbiased variance of all values that the layers see
 // while run is running, as if they were one batch. It is known as precise batch
 // norm. Running averages lag behind the weights; call it after training, or before
-// an evaluation that matters, for statistics at the weights as they are.
+// an evaluation that matters, for statistics at the current weights.
 //
 //	vm := gorgonia.NewTapeMachine(g) // training mode
 //	err := norm.Reestimate(func() error {
@@ -44,11 +44,11 @@ func (b *BatchNorm) SetMoments(m *ops.Moments) error {
 //		return nil
 //	}, bn1, bn2)
 //
-// run steps no solver. All batch norms of a model are passed, for each sees what
-// the ones before it make of a batch. The statistics stay as they are until run
-// has returned, and if there is an error. An average of batches by
-// WithCumulativeAverage is nearly the same, with a weight for each batch instead
-// of for each value, and without the variance between the means of batches.
+// run must not step a solver. Pass all batch norms of a model together, since each
+// sees what the ones before it make of a batch. The statistics stay as they are until
+// run has returned, and if there is an error. The average of WithCumulativeAverage is
+// nearly the same, but weights batches instead of values, and leaves out the variance
+// between the means of batches.
 //
 // Errors: that of run; ErrGraph for a nil layer, ErrOption for one without
 // running statistics, ErrBatch for one that saw no batch, ErrValue for one that saw

@@ -8,8 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Options are checked by the compiler: each constructor takes the interface of
-// its layer, and what returns an option says which layers have it.
+// Each constructor takes its own option interface, so an unsupported option does
+// not compile. An option's return type lists the layers that accept it.
 type (
 	// LayerNormOption is an option of NewLayerNorm.
 	LayerNormOption interface {
@@ -143,7 +143,8 @@ func defaults() config {
 	return config{eps: 1e-5, gamma: true, beta: true, channelAxis: 1, momentum: 0.1, init: G.GlorotU(1), bias: true, powerIterations: 1}
 }
 
-// option is every option; the functions below return it as what it is for.
+// option implements every option interface; the functions below return it as the
+// interface of the layers that accept it.
 type option func(*config)
 
 func (o option) set(c *config)     { o(c) }
@@ -168,15 +169,14 @@ func configure[O interface{ set(*config) }](opts []O) config {
 }
 
 // WithName names the layer: its parameters are called name.gamma and so on.
-// Without it a layer is called after its kind, with a number where that is
-// taken.
+// Without it a layer is named after its kind, with a number if that name is taken.
 func WithName(name string) AnyOption { return option(func(c *config) { c.name = name }) }
 
 // WithReuse keeps the memory of the layer's results, and of their gradients, and
 // writes into it again on the next run. New memory, which is the default, costs
-// more time than the arithmetic of many layers. Reuse asks for three things: one
+// more time than the arithmetic of many layers. Reuse has three conditions: only one
 // machine at a time runs the layer's graph, clones of the graph included; a
-// value is dead when the next run begins, so what is wanted longer is copied;
+// value is valid only until the next run begins, so copy what you want to keep;
 // and nobody else writes into the values.
 func WithReuse() AnyOption { return option(func(c *config) { c.reuse = true }) }
 
@@ -193,8 +193,8 @@ func WithoutAffine() NormOption {
 // WithoutScale leaves out γ.
 func WithoutScale() NormOption { return option(func(c *config) { c.gamma = false }) }
 
-// WithoutBias leaves out β, or the b of a linear layer. RMS norm, which has none,
-// passes over it.
+// WithoutBias leaves out β, or the b of a linear layer. RMS norm has no β and
+// ignores it.
 func WithoutBias() ShiftOption {
 	return option(func(c *config) { c.beta, c.bias = false, false })
 }
@@ -206,7 +206,7 @@ func WithUnbiasedStd() LayerNormOption { return option(func(c *config) { c.unbia
 // WithChannelAxis sets which axis of the input has the channels, by default 1.
 // Negative axes count from the end: -1 is for inputs (N, channels),
 // (N, L, channels), (N, H, W, channels) and (N, D, H, W, channels), the layout of
-// Keras and Flax. Axis 0 is called by the negative rank.
+// Keras and Flax. For axis 0 pass −rank, as 0 is an error.
 func WithChannelAxis(axis int) BatchNormOption {
 	return option(func(c *config) { c.channelAxis = axis })
 }
@@ -225,19 +225,21 @@ func WithAxes(axes ...int) AxesOption {
 //	running ← (1−m)·running + m·batch
 //
 // This is PyTorch's and Gorgonia's meaning. Keras, Flax and ONNX give the same
-// name to 1−m. Of WithMomentum and WithCumulativeAverage the later one counts.
+// name to 1−m. If WithMomentum and WithCumulativeAverage are both given, the last
+// one counts.
 func WithMomentum(m float64) StatsOption {
 	return option(func(c *config) { c.momentum, c.cumulative = m, false })
 }
 
 // WithCumulativeAverage makes the running statistics the average of all batches
-// so far: the k-th batch moves them by 1/k. It is PyTorch's momentum=None.
+// so far: the k-th batch updates them with momentum 1/k. It is PyTorch's
+// momentum=None.
 func WithCumulativeAverage() StatsOption {
 	return option(func(c *config) { c.cumulative = true })
 }
 
-// WithoutRunningStats keeps no running statistics: batches are normalized by
-// their own in evaluation too. It is PyTorch's track_running_stats=False.
+// WithoutRunningStats keeps no running statistics: in evaluation, too, batches are
+// normalized by their own statistics. It is PyTorch's track_running_stats=False.
 func WithoutRunningStats() BatchNormOption { return option(withoutStats) }
 
 func withoutStats(c *config) { c.untracked = true }
@@ -248,7 +250,7 @@ func WithRunningStats() InstanceNormOption {
 	return option(func(c *config) { c.untracked = false })
 }
 
-// WithAffine adds γ and β to a layer that is made without.
+// WithAffine adds γ and β to a layer that by default has none.
 func WithAffine() InstanceNormOption {
 	return option(func(c *config) { c.gamma, c.beta = true, true })
 }
@@ -260,7 +262,8 @@ const WholeTensor = ops.WholeTensor
 // WithAxis sets the axis of v along which there is one norm and one g for each
 // index, by default 0: one for each output of a weight (out, in, ...). It may
 // be WholeTensor. For a spectral norm it is the axis that has the rows of the
-// matrix.
+// matrix. Negative axes are an error: to PyTorch's weight_norm −1 means the whole
+// tensor.
 func WithAxis(axis int) WeightOption { return option(func(c *config) { c.axis = axis }) }
 
 // WithPowerIterations sets how many iterations improve the singular vectors in each
@@ -272,18 +275,19 @@ func WithPowerIterations(n int) SpectralNormOption {
 // WithWeightInit sets what v, or the weight of a spectral norm, starts from. init
 // is called with its shape, (out, in) for a linear layer. The default is
 // gorgonia.GlorotU(1), which takes its seed from the clock. g starts as ‖v‖, so
-// that the first w is v. Of WithWeightInit and WithWeight the later one counts.
+// that the first w is v. If WithWeightInit and WithWeight are both given, the last
+// one counts.
 func WithWeightInit(init G.InitWFn) WeightOption {
 	return option(func(c *config) { c.init, c.hasWeight = init, false })
 }
 
 // WithWeight starts from an existing weight of the layer's shape and dtype: v is a
-// copy of w and g is ‖w‖, so that the layer computes what it did with w. For a
-// spectral norm W is the copy.
+// copy of w and g is ‖w‖, so that the layer begins with w. For a spectral norm W
+// is the copy.
 func WithWeight(w *tensor.Dense) WeightOption {
 	return option(func(c *config) { c.weight, c.hasWeight = w, true })
 }
 
-// WithScalePlusOne scales by 1 + γ, where γ is 0 at first, so that weight decay
+// WithScalePlusOne scales by 1 + γ, where γ starts at 0, so that weight decay
 // pulls the scale to 1.
 func WithScalePlusOne() RMSNormOption { return option(func(c *config) { c.plusOne = true }) }

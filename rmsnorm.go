@@ -13,8 +13,8 @@ import (
 //	y = x/√(Σx²/n + eps)·γ
 //
 // It is layer norm without the mean: cheaper, and common in transformers.
-// ops.RMSNorm has the details. WithAxes scales by that of other axes, such as the
-// channels of (N, C, H, W); see ops.RMSNormAxes.
+// ops.RMSNorm has the details. WithAxes takes the mean square over other axes, such
+// as the channels of (N, C, H, W); see ops.RMSNormAxes.
 //
 // Parameter: name.gamma, of the normalized shape, 1 at first; with
 // WithScalePlusOne the scale is 1 + γ and γ is 0 at first.
@@ -68,8 +68,8 @@ func (l *RMSNorm) Fwd(x *G.Node) (*G.Node, error) {
 
 // FwdResidual returns the scaled sum x + r, and the sum; see ops.AddRMSNorm.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption where WithAxes names other
-// axes than the trailing ones.
+// Errors: ErrGraph, ErrDtype, ErrShape, and ErrOption if WithAxes names axes other
+// than the trailing ones.
 func (l *RMSNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 	if err := l.checkResidual(x, r); err != nil {
 		return nil, nil, err

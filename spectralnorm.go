@@ -12,14 +12,13 @@ import (
 //
 //	W/σ,  σ = u·Wv
 //
-// so that the layer stretches no input; the discriminators of generative
-// adversarial networks have it. As a matrix W has a row for each output. The
-// singular vectors u and v are estimates, which each training run improves by an
-// iteration; they start after 15. The machine that is built on a graph sets the
-// mode of all its layers, gorgonia.EvalMode() for evaluation. ops.SpectralNorm has
-// the details.
+// so that its spectral norm is about 1, as in GAN discriminators. As a matrix W has a
+// row for each output. The singular vectors u and v are estimated by power iteration:
+// 15 iterations at construction, then WithPowerIterations, by default one, per
+// training run. Building a machine sets the mode of every layer in its graph:
+// evaluation with gorgonia.EvalMode(), else training. ops.SpectralNorm has the details.
 //
-// Parameter: name.w. The vectors are no parameters.
+// Parameter: name.w. The vectors are not parameters.
 //
 // Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative
 // Adversarial Networks", 2018, arXiv:1802.05957v1.
@@ -66,22 +65,22 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 	return s, nil
 }
 
-// Weight returns W/σ, to be used wherever a weight is: in gorgonia.Conv2d for one.
-// Called twice it gives the same node. It follows the mode that the machine sets.
+// Weight returns W/σ, to be used wherever a weight is, as in gorgonia.Conv2d. A
+// second call returns the same node. It follows the mode that the machine sets.
 func (s *SpectralNorm) Weight() (*G.Node, error) {
 	return s.named(ops.SpectralNorm(s.param("w"), s.vectors, s.cfg))
 }
 
-// Vectors returns the singular vectors themselves, which the same weight in other
-// graphs shares, to be saved and set.
+// Vectors returns the singular vectors themselves, to save or set; the same weight in
+// other graphs shares them.
 func (s *SpectralNorm) Vectors() *ops.SingularVectors { return s.vectors }
 
-// SetTraining sets the mode of the weight in its graph, as building a machine does
-// for all layers: the last one wins.
+// SetTraining sets the mode of the weight in its graph. Building a machine sets the
+// mode of all layers; whatever came last wins.
 func (s *SpectralNorm) SetTraining(training bool) { s.vectors.SetTraining(s.graph, training) }
 
-// Materialize returns W/σ as it is now, as in evaluation, in a tensor of its own:
-// for a graph that only predicts.
+// Materialize returns the current W/σ, as in evaluation, as a new tensor: for a graph
+// that only predicts.
 //
 // Errors: ErrValue.
 func (s *SpectralNorm) Materialize() (*tensor.Dense, error) { return s.EvalWeight(nil) }

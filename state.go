@@ -15,10 +15,10 @@ import (
 )
 
 // Stateful is what Save and Load take: a layer of this package, a Param, which is a
-// node of the user's own, or a State, which is several of them.
+// node of your own, or a State, which is several of them.
 //
-// The entries of a layer have PyTorch's names behind the layer's name, and PyTorch's
-// shapes:
+// An entry of a layer is called by the layer's name, a dot and PyTorch's name, and has
+// PyTorch's shape:
 //
 //	BatchNorm, InstanceNorm    weight, bias, running_mean, running_var, num_batches_tracked
 //	LayerNorm, GroupNorm       weight, bias
@@ -28,16 +28,17 @@ import (
 //	SpectralNorm               parametrizations.weight.original,
 //	                           parametrizations.weight.0._u, parametrizations.weight.0._v
 //
-// as in bn1.running_mean, as far as the layer has them. These are written. PyTorch's
-// other names for the last three are read as well: parametrizations.weight.original0
-// for g and original1 for v, and weight_orig, weight_u and weight_v.
+// as in bn1.running_mean, as far as the layer has them. These names are written.
+// PyTorch's other names for the last three layers are read as well:
+// parametrizations.weight.original0 for g and original1 for v, and weight_orig,
+// weight_u and weight_v.
 //
-// Parameters have the layer's dtype. What the layers keep in float64 is written so,
-// running statistics and singular vectors, and read from float32 too; PyTorch
+// Parameters have the layer's dtype. Running statistics and singular vectors, which the
+// layers keep in float64, are written in float64, and read from float32 too; PyTorch
 // rounds them when it loads them. The number of batches is an int64.
 type Stateful interface{ part() ([]part, error) }
 
-// State is several layers and nodes, a model's for one, as one.
+// State is several layers and nodes as one, such as those of a model.
 type State []Stateful
 
 func (s State) part() ([]part, error) {
@@ -55,8 +56,8 @@ func (s State) part() ([]part, error) {
 	return parts, nil
 }
 
-// partsOf returns the parts of what is to be saved or loaded. Nothing is a mistake: saved,
-// it would take the place of a good file.
+// partsOf returns the parts of what is to be saved or loaded. An empty state is a mistake:
+// saved, it would replace a good file.
 func partsOf(items State) ([]part, error) {
 	parts, err := items.part()
 	if err == nil && len(parts) == 0 {
@@ -65,20 +66,23 @@ func partsOf(items State) ([]part, error) {
 	return parts, err
 }
 
-// stateName is what errors say that belong to no layer.
+// stateName is the name in errors that belong to no layer.
 const stateName = "state"
 
 // Save writes the parameters and the statistics of layers, and nodes, in the
 // safetensors format, which PyTorch, JAX and others read without running code.
 // Equal states give equal bytes. The state of a solver is not in it.
 //
-// What Load would refuse is not written: a NaN, an infinity, a negative variance, more
-// entries than some 100,000. No machine may train meanwhile.
+// Save rejects what Load would: a NaN, an infinity, a negative variance, more than
+// about 100,000 entries. No machine may train during the call.
 //
-// Errors: ErrGraph for nil; ErrName for two entries of one name, of those that Load
-// reads too, and for a name that is no UTF-8; ErrValue; ErrState for too many entries,
-// and for neither layers nor nodes. After all of these nothing has been written. And
-// that of w.
+// Errors:
+//   - ErrGraph for nil;
+//   - ErrName for two entries of one name, counting the names that Load reads too, and
+//     for a name that is not UTF-8;
+//   - ErrValue for a value that Load would reject;
+//   - ErrState for too many entries, and for an empty state;
+//   - or w's error. After any other nothing has been written.
 func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
 		return fault.New(ErrValue, "save", "the writer is nil, want one to write to")
@@ -93,12 +97,13 @@ func Save(w io.Writer, items ...Stateful) error {
 	return nil
 }
 
-// SaveFile is Save to a file. It is written beside the old one and put in its place
-// when it is complete and on the disk, so that at any time, through an error and a
+// SaveFile is Save to a file. The new file is written beside the old one and replaces it
+// once it is complete and on the disk, so that at any time, even after an error or a
 // loss of power, the file is the old one or the new one.
 //
-// Errors: as Save, and those of the file system, after which the old file is there. A
-// path that is a folder, a device or a pipe is an error; Save writes to anything.
+// Errors: as Save, and those of the file system; after an error the old file is still
+// there. A path that is a folder, a device or a pipe is an error; use Save to write to
+// those.
 func SaveFile(path string, items ...Stateful) error {
 	s, err := newSaving(items)
 	if err != nil {
@@ -126,7 +131,7 @@ func newSaving(items []Stateful) (saving, error) {
 	for _, e := range all {
 		name := e.names[0]
 		if !utf8.ValidString(name) { // JSON would have another
-			return nil, fault.New(ErrName, "save", "the name %q is no UTF-8", name)
+			return nil, fault.New(ErrName, "save", "the name %q is not UTF-8", name)
 		}
 		if problem := e.check(e.values()); problem != "" {
 			return nil, fault.New(ErrValue, "save", "%s: %s", name, problem)
@@ -141,7 +146,7 @@ func newSaving(items []Stateful) (saving, error) {
 	return s, nil
 }
 
-// headerSize takes the length of a header, which comes first, and nothing else.
+// headerSize takes the length of a header, which is written first, and nothing else.
 type headerSize uint64
 
 func (n *headerSize) Write(b []byte) (int, error) {
@@ -153,12 +158,12 @@ func (s saving) write(w io.Writer) error {
 	return safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, w)
 }
 
-// replaceFile writes a file and puts it in the place of the one at path.
+// replaceFile writes a file and replaces the one at path by it.
 func replaceFile(path string, write func(io.Writer) error) (err error) {
 	old, statErr := os.Stat(path)
 	if statErr == nil {
-		if !old.Mode().IsRegular() { // renaming would put a file in place of a device or a pipe
-			return fmt.Errorf("%s is no regular file", path)
+		if !old.Mode().IsRegular() { // renaming would replace a device or a pipe by a file
+			return fmt.Errorf("%s is not a regular file", path)
 		}
 		if path, err = filepath.EvalSymlinks(path); err != nil { // keep the link
 			return err
@@ -199,8 +204,8 @@ func replaceFile(path string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// createTemp makes a new file in a folder, with the mode of new files. That of
-// os.CreateTemp nobody else may read.
+// createTemp makes a new file in a folder, with the usual mode of new files. One from
+// os.CreateTemp could be read by its owner only.
 func createTemp(dir, base string) (*os.File, error) {
 	for i := 0; ; i++ {
 		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d.tmp", base, os.Getpid(), i))

@@ -46,7 +46,7 @@ func damagedFiles() map[string][]byte {
 		"header too long":        length(n + 1),
 		"magic of a zip":         append([]byte("PK\x03\x04"), sound...),
 		"magic of a pickle":      append([]byte("\x80\x02}q\x00"), sound...),
-		"something behind":       append(slices.Clone(sound), 0),
+		"something after":        append(slices.Clone(sound), 0),
 		"null":                   withHeader("null", nil),
 		"array":                  withHeader("[]", nil),
 		"no JSON":                withHeader("{{", nil),
@@ -86,7 +86,7 @@ func damagedFiles() map[string][]byte {
 		"a key twice":            changed(`"shape":[2]`, `"shape":[2],"shape":[2]`),
 		"a long shape":           changed(`"shape":[2]`, `"shape":[3`+strings.Repeat(`,1`, 3000)+`]`),
 		"a long dtype":           changed(`"dtype":"F32"`, `"dtype":"F32`+strings.Repeat("é", 3000)+`"`),
-		"metadata is no text":    changed(`"format":"pt"`, `"format":1`),
+		"metadata is not text":   changed(`"format":"pt"`, `"format":1`),
 	}
 }
 
@@ -104,7 +104,7 @@ func TestLoadDamaged(t *testing.T) {
 			isModel := slices.Contains([]string{"a terabyte", "a terabyte of another", "all of memory", "unknown dtype", "a long dtype"}, name)
 			require.Equal(t, !isModel, errors.Is(err, norm.ErrFormat), "%s: %v", name, err)
 			if strings.HasPrefix(name, "header of 1 GB") {
-				require.EqualError(t, err, "norm: load: the header has 1073741824 bytes, want at most 16777216, or this is no safetensors file")
+				require.EqualError(t, err, "norm: load: the header has 1073741824 bytes, want at most 16777216, or this is not a safetensors file")
 			}
 			require.Less(t, len(err.Error()), 500, name)
 			require.Less(t, bytes, uint64(2<<20), name)
@@ -135,7 +135,7 @@ func TestLoadShowsNames(t *testing.T) {
 	require.EqualError(t, err, "norm: load: bn.weight is (2"+strings.Repeat(", 1", 66)+"..., want (2)")
 }
 
-// What is passed over is not believed either.
+// What is ignored is not trusted either.
 func TestLoadSkipsNoMoreThanThereIs(t *testing.T) {
 	for _, n := range []uint64{1 << 40, 1 << 63, math.MaxUint64 - 40} {
 		sound := file(soundBatchNorm()...)
@@ -207,7 +207,7 @@ func TestLoadHeaderLimit(t *testing.T) {
 		file []byte
 		want string
 	}{
-		{padded(limit + 1), "the header has 16777217 bytes, want at most 16777216, or this is no safetensors file"},
+		{padded(limit + 1), "the header has 16777217 bytes, want at most 16777216, or this is not a safetensors file"},
 		{padded(limit)[:limit], "the file ends inside the header"},
 		{padded(limit)[:8+limit], "the file ends inside bn.weight"},
 		{padded(limit), ""},

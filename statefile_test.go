@@ -62,7 +62,7 @@ func TestStateBadCalls(t *testing.T) {
 			require.ErrorIs(t, err, c.kind, "%s: %s", what, name)
 		}
 	}
-	require.EqualError(t, norm.Save(io.Discard, norm.Param("a\xff", cube)), `norm: save: the name "a\xff" is no UTF-8`)
+	require.EqualError(t, norm.Save(io.Discard, norm.Param("a\xff", cube)), `norm: save: the name "a\xff" is not UTF-8`)
 	require.ErrorIs(t, norm.Load(nil, bn), norm.ErrValue)
 	require.ErrorIs(t, norm.Save(nil, bn), norm.ErrValue)
 
@@ -103,7 +103,7 @@ func TestSaveFile(t *testing.T) {
 	require.ErrorIs(t, norm.SaveFile(path, bn), norm.ErrValue)
 	numbersOf[0] = 1
 	require.ErrorIs(t, norm.SaveFile(filepath.Join(dir, "none", "bn"), bn), os.ErrNotExist)
-	require.ErrorContains(t, norm.SaveFile(dir, bn), "is no regular file")
+	require.ErrorContains(t, norm.SaveFile(dir, bn), "is not a regular file")
 	require.Equal(t, second, must2(os.ReadFile(path)))
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestSaveFileReplacesFilesOnly(t *testing.T) {
 		t.Skip("no sockets here: ", err)
 	}
 	defer l.Close()
-	require.EqualError(t, norm.SaveFile(path, newBN(t)), "norm: save: "+path+" is no regular file")
+	require.EqualError(t, norm.SaveFile(path, newBN(t)), "norm: save: "+path+" is not a regular file")
 	require.NotZero(t, norm.Must(os.Lstat(path)).Mode()&os.ModeSocket)
 	require.Len(t, norm.Must(os.ReadDir(dir)), 1)
 }

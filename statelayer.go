@@ -29,7 +29,7 @@ func (l *RMSNorm) part() ([]part, error) {
 	return parts, err
 }
 
-// parameter returns the entry of a parameter, with names behind the layer's.
+// parameter returns the entry of a parameter, with names after the layer's.
 func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
 	n := l.param(suffix)
 	e, err := newParameter(l.kind, n.Name(), n, false)

@@ -15,18 +15,18 @@ import (
 )
 
 // Load reads what Save or PyTorch wrote, in the safetensors format, into layers and
-// nodes, to the last bit. It writes into the memory that they have, so that the same
-// layer in other graphs (see In) and WithValue(w.Value()) see it. No machine may run
-// meanwhile.
+// nodes, bit for bit. It writes into their memory, so that the same layer in other
+// graphs (see In) and nodes made with WithValue(w.Value()) see it. No machine may run
+// during the call.
 //
-// The entries have to be those of the layers and nodes, all of them and no others,
-// and each of its shape and dtype, without a NaN or an infinity, and without a
-// negative variance. If not, one error names all that are not, and nothing has
-// changed. LoadOptions ask for less.
+// The file must have all entries of the layers and nodes and no others, each with its
+// shape and dtype, and without a NaN, an infinity or a negative variance. Otherwise one
+// error names everything that does not fit, and nothing has changed. LoadOptions are
+// less strict.
 //
-// Errors: ErrState for an entry that is missing or surplus, and for neither layers nor
-// nodes, ErrShape, ErrDtype, ErrValue, ErrFormat for a damaged file, ErrGraph for nil,
-// ErrName for two entries of one name, and that of r. One error may be of several kinds.
+// Errors: ErrState for an entry that is missing or surplus, and for an empty state;
+// ErrShape, ErrDtype, ErrValue; ErrFormat for a damaged file; ErrGraph for nil; ErrName
+// for two entries of one name; or r's error. One error may be of several kinds.
 func Load(r io.Reader, items ...Stateful) error { return LoadOptions{}.Load(r, items...) }
 
 // LoadFile is Load from a file.
@@ -34,16 +34,16 @@ func Load(r io.Reader, items ...Stateful) error { return LoadOptions{}.Load(r, i
 // Errors: as Load, and those of the file system.
 func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadFile(path, items...) }
 
-// LoadOptions load what does not fit exactly. The zero value is strict.
+// LoadOptions allow files that do not fit exactly. The zero value is strict.
 //
 //	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
 type LoadOptions struct {
-	// AllowMissing leaves as it is what the file does not have. The file has to have
-	// something, or all is named as missing. Where it has the weight of a spectral norm
-	// without both of its singular vectors they are estimated anew, also if it has one.
+	// AllowMissing leaves entries absent from the file unchanged; at least one must be
+	// present. If a spectral weight is present without both of its singular vectors, both
+	// are re-estimated.
 	AllowMissing bool
 
-	// AllowSurplus passes over what the file has and the layers and nodes have not.
+	// AllowSurplus ignores file entries that the layers and nodes do not have.
 	AllowSurplus bool
 
 	// Convert reads float32 into float64, which is exact, and float64 into float32,
@@ -51,12 +51,12 @@ type LoadOptions struct {
 	Convert bool
 
 	// Keras gives the layers that normalize activations Keras' names: gamma, or scale
-	// for RMSNorm, beta, moving_mean and moving_variance. There is no number of
-	// batches; it stays.
+	// for RMSNorm, beta, moving_mean and moving_variance. Keras has no number of
+	// batches; ours is left unchanged.
 	Keras bool
 
-	// Rename says, of the name of an entry here, what it is called in the file. It is
-	// called with each name that an entry has, and behind Keras.
+	// Rename maps the name of an entry here to its name in the file. It is called with
+	// each name that an entry has, after Keras.
 	Rename func(name string) string
 }
 
@@ -78,7 +78,7 @@ func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 	return o.load("load", r, items)
 }
 
-// load is Load. Errors about the file begin with who.
+// load is Load; errors about the file begin with who.
 func (o LoadOptions) load(who string, r io.Reader, items []Stateful) error {
 	parts, err := partsOf(items)
 	if err != nil {

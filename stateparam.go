@@ -10,13 +10,13 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Param is a node of the user's own as an entry of a state: a weight, a bias, any
-// input node with a value in float32 or float64. The name is that in the file, as in
-// "fc1.weight"; for "" it is the node's. Options: Transposed, Reshaped.
+// Param is a node of your own as an entry of a state: a weight, a bias, any input node
+// with a value in float32 or float64. The name is that in the file, as in "fc1.weight";
+// for "" it is the node's. Options: Transposed, Reshaped.
 //
-// Errors come out of Save and Load: ErrGraph for a node that is nil or no input, a
-// result of an op say, ErrName without a name, ErrValue for a node without a value in
-// float32 or float64, ErrShape or ErrOption for an option that does not fit.
+// Errors come from Save and Load: ErrGraph for a node that is nil or not an input, such
+// as the result of an op; ErrName without a name; ErrValue for a node without a value in
+// float32 or float64; ErrShape or ErrOption for an option that does not fit.
 func Param(name string, n *G.Node, opts ...ParamOption) Stateful {
 	p := &param{name: name, node: n}
 	for _, o := range opts {
@@ -31,13 +31,13 @@ func Param(name string, n *G.Node, opts ...ParamOption) Stateful {
 type ParamOption func(*param)
 
 // Transposed is for a matrix that the file has transposed: PyTorch's linear layers
-// have weights (out, in), which go as they are with a node (out, in), and so
-// transposed with a node (in, out).
+// have weights (out, in), which fit a node (out, in) as they are and a node (in, out)
+// transposed.
 func Transposed() ParamOption { return func(p *param) { p.transposed = true } }
 
-// Reshaped is for elements that the file has in another shape, in the same row-major
-// order: a bias of PyTorch's is (out), and that of a node may be (1, out). Without
-// arguments it is a scalar.
+// Reshaped is for elements that the file has in the given other shape, in the same
+// row-major order: a PyTorch bias is (out), and that of a node may be (1, out). Without
+// arguments the file has a scalar.
 func Reshaped(shape ...int) ParamOption {
 	return func(p *param) { p.reshaped, p.shape = true, slices.Clone(shape) }
 }

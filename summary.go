@@ -16,12 +16,12 @@ type Layer interface {
 	Learnables() G.Nodes
 }
 
-// Summary returns a table with a line for each layer, to be printed: name, kind,
-// dtype, parameters with their shapes, how many numbers these are, the smallest
-// and the largest running mean and variance over the channels, the number of
-// batches behind them, and the mode that the layer has in its graph. What a layer
-// does not have is "-". A parameter without a value, and NaN, are said so. The last
-// line has the number of all parameters, those of equal nodes once.
+// Summary returns a table to print, with a line for each layer: name, kind, dtype,
+// parameters with their shapes, how many numbers these are, the smallest and the
+// largest running mean and variance over the channels, the number of batches in
+// them, and the mode of the layer in its graph. What a layer does not have is "-". A
+// parameter without a value is marked as such, and NaN statistics are shown as NaN.
+// The last line has the number of all parameters, counting each node once.
 func Summary(layers ...Layer) string {
 	var s strings.Builder
 	w := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
@@ -50,7 +50,8 @@ type row struct {
 	mode                    string
 }
 
-// rowOf returns the line of a layer, whatever state it is in.
+// rowOf returns the line of a layer in any state, even of one made without its
+// constructor.
 func rowOf(l Layer) row {
 	r := row{name: "-", kind: "-", dtype: "-", mean: "-", variance: "-", batches: "-", mode: "-"}
 	if l == nil {

@@ -10,12 +10,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// WeightNorm is a weight of any layer, a convolution say, in the form
+// WeightNorm is a weight of any layer, such as a convolution, in the form
 //
 //	w = g·v/‖v‖
 //
 // which separates its length g from its direction v, with one norm and one g
-// for each output. It needs no batch and leaves activations as they are.
+// for each output. It needs no batch and does not normalize activations.
 // ops.WeightNorm has the details.
 //
 // Parameters: name.v, and name.g, which starts as ‖v‖ so that w = v.
@@ -45,8 +45,8 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 	return &WeightNorm{l, c.weightNorm()}, nil
 }
 
-// Weight returns w, to be used wherever a weight is: in gorgonia.Conv2d for
-// one. Called twice it gives the same node.
+// Weight returns w, to be used wherever a weight is, as in gorgonia.Conv2d. A
+// second call returns the same node.
 func (w *WeightNorm) Weight() (*G.Node, error) {
 	return w.named(ops.WeightNorm(w.param("v"), w.param("g"), w.cfg))
 }

@@ -18,30 +18,30 @@ type BatchNormConfig struct {
 
 	// Momentum in [0, 1] is how far the running statistics move towards each
 	// batch: running ← (1−Momentum)·running + Momentum·batch. PyTorch's default
-	// is 0.1. At 0 they never move.
+	// is 0.1. At 0 they never change.
 	Momentum float64
 
 	// Cumulative makes the running statistics the average of all batches
 	// instead; Momentum is then not used.
 	Cumulative bool
 
-	// Frozen always normalizes by the running statistics and never moves them,
+	// Frozen always normalizes by the running statistics and never updates them,
 	// whatever the mode of the machine.
 	Frozen bool
 
 	// ChannelAxis is the axis of the channels; negative numbers count from the
-	// end, so that −1 is for (N, H, W, C). Its zero value stands for 1, that of
-	// (N, C, H, W), as axis 0 is hardly ever wanted: it is −rank.
+	// end, so that −1 is for (N, H, W, C). 0 means 1, as in (N, C, H, W). For
+	// axis 0 itself pass −rank.
 	ChannelAxis int
 
-	// Mask, if it is not nil, says what of x is padding. It has 0 there and 1
-	// elsewhere, and the shape of x without the axis of the channels: (N, L) for an
-	// x (N, C, L) or (N, L, C), (N) for (N, C). Or it is (N), the length of each
-	// sample in the last axis but that of the channels, 0 to all of it. Its dtype is
-	// that of x.
+	// Mask, if it is not nil, says what of x is padding. It is either 0 for padding
+	// and 1 elsewhere, in the shape of x without the channel axis: (N, L) for an x
+	// (N, C, L) or (N, L, C), (N) for (N, C). Or it is (N), the length of each sample
+	// in the last axis other than that of the channels, from 0 to its size. Its dtype
+	// is that of x.
 	//
-	// Padding does not count, whatever it holds: statistics are those of the rest.
-	// y is 0 there, and so is the gradient of x, whatever that of y.
+	// Padding does not count, whatever it holds: statistics are those of the rest. In
+	// the padding y is 0, and so is the gradient of x, whatever that of y is.
 	Mask *G.Node
 
 	// Reuse keeps the memory of results from run to run; see the package
@@ -55,20 +55,19 @@ type BatchNormConfig struct {
 //	y = (x − mean)/√(variance + eps)·γ + β
 //
 // In training the mean and the biased variance are those of the batch, and the
-// running statistics move towards it (see RunningStats). In evaluation they are
+// running statistics are updated by them (see RunningStats). In evaluation they are
 // the running ones, constants to the gradient. With nil stats there are no
 // running statistics, and they are the batch's in both modes.
 //
-// The mode is training, until a machine is built on the graph with
-// gorgonia.EvalMode() or without: each machine sets the mode of all ops in its
-// graph. Building a machine never changes the statistics.
+// Building a machine sets the mode of every op in its graph: evaluation with
+// gorgonia.EvalMode(), else training. Until then the mode is training. Building a
+// machine never changes the statistics.
 //
-// The statistics move when the op runs, so a run that fails later on has moved
-// them. A training batch with one value per channel has no unbiased variance:
-// it is ErrBatch from RunAll, or at graph building where stats are nil, and
-// leaves the statistics as they were. With a mask it is the number of values that
-// are no padding that counts, and ErrValue from RunAll says where a mask is neither
-// 0 nor 1, or a length not in its range.
+// The statistics are updated when the op runs, so a run that fails later has
+// updated them. A training batch with one value per channel has no unbiased variance:
+// it is ErrBatch from RunAll, or at graph building if stats are nil, and leaves the
+// statistics unchanged. With a mask only values outside the padding are counted, and a
+// mask value other than 0 and 1, or a length out of range, is ErrValue from RunAll.
 //
 // Shapes: x is (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), or has its
 // channels in another axis, cfg.ChannelAxis; γ and β are (C), or nil for none; y

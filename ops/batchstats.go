@@ -21,7 +21,7 @@ func unpackStats(packed []float64, c int) (s kernel.Stats, batch bool) {
 	return kernel.Stats{Mean: packed[:c], Residual: packed[c : 2*c], Rstd: packed[2*c : 3*c]}, packed[3*c] != 0
 }
 
-// batchStatsOp gives the statistics to normalize x by, and moves the running
+// batchStatsOp gives the statistics to normalize x by, and updates the running
 // ones.
 type batchStatsOp[T dense.Float] struct {
 	stateful
@@ -55,10 +55,10 @@ func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, st
 	}
 }
 
-// state returns the running statistics that the op moves.
+// state returns the running statistics that the op updates.
 func (o *batchStatsOp[T]) state() any { return o.stats }
 
-// trains says whether a run moves the running statistics.
+// trains says whether a run updates the running statistics.
 func (o *batchStatsOp[T]) trains() bool { return o.stateful.trains() && !o.cfg.Frozen }
 
 // Type is (x, mask?) -> statistics.

@@ -4,7 +4,7 @@ import "github.com/gorgonorm/norm/internal/fault"
 
 // The kinds of errors of this package. The errors themselves say what was given
 // and what is wanted; test for a kind with errors.Is, or with Is if they come
-// out of a machine or of gorgonia.Grad.
+// from a machine or from gorgonia.Grad.
 var (
 	// ErrShape: a shape, a rank or a number of channels does not fit.
 	ErrShape = fault.ErrShape
@@ -18,22 +18,22 @@ var (
 	// ErrGraph: a nil node or graph, or nodes of different graphs.
 	ErrGraph = fault.ErrGraph
 
-	// ErrBatch: training with one value per channel.
+	// ErrBatch: too few values to take statistics of.
 	ErrBatch = fault.ErrBatch
 
 	// ErrOrder: the gradient of a gradient of a gradient was asked for.
 	ErrOrder = fault.ErrOrder
 
-	// ErrValue: a value is not what its node promised, at run time, or is not
-	// what an initial value, a statistic or a singular vector has to be.
+	// ErrValue: at run time a value is not what its node promised, or a value is
+	// not what an initial value, a statistic or a singular vector has to be.
 	ErrValue = fault.ErrValue
 
-	// ErrInternal: a fault of this package itself, or a value that lies about
-	// itself, such as a tensor whose memory is shorter than its shape. It is an
-	// error of RunAll like the others, and the process goes on.
+	// ErrInternal: a bug in this package, or an inconsistent value, such as a
+	// tensor whose memory is shorter than its shape. It is an error of RunAll like
+	// the others, and the process goes on.
 	ErrInternal = fault.ErrInternal
 )
 
-// Is is errors.Is for errors that come out of a machine's RunAll or of
-// gorgonia.Grad, which wrap them in types that errors.Is does not see through.
+// Is is errors.Is for errors from a machine's RunAll or from gorgonia.Grad, which
+// wrap them in types that errors.Is does not see through.
 func Is(err, kind error) bool { return fault.Is(err, kind) }

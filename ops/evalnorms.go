@@ -53,7 +53,7 @@ func evalRows[T dense.Float](name string, dst *tensor.Dense, v *values, rows ker
 	})
 }
 
-// maxAxes is how many axes are kept without allocating.
+// maxAxes is how many axes fit without allocating.
 const maxAxes = 8
 
 // EvalLayerNormAxes is LayerNormAxes of values; see the package documentation.
@@ -150,9 +150,9 @@ func evalGroupsOf[T dense.Float](name string, dst *tensor.Dense, v *values, how 
 	})
 }
 
-// EvalBatchNorm is BatchNorm of values, as in evaluation: by the running
-// statistics, which it reads whole and never moves, or where they are nil by
-// those of the batch. See the package documentation.
+// EvalBatchNorm is BatchNorm of values, as in evaluation: by a snapshot of the running
+// statistics, which it never updates, or, if they are nil, by those of the batch. See
+// the package documentation.
 //
 // Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch where stats are nil.
 func EvalBatchNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg BatchNormConfig) (*tensor.Dense, error) {
@@ -172,9 +172,9 @@ func EvalBatchNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg B
 	return evalChannels(name, dst, &v, dt, c, stats, cfg.Eps)
 }
 
-// EvalInstanceNorm is InstanceNorm of values, as in evaluation: by the running
-// statistics, which it reads whole and never moves, or where they are nil by
-// those of each sample. See the package documentation.
+// EvalInstanceNorm is InstanceNorm of values, as in evaluation: by a snapshot of the
+// running statistics, which it never updates, or, if they are nil, by those of each
+// sample. See the package documentation.
 //
 // Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch where stats are nil.
 func EvalInstanceNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg InstanceNormConfig) (*tensor.Dense, error) {

@@ -69,7 +69,7 @@ func evalLinear[T dense.Float](name string, dst *tensor.Dense, v *values, axis i
 }
 
 // EvalSpectralNorm is SpectralNorm of a value, as in evaluation: it reads the
-// vectors whole and never moves them. See the package documentation.
+// vectors whole and never updates them. See the package documentation.
 //
 // Errors: ErrValue, ErrDtype, ErrShape, and ErrOption for nil vectors.
 func EvalSpectralNorm(dst, weight *tensor.Dense, vectors *SingularVectors) (*tensor.Dense, error) {

@@ -20,7 +20,7 @@ type fixedNorm[T dense.Float] struct {
 }
 
 // fix returns batch norm by the statistics, or nil where they are nil, or where it
-// has to be made anew while others read the old one. Give it back with release.
+// has to be remade while others read the old one. Give it back with release.
 func fix[T dense.Float](s *RunningStats, gamma, beta []T, eps float64) *fixedNorm[T] {
 	if s == nil {
 		return nil

@@ -54,8 +54,7 @@ func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.
 }
 
 // checkWalk returns an error where gorgonia.Grad is called on a gradient of its
-// own: it would go on to inputs that it has gone through before, and drop what it
-// finds there.
+// own: a second gorgonia.Grad revisits nodes and silently drops terms.
 func checkWalk(name string, in G.Nodes) error {
 	for _, n := range in {
 		if n.Deriv() != nil && !walking.In(n.Graph()) {

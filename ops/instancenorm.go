@@ -9,8 +9,9 @@ import (
 )
 
 // InstanceNormConfig says how instance norm normalizes and averages: as batch
-// norm, where a sample takes the place of the batch. All but Eps, Mask and Reuse
-// is about running statistics, and ChannelAxis is 1, or 0 for the default.
+// norm, where a sample takes the place of the batch. All fields but Eps, Mask and
+// Reuse concern running statistics, except ChannelAxis, which must be 1, or 0 for the
+// default.
 type InstanceNormConfig = BatchNormConfig
 
 // InstanceNorm normalizes each channel of each sample over the spatial axes, and
@@ -21,17 +22,17 @@ type InstanceNormConfig = BatchNormConfig
 // with the mean and the biased variance of the channel in the sample. With nil
 // stats, which is PyTorch's default, it is the same in training and evaluation.
 //
-// With running statistics these move, in training, towards the means over the
-// batch of the samples' mean and unbiased variance. In evaluation x is normalized
-// by them, as batch norm does, which is another function than in training. The
-// mode and all else about them is as for BatchNorm.
+// With running statistics, training updates these towards the samples' mean and
+// unbiased variance, averaged over the batch. In evaluation x is normalized by them,
+// as in batch norm, which is a different function than in training. The mode and
+// everything else about them is as for BatchNorm.
 //
 // Shapes: x is (N, C, L), (N, C, H, W) or (N, C, D, H, W), γ and β are (C), or nil
 // for none; y has the shape of x. Dtypes: float32 or float64, one for all.
 //
 // Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption, and ErrBatch
-// for one spatial element where stats are nil; where they are not that is
-// ErrBatch from RunAll, in training.
+// for one spatial element if stats are nil. If they are not, that is ErrBatch from
+// RunAll, in training.
 //
 // Ulyanov, Vedaldi, Lempitsky, "Instance Normalization: The Missing Ingredient
 // for Fast Stylization", 2016, arXiv:1607.08022v3.

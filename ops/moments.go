@@ -13,12 +13,12 @@ import (
 // Moments are the number, the mean and the squared deviations Σ(x − mean)² of
 // the values of each channel, in float64. They merge: what several workers have
 // gathered from parts of the data gives, merged, what one would have gathered
-// from all of it, up to rounding. With such statistics of a batch that is spread
-// over workers, or of a whole data set, RunningStats.SetMoments replaces the
-// running ones.
+// from all of it, up to rounding. RunningStats.SetMoments replaces running
+// statistics by such moments of a batch that is spread over workers, or of a whole
+// data set.
 //
-// A NaN or an infinity makes the moments of its channel NaN. The methods are not
-// for use by several goroutines at a time: each has Moments of its own.
+// A NaN or an infinity makes the moments of its channel NaN. The methods are not safe
+// for concurrent use: give each goroutine Moments of its own.
 //
 // Chan, Golub, LeVeque, "Algorithms for computing the sample variance: analysis
 // and recommendations", The American Statistician 37 (1983), pages 242 to 247.
@@ -29,8 +29,8 @@ type Moments struct {
 }
 
 // NewMoments returns the moments of no values, for batches with a number of
-// channels in an axis, which is that of BatchNormConfig.ChannelAxis: 0 stands
-// for 1, and negative numbers count from the end.
+// channels in an axis, given as in BatchNormConfig.ChannelAxis: 0 means 1, and
+// negative numbers count from the end.
 //
 // Errors: ErrShape.
 func NewMoments(channels, channelAxis int) (*Moments, error) {
@@ -85,7 +85,7 @@ func (m *Moments) add(b kernel.ChannelMoments, batches int64) {
 	m.batches += batches
 }
 
-// Merge adds the values behind other, which stays as it is.
+// Merge adds the values that other has seen. other is not changed.
 //
 // Errors: ErrShape for another number of channels, ErrValue for nil.
 func (m *Moments) Merge(other *Moments) error {
@@ -105,7 +105,7 @@ func (m *Moments) Channels() int { return len(m.of.Mean) }
 // Count returns the number of values of each channel.
 func (m *Moments) Count() int { return int(m.of.N) }
 
-// Mean returns the mean of each channel, NaN where there are no values.
+// Mean returns the mean of each channel, NaN if there are no values.
 func (m *Moments) Mean() []float64 {
 	if m.of.N == 0 {
 		return slices.Repeat([]float64{math.NaN()}, m.Channels())
@@ -114,11 +114,11 @@ func (m *Moments) Mean() []float64 {
 }
 
 // Variance returns the biased variance Σ(x − mean)²/n of each channel, by which
-// batch norm normalizes. It is NaN where there are no values.
+// batch norm normalizes. It is NaN if there are no values.
 func (m *Moments) Variance() []float64 { return m.variance(m.of.N) }
 
 // UnbiasedVariance returns Σ(x − mean)²/(n−1), which running statistics keep.
-// It is NaN where there are fewer than two values.
+// It is NaN if there are fewer than two values.
 func (m *Moments) UnbiasedVariance() []float64 { return m.variance(max(m.of.N-1, 0)) }
 
 func (m *Moments) variance(n float64) []float64 {

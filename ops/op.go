@@ -26,7 +26,7 @@ type base struct {
 	sizes []int
 }
 
-// anySize is 0, which is no size that a tensor has.
+// anySize is 0, a size that no tensor has.
 const anySize = 0
 
 // Arity returns the number of inputs.
@@ -83,7 +83,7 @@ func (l *lastOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
 }
 
 // fnType returns the type of an op from tensors of the given ranks to one, all
-// of T. It is made anew on each call since Gorgonia recycles it.
+// of T. It is made on each call since Gorgonia recycles it.
 func fnType[T dense.Float](ranks ...int) hm.Type {
 	ts := make([]hm.Type, len(ranks))
 	for i, r := range ranks {

@@ -8,7 +8,7 @@ import (
 	"github.com/gorgonorm/norm/internal/fault"
 )
 
-// SetMoments replaces the running statistics by those of the values behind m,
+// SetMoments replaces the running statistics by those of the values that m has seen,
 // with the unbiased variance, and the number of batches by that of m. After an
 // error nothing has changed.
 //
@@ -35,17 +35,17 @@ func (s *RunningStats) checkMoments(m *Moments) error {
 // Reestimate replaces running statistics by those of a whole data set: the mean
 // and the unbiased variance of all values that the training batches in run have,
 // as if they were one batch. A running average lags behind the weights, and
-// remembers the last batches best; statistics of the data at the weights as they
-// are make evaluation closer to training.
+// remembers the last batches best; statistics of the data at the current weights
+// bring evaluation closer to training.
 //
-// run runs a machine that is in training mode, and steps no solver, on one batch
-// after the other; batches may differ in size. All batch norms of a model are
-// passed, for each sees what the ones before it make of the batch. The running
-// statistics stay as they are until run has returned, and if there is an error.
+// run runs a machine in training mode on one batch after the other, and must not step
+// a solver; batches may differ in size. Pass all batch norms of a model together, since
+// each sees what the ones before it make of the batch. The running statistics stay as
+// they are until run has returned, and if there is an error.
 //
 // Errors: that of run; ErrGraph for nil statistics; ErrBatch for statistics
-// whose ops saw no batch; ErrValue where they are not finite; ErrOption where they
-// are being estimated already.
+// whose ops saw no batch; ErrValue if they are not finite; ErrOption if they are
+// already being estimated.
 //
 // Wu, Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv:2105.07576v1,
 // section 3.
@@ -97,8 +97,8 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	return nil
 }
 
-// poolInto makes training batches go to m instead of moving the statistics, or
-// move them again for nil. It returns false if they go elsewhere already.
+// poolInto makes training batches go to m instead of updating the statistics, or
+// update them again for nil. It returns false if they go elsewhere already.
 func (s *RunningStats) poolInto(m *Moments) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,10 +21,11 @@ import (
 //
 //	v ← Wᵀu/‖Wᵀu‖,  u ← Wv/‖Wv‖
 //
-// There a weight of zeros, or with a NaN or an infinity, leaves them as they are.
+// A weight of zeros, or with a NaN or an infinity, leaves them unchanged.
 //
-// All methods may be called at any time from any goroutine: reads are whole,
-// and two ops, graphs or machines may share one SingularVectors.
+// All methods may be called at any time from any goroutine: every read is a
+// consistent snapshot, and several ops, graphs or machines may share one
+// SingularVectors.
 type SingularVectors struct {
 	id    uint64 // tells apart ops with vectors of their own
 	shape tensor.Shape
@@ -37,9 +38,9 @@ type SingularVectors struct {
 // firstIterations are those of a constructor, PyTorch's number.
 const firstIterations = 15
 
-// NewSingularVectors returns estimates for a weight, 15 iterations from vectors of
-// random numbers, which are the same each time. The axis may be WholeTensor, for
-// which the largest singular value is the norm of all elements.
+// NewSingularVectors returns estimates for a weight, by 15 iterations from random
+// vectors, which are the same each time. The axis may be WholeTensor, for which the
+// largest singular value is the norm of all elements. Negative axes are an error.
 //
 // Errors: ErrValue, ErrDtype, ErrShape.
 func NewSingularVectors(w *tensor.Dense, axis int) (*SingularVectors, error) {
@@ -59,8 +60,8 @@ func NewSingularVectors(w *tensor.Dense, axis int) (*SingularVectors, error) {
 	return s, iterate(s, w)
 }
 
-// Restart estimates the vectors anew for another value of the weight, as
-// NewSingularVectors does: of a weight of zeros, or with a NaN or an infinity, they
+// Restart re-estimates the vectors for another value of the weight, as
+// NewSingularVectors does: for a weight of zeros, or with a NaN or an infinity, they
 // become the random ones that it begins with. After an error nothing has changed.
 //
 // Errors: ErrValue, ErrDtype, ErrShape for another shape.
@@ -138,8 +139,8 @@ func (s *SingularVectors) Values() (u, v []float64) {
 	return slices.Clone(s.u), slices.Clone(s.v)
 }
 
-// Set replaces the vectors, by those that were saved for one. Every value must be
-// finite; if not, nothing changes.
+// Set replaces the vectors, for example by saved ones. Every value must be finite; if
+// not, nothing changes.
 //
 // Errors: ErrShape for vectors of other lengths, ErrValue.
 func (s *SingularVectors) Set(u, v []float64) error {
@@ -163,11 +164,11 @@ func (s *SingularVectors) Set(u, v []float64) error {
 func (s *SingularVectors) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
 
 // Training says whether an op in a graph that has these vectors is in training
-// mode, and so moves them, and by applied whether there is such an op.
+// mode, and so updates them, and by applied whether there is such an op.
 func (s *SingularVectors) Training(g *G.ExprGraph) (training, applied bool) { return trainingIn(g, s) }
 
-// Materialize returns w/σ for a value of the weight with the vectors as they are:
-// what a SpectralNorm gives in evaluation, as a tensor of its own.
+// Materialize returns w/σ for a value of the weight and the current vectors: what
+// SpectralNorm gives in evaluation, as a new tensor.
 //
 // Errors: ErrValue, ErrDtype, ErrShape for another shape.
 func (s *SingularVectors) Materialize(w *tensor.Dense) (*tensor.Dense, error) {

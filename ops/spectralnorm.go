@@ -35,22 +35,21 @@ func DefaultSpectralNorm() SpectralNormConfig {
 }
 
 // SpectralNorm divides a weight by an estimate of its largest singular value, so
-// that as a linear map it stretches nothing:
+// that as a linear map it has a spectral norm of about 1:
 //
 //	w = W/σ,  σ = u·Wv
 //
-// with W as a matrix, and the vectors u and v, as SingularVectors says. Each
-// training run first improves them by cfg.PowerIterations; in evaluation they are
-// as they are. To the gradient they are constants:
+// with W as a matrix, and the vectors u and v, as described at SingularVectors. Each
+// training run first improves them by cfg.PowerIterations iterations; evaluation uses
+// them unchanged. To the gradient they are constants:
 //
 //	dW = (dw − Σ(dw·W)/σ·u·vᵀ)/σ
 //
 // Where σ is 0, as it is for a weight of zeros, w and the gradient are 0 (PyTorch
 // gives NaN). It is torch.nn.utils.parametrizations.spectral_norm.
 //
-// The mode is training, until a machine is built on the graph with
-// gorgonia.EvalMode() or without: each machine sets the mode of all ops in its
-// graph.
+// Building a machine sets the mode of every op in its graph: evaluation with
+// gorgonia.EvalMode(), else training. Until then the mode is training.
 //
 // Shapes: W has the shape of the weight that the vectors were made for, rank 1 to
 // 5, and w its shape. Dtypes: float32 or float64.
@@ -165,7 +164,7 @@ func newSingular[T dense.Float](vectors *SingularVectors, cfg SpectralNormConfig
 	}
 }
 
-// state returns the vectors that the op moves.
+// state returns the vectors that the op updates.
 func (o *singularOp[T]) state() any { return o.vectors }
 
 // Type is (weight) -> u, v and σ.

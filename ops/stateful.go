@@ -22,7 +22,7 @@ func (s *stateful) SetTraining(training bool) error {
 	return nil
 }
 
-// trains says whether a run moves the state.
+// trains says whether a run updates the state.
 func (s *stateful) trains() bool { return !s.evaluating.Load() }
 
 // Hold keeps the state from moving until release is called, for those who run a

@@ -21,15 +21,14 @@ import (
 // NaN or an infinity makes those of its channel NaN for good, as PyTorch's, and
 // leaves the other channels alone; Set and Reset cure it.
 //
-// A training run moves them once for each op, when the op runs. So a run that ends
-// before that, or by an error or a fault of the op itself, leaves them as they were;
-// one that ends later has moved them, all channels at once. To make up for such a
-// run put back by Set what Values gave before.
+// In a training run the statistics are updated when the op runs, once for each op and
+// all channels at once. If the run fails before or inside the op they are unchanged; if
+// it fails later they have been updated. To undo that, Set the earlier Values.
 //
-// All methods may be called at any time from any goroutine: reads are whole, the
-// mean, the variance and the number of batches being those after one batch, and
-// two ops, graphs or machines may share one RunningStats. An evaluation reads once
-// in a run, so it normalizes by the statistics after one batch while others train.
+// All methods may be called at any time from any goroutine: every read is a consistent
+// snapshot of the mean, the variance and the number of batches. Several ops, graphs or
+// machines may share one RunningStats. An evaluation reads once per run, so it
+// normalizes by one snapshot even while others train.
 type RunningStats struct {
 	id uint64 // tells apart ops with running statistics of their own
 
@@ -60,21 +59,21 @@ func NewRunningStats(channels int) (*RunningStats, error) {
 // Channels returns the number of channels.
 func (s *RunningStats) Channels() int { return len(s.mean) }
 
-// Values returns copies of the mean and the variance, and the number of batches
-// behind them: those that moved them, since the start, the last Reset, or on top
-// of the number that was last set.
+// Values returns copies of the mean and the variance, and the number of batches that
+// updated them: since the start or the last Reset, or on top of the number that was
+// last set.
 func (s *RunningStats) Values() (mean, variance []float64, batches int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.mean), slices.Clone(s.variance), s.batches
 }
 
-// KeepBatches as a number of batches leaves it as it is.
+// KeepBatches as a number of batches leaves the number unchanged.
 const KeepBatches = -1
 
-// Set replaces the statistics and the number of batches behind them, which
-// matters to a cumulative average only. Every value must be finite and no
-// variance negative; if not, nothing changes.
+// Set replaces the statistics and the number of batches, which only a cumulative
+// average uses. Every value must be finite and no variance negative; if not, nothing
+// changes.
 //
 // Errors: ErrShape for another number of channels, ErrValue.
 func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
@@ -117,7 +116,7 @@ func (s *RunningStats) check(mean, variance []float64, batches int64) error {
 func (s *RunningStats) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
 
 // Training says whether an op in a graph that has these statistics is in training
-// mode, and so moves them, and by applied whether there is such an op.
+// mode, and so updates them, and by applied whether there is such an op.
 func (s *RunningStats) Training(g *G.ExprGraph) (training, applied bool) { return trainingIn(g, s) }
 
 // Reset goes back to mean 0, variance 1 and no batches.
@@ -131,7 +130,7 @@ func (s *RunningStats) Reset() {
 	s.batches = 0
 }
 
-// update moves the statistics towards a batch of n values a channel with the
+// update updates the statistics by a batch of n values a channel with the
 // mean + residual and m2 = Σ(x − mean)². A nil momentum takes the average of
 // all batches, by 1/k for the k-th.
 func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum *float64) {
@@ -148,7 +147,7 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 		m = *momentum
 	}
 	if m == 0 {
-		return // they never move, not by a NaN either
+		return // they never change, not by a NaN either
 	}
 	for c := range s.mean {
 		s.mean[c] = (1-m)*s.mean[c] + m*(mean[c]+residual[c])

@@ -19,7 +19,8 @@ const WholeTensor = fault.WholeTensor
 // WeightNormConfig says along which axis a weight is normalized.
 type WeightNormConfig struct {
 	// Axis has one norm and one g for each index; WholeTensor stands for a
-	// single norm over all elements.
+	// single norm over all elements. Negative axes are an error: to PyTorch's
+	// weight_norm −1 means the whole tensor.
 	Axis int
 
 	// Reuse keeps the memory of results from run to run; see the package
@@ -36,8 +37,9 @@ type WeightNormConfig struct {
 // each output, PyTorch's default. The axis WholeTensor gives a single norm and
 // g. g may be negative.
 //
-// Where ‖v‖ is 0, or below the normal range of float64, there is no direction: w is 0 there, and so are the gradients
-// of v and g (PyTorch gives NaN). Such a row stays as it is until v is changed.
+// Where ‖v‖ is 0, or below the normal range of float64, there is no direction: w is 0
+// there, and so are the gradients of v and g (PyTorch gives NaN). Such a row stays as
+// it is until v is changed.
 //
 // Shapes: v has rank 1 to 5; g is (k) with k the size of v's axis, or has the
 // rank of v with k in the axis and 1 elsewhere; for WholeTensor it is (1), or 1
@@ -84,7 +86,7 @@ func checkWeight(op string, v, g arg, axis int) error {
 	return checkShape(op, g, tensor.Shape{n}, kept)
 }
 
-// weightView sees a weight as [before the axis, axis, behind it].
+// weightView sees a weight as [before the axis, axis, after it].
 func weightView(shape tensor.Shape, axis int) kernel.View {
 	if axis == WholeTensor {
 		return kernel.View{Outer: 1, Channels: 1, Inner: shape.TotalSize()}

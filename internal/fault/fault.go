@@ -18,7 +18,7 @@ var (
 	ErrOption = errors.New("option out of range")
 	ErrGraph  = errors.New("node or graph does not fit")
 	ErrName   = errors.New("name is taken")
-	ErrBatch  = errors.New("batch has one value per channel")
+	ErrBatch  = errors.New("too few values to take statistics of")
 	ErrOrder  = errors.New("no derivative of that order")
 	ErrValue  = errors.New("value does not fit")
 	ErrState  = errors.New("entries do not fit")

@@ -11,14 +11,14 @@ import (
 )
 
 // parse returns the tensors of a header in the order of the text. encoding/json would
-// take 40 times the header in memory, and keep one of two tensors of the same name
-// without a word.
+// take 40 times the header in memory, and silently keep one of two tensors of the same
+// name.
 func parse(header []byte) ([]Entry, error) {
 	switch {
 	case !utf8.Valid(header):
-		return nil, damaged("the header is no UTF-8")
+		return nil, damaged("the header is not UTF-8")
 	case !json.Valid(header):
-		return nil, damaged("the header is no JSON")
+		return nil, damaged("the header is not JSON")
 	}
 	// Texts for people may have the words of entries, but not in less than entries take.
 	p, n := parser{header}, min(bytes.Count(header, []byte(`"data_offsets"`)), len(header)/shortestEntry+1)
@@ -49,7 +49,7 @@ type parser struct{ rest []byte }
 // object calls f with each name in an object. f has to consume the value.
 func (p *parser) object(what string, f func(name []byte) error) error {
 	if !p.skip('{') {
-		return damaged("%s is no JSON object", Shown(what))
+		return damaged("%s is not a JSON object", Shown(what))
 	}
 	for !p.skip('}') {
 		p.skip(',')
@@ -62,11 +62,11 @@ func (p *parser) object(what string, f func(name []byte) error) error {
 	return nil
 }
 
-// metadata passes over texts for people.
+// metadata skips texts for people.
 func (p *parser) metadata() error {
 	return p.object("__metadata__", func(name []byte) error {
 		if _, ok := p.text(); !ok {
-			return damaged("__metadata__: %s is no text", Shown(string(name)))
+			return damaged("__metadata__: %s is not text", Shown(string(name)))
 		}
 		return nil
 	})
@@ -121,7 +121,7 @@ func (p *parser) pair() (pair [2]uint64, ok bool) {
 	return [2]uint64(n), true
 }
 
-// skip passes over white space and, if it is next, c.
+// skip skips white space and, if it is next, c.
 func (p *parser) skip(c byte) bool {
 	p.rest = bytes.TrimLeft(p.rest, " \t\r\n")
 	if len(p.rest) == 0 || p.rest[0] != c {

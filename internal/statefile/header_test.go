@@ -50,16 +50,16 @@ func TestParse(t *testing.T) {
 
 func TestParseUnsound(t *testing.T) {
 	for text, want := range map[string]string{
-		``:                         "the header is no JSON",
-		`{"a":` + entry + `}}`:     "the header is no JSON",
-		`{"a":` + entry + `,}`:     "the header is no JSON",
-		"{\"\xff\":" + entry + "}": "the header is no UTF-8",
-		`[]`:                       "the header is no JSON object",
-		`{"a` + "\u202e" + `":1}`:  `"a\u202e" is no JSON object`,
+		``:                         "the header is not JSON",
+		`{"a":` + entry + `}}`:     "the header is not JSON",
+		`{"a":` + entry + `,}`:     "the header is not JSON",
+		"{\"\xff\":" + entry + "}": "the header is not UTF-8",
+		`[]`:                       "the header is not a JSON object",
+		`{"a` + "\u202e" + `":1}`:  `"a\u202e" is not a JSON object`,
 		`{"a":` + entry + `,"\u0061":` + entry + `}`:                               `the header has a twice`,
 		`{"__metadata__":{},"__metadata__":{}}`:                                    `the header has __metadata__ twice`,
-		`{"__metadata__":null}`:                                                    "__metadata__ is no JSON object",
-		`{"__metadata__":{"a":{}}}`:                                                `__metadata__: a is no text`,
+		`{"__metadata__":null}`:                                                    "__metadata__ is not a JSON object",
+		`{"__metadata__":{"a":{}}}`:                                                `__metadata__: a is not text`,
 		`{"a":{"dtype":"","shape":[],"data_offsets":[0,1]}}`:                       "a has no sound dtype",
 		`{"":{"dtype":3,"shape":[],"data_offsets":[0,1]}}`:                         `"" has no sound dtype`,
 		`{"a":{"dtype":3,"shape":[],"data_offsets":[0,1]}}`:                        "a has no sound dtype",
@@ -74,8 +74,8 @@ func TestParseUnsound(t *testing.T) {
 		`{"a":{"shape":[18446744073709551616],"dtype":"U8","data_offsets":[0,1]}}`: "a has no sound shape",
 		`{"a":{"shape":[1],"dtype":"U8","data_offsets":[0,1,2]}}`:                  "a has no sound data_offsets",
 		`{"a":{"shape":[1],"dtype":"U8","data_offsets":[]}}`:                       "a has no sound data_offsets",
-		`{"` + strings.Repeat("é", 300) + `":` + strings.Repeat("[", 20000):        "the header is no JSON",
-		`{"` + strings.Repeat("é", 300) + `":1}`:                                   strings.Repeat("é", 100) + "... is no JSON object",
+		`{"` + strings.Repeat("é", 300) + `":` + strings.Repeat("[", 20000):        "the header is not JSON",
+		`{"` + strings.Repeat("é", 300) + `":1}`:                                   strings.Repeat("é", 100) + "... is not a JSON object",
 	} {
 		_, err := parse([]byte(text))
 		require.EqualError(t, err, "norm: load: "+want, text)

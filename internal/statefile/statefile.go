@@ -53,7 +53,7 @@ func Header(r io.Reader) ([]Entry, error) {
 	}
 	n := binary.LittleEndian.Uint64(prefix[:])
 	if n > MaxHeader {
-		return nil, damaged("the header has %d bytes, want at most %d, or this is no safetensors file", n, MaxHeader)
+		return nil, damaged("the header has %d bytes, want at most %d, or this is not a safetensors file", n, MaxHeader)
 	}
 	header, err := Read(r, n, "the header")
 	if err != nil {
@@ -105,7 +105,7 @@ func Skip(r io.Reader, n uint64, what string) error {
 func End(r io.Reader) error {
 	switch n, err := io.ReadFull(r, make([]byte, 1)); {
 	case n > 0:
-		return damaged("there is something behind the data of the last tensor")
+		return damaged("there is something after the data of the last tensor")
 	case err != io.EOF:
 		return readError(err, "the end")
 	}
@@ -142,7 +142,7 @@ func cut(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
-// checkPlaces checks that the tensors lie one behind the other and are as long as
+// checkPlaces checks that the tensors lie one after the other and are as long as
 // their shapes say.
 func checkPlaces(entries []Entry) error {
 	end := uint64(0)
