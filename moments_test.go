@@ -13,7 +13,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// twoNorms is a model of two batch norms, the second behind the first.
+// twoNorms is a model of two batch norms, the second after the first.
 func twoNorms(t *testing.T, opts ...norm.BatchNormOption) (x, y *G.Node, first, second *norm.BatchNorm) {
 	t.Helper()
 	g, x, first := batchNorm(t, tensor.Float64, []int{6, 3}, opts...)

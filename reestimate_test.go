@@ -14,7 +14,7 @@ import (
 // race detector sees none of its batches reach what is being read.
 func TestReestimateBesideARunThatGoesOn(t *testing.T) {
 	x := input(G.NewGraph(), constant(tensor.Float64, 5, 0, 2))
-	// With a momentum of 0 batches behind the estimate leave the statistics as they are.
+	// With a momentum of 0 batches after the estimate leave the statistics as they are.
 	bn := norm.Must(norm.NewBatchNorm(x.Graph(), tensor.Float64, 5, norm.WithMomentum(0)))
 	norm.Must(bn.Fwd(x))
 	vm := G.NewTapeMachine(x.Graph())

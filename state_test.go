@@ -248,7 +248,7 @@ func TestLoadInAnotherProcess(t *testing.T) {
 	}
 }
 
-// bits are the numbers, to the last bit.
+// bits are the numbers, bit for bit.
 func bits(x []float64) []byte {
 	var b []byte
 	for _, v := range x {

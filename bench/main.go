@@ -120,7 +120,7 @@ func parse(args []string, stderr io.Writer) (s settings, err error) {
 	for _, t := range strings.Split(*threads, ",") {
 		n, err := strconv.Atoi(t)
 		if err != nil || n < 1 {
-			return s, fmt.Errorf("%q is no number of threads", t)
+			return s, fmt.Errorf("%q is not a number of threads", t)
 		}
 		s.threads = append(s.threads, n)
 	}

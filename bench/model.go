@@ -12,7 +12,7 @@ import (
 )
 
 // mlp is a multi-layer perceptron in a graph: linear layers, each but the last
-// with a norm and a rectifier behind it.
+// followed by a norm and a rectifier.
 type mlp struct {
 	c         benchCase
 	g         *G.ExprGraph

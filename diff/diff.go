@@ -42,7 +42,7 @@ import (
 // The kinds of errors, for errors.Is.
 var (
 	ErrGraph = errors.New("node or graph does not fit")     // a nil node, or nodes of different graphs
-	ErrCost  = errors.New("cost is no scalar of a float")   // only such a cost has a gradient
+	ErrCost  = errors.New("cost is not a float scalar")     // only such a cost has a gradient
 	ErrOp    = errors.New("op is not differentiable")       // an op on the way has no derivative, or a wrong one
 	ErrPath  = errors.New("cost does not depend on node")   // or only by ways that are not differentiable
 	ErrBound = errors.New("node has a gradient already")    // by gorgonia.Grad or Bind

@@ -16,7 +16,7 @@ import (
 func rightOp(n *G.Node) (G.SDOp, error) {
 	op, ok := n.Op().(G.SDOp)
 	if !ok {
-		return nil, newFault(ErrOp, "op %v has no symbolic derivative (it is no gorgonia.SDOp)", n.Op())
+		return nil, newFault(ErrOp, "op %v has no symbolic derivative (it is not a gorgonia.SDOp)", n.Op())
 	}
 	switch kind := fmt.Sprintf("%T", op); kind {
 	case "*gorgonia.avgPoolOp", "*gorgonia.batchnormDiffOp", "*gorgonia.ctcLossDiffOp", "*gorgonia.groupNormDiffOp":

@@ -125,7 +125,7 @@ type expression struct {
 	y       *G.Node
 	yShape  tensor.Shape
 	weights []float64
-	leaves  []*leaf // everything that is bound anew before each run
+	leaves  []*leaf // everything that is rebound before each run
 	targets []*leaf // the leaves whose gradients are checked
 	held    map[*G.Node]bool
 	undo    []func()
@@ -323,7 +323,7 @@ func differentiableChildren(n *G.Node, children G.Nodes) (G.Nodes, error) {
 	}
 	op, ok := n.Op().(G.SDOp)
 	if !ok {
-		return nil, fmt.Errorf("gradcheck: tape machine: op %v has no symbolic derivative (it is no SDOp)", n.Op())
+		return nil, fmt.Errorf("gradcheck: tape machine: op %v has no symbolic derivative (it is not an SDOp)", n.Op())
 	}
 	wrt := op.DiffWRT(len(children))
 	if len(wrt) < len(children) {

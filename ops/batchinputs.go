@@ -60,7 +60,7 @@ func fnTypeOfStats[T dense.Float](rank, params int, mask masking, further ...int
 	return hm.NewFnType(ts...)
 }
 
-// wrtOf is true for all inputs but the statistics and the mask behind them.
+// wrtOf is true for all inputs but the statistics and the mask after them.
 func (b *batchNorm) wrtOf(inputs, statsAt int) []bool {
 	wrt := b.mask.wrt(inputs, statsAt+1)
 	if statsAt < inputs {

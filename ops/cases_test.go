@@ -296,7 +296,7 @@ func (p *program) values() (vs []*tensor.Dense) {
 	return vs
 }
 
-// requireSameResult requires equal values and gradients, to the bit if the
+// requireSameResult requires equal values and gradients, bit for bit if the
 // tolerance is 0.
 func requireSameResult(t *testing.T, want, got graphtest.Result, tolerance float64, what string) {
 	t.Helper()

@@ -278,7 +278,7 @@ func TestEvalOverWhatIsNormalized(t *testing.T) {
 		for i := range c.activations {
 			size := c.shapes[i].TotalSize()
 			for _, shift := range []int{0, 1, 6, size - 1, -1, -6, 1 - n} {
-				// Both lie in one piece of memory, dst shift elements behind.
+				// Both lie in one piece of memory, dst shift elements later.
 				in, s := c.values(dt, 0.4), c.stats(t)
 				values := floats(in[i])
 				const room = 8 // for any shift

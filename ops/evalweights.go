@@ -35,8 +35,8 @@ func evalWeightNorm[T dense.Float](name string, dst *tensor.Dense, v *values, ax
 }
 
 // EvalWeightNormLinear is WeightNormLinear of values; see the package documentation.
-// It takes ‖v‖ anew each time: where w does not change, a plain product with what
-// EvalWeightNorm gives spares that.
+// It computes ‖v‖ each time: if w does not change, a plain product with the result of
+// EvalWeightNorm avoids that.
 //
 // Errors: ErrValue, ErrDtype, ErrShape.
 func EvalWeightNormLinear(dst, x, v, g, b *tensor.Dense, cfg WeightNormConfig) (*tensor.Dense, error) {
@@ -68,8 +68,8 @@ func evalLinear[T dense.Float](name string, dst *tensor.Dense, v *values, axis i
 	})
 }
 
-// EvalSpectralNorm is SpectralNorm of a value, as in evaluation: it reads the
-// vectors whole and never updates them. See the package documentation.
+// EvalSpectralNorm is SpectralNorm of a value, as in evaluation: it takes a snapshot
+// of the vectors and never updates them. See the package documentation.
 //
 // Errors: ErrValue, ErrDtype, ErrShape, and ErrOption for nil vectors.
 func EvalSpectralNorm(dst, weight *tensor.Dense, vectors *SingularVectors) (*tensor.Dense, error) {

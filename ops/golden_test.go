@@ -75,7 +75,7 @@ func check(t *testing.T, c *golden.Case, output string, got []float64) {
 }
 
 // checkResult checks y and the gradients of the named inputs, with suffix
-// behind the names of the outputs.
+// after the names of the outputs.
 func checkResult(t *testing.T, c *golden.Case, y string, r graphtest.Result, names []string, suffix string) {
 	t.Helper()
 	check(t, c, y+suffix, graphtest.Floats(r.Y))

@@ -60,7 +60,7 @@ func thinShort(t *testing.T) {
 	}
 }
 
-// affines are the ways to have γ and β; each returns the values behind x and
+// affines are the ways to have γ and β; each returns the values after x and
 // picks γ and β from the nodes.
 var affines = map[string]struct{ gamma, beta bool }{
 	"none": {}, "gamma": {gamma: true}, "beta": {beta: true}, "both": {true, true},

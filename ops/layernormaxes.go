@@ -85,8 +85,8 @@ type axesNorm[T dense.Float] struct {
 	sizes tensor.Shape
 	how   kernel.Columns // but for its sizes
 
-	// order has the axes first and the others behind, where the axes do not
-	// follow one another; else it is nil.
+	// order has the axes first and then the others, if the axes do not follow one
+	// another; else it is nil.
 	order []int
 }
 

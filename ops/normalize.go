@@ -144,8 +144,8 @@ type LocalResponseNormConfig struct {
 	// Alpha ≥ 0, Beta and K ≥ 0 are those of the formula.
 	Alpha, Beta, K float64
 
-	// Mirrored takes ONNX's window where Size is even: the odd one of its
-	// channels is behind the own one and not before it, as PyTorch has it.
+	// Mirrored takes ONNX's window: if Size is even, the extra channel comes
+	// after the centre one and not before it, as in PyTorch's.
 	Mirrored bool
 
 	// Reuse keeps the memory of results from run to run; see the package

@@ -10,12 +10,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// AddLayerNorm is a residual connection and the layer norm behind it, as one op:
+// AddLayerNorm is a residual connection and the layer norm after it, as one op:
 //
 //	sum = x + r,  y = LayerNorm(sum)
 //
-// It also hands on the sum, which the next residual connection wants. The sum is
-// normalized while the cache has it.
+// It also returns the sum, for the next residual connection. The sum is normalized
+// while it is in the cache.
 //
 // Shapes and dtypes: r and sum are as x; the rest, and the errors, as LayerNorm.
 func AddLayerNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) (y, sum *G.Node, err error) {
@@ -30,7 +30,7 @@ func AddLayerNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormCo
 	return applyResidual(name, newLayerNorm[float64](x.Dims(), shape, aff, cfg), x, r, gamma, beta)
 }
 
-// AddRMSNorm is a residual connection and the RMS norm behind it, as one op:
+// AddRMSNorm is a residual connection and the RMS norm after it, as one op:
 //
 //	sum = x + r,  y = RMSNorm(sum)
 //

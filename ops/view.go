@@ -7,7 +7,7 @@ import (
 )
 
 // axisView sees a tensor as what is before an axis, the axis, and what is
-// behind it.
+// after it.
 func axisView(shape tensor.Shape, axis int) kernel.View {
 	return kernel.View{
 		Outer:    shape[:axis].TotalSize(),
@@ -20,7 +20,7 @@ func axisView(shape tensor.Shape, axis int) kernel.View {
 type channelAxis struct{ rank, axis, channels int }
 
 // view sees a value of x as what is before the channels, the channels, and what
-// is behind.
+// is after.
 func (c channelAxis) view(op string, x tensor.Shape) (kernel.View, error) {
 	if len(x) != c.rank || x[c.axis] != c.channels || x.TotalSize() == 0 {
 		return kernel.View{}, fault.New(fault.ErrValue, op, "x is %v, want %s of rank %d", x, fault.WithChannels(c.channels, c.axis), c.rank)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "write testdata/errors.txt anew")
+var update = flag.Bool("update", false, "rewrite testdata/errors.txt")
 
 // Call must fail.
 type Call struct {
@@ -23,7 +23,7 @@ type Call struct {
 }
 
 // Check checks the kind and the words of every error. The words are in
-// testdata/errors.txt, to be read as a user would; -update writes them anew. They are
+// testdata/errors.txt, to be read as a user would; -update rewrites them. They are
 // compared and written where all calls run, not where -run selects some. The error of a
 // call begins with prefix and, if named, the beginning of the call's name.
 func Check(t *testing.T, prefix string, named bool, calls []Call) {

@@ -206,7 +206,7 @@ func TestBatchNormConstantChannel(t *testing.T) {
 }
 
 // In a constant channel the sum of mean and residual is its value, m2 is 0 and
-// y is beta, to the bit.
+// y is beta, bit for bit.
 func batchNormConstant[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, value := range stubborn {

@@ -27,7 +27,7 @@ func sameBits[T Float](a, b []T) bool {
 }
 
 // margin is how many elements around an array are watched, and sentinel what
-// they hold: a NaN that is no kernel's, which also shows where it is read.
+// they hold: a NaN that no kernel makes, which also shows if it is read.
 const margin = 64
 
 var sentinel = math.Float64frombits(0x7ff8c0de60000000)
@@ -50,7 +50,7 @@ func fenced[T Float](x []T) fence[T] {
 // blank returns a fence around n elements that no kernel computes.
 func blank[T Float](n int) fence[T] { return fenced(newData[T]().normal(n, 1e6, 1)) }
 
-// data has the capacity to reach into the fence behind.
+// data has the capacity to reach into the fence after it.
 func (f fence[T]) data() []T { return f.all[margin : len(f.all)-margin] }
 
 func (f fence[T]) untouched() bool { return sameBits(f.all, f.kept) }

@@ -10,7 +10,7 @@ import (
 func TestChannels(t *testing.T) { both(t, channels[float32], channels[float64]) }
 
 // The kernels over arrays with an element for each channel give what their definitions
-// give, to the bit but for the fused multiplications of the constants, for all numbers
+// give, bit for bit except for the fused multiplications of the constants, for all numbers
 // of channels around the width of a vector, and touch nothing else.
 func channels[T Float](t *testing.T) {
 	skipUnderRace(t)

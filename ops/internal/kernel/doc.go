@@ -4,22 +4,23 @@
 // Contract. Slices are contiguous and row-major, and as long as the sizes say:
 // the caller has checked. Outputs do not overlap inputs unless a function says
 // that they may. Optional parameters (gamma, beta, their gradients) are nil
-// where absent. Nothing is kept between calls.
+// if absent. Results do not depend on earlier calls; FixedBatchNorm, scratch memory,
+// workers and the shared ones and zeros are all that outlives a call.
 //
-// Numbers. The definitions in Go compute sums and all that is in between in
+// Numbers. The definitions in Go compute sums and all intermediate values in
 // float64, whatever the type of the data, and round each result once, when it is
 // stored. So does the assembly with float64 data, but for the order of additions
 // and for multiplications that are fused with an addition. With float32 data the
 // assembly is exact to a few roundings of 2⁻²⁴ each, relative to the terms that a
-// result is made of, and not to the result where they cancel: sums are float64, or
-// chains of few float32 over rows and in weight norm; what is done to each element
-// after them is two to six float32 operations. Where a gradient mostly cancels, or
-// the range of float32 is too small for what is in between, the definitions take
-// over (extremes.go). A result below the range, 2⁻¹²⁶, may lose a few times 2⁻¹⁴⁹
-// besides; one that is infinite is beyond the largest number or within these
-// errors of it. The tests have the bounds (slack, lost32, overflows, compareY,
-// compareDx). Means are carried as an unevaluated sum of two float64, hi + lo, so
-// that x − mean keeps its digits when the mean is many times the spread.
+// result is made of, and not to the result if they cancel: sums are float64, or
+// short chains of float32 over rows and in weight norm; each element then takes two
+// to six float32 operations. If a gradient mostly cancels, or the range of float32 is
+// too small for the intermediate values, the definitions take over (extremes.go). A
+// result below the normal range, 2⁻¹²⁶, may lose a few times 2⁻¹⁴⁹ besides; a result
+// overflows only if its exact value is within these errors of MaxFloat32 or beyond. The
+// tests have the bounds (slack, lost32, overflows, compareY, compareDx). Means are
+// carried as an unevaluated sum of two float64, hi + lo, so that x − mean keeps its
+// digits when the mean is many times the spread.
 //
 // Order. Work is cut into blocks by the shape alone, and partial results are
 // merged in the order of the blocks, so the bits do not depend on the number
@@ -27,10 +28,10 @@
 //
 // Layout of the package. A view says how the data are cut into blocks (view.go).
 // sums.go and maps.go define the loops over one block, passes.go runs them over a whole
-// view, and parallel.go shares the blocks between goroutines; what is in between is done
-// for each channel (moments.go, constants.go). layernorm.go, batchnorm.go, weightnorm.go
-// and the like put them together. On amd64 the loops, whole rows of layer norm and what
-// is done for each channel have assembly, for AVX2 and AVX-512, which _asm generates
+// view, and parallel.go shares the blocks between goroutines; between the loops are the
+// steps for each channel (moments.go, constants.go). layernorm.go, batchnorm.go,
+// weightnorm.go and the like put them together. On amd64 the loops, whole rows of layer
+// norm and the steps for each channel have assembly, for AVX2 and AVX-512, which _asm generates
 // (*_amd64.s); loops_amd64.go, rows_vector_amd64.go and channels_vector_amd64.go choose
 // it. The build tags purego and noasm leave the assembly out, and the environment
 // variable NORM_ISA (generic, avx2 or avx512) lowers the instruction set.

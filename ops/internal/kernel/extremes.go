@@ -2,19 +2,19 @@ package kernel
 
 import "math"
 
-// The assembly works in float32 on float32 data. Here is what keeps it right where the
-// range of float32 is not enough for what is in between, although it is for data and
-// results: constants that are denormal or infinite as a float32, differences from a
-// mean and products of two elements that overflow. The definitions, which work in
-// float64, take over for the channels that it happens in, and for these only, as what
-// is in a channel must not show in a bit of another.
+// The assembly works in float32 on float32 data. This file keeps it right where the
+// range of float32 is enough for data and results but not for intermediate values:
+// constants that are denormal or infinite as a float32, and differences from a mean
+// and products of two elements that overflow. The definitions, which work in float64,
+// take over for the channels where that happens, and only for these, since the data of
+// one channel must not change a bit of another.
 
 // largestMean bounds the means m for which no x − m overflows: half of what the
 // largest float32 is rounded by.
 const largestMean = 0x1p103
 
 // fits says whether the assembly can do a channel with the constant k, a mean or a
-// factor. 0, NaN and infinities give what they give in float64 too.
+// factor. 0, NaN and infinities give the same as in float64.
 func fits(k float64, mean bool) bool {
 	a := math.Abs(k)
 	if mean {
@@ -23,8 +23,8 @@ func fits(k float64, mean bool) bool {
 	return !(a < 0x1p-126 && a != 0 || a > math.MaxFloat32 && a <= math.MaxFloat64)
 }
 
-// usual says of each constant, rounded, that it fits; it is quick, and may be false
-// without need.
+// usual says that each constant, rounded, fits; it is quick, and may be false
+// although they do.
 func usual[T Float](k []T, mean bool) bool {
 	if mean {
 		return within(k, 0, largestMean)
@@ -43,7 +43,7 @@ func withinGo[T Float](k []T, least, most float32) bool {
 }
 
 // A factor is the number of an array of constants that elements are multiplied by.
-// γ is of the type of the data; that γ·dy is in the range, see cancels.
+// γ has the type of the data, so it always fits; for the range of γ·dy see cancels.
 type factor struct {
 	array int
 	mean  bool // which is subtracted instead
@@ -56,7 +56,7 @@ var factors = [...][]factor{
 	scaleGradPass: {{0, false}, {1, false}},
 }
 
-// usual says that the constants of n channels fit, or may be false without need.
+// usual says that the constants of n channels fit; it may be false although they do.
 func (p *mapPass[T]) usual(first, n int) bool {
 	for _, k := range factors[p.loop] {
 		if !usual(p.k.data(k.array)[first:][:n], k.mean) {
@@ -83,8 +83,8 @@ func (p *mapPass[T]) unfit(b block, f func(one block)) {
 
 // block does the pass over a block.
 func (p *mapPass[T]) block(b block) {
-	// By the definitions first, as out may be an operand of the assembly, which then
-	// makes something or other of these channels.
+	// By the definitions first, since out may be an operand of the assembly, which
+	// leaves these channels undefined.
 	var kept *Scratch[T]
 	var n int
 	p.unfit(b, func(one block) {
@@ -131,9 +131,9 @@ func allDots[T Float](q, p []float64, v, dw []T, b block) {
 	mendDots(q, p, v, dw, b)
 }
 
-// mendDots makes Σv² and Σv·dw again by the definition where they have left the range of
-// float32: it is the one pass over products that adds them up in float32, along runs. The
-// block has all of each channel, and the sums began at 0.
+// mendDots computes Σv² and Σv·dw again by the definition where they have left the range
+// of float32: theirs is the one pass over products that adds them up in float32, along
+// runs. The block has all of each channel, and the sums began at 0.
 func mendDots[T Float](q, p []float64, v, dw []T, b block) {
 	if isa == generic || !is32[T]() || b.columns() {
 		return
@@ -147,15 +147,15 @@ func mendDots[T Float](q, p []float64, v, dw []T, b block) {
 		if inRange[T](n, q[c]) && (inRange[T](n, math.Abs(p[c])) || p[c] == 0 && q[c] >= n*0x1p-40) {
 			continue
 		}
-		// A product of 0 is mostly of zeros. All of them may be below the range, though,
-		// and p/√q is not if v is small.
+		// A product of 0 usually has zero terms. But they may all be below the range,
+		// while p/√q is not, if v is small.
 		q[c], p[c] = 0, 0
 		dotsGo(q, p, v, dw, b.one(i))
 	}
 }
 
-// usualSums says that sums of n terms are in the range of float32, by much; it may be
-// false without need.
+// usualSums says that sums of n terms are well within the range of float32; it may be
+// false although they are.
 func usualSums(n float64, sums []float64) bool {
 	least, most := math.Float64bits(n*0x1p-99)<<1, math.Float64bits(0x1p127)<<1
 	for _, v := range sums {

@@ -147,7 +147,7 @@ func TestGroupNormConstantGroup(t *testing.T) {
 	both(t, groupNormConstant[float32], groupNormConstant[float64])
 }
 
-// A constant group gives beta, to the bit, and nothing to dγ.
+// A constant group gives beta, bit for bit, and nothing to dγ.
 func groupNormConstant[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, v := range stubborn {

@@ -28,7 +28,7 @@ func (g *guards[T]) out(n int) []T {
 }
 
 // around returns n elements and their margins, all of them sentinels. Slices of it
-// have the capacity to reach into the margin behind.
+// have the capacity to reach into the margin after them.
 func around[T Float](n int) []T {
 	all := make([]T, n+2*margin)
 	for i := range all {

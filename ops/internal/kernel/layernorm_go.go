@@ -35,7 +35,7 @@ func rowMoments[T Float](x []T) moments {
 }
 
 // layerNormGradRowsGo gives dx of rows and adds to grads, which are dgamma and dbeta,
-// padded, one behind the other, or empty.
+// padded, one after the other, or empty.
 func layerNormGradRowsGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows) {
 	for ; len(x) > 0; dx, x, dy = dx[p.Cols:], x[p.Cols:], dy[p.Cols:] {
 		layerNormGradRowGo(dx[:p.Cols], grads, x[:p.Cols], gamma, dy[:p.Cols], p)

@@ -251,7 +251,7 @@ func TestLayerNormConstantRow(t *testing.T) {
 	both(t, layerNormConstantRow[float32], layerNormConstantRow[float64])
 }
 
-// In a constant row x̂ is 0 to the bit: y is beta, and dx is r·(u − mean(u)).
+// In a constant row x̂ is exactly 0: y is beta, and dx is r·(u − mean(u)).
 func layerNormConstantRow[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, v := range stubborn {

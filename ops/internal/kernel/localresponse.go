@@ -63,8 +63,8 @@ type localResponse[T Float] struct {
 }
 
 // windowLen is about how many elements a task has at once in each of its arrays,
-// so that the first two levels of the cache keep them, and leastRun how many of
-// them lie side by side at least, as far as there are.
+// so that L1 and L2 keep them, and leastRun how many of them lie side by side at
+// least, as far as there are.
 const (
 	windowLen = 1 << 12
 	leastRun  = 16

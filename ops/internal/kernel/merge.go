@@ -13,7 +13,7 @@ func NewChannelMoments(channels int) ChannelMoments {
 	return ChannelMoments{Mean: all[:channels:channels], Residual: all[channels : 2*channels : 2*channels], M2: all[2*channels:]}
 }
 
-// Merge adds the values behind b to those behind a. b may be a.
+// Merge adds the values of b to those of a. b may be a.
 func (a *ChannelMoments) Merge(b ChannelMoments) {
 	if b.N == 0 {
 		return

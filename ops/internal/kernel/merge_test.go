@@ -8,7 +8,7 @@ import (
 
 func TestMergeOfParts(t *testing.T) { both(t, mergeOfParts[float32], mergeOfParts[float64]) }
 
-// Moments of parts that lie one behind the other, merged, are those of the whole
+// Moments of parts that lie one after the other, merged, are those of the whole
 // in double-double arithmetic.
 func mergeOfParts[T Float](t *testing.T) {
 	skipUnderRace(t)

@@ -22,8 +22,8 @@ func momentsOf(n, m, d, q float64) moments {
 	return s
 }
 
-// merge adds the values behind b to a, by the pairwise formulas of the same paper,
-// with the mean carried as a sum of two.
+// merge adds the values of b to a, by the pairwise formulas of the same paper, with
+// the mean carried as a sum of two.
 func (a *moments) merge(b moments) {
 	if a.n == 0 {
 		*a = b
@@ -48,7 +48,7 @@ func twoSum(a, b float64) (s, e float64) {
 func (m moments) rstd(eps float64) float64 { return 1 / math.Sqrt(m.m2/m.n+eps) }
 
 // chainLen is how many elements the two passes of runMoments go over before
-// the result is merged: the first-level cache keeps them for the second pass.
+// the result is merged: the L1 cache keeps them for the second pass.
 const chainLen = 4096
 
 // runMoments returns the moments of one run, by two passes in float64.
@@ -75,13 +75,13 @@ func rstdGo(rstd, m2 []float64, n, eps float64) {
 }
 
 // Moments gives for each channel of x the mean, as the unevaluated sum
-// mean + residual, and m2 = Σ(x − mean)². Of a variance that is nothing beside
-// eps, squares may be lost below the range of T.
+// mean + residual, and m2 = Σ(x − mean)². If the variance is negligible beside
+// eps, squares below the range of T may be lost.
 func Moments[T Float](x []T, v View, eps float64, mean, residual, m2 []float64) {
 	MaskedMoments(x, nil, v, eps, mean, residual, m2)
 }
 
-// MaskedMoments is Moments of what a mask says counts, which is something.
+// MaskedMoments is Moments of the elements that a mask says count; at least one must.
 func MaskedMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) {
 	m := Borrow[T](padded(v.Channels))
 	defer m.Release()
@@ -103,11 +103,11 @@ func MaskedMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2
 
 // A momentsPass gives the moments of channels.
 //
-// It goes over x once, with the mean of the first few values of a channel for a
-// guess. Where a guess turns out to be far from the mean, by more than
-// 1.4 standard deviations, squares and their correction cancel: then all is done again
-// from the means just found, and what that cannot mend (overflow, or a mean that
-// is large beyond the precision of T) is done in float64.
+// It goes over x once, guessing the mean of a channel from its first few values. If a
+// guess turns out to be more than 1.4 standard deviations from the mean, squares and
+// their correction cancel: then everything is done again from the means just found,
+// and what that cannot mend (overflow, or a mean so large that T cannot resolve the
+// spread) is done in float64.
 type momentsPass[T Float] struct {
 	x                  []T
 	eps                float64
@@ -133,7 +133,7 @@ func (p *momentsPass[T]) block(d, q []float64, b block) {
 	p.mend(b)
 }
 
-// settle makes the moments of d = Σ(x − m) and q = Σ(x − m)². Where they cannot
+// settle makes the moments from d = Σ(x − m) and q = Σ(x − m)². Where they cannot
 // be trusted m2 is NaN, m is the mean just found, and the result is false.
 func (p *momentsPass[T]) settle(d, q []float64, b block) (good bool) {
 	n, good := float64(b.count()), true
@@ -168,9 +168,9 @@ func (p *momentsPass[T]) mend(b block) {
 	}
 }
 
-// limits are what is asked of d = Σ(x − m) and q = Σ(x − m)² of n values, of which
-// q − d²/n is to have the digits of q: d² ≤ q·bound, so that the correction is at most
-// two thirds of q, and least ≤ q < most, so that no squares that count beside eps are out
+// limits are the conditions on d = Σ(x − m) and q = Σ(x − m)² of n values under which
+// q − d²/n has the digits of q: d² ≤ q·bound, so that the correction is at most two
+// thirds of q, and least ≤ q < most, so that no squares that count beside eps are out
 // of the range of the data.
 type limits struct{ n, bound, least, most float64 }
 
@@ -184,11 +184,12 @@ func limitsOf[T Float](n, eps float64) limits {
 
 func (l limits) trust(d, q float64) bool { return d*d <= q*l.bound && q >= l.least && q < l.most }
 
-// negligible is the eps beside which all squares that are lost below the range of
-// float32, and the more of float64, are nothing: each is less than 2⁻¹²⁶.
+// negligible is the eps beside which squares that are lost below the range of float32,
+// let alone of float64, do not matter: each is less than 2⁻¹²⁶.
 const negligible = 0x1p-64
 
-// rangeOf is from where on, and below where, a sum of n squares has its digits.
+// rangeOf returns the bounds, least included, within which a sum of n squares has its
+// digits.
 func rangeOf[T Float](n float64) (least, most float64) {
 	if is32[T]() {
 		return n * 0x1p-100, math.MaxFloat32
@@ -202,7 +203,8 @@ func inRange[T Float](n, q float64) bool {
 	return q >= least && q < most
 }
 
-// guessLen is how many values of a channel a guess of its mean is made of.
+// A guess of the mean of a channel is made of at most guessRows rows, or guessLen
+// values of a run.
 const (
 	guessRows = 16
 	guessLen  = 256

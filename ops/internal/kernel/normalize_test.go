@@ -31,7 +31,7 @@ func (c normalizeCase[T]) run() (y, dx []T) {
 }
 
 // group returns the indices of a group: the elements that share what is before
-// and what is behind the axis.
+// and what is after the axis.
 func (c normalizeCase[T]) group(outer, inner int) (at []int) {
 	for k := range c.view.Channels {
 		at = append(at, (outer*c.view.Channels+k)*c.view.Inner+inner)

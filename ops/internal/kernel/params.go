@@ -73,7 +73,7 @@ func storeTimesGo[T Float](dst []T, v []float64, factor float64) {
 }
 
 // sumGrads sets dγ and dβ, of which either may be nil, to what tasks have added up: a
-// part of stride elements each, with dγ at its beginning and dβ n elements behind.
+// part of stride elements each, with dγ at its beginning and dβ n elements later.
 func sumGrads[T Float](dgamma, dbeta []T, parts []float64, n, stride int) {
 	if dgamma != nil {
 		sumParts(dgamma, parts, stride)

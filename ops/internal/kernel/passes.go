@@ -141,10 +141,10 @@ func (t *mapTasks[T]) run(first, last int) {
 	}
 }
 
-// streamBytes is how much a pass reads and writes from where on its result is written
-// past the caches: it would not be there any more when it is read. Measured on Zen 5
-// with 32 MiB of third cache: passes of 24 to 29 MiB along runs gain up to 17 % by it,
-// those of 16 to 19 lose up to 25; down columns, on Zen 3, all passes from here on gain.
+// streamBytes is how much a pass must read and write for its result to be written past
+// the caches: it would no longer be in them when it is read. Measured on Zen 5 with
+// 32 MiB of L3: passes of 24 to 29 MiB along runs gain up to 17 % by it, those of 16 to
+// 19 lose up to 25; down columns, on Zen 3, all passes from here on gain.
 const streamBytes = 24 << 20
 
 // pastCaches says whether a pass that moves so many arrays of n elements writes its

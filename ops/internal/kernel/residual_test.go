@@ -8,7 +8,7 @@ import (
 
 func TestAddNorm(t *testing.T) { both(t, addNorm[float32], addNorm[float64]) }
 
-// The sum is rounded once, and y is to the bit the norm of it.
+// The sum is rounded once, and y is the norm of it, bit for bit.
 func addNorm[T Float](t *testing.T) {
 	for _, p := range []Rows{
 		{Rows: 1, Cols: 1, Eps: 1e-5}, {Rows: 3, Cols: 5, Eps: 1e-5}, {Rows: 70, Cols: 257, Eps: 1e-5, Uncentred: true},

@@ -13,8 +13,7 @@ type rowConstants [8]float64
 const headVectors = 4
 
 // longRow is the number of bytes from which rows are taken one by one, and not four
-// together: the first-level cache keeps no four of them, from the statistics to the
-// result.
+// together: L1 does not keep four of them from the statistics to the result.
 const longRow = 8 << 10
 
 // rowConstantsOf returns the constants of a call in float32 arithmetic (single) or
@@ -118,7 +117,7 @@ func lastGroup(rows, group int) int { return (rows - 1) / group * group }
 const shortRows = 16
 
 // layerNormGradRows gives dx of rows and adds to dgamma and dbeta, which are, padded, one
-// behind the other, the first half of work, unless this is nil. all is the number of
+// after the other, the first half of work, unless this is nil. all is the number of
 // elements of the whole array.
 func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows, all int) {
 	if byDefinition[T](p) {

@@ -8,7 +8,7 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 }
 
 // layerNormGradRows gives dx of rows and adds to dgamma and dbeta, which are, padded, one
-// behind the other, the first half of work, unless this is nil.
+// after the other, the first half of work, unless this is nil.
 func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows, all int) {
 	layerNormGradRowsGo(dx, work[:len(work)/2], x, gamma, dy, p)
 }

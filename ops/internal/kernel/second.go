@@ -3,7 +3,7 @@ package kernel
 // Groups says how a tensor falls into groups that are normalized together, and
 // which element of γ and β belongs to an element of the tensor: number
 // (i/ParamInner) mod Params for element i. The groups are the channels of the
-// View; there are Batches such views one behind the other.
+// View; there are Batches such views one after the other.
 type Groups struct {
 	Batches int
 	View
@@ -270,7 +270,7 @@ type group struct {
 }
 
 // lines gives the elements of a group as lines of those whose parameters are
-// the same, or lie one behind the other.
+// the same, or lie one after the other.
 func (g group) lines(yield func(line) bool) {
 	if g.valid.spans != nil {
 		g.validLines(yield)

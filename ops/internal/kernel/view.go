@@ -88,8 +88,8 @@ const (
 	// sums are to be stored.
 	sumsLen = 64
 
-	// bandLen bounds the columns of a block: so many constants and sums stay in
-	// the first two levels of the cache from row to row.
+	// bandLen bounds the columns of a block: so many constants and sums stay in L1
+	// and L2 from row to row.
 	bandLen = 1024
 
 	// pad is the longest vector. Arrays with an element for each channel are
@@ -171,7 +171,7 @@ func (v View) wholeGrid() (g grid, ok bool) {
 }
 
 const (
-	// keptBytes is the size of an array of which the second-level cache keeps two
+	// keptBytes is the size of an array of which the L2 cache keeps two
 	// from one pass to the next. Bands of larger ones were tried and lost: rows of
 	// the usual sizes lie powers of two apart, and a band of them falls into a few
 	// sets of the cache.

@@ -28,7 +28,7 @@ func (l loop) columns(v variant) {
 		if v.wide() {
 			wide = 4
 		}
-		group := 8 / len(l.data) // rows that the first-level cache holds, and the next ones
+		group := 8 / len(l.data) // rows that L1 holds, and the next ones
 		l.rowGroups(v, "sum", group, wide, func(s strip) { l.sumStrip(v, s) })
 	}
 	VZEROUPPER()

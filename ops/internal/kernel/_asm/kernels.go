@@ -9,7 +9,7 @@ import . "github.com/mmcloughlin/avo/reg"
 //
 // A map is in the type of the data: a few operations, each rounded. Sums are in
 // float64 whatever the data, since their terms may cancel; but those of weight
-// norm, which has its data in the first-level cache, are short chains in the type
+// norm, which has its data in L1, are short chains in the type
 // of the data along a run (see variant.sums).
 type loop struct {
 	name   string

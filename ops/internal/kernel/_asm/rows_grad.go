@@ -66,7 +66,7 @@ func layerNormGradRows(v variant) {
 	g.end(g.left, g.bad, g.again)
 }
 
-// gradPacks writes a full group and jumps behind the code for rows one by one.
+// gradPacks writes a full group and jumps over the code for rows one by one.
 func (g *gradGroup) gradPacks() {
 	g.unlessFull("singly")
 	dgamma, stream := pointer("dgamma"), pointer("stream")

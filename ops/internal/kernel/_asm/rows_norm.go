@@ -65,7 +65,7 @@ func (v variant) pack() int {
 
 // packs emits a loop over the columns for each pack of rows of a full group. begin
 // gets the first row's number, and returns the body for one vector of each row:
-// row addresses it in an array, and i is the column. end is what to do behind the
+// row addresses it in an array, and i is the column. end is what to do after the
 // loop.
 func (g *group) packs(name string, arrays []string, begin func(k Register) func(row func(a string, r int) Mem, i Register, part mask), end func(k Register)) {
 	v := g.v

@@ -71,9 +71,9 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 	return r, m2
 }
 
-// ahead returns the address of a row's counterpart in the next group, which comes to
-// the second-level cache while the sums of this group are taken. While its results are
-// written is too late.
+// ahead returns the address of a row's counterpart in the next group, which is fetched
+// into L2 while the sums of this group are taken. While its results are written would
+// be too late.
 func (g *group) ahead(row Register) Register {
 	r := GP64()
 	MOVQ(g.count, r)
@@ -82,7 +82,7 @@ func (g *group) ahead(row Register) Register {
 	return r
 }
 
-// fetch prefetches vector j behind p + i, once for a line of the cache.
+// fetch prefetches vector j after p + i, once for each cache line.
 func (v variant) fetch(p, i Register, j int) {
 	if j*v.step()%64 == 0 {
 		PREFETCHT1(v.at(p, i, j))

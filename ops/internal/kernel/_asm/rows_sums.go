@@ -43,7 +43,7 @@ func (v variant) magnitude() Op {
 
 var magnitudes = map[int]Mem{}
 
-// accumulate adds to the sums at column i behind pointers. The arrays are padded to
+// accumulate adds to the sums at column i after pointers. The arrays are padded to
 // whole vectors.
 func (v variant) accumulate(pointers []Register, i Register, j int, sums []VecVirtual) {
 	for k, x := range sums {

@@ -9,7 +9,7 @@ import (
 )
 
 // runs emits a loop over count channels of n contiguous elements each, the next
-// one pitch bytes behind.
+// one pitch bytes further on.
 func (l loop) runs(v variant) {
 	TEXT(l.name+"Runs"+v.suffix(), NOSPLIT, l.signature(v, "n, count, pitch int"))
 	Doc(fmt.Sprintf("%sRuns%s: %s, for count channels of n elements, pitch bytes apart.", l.name, v.suffix(), l.doc))

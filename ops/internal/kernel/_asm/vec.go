@@ -222,7 +222,7 @@ func address(name string) Mem {
 // pointer loads a parameter into a register.
 func pointer(name string) Register { return Load(Param(name), GP64()) }
 
-// at addresses vector number k behind p + i·size, where size is that of an
+// at addresses vector number k after p + i·size, where size is that of an
 // element of the data.
 func (v variant) at(p, i Register, k int) Mem {
 	m := Mem{Base: p, Disp: k * v.step()}
