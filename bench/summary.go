@@ -120,7 +120,11 @@ func (f *figures) runs(w io.Writer) {
 			}
 		}
 		spreads := f.spreads(s)
-		rows = append(rows, []string{s, strings.TrimSpace(strings.Join(slices.Sorted(maps.Keys(days)), " ")), strconv.Itoa(len(rounds)),
+		dates := strings.TrimSpace(strings.Join(slices.Sorted(maps.Keys(days)), " "))
+		if dates == "" {
+			dates = "–"
+		}
+		rows = append(rows, []string{s, dates, strconv.Itoa(len(rounds)),
 			strconv.Itoa(lines), strconv.Itoa(bad), percentile(spreads, 0.5), percentile(spreads, 0.9)})
 	}
 	printTable(w, []string{"system", "days", "rounds", "lines", "disturbed", "spread, median", "spread, 90th percentile"}, rows)
