@@ -5,65 +5,63 @@
 //	gamma := G.NewVector(g, tensor.Float32, G.WithShape(768), G.WithName("gamma"), G.WithInit(G.Ones()))
 //	y, err := ops.LayerNorm(x, gamma, nil, tensor.Shape{768}, ops.LayerNormConfig{Eps: 1e-5})
 //
-// A scale γ or a shift β that is nil is left out. The zero value of a settings
-// struct has an Eps of 0, which is ErrOption but for weight norm, which has none:
-// PyTorch's 1e-5 has to be said, and so has batch norm's momentum of 0.1.
-// DefaultNormalize, DefaultLocalResponseNorm and DefaultSpectralNorm return
-// PyTorch's settings.
+// A nil scale γ or shift β is left out. The zero value of a settings struct has an Eps
+// of 0, which is ErrOption (weight norm and local response norm have no Eps): set
+// PyTorch's 1e-5 explicitly, and batch norm's momentum of 0.1 too. DefaultNormalize,
+// DefaultLocalResponseNorm and DefaultSpectralNorm return PyTorch's settings.
 //
 // # Families
 //
 //   - By statistics of x: LayerNorm, LayerNormAxes, RMSNorm, RMSNormAxes,
 //     GroupNorm, and AddLayerNorm and AddRMSNorm of a residual sum.
-//   - With running statistics, which training moves and evaluation normalizes by:
+//   - With running statistics, which training updates and evaluation normalizes by:
 //     BatchNorm and InstanceNorm with a RunningStats; Reestimate and Moments take
 //     such statistics over a data set or several workers.
 //   - Of weights: WeightNorm, WeightNormLinear, and SpectralNorm with its
 //     SingularVectors. WeightLengths and MaterializeWeight compute on tensors.
 //   - Without parameters: Normalize and LocalResponseNorm.
 //
-// Batch, group and instance norm leave out padding that the Mask of their settings
-// names.
+// Batch, group and instance norm ignore padding that the Mask of their settings marks.
 //
 // # What every op promises
 //
 //   - Inputs are never changed and may have any layout: views, transposed and
 //     column-major tensors give the same numbers. The output is a new tensor in
 //     row-major order.
-//   - float32 and float64, the same for all inputs of an op. Sums end in float64
-//     for both; what follows is arithmetic in the dtype, within about four
+//   - float32 and float64, the same for all inputs of an op. Sums are accumulated in
+//     float64 for both; everything else is arithmetic in the dtype, within about four
 //     roundings of the largest value of a row or channel. The product in
-//     WeightNormLinear is the BLAS's.
-//   - What is wrong with the nodes is said when the graph is built, by an error
-//     that names the op, what was given and what is wanted; errors.Is tells the
-//     kinds apart. At run time errors come out of RunAll. Nothing panics.
+//     WeightNormLinear is computed by the BLAS.
+//   - Building the graph returns an error if nodes do not fit. It names the op, what
+//     was given and what is wanted, and errors.Is tells its kind. Errors at run time
+//     come from RunAll. Nothing panics but methods of values not made by their
+//     constructor.
 //   - Gradients come from G.Grad (symbolic) and from a LispMachine alike. One
-//     fused op computes all of them in one go and returns them packed into a
-//     vector; small ops hand out its parts.
-//   - Everything travels through the graph: an op keeps nothing of its forward
-//     run, so cloned graphs may run at the same time, a layer may be applied
-//     twice, and any subset of the gradients may be compiled. The one exception
-//     is what training updates: running statistics, and the singular vectors of
-//     spectral norm.
+//     fused op computes all of them at once and returns them packed into a
+//     vector; small ops extract the parts.
+//   - An op keeps nothing of its forward run; everything passes through the graph. So
+//     cloned graphs may run at the same time, a layer may be applied twice, and any
+//     subset of the gradients may be compiled. The one exception is what training
+//     updates: running statistics, and the singular vectors of spectral norm.
 //   - Results are new tensors. With Reuse in its settings an op and its gradient
 //     keep the memory of their results and write into it again on the next run,
-//     which saves more time than many kernels take. It asks for three things: one
-//     machine at a time runs the graph, clones included; a value is dead when
-//     the next run begins, so what is wanted longer is copied; and values are not
-//     changed in place by the user.
+//     which saves more time than many kernels take. It has three conditions: only one
+//     machine at a time runs the graph, clones included; a value is valid only until
+//     the next run begins, so copy what you want to keep; and you do not change values
+//     in place.
 //   - Gradients have gradients, each by one fused op in closed form: diff.Grad
-//     takes them any number of times, G.Grad once in a graph. A third derivative is
+//     may be called any number of times, G.Grad once in a graph. A third derivative is
 //     ErrOrder.
 //
 // # Without a graph
 //
-// Each op has a function of tensors, EvalLayerNorm for LayerNorm and so on, that
-// gives what a machine with G.EvalMode() does, to the bit, in a fraction of the time
-// that a run of a machine takes whatever it does. dst takes the result, which is
-// returned; for nil it is a new tensor. dst may be x or overlap it, and may have any
-// layout; with memory of its own, in row-major order, it spares a copy. It is an
-// error if it shares memory with a parameter, and after an error it is as it was.
-// Into a dst nothing is allocated, but for what the BLAS of a linear layer does, and
-// tensors of more than 8 axes. Any number of goroutines may call them at once, each
-// with a dst of its own.
+// Each op has a tensor counterpart, such as EvalLayerNorm for LayerNorm, whose result
+// is bit-identical to that of a machine with G.EvalMode(), without the machine's
+// overhead. The result is written to dst, which is returned; if dst is nil it is a new
+// tensor. dst may be x or overlap it, and may have any layout; one in row-major order
+// that does not overlap x saves a copy. It is an error if dst shares memory with a
+// parameter, and after any error dst is unchanged. If dst is given nothing is
+// allocated, except by the BLAS of a linear layer and for tensors of more than 8 axes.
+// Any number of goroutines may call these functions at once, each with a dst of its
+// own.
 package ops

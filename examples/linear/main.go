@@ -1,5 +1,6 @@
-// Command linear shows each layer of package norm in front of, or in place of,
-// a linear layer. Every function is a complete model, small enough to be copied:
+// Command linear shows batch norm and layer norm in front of a linear layer, and
+// weight norm in place of one. Every function is a complete model, small enough to be
+// copied:
 //
 //	go run ./examples/linear
 package main
