@@ -26,7 +26,7 @@ func Example() {
 	vm := gorgonia.NewTapeMachine(g, gorgonia.BindDualValues(bn.Learnables()...))
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.3f", out)
 	for _, p := range bn.Learnables() {
@@ -91,7 +91,7 @@ func ExampleWithCumulativeAverage() {
 	x := column(g, 0, 0)
 	norm.Must(bn.Fwd(x))
 	if err := runs(g, x, []float64{1, 3}, []float64{3, 5}, []float64{7, 11}); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	mean, variance := bn.Stats()
 	fmt.Printf("%.3f %.3f\n", mean, variance)
@@ -113,7 +113,7 @@ func ExampleWithChannelAxis() {
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	mean, _ := bn.Stats()
 	fmt.Printf("%.2f %.2f\n", y.Value().Data(), mean)
@@ -130,7 +130,7 @@ func ExampleWithUnbiasedStd() {
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.2f\n", y.Value().Data())
 	// Output: [-0.50 0.00 0.50]
@@ -147,7 +147,7 @@ func ExampleWithScalePlusOne() {
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.2f\n", y.Value().Data())
 	fmt.Println(rms.Learnables()[0].Value())
@@ -163,19 +163,19 @@ func ExampleBatchNorm_SetMoments() {
 	seen := func(values ...float64) *ops.Moments {
 		m := bn.NewMoments()
 		if err := m.Add(tensor.New(tensor.WithShape(len(values), 1), tensor.WithBacking(values))); err != nil {
-			fmt.Println(err)
+			panic(err)
 		}
 		return m
 	}
 	all := seen(1, 2)
 	if err := all.Merge(seen(3, 4, 5)); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
-	fmt.Println(bn.SetMoments(all))
+	if err := bn.SetMoments(all); err != nil {
+		panic(err)
+	}
 	fmt.Println(bn.Stats())
-	// Output:
-	// <nil>
-	// [3] [2.5]
+	// Output: [3] [2.5]
 }
 
 // The row (3, 4) of v has the length 5, and keeps its direction when g says 10.

@@ -4,13 +4,13 @@ import (
 	"fmt"
 
 	"github.com/gorgonorm/norm"
-	G "gorgonia.org/gorgonia"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
 // A row is normalized without a graph, into memory that is used again.
 func ExampleBatchNorm_Eval() {
-	bn := norm.Must(norm.NewBatchNorm(G.NewGraph(), tensor.Float64, 3, norm.WithEps(1e-12)))
+	bn := norm.Must(norm.NewBatchNorm(gorgonia.NewGraph(), tensor.Float64, 3, norm.WithEps(1e-12)))
 	if err := bn.SetStats([]float64{1, 2, 3}, []float64{1, 4, 16}); err != nil {
 		panic(err)
 	}
@@ -25,7 +25,7 @@ func ExampleBatchNorm_Eval() {
 
 // A block of a transformer evaluates in place.
 func ExampleLayerNorm_EvalResidual() {
-	ln := norm.Must(norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{4}))
+	ln := norm.Must(norm.NewLayerNorm(gorgonia.NewGraph(), tensor.Float64, tensor.Shape{4}))
 	x := tensor.New(tensor.WithShape(1, 4), tensor.WithBacking([]float64{1, 2, 3, 4}))
 	r := tensor.New(tensor.WithShape(1, 4), tensor.WithBacking([]float64{1, 0, 1, 0}))
 	y, x, err := ln.EvalResidual(nil, x, x, r)
@@ -41,11 +41,11 @@ func ExampleLayerNorm_EvalResidual() {
 // A model in one table: what trains, what the statistics are, and in which mode the
 // graph is.
 func ExampleSummary() {
-	g := G.NewGraph()
+	g := gorgonia.NewGraph()
 	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float32, 784, 200, norm.WithName("fc1")))
 	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float32, 200, norm.WithName("bn1")))
 	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float32, tensor.Shape{200}, norm.WithName("ln1"), norm.WithoutBias()))
-	x := G.NewMatrix(g, tensor.Float32, G.WithName("x"), G.WithShape(32, 784))
+	x := gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithName("x"), gorgonia.WithShape(32, 784))
 	norm.Must(ln.Fwd(norm.Must(bn.Fwd(norm.Must(fc.Fwd(x))))))
 
 	fmt.Print(norm.Summary(fc, bn, ln))

@@ -33,16 +33,16 @@ func ExampleSaveFile() {
 
 	trained, state := smallModel()
 	if err := trained.SetStats([]float64{1, 2, 3}, []float64{4, 5, 6}); err != nil { // for training
-		fmt.Println(err)
+		panic(err)
 	}
 	if err := norm.SaveFile(path, state); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 
 	// In another program:
 	bn, state := smallModel()
 	if err := norm.LoadFile(path, state); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Println(bn.Stats())
 	// Output: [1 2 3] [4 5 6]
@@ -54,7 +54,7 @@ func ExampleLoad() {
 	g := gorgonia.NewGraph()
 	saved := norm.Must(norm.NewLayerNorm(g, tensor.Float32, tensor.Shape{4}, norm.WithName("ln1")))
 	if err := norm.Save(&file, saved); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	layer := norm.Must(norm.NewLayerNorm(gorgonia.NewGraph(), tensor.Float32, tensor.Shape{5}, norm.WithName("ln1"), norm.WithoutBias()))
 	err := norm.Load(&file, layer)
@@ -73,10 +73,10 @@ func ExampleLoadOptions() {
 	first := norm.Must(norm.NewBatchNorm(g, tensor.Float32, 2, norm.WithName("features.1")))
 	second := norm.Must(norm.NewBatchNorm(g, tensor.Float32, 4, norm.WithName("features.4")))
 	if err := first.SetStats([]float64{1, 2}, []float64{3, 4}); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	if err := norm.Save(&file, first, second); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	bn := norm.Must(norm.NewBatchNorm(gorgonia.NewGraph(), tensor.Float64, 2, norm.WithName("bn1")))
 	options := norm.LoadOptions{
@@ -85,7 +85,7 @@ func ExampleLoadOptions() {
 		Rename:       strings.NewReplacer("bn1.", "features.1.").Replace,
 	}
 	if err := options.Load(&file, bn); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Println(bn.Stats())
 	// Output: [1 2] [3 4]
@@ -97,11 +97,11 @@ func ExampleParam() {
 		gorgonia.WithValue(tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{1, 2, 3, 4, 5, 6}))))
 	var file bytes.Buffer
 	if err := norm.Save(&file, norm.Param("fc.weight", w, norm.Transposed())); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	t := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithName("t"), gorgonia.WithShape(3, 2), gorgonia.WithInit(gorgonia.Zeroes()))
 	if err := norm.Load(&file, norm.Param("fc.weight", t)); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Println(t.Value().Data())
 	// Output: [1 4 2 5 3 6]

@@ -19,7 +19,7 @@ func ExampleBatchNorm() {
 	train := gorgonia.NewTapeMachine(g)
 	defer train.Close()
 	if err := train.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.3f\n", y.Value().Data())
 
@@ -34,7 +34,7 @@ func ExampleBatchNorm() {
 	eval := gorgonia.NewTapeMachine(g2, gorgonia.EvalMode())
 	defer eval.Close()
 	if err := eval.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.3f\n", y2.Value().Data())
 	// Output:
@@ -52,7 +52,7 @@ func ExampleLayerNorm() {
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.3f", y.Value())
 	for _, p := range ln.Learnables() {
@@ -75,7 +75,7 @@ func ExampleWeightNormLinear() {
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.1f\n", y.Value().Data())
 	for _, p := range fc.Learnables() {

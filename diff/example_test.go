@@ -4,31 +4,31 @@ import (
 	"fmt"
 
 	"github.com/gorgonorm/norm/diff"
-	G "gorgonia.org/gorgonia"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
 // The penalty (‖∂f/∂x‖ − 1)² of f = w·x², and its gradient by w.
 func ExampleGrad() {
-	g := G.NewGraph()
-	x := G.NewVector(g, tensor.Float64, G.WithName("x"), G.WithValue(tensor.New(tensor.WithBacking([]float64{1, 2}))))
-	w := G.NewVector(g, tensor.Float64, G.WithName("w"), G.WithValue(tensor.New(tensor.WithBacking([]float64{1.5, 1}))))
-	f := G.Must(G.Sum(G.Must(G.HadamardProd(w, G.Must(G.Square(x))))))
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewVector(g, tensor.Float64, gorgonia.WithName("x"), gorgonia.WithValue(tensor.New(tensor.WithBacking([]float64{1, 2}))))
+	w := gorgonia.NewVector(g, tensor.Float64, gorgonia.WithName("w"), gorgonia.WithValue(tensor.New(tensor.WithBacking([]float64{1.5, 1}))))
+	f := gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.HadamardProd(w, gorgonia.Must(gorgonia.Square(x))))))
 
 	dx, err := diff.Grad(f, x) // 2·w·x = (3, 4)
 	if err != nil {
 		panic(err)
 	}
-	slope := G.Must(G.Sqrt(G.Must(G.Sum(G.Must(G.Square(dx[0]))))))
-	penalty := G.Must(G.Square(G.Must(G.Sub(slope, G.NewConstant(1.0)))))
+	slope := gorgonia.Must(gorgonia.Sqrt(gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.Square(dx[0]))))))
+	penalty := gorgonia.Must(gorgonia.Square(gorgonia.Must(gorgonia.Sub(slope, gorgonia.NewConstant(1.0)))))
 	dw, err := diff.Grad(penalty, w)
 	if err != nil {
 		panic(err)
 	}
-	var p, d G.Value
-	G.Read(penalty, &p)
-	G.Read(dw[0], &d)
-	vm := G.NewTapeMachine(g)
+	var p, d gorgonia.Value
+	gorgonia.Read(penalty, &p)
+	gorgonia.Read(dw[0], &d)
+	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
 		panic(err)
@@ -41,28 +41,28 @@ func ExampleGrad() {
 // 3·w·x², and the gradient of the slope by w is 3·x² = (12, 3). A step of 0.1 leads
 // from w = (1, 1) to (1 − 1.2, 1 − 0.3).
 func ExampleBind() {
-	g := G.NewGraph()
-	x := G.NewVector(g, tensor.Float64, G.WithName("x"), G.WithValue(tensor.New(tensor.WithBacking([]float64{2, 1}))))
-	w := G.NewVector(g, tensor.Float64, G.WithName("w"), G.WithValue(tensor.New(tensor.WithBacking([]float64{1, 1}))))
-	f := G.Must(G.Sum(G.Must(G.HadamardProd(w, G.Must(G.Cube(x))))))
+	g := gorgonia.NewGraph()
+	x := gorgonia.NewVector(g, tensor.Float64, gorgonia.WithName("x"), gorgonia.WithValue(tensor.New(tensor.WithBacking([]float64{2, 1}))))
+	w := gorgonia.NewVector(g, tensor.Float64, gorgonia.WithName("w"), gorgonia.WithValue(tensor.New(tensor.WithBacking([]float64{1, 1}))))
+	f := gorgonia.Must(gorgonia.Sum(gorgonia.Must(gorgonia.HadamardProd(w, gorgonia.Must(gorgonia.Cube(x))))))
 	dx, err := diff.Grad(f, x)
 	if err != nil {
 		panic(err)
 	}
-	dw, err := diff.Grad(G.Must(G.Sum(dx[0])), w)
+	dw, err := diff.Grad(gorgonia.Must(gorgonia.Sum(dx[0])), w)
 	if err != nil {
 		panic(err)
 	}
-	if err := diff.Bind(G.Nodes{w}, dw); err != nil {
+	if err := diff.Bind(gorgonia.Nodes{w}, dw); err != nil {
 		panic(err)
 	}
-	vm := G.NewTapeMachine(g, G.BindDualValues(w))
+	vm := gorgonia.NewTapeMachine(g, gorgonia.BindDualValues(w))
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
 		panic(err)
 	}
-	solver := G.NewVanillaSolver(G.WithLearnRate(0.1))
-	if err := solver.Step(G.NodesToValueGrads(G.Nodes{w})); err != nil {
+	solver := gorgonia.NewVanillaSolver(gorgonia.WithLearnRate(0.1))
+	if err := solver.Step(gorgonia.NodesToValueGrads(gorgonia.Nodes{w})); err != nil {
 		panic(err)
 	}
 	fmt.Printf("%.1f\n", w.Value().Data())

@@ -6,19 +6,19 @@ import (
 	"github.com/gorgonorm/norm"
 	"github.com/gorgonorm/norm/diff"
 	"github.com/gorgonorm/norm/gradcheck"
-	G "gorgonia.org/gorgonia"
+	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
 // Swish, x·σ(x), is right.
 func Example() {
 	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
-	swish := func(in G.Nodes) (*G.Node, error) {
-		s, err := G.Sigmoid(in[0])
+	swish := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
+		s, err := gorgonia.Sigmoid(in[0])
 		if err != nil {
 			return nil, err
 		}
-		return G.HadamardProd(in[0], s)
+		return gorgonia.HadamardProd(in[0], s)
 	}
 	fmt.Println(gradcheck.Check(swish, []*tensor.Dense{x}, gradcheck.WithNames("x")))
 	// Output: <nil>
@@ -28,16 +28,16 @@ func Example() {
 // what other consumers of the same node have added: here the one of x itself.
 func Example_wrong() {
 	x := tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{0.5, -1, 2, -0.25}))
-	f := func(in G.Nodes) (*G.Node, error) {
-		flat, err := G.Reshape(in[0], tensor.Shape{4})
+	f := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
+		flat, err := gorgonia.Reshape(in[0], tensor.Shape{4})
 		if err != nil {
 			return nil, err
 		}
-		total, err := G.Sum(flat)
+		total, err := gorgonia.Sum(flat)
 		if err != nil {
 			return nil, err
 		}
-		return G.Mul(total, in[0])
+		return gorgonia.Mul(total, in[0])
 	}
 	fmt.Println(gradcheck.Check(f, []*tensor.Dense{x}, gradcheck.WithNames("x")))
 	// Output:
@@ -52,7 +52,7 @@ func Example_wrong() {
 // function puts into the graph.
 func ExampleCheck() {
 	x := tensor.New(tensor.WithShape(4, 2), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2, 0, 3}))
-	layer := func(in G.Nodes) (*G.Node, error) {
+	layer := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
 		bn, err := norm.NewBatchNorm(in[0].Graph(), tensor.Float64, 2)
 		if err != nil {
 			return nil, err
@@ -70,8 +70,8 @@ func ExampleCheck() {
 // in the TapeMachine.
 func ExampleWithMachines() {
 	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
-	slope := func(in G.Nodes) (*G.Node, error) {
-		cost, err := G.Sum(G.Must(G.Cube(G.Must(G.Tanh(in[0])))))
+	slope := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
+		cost, err := gorgonia.Sum(gorgonia.Must(gorgonia.Cube(gorgonia.Must(gorgonia.Tanh(in[0])))))
 		if err != nil {
 			return nil, err
 		}
@@ -89,8 +89,8 @@ func ExampleWithMachines() {
 func ExampleWithoutGrad() {
 	p := tensor.New(tensor.WithShape(3), tensor.WithBacking([]float64{0.2, 0.5, 0.3}))
 	label := tensor.New(tensor.WithShape(3), tensor.WithBacking([]float64{0, 1, 0}))
-	crossEntropy := func(in G.Nodes) (*G.Node, error) {
-		return G.HadamardProd(in[1], G.Must(G.Log(in[0])))
+	crossEntropy := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
+		return gorgonia.HadamardProd(in[1], gorgonia.Must(gorgonia.Log(in[0])))
 	}
 	fmt.Println(gradcheck.Check(crossEntropy, []*tensor.Dense{p, label}, gradcheck.WithoutGrad(1)))
 	// Output: <nil>

@@ -12,11 +12,10 @@ func values(shape tensor.Shape, data ...float64) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
 }
 
-// show prints the values of a result, or what is wrong.
+// show prints the values of a result.
 func show(y *tensor.Dense, err error) {
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
 	fmt.Printf("%.3f\n", y.Data())
 }
@@ -34,7 +33,7 @@ func ExampleEvalLayerNorm() {
 	x := values(tensor.Shape{2, 2}, 1, 3, -100, 100)
 	gamma, beta := values(tensor.Shape{2}, 1, 2), values(tensor.Shape{2}, 0, 5)
 	if _, err := ops.EvalLayerNorm(x, x, gamma, beta, tensor.Shape{2}, ops.LayerNormConfig{Eps: 1e-9}); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.3f\n", x.Data())
 	// Output: [-1.000 7.000 -1.000 7.000]
@@ -78,7 +77,7 @@ func ExampleEvalAddRMSNorm() {
 func ExampleEvalBatchNorm() {
 	stats := must(ops.NewRunningStats(2))
 	if err := stats.Set([]float64{10, 1}, []float64{4, 9}, ops.KeepBatches); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	show(ops.EvalBatchNorm(nil, values(tensor.Shape{1, 2}, 8, 7), nil, nil, stats, ops.BatchNormConfig{Eps: 1e-9}))
 	// Output: [-1.000 2.000]

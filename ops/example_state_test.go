@@ -13,7 +13,7 @@ func ExampleRunningStats() {
 	stats := must(ops.NewRunningStats(1))
 	fmt.Println(stats.Values())
 	if err := stats.Set([]float64{10}, []float64{4}, 1000); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{2, 1}, 8, 16)
@@ -21,7 +21,7 @@ func ExampleRunningStats() {
 	vm := gorgonia.NewTapeMachine(g, gorgonia.EvalMode())
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Printf("%.3f\n", y.Value().Data())
 	fmt.Println(stats.Values())

@@ -23,7 +23,7 @@ func run(g *gorgonia.ExprGraph, nodes ...*gorgonia.Node) {
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	for _, v := range values {
 		fmt.Printf("%.3f\n", v.Data())
@@ -82,7 +82,7 @@ func ExampleAddLayerNorm() {
 	x, r := input(g, "x", tensor.Shape{1, 2}, 1, 2), input(g, "r", tensor.Shape{1, 2}, 10, 29)
 	y, sum, err := ops.AddLayerNorm(x, r, nil, nil, tensor.Shape{2}, ops.LayerNormConfig{Eps: 1e-9})
 	if err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	run(g, y, sum)
 	// Output:
@@ -95,7 +95,7 @@ func ExampleAddRMSNorm() {
 	x, r := input(g, "x", tensor.Shape{1, 2}, 1, 2), input(g, "r", tensor.Shape{1, 2}, 2, 2)
 	y, sum, err := ops.AddRMSNorm(x, r, nil, nil, tensor.Shape{2}, ops.RMSNormConfig{Eps: 1e-9})
 	if err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	run(g, y, sum)
 	// Output:
@@ -176,13 +176,13 @@ func ExampleMoments() {
 	part := func(values ...float64) *ops.Moments {
 		m := must(ops.NewMoments(1, 1))
 		if err := m.Add(tensor.New(tensor.WithShape(len(values), 1), tensor.WithBacking(values))); err != nil {
-			fmt.Println(err)
+			panic(err)
 		}
 		return m
 	}
 	all := part(1, 2)
 	if err := all.Merge(part(3, 4, 5)); err != nil {
-		fmt.Println(err)
+		panic(err)
 	}
 	fmt.Println(all.Count(), all.Mean(), all.Variance())
 	// Output: 5 [3] [2]
@@ -208,9 +208,12 @@ func ExampleReestimate() {
 		}
 		return nil
 	}, stats)
+	if err != nil {
+		panic(err)
+	}
 	mean, variance, _ := stats.Values()
-	fmt.Printf("%v %.3f %.3f\n", err, mean, variance)
-	// Output: <nil> [4.000] [6.667]
+	fmt.Printf("%.3f %.3f\n", mean, variance)
+	// Output: [4.000] [6.667]
 }
 
 // The weight as a plain tensor, for a program that does not train, and the
