@@ -1,32 +1,32 @@
-// Package diff takes gradients of Gorgonia expressions where gorgonia.Grad may
-// not be called: a second time. It knows Gorgonia only, so it serves built-in
-// ops, those of this module and any others.
+// Package diff takes gradients of Gorgonia expressions in graphs where
+// gorgonia.Grad has been called already, which it allows only once. Package diff
+// depends only on Gorgonia's interfaces, so it works with built-in ops, those of this
+// module and any others.
 //
-// gorgonia.Grad remembers in each node what its derivative is, for one cost. A
-// second call finds what the first has left and drops its own terms, without an
-// error: the gradient of a gradient comes out wrong, and so does that of a
-// second cost over nodes that the first has gone through. Grad of this package
-// neither reads nor writes what is remembered. It may be called any number of
-// times, before and after gorgonia.Grad:
+// gorgonia.Grad stores in each node its derivative for one cost. A second call finds
+// what the first has stored and silently drops its own terms: the gradient of a
+// gradient comes out wrong, and so does that of a second cost that shares nodes with
+// the first. Grad of this package neither reads nor writes what is stored. It may be
+// called any number of times, before and after gorgonia.Grad:
 //
 //	dx, err := diff.Grad(critic, x)          // nodes like any others
 //	penalty, err := gorgonia.Sum(gorgonia.Must(gorgonia.Square(dx[0])))
 //	dw, err := diff.Grad(penalty, params...) // a gradient of a gradient
 //	err = diff.Bind(params, dw)              // for a solver
 //
-// A LispMachine does without gradients in the graph. It takes the gradient of a
-// cost that has gradients in it, for ops that can, but only where the cost is the
-// one root of its graph: build it on g.ExactSubgraphRoots(cost).
+// A LispMachine needs no gradients in the graph. It can take the gradient of a cost
+// that contains gradients, if the ops can, but only if the cost is the only root of its
+// graph: build it on g.ExactSubgraphRoots(cost).
 //
-// Where a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
-// taken: of Dropout, InverseSqrt, Log2 and OuterProd, which is in the second derivative of
-// a matrix by a vector; of functions of the sum of a whole tensor; and of the gradients of
-// convolutions, slices, SoftMax and LogSoftMax. AveragePool2D, and second derivatives
-// through Gorgonia's own BatchNorm, GroupNorm and CTCLoss, are ErrOp.
+// If a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
+// used: for Dropout, InverseSqrt, Log2 and OuterProd, which is in the second derivative
+// of a matrix by a vector; for functions of the sum of a whole tensor; and for the
+// gradients of convolutions, slices, SoftMax and LogSoftMax. AveragePool2D, and second
+// derivatives through Gorgonia's own BatchNorm, GroupNorm and CTCLoss, are ErrOp.
 //
-// Grad goes as far as the ops do: one without a symbolic derivative on the way, or
-// whose gradient has none, is ErrOp, and it is never left out without an error. The
-// ops of this module have second derivatives and no third.
+// Grad goes as far as the ops do: an op on the way without a symbolic derivative is
+// ErrOp, and never silently left out; so is one whose gradient has none, for a gradient
+// of a gradient. The ops of this module have second derivatives and no third.
 package diff
 
 import (
@@ -69,9 +69,9 @@ func newFault(kind error, format string, args ...any) error {
 }
 
 // Grad returns the gradients of a cost, a float32 or float64 scalar, with respect
-// to nodes of its graph, each of the shape of its node. Unlike those of
-// gorgonia.Grad the nodes need not be inputs. It adds nodes to the graph and
-// changes none; after an error some may be left there, which do no harm.
+// to nodes of its graph, each in the shape of its node. Unlike with gorgonia.Grad,
+// the nodes need not be inputs. It adds nodes to the graph and changes none; after an
+// error some may be left there, which does no harm.
 //
 // Errors: ErrGraph, ErrCost, ErrOp, which names the op, ErrPath.
 func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
@@ -125,7 +125,7 @@ func checkCost(cost *G.Node) error {
 }
 
 // fitted returns a gradient in the shape of its node, if it has as many elements in the
-// same order: some of Gorgonia's ops, Repeat for one, leave out axes of one element.
+// same order: some of Gorgonia's ops, such as Repeat, leave out axes of one element.
 func fitted(d, n *G.Node) (_ *G.Node, ok bool) {
 	if fits(d, n) {
 		return d, true

@@ -1,20 +1,19 @@
 // Package gradcheck checks the gradients of Gorgonia expressions against
 // central differences, in float64, in both of Gorgonia's machines: the
-// TapeMachine with gradients from G.Grad (the SymDiff methods of the ops) and
-// the LispMachine (their DoDiff methods). It knows Gorgonia only, so it serves
-// built-in ops, custom ops and whole layers alike. In this documentation G is
-// package gorgonia.org/gorgonia.
+// TapeMachine with gradients from gorgonia.Grad (the SymDiff methods of the ops) and
+// the LispMachine (their DoDiff methods). It depends only on Gorgonia's interfaces, so
+// it works with built-in ops, custom ops and whole layers alike.
 //
 // A check in a test:
 //
 //	func TestSwishGradient(t *testing.T) {
 //		x := tensor.New(tensor.WithShape(3, 4), tensor.WithBacking(tensor.Random(tensor.Float64, 12)))
-//		swish := func(in G.Nodes) (*G.Node, error) {
-//			s, err := G.Sigmoid(in[0])
+//		swish := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
+//			s, err := gorgonia.Sigmoid(in[0])
 //			if err != nil {
 //				return nil, err
 //			}
-//			return G.HadamardProd(in[0], s)
+//			return gorgonia.HadamardProd(in[0], s)
 //		}
 //		require.NoError(t, gradcheck.Check(swish, []*tensor.Dense{x}, gradcheck.WithNames("x")))
 //	}
@@ -24,17 +23,17 @@
 //	cost = Σ_i w[i]·y[i]
 //
 // over all elements of the result y, with fixed weights of uneven size and sign.
-// A plain sum would send ones upstream, and those hide faults: the gradient of
-// every operation that removes a mean vanishes under them.
+// The upstream gradient of a plain sum is all ones, which hides faults: the gradient
+// of every operation that removes a mean vanishes for it.
 //
 // Values should stay a few steps (see WithStep) away from points where the
 // expression has no derivative, such as a rectifier's zero; nothing can tell
 // such a point from a wrong gradient. Gorgonia runs ops in a goroutine of its
 // own, so a panic inside an op ends the process and is not reported.
 //
-// A second derivative is checked by an expression that has a gradient of diff.Grad
-// in it, with WithMachines(Tape). Gradients in float32 are not checked: differences
-// have too few digits there.
+// To check a second derivative, use an expression that contains a gradient from
+// diff.Grad, with WithMachines(Tape). Gradients in float32 are not checked: differences
+// have too few digits in float32.
 package gradcheck
 
 import (

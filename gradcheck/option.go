@@ -76,8 +76,8 @@ func WithMachines(m Machine) Option {
 	return func(c *config) { c.machines = m }
 }
 
-// WithEvalMode builds the machines with G.EvalMode, so ops that tell training
-// from evaluation are checked in evaluation.
+// WithEvalMode builds the machines with gorgonia.EvalMode, so ops with different modes
+// are checked in evaluation.
 func WithEvalMode() Option {
 	return func(c *config) { c.eval = true }
 }

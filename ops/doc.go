@@ -1,8 +1,7 @@
 // Package ops has the normalization ops as plain functions from nodes to a
-// node. They own no parameters and no names: package norm has layers that do. In
-// this documentation G is package gorgonia.org/gorgonia.
+// node. They own no parameters and no names: package norm has layers that do.
 //
-//	gamma := G.NewVector(g, tensor.Float32, G.WithShape(768), G.WithName("gamma"), G.WithInit(G.Ones()))
+//	gamma := gorgonia.NewVector(g, tensor.Float32, gorgonia.WithShape(768), gorgonia.WithName("gamma"), gorgonia.WithInit(gorgonia.Ones()))
 //	y, err := ops.LayerNorm(x, gamma, nil, tensor.Shape{768}, ops.LayerNormConfig{Eps: 1e-5})
 //
 // A nil scale γ or shift β is left out. The zero value of a settings struct has an Eps
@@ -36,7 +35,7 @@
 //     was given and what is wanted, and errors.Is tells its kind. Errors at run time
 //     come from RunAll. Nothing panics but methods of values not made by their
 //     constructor.
-//   - Gradients come from G.Grad (symbolic) and from a LispMachine alike. One
+//   - Gradients come from gorgonia.Grad (symbolic) and from a LispMachine alike. One
 //     fused op computes all of them at once and returns them packed into a
 //     vector; small ops extract the parts.
 //   - An op keeps nothing of its forward run; everything passes through the graph. So
@@ -50,13 +49,13 @@
 //     the next run begins, so copy what you want to keep; and you do not change values
 //     in place.
 //   - Gradients have gradients, each by one fused op in closed form: diff.Grad
-//     may be called any number of times, G.Grad once in a graph. A third derivative is
-//     ErrOrder.
+//     may be called any number of times, gorgonia.Grad only once in a graph. A third
+//     derivative is ErrOrder.
 //
 // # Without a graph
 //
 // Each op has a tensor counterpart, such as EvalLayerNorm for LayerNorm, whose result
-// is bit-identical to that of a machine with G.EvalMode(), without the machine's
+// is bit-identical to that of a machine with gorgonia.EvalMode(), without the machine's
 // overhead. The result is written to dst, which is returned; if dst is nil it is a new
 // tensor. dst may be x or overlap it, and may have any layout; one in row-major order
 // that does not overlap x saves a copy. It is an error if dst shares memory with a

@@ -35,7 +35,7 @@ type LayerNormConfig struct {
 //
 //	y = (x − mean)/(σ + eps)·γ + β,  σ = √(Σ(x − mean)²/(n−1))
 //
-// and then a row of one element gives NaN, since its σ is not defined; at a
+// Then a row of one element gives NaN, since its σ is not defined, and in a
 // constant row the derivative of σ is taken to be 0.
 //
 // Shapes: x is (..., shape), γ and β are shape, or nil for none; y has the

@@ -2,8 +2,8 @@ package ops
 
 import "gorgonia.org/tensor"
 
-// MaterializeWeight returns w = g·v/‖v‖, what WeightNorm gives, for values of v and
-// g, as a tensor of its own.
+// MaterializeWeight returns w = g·v/‖v‖, the result of WeightNorm, for values of v and
+// g, as a new tensor.
 //
 // Errors: ErrValue, ErrDtype, ErrShape.
 func MaterializeWeight(v, g *tensor.Dense, axis int) (*tensor.Dense, error) {

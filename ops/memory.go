@@ -6,8 +6,8 @@ import (
 )
 
 // memory is where an op puts its results: into new memory on each run or, on
-// request, into the same again. New memory costs more than many kernels, to be
-// cleared and to be collected; the same memory is overwritten by the next run.
+// request, into the same again. New memory has to be cleared and collected, which costs
+// more than many kernels; the same memory is overwritten by the next run.
 type memory[T dense.Float] struct {
 	reuse bool
 	kept  []T

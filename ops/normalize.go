@@ -40,12 +40,12 @@ func DefaultNormalize() NormalizeConfig { return NormalizeConfig{P: 2, Axis: 1, 
 //
 //	dx = dy/‖x‖ − Σ(dy·x)/‖x‖²·∂‖x‖/∂x,  ∂‖x‖/∂x = sign(x)·(|x|/‖x‖)^(p−1)
 //
-// has no part through the norm where that is below eps: dx = dy/eps there. Where
-// |x| has no derivative, at 0, it is taken to be 0; and of several elements that
-// are the largest, for p = +Inf, each has its equal share.
+// has no part through the norm if that is below eps: then dx = dy/eps. The derivative
+// of |x| at 0 is taken to be 0; and for p = +Inf several elements that are all the
+// largest have equal shares.
 //
-// Powers of x do not overflow. For p = 2 there are fast loops, for p = 1, 3, 4 and
-// +Inf simple ones; any other p takes a power for each element.
+// Powers of x do not overflow. There are fast loops for p = 2, simple ones for p = 1,
+// 3, 4 and +Inf; any other p takes a power for each element.
 //
 // Shapes: x has rank 1 to 5, and y its shape. Dtypes: float32 or float64.
 //
@@ -169,7 +169,7 @@ func DefaultLocalResponseNorm(size int) LocalResponseNormConfig {
 // is divided by the size at the first and the last channels too. It is PyTorch's
 // LocalResponseNorm and ONNX's LRN; the paper does not divide alpha by the size.
 //
-// Where k is 0 a window of zeros gives NaN. In float64 the squares have to stay in
+// If k is 0 a window of zeros gives NaN. In float64 the squares have to stay in
 // range: |x| below 1e154.
 //
 // Shapes: x is (N, C, L), (N, C, H, W) or (N, C, D, H, W), and y has its shape.

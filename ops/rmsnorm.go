@@ -29,8 +29,8 @@ type RMSNormConfig struct {
 //
 //	y = x/√(Σx²/n + eps)·γ + β
 //
-// for each row, a row being the n elements that share the leading axes. Other
-// than layer norm it subtracts no mean.
+// for each row, a row being the n elements that share the leading axes. Unlike layer
+// norm it subtracts no mean.
 //
 // Shapes: x is (..., shape), γ and β are shape, or nil for none; y has the
 // shape of x. Dtypes: float32 or float64, one for all.

@@ -25,7 +25,7 @@ func (s *stateful) SetTraining(training bool) error {
 // trains says whether a run updates the state.
 func (s *stateful) trains() bool { return !s.evaluating.Load() }
 
-// Hold keeps the state from moving until release is called, for those who run a
+// Hold keeps the state from changing until release is called, for programs that run a
 // graph only to look at it, such as a gradient check.
 func (s *stateful) Hold() (release func()) {
 	s.holds.Add(1)
@@ -50,7 +50,7 @@ func (s *stateful) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
 // DoDiff adds nothing.
 func (s *stateful) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
 
-// setTraining sets the mode of the ops in a graph that move a state.
+// setTraining sets the mode of the ops in a graph that update a state.
 func setTraining(g *G.ExprGraph, state any, training bool) {
 	for _, n := range g.AllNodes() {
 		if op, ok := n.Op().(interface{ state() any }); ok && op.state() == state {
