@@ -38,10 +38,11 @@
 //	bn2, err := bn.In(g2)
 //	vm := gorgonia.NewTapeMachine(g2, gorgonia.EvalMode())
 //
-// Building a machine sets the mode of every layer in its graph.
+// Building a machine sets the mode of every layer in its graph: evaluation with
+// gorgonia.EvalMode(), else training.
 //
-// A server needs neither graph nor machine: Eval evaluates tensors, in a fraction of
-// the time that a run of a machine takes. See Evaluator.
+// A server can do without graphs and machines: Eval evaluates tensors directly, in a
+// fraction of the time that a run of a machine takes. See Evaluator.
 //
 //	y, err := bn.Eval(dst, x)
 //

@@ -8,7 +8,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A linear layer y = x·wᵀ + b and the batch norm behind it become one linear
+// A linear layer y = x·wᵀ + b and the batch norm after it become one linear
 // layer: with a running mean of 2 and a running variance of 4, (y − 2)/2.
 func ExampleBatchNorm_Fold() {
 	bn := norm.Must(norm.NewBatchNorm(gorgonia.NewGraph(), tensor.Float64, 1, norm.WithEps(1e-9)))

@@ -34,7 +34,7 @@
 //   - Building the graph returns an error if nodes do not fit. It names the op, what
 //     was given and what is wanted, and errors.Is tells its kind. Errors at run time
 //     come from RunAll. Nothing panics but methods of values not made by their
-//     constructor.
+//     constructor, and SetTraining and Training of a nil graph.
 //   - Gradients come from gorgonia.Grad (symbolic) and from a LispMachine alike. One
 //     fused op computes all of them at once and returns them packed into a
 //     vector; small ops extract the parts.

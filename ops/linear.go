@@ -18,9 +18,9 @@ import (
 //
 //	y = x·wᵀ + b,  w = g·v/‖v‖
 //
-// with w as in WeightNorm. The matrix product runs on v itself, by the BLAS that
-// tensor.Use has set; what makes w of v is applied to its result, or for axis 1
-// to x, and w is never formed.
+// with w as in WeightNorm. The matrix product runs on v itself, by the BLAS set with
+// tensor.Use; the scale g/‖v‖ is applied to its result, or for axis 1 to x, and w is
+// never formed.
 //
 // Shapes: x is (..., in), v is (out, in), g as in WeightNorm: (out) for axis 0,
 // (in) for axis 1, (1) for WholeTensor; b is (out), or nil for none; y is

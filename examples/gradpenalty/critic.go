@@ -20,7 +20,7 @@ const (
 )
 
 // critic gives each point (x, y) a number by two hidden layers. Layer norm is in the
-// second: right behind a linear map of the point it would leave little but its
+// second: directly after a linear map of the point it would leave little but its
 // direction.
 type critic struct {
 	first *norm.WeightNormLinear
