@@ -86,7 +86,7 @@ const callerParked = 1 << 32
 
 // lot is a stretch of tasks that follow each other. As far as there are enough, each
 // goroutine has one of its own, the same from call to call, since its processor may
-// have the memory of the tasks in its cache; who has finished goes on with another's.
+// have the memory of the tasks in its cache; one that has finished goes on with another's.
 type lot struct {
 	next atomic.Int64 // task
 	end  int64
@@ -111,7 +111,7 @@ func (j *job) share(n, helpers int, wake bool) {
 	}
 }
 
-// wait is for the caller, who has left.
+// wait is for the caller, after it has left the job.
 func (j *job) wait() {
 	if spin(func() bool { return j.working.Load() == 0 }) {
 		return
@@ -159,8 +159,8 @@ func (j *job) work(who int) {
 	}
 }
 
-// join makes a worker one of those who work on the job, unless all have left:
-// its memory may be in use for something else then.
+// join makes a worker work on the job too, unless all have left: then the memory of
+// the job may be in use for something else.
 func (j *job) join() bool {
 	for {
 		n := j.working.Load()
@@ -207,12 +207,12 @@ func spin(ok func() bool) bool {
 // needed and stay.
 var workers = newCrew()
 
-// crew keeps apart in memory what workers look at all the time, what changes when
-// one of them parks, and what is for callers.
+// crew keeps apart in memory what workers read all the time, what changes when one
+// of them parks, and what is for callers.
 type crew struct {
-	offered atomic.Pointer[job] // seen by those who are awake
+	offered atomic.Pointer[job] // seen by workers that are awake
 	_       [120]byte
-	parked  chan *job    // wakes one who is parked
+	parked  chan *job    // wakes a parked worker
 	started atomic.Int64 // workers
 	awake   atomic.Int64 // workers, those at work included
 	_       [104]byte
@@ -227,7 +227,7 @@ func newCrew() *crew { return &crew{parked: make(chan *job)} }
 // that there are more to come, for which a worker is then awake.
 const wakeRow = 8
 
-// offer asks for helpers: those who are awake and, if the job is long enough or
+// offer asks for helpers: workers that are awake and, if the job is long enough or
 // one of many, others. It does not wait for them.
 func (c *crew) offer(j *job, helpers int, wake bool) {
 	c.offered.Store(j)

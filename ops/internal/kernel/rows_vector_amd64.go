@@ -55,7 +55,7 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 }
 
 // largestEps is the eps up to which rows of float32 are done in the assembly. Beside a
-// larger one what is in between, all but the results, may lie below the range of float32.
+// larger one all values but the results may lie below the range of float32.
 const largestEps = 0x1p40
 
 // byDefinition says whether rows are left to the definitions altogether.
