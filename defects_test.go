@@ -22,30 +22,6 @@ import (
 // Defects of its GroupNorm are tested on the layer of this package that takes
 // the same road.
 
-// wave returns a tensor of values without a pattern, of spread 1 around mean.
-func wave(dt tensor.Dtype, mean float64, shape ...int) *tensor.Dense {
-	v := make([]float64, tensor.Shape(shape).TotalSize())
-	for i := range v {
-		v[i] = mean + math.Sin(float64(i)*1.7) + 0.5*math.Cos(float64(i*i%101))
-	}
-	return graphtest.Dense(dt, v, shape...)
-}
-
-func input(g *G.ExprGraph, v *tensor.Dense) *G.Node {
-	return G.NewTensor(g, v.Dtype(), v.Dims(), G.WithShape(v.Shape()...), G.WithName("x"), G.WithValue(v))
-}
-
-// run evaluates a node in a tape machine of its own.
-func run(t *testing.T, n *G.Node, opts ...G.VMOpt) []float64 {
-	t.Helper()
-	var v G.Value
-	G.Read(n, &v)
-	vm := G.NewTapeMachine(n.Graph(), opts...)
-	defer vm.Close()
-	require.NoError(t, vm.RunAll())
-	return graphtest.Floats(v.(*tensor.Dense))
-}
-
 // standardized returns (x − mean)/√(variance + eps) for the elements of each
 // group, with group(i) the group of element i.
 func standardized(x []float64, eps float64, groups int, group func(i int) int) []float64 {
@@ -104,15 +80,6 @@ func TestDefectBackwardWritesToTheLog(t *testing.T) {
 	defer vm.Close()
 	require.NoError(t, vm.RunAll())
 	require.Empty(t, out.String())
-}
-
-// batchNorm makes a graph with an input of the shape and a batch norm for it.
-func batchNorm(t *testing.T, dt tensor.Dtype, shape []int, opts ...norm.BatchNormOption) (*G.ExprGraph, *G.Node, *norm.BatchNorm) {
-	t.Helper()
-	g := G.NewGraph()
-	bn, err := norm.NewBatchNorm(g, dt, shape[1], opts...)
-	require.NoError(t, err)
-	return g, input(g, wave(dt, 1, shape...)), bn
 }
 
 func TestDefectTrailingChannelsSilentlyZero(t *testing.T) {

@@ -148,13 +148,6 @@ func (s served) graph(t *testing.T, g *G.ExprGraph, dt tensor.Dtype) *tensor.Den
 	return v.(*tensor.Dense)
 }
 
-// requireBits requires equal shapes and elements.
-func requireBits(t *testing.T, want, got *tensor.Dense, what string) {
-	t.Helper()
-	require.Equal(t, want.Shape(), got.Shape(), what)
-	require.Equal(t, want.Data(), got.Data(), what)
-}
-
 // Eval gives the bits of a machine in evaluation, although the last machine on the
 // graph trained, and moves nothing.
 func TestEvalIsTheMachines(t *testing.T) {
@@ -301,7 +294,7 @@ func TestEvalResidual(t *testing.T) {
 			g := G.NewGraph()
 			l := make(g)
 			x, r := wave(dt, 0.5, 4, 6), wave(dt, 2, 4, 6)
-			y, sum, err := l.FwdResidual(input(g, x), G.NewMatrix(g, dt, G.WithShape(4, 6), G.WithName("r"), G.WithValue(r)))
+			y, sum, err := l.FwdResidual(input(g, x), graphtest.Leaf(g, "r", r))
 			require.NoError(t, err)
 			var v [2]G.Value
 			G.Read(y, &v[0])
