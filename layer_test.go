@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorgonorm/norm"
 	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -22,6 +23,9 @@ type layer interface {
 var constructors = map[string]func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error){
 	"layernorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
 		return norm.NewLayerNorm(g, dt, tensor.Shape{4}, norm.WithName(name))
+	},
+	"rmsnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewRMSNorm(g, dt, tensor.Shape{4}, norm.WithName(name))
 	},
 	"batchnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
 		return norm.NewBatchNorm(g, dt, 4, norm.WithName(name))
@@ -46,6 +50,7 @@ var constructors = map[string]func(g *G.ExprGraph, dt tensor.Dtype, name string)
 func TestParameterNames(t *testing.T) {
 	want := map[string][]string{
 		"layernorm":        {"a.gamma", "a.beta"},
+		"rmsnorm":          {"a.gamma"},
 		"batchnorm":        {"a.gamma", "a.beta"},
 		"groupnorm":        {"a.gamma", "a.beta"},
 		"instancenorm":     {"a.gamma", "a.beta"},
@@ -100,39 +105,56 @@ func TestNamesWithoutParameters(t *testing.T) {
 	require.NoError(t, err, "a failed constructor takes no name")
 }
 
-func TestInSharesStorage(t *testing.T) {
-	g, g2 := G.NewGraph(), G.NewGraph()
-	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 4, 3, norm.WithName("fc")))
-	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithName("ln")))
-	wn := norm.Must(norm.NewWeightNorm(g, tensor.Float64, tensor.Shape{3, 2}, norm.WithName("wn")))
-	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithName("bn")))
-	pairs := [][2]layer{
-		{fc, norm.Must(fc.In(g2))}, {ln, norm.Must(ln.In(g2))}, {wn, norm.Must(wn.In(g2))}, {bn, norm.Must(bn.In(g2))},
-	}
-	for _, p := range pairs {
-		a, b := p[0].Learnables(), p[1].Learnables()
+// In another graph a layer has the same storage and the same settings, so that it
+// computes the same by the same ops.
+func TestInSharesStorageAndSettings(t *testing.T) {
+	eachServed(t, func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype) {
+		g2 := G.NewGraph()
+		other := norm.Must(l.in(g2))
+		a, b := l.Learnables(), other.Learnables()
 		require.Len(t, b, len(a))
 		for i := range a {
 			require.Equal(t, a[i].Name(), b[i].Name())
 			require.Same(t, g2, b[i].Graph())
 			require.Same(t, a[i].Value(), b[i].Value())
 		}
-	}
-	for _, in := range []func(*G.ExprGraph) error{
-		func(g *G.ExprGraph) error { _, err := fc.In(g); return err },
-		func(g *G.ExprGraph) error { _, err := ln.In(g); return err },
-		func(g *G.ExprGraph) error { _, err := wn.In(g); return err },
-		func(g *G.ExprGraph) error { _, err := bn.In(g); return err },
-	} {
-		require.ErrorIs(t, in(g2), norm.ErrName, "a second time")
-		require.ErrorIs(t, in(nil), norm.ErrGraph)
-	}
+		require.Same(t, stateOf(l.layer), stateOf(other.layer), "running statistics or singular vectors")
+
+		x := l.input(dt)
+		requireBits(t, norm.Must(l.eval(nil, x)), norm.Must(other.eval(nil, x)), "evaluated")
+		l.apply(g, dt)
+		other.apply(g2, dt)
+		require.ElementsMatch(t, opsOf(g), opsOf(g2))
+
+		_, err := l.in(g2)
+		require.ErrorIs(t, err, norm.ErrName, "a second time")
+		_, err = l.in(nil)
+		require.ErrorIs(t, err, norm.ErrGraph)
+	})
 }
 
-func TestNilOptionsAndNames(t *testing.T) {
-	g := G.NewGraph()
-	_, err := norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, nil)
-	require.NoError(t, err)
+// stateOf returns what a layer has besides parameters, or nil.
+func stateOf(l layer) any {
+	switch l := l.(type) {
+	case interface{ Running() *ops.RunningStats }:
+		return l.Running()
+	case *norm.SpectralNorm:
+		return l.Vectors()
+	}
+	return (*ops.RunningStats)(nil)
+}
+
+// opsOf returns the hashes of the ops of a graph, which their settings are part of.
+func opsOf(g *G.ExprGraph) (all []uint32) {
+	for _, n := range g.AllNodes() {
+		if n.Op() != nil {
+			all = append(all, n.Op().Hashcode())
+		}
+	}
+	return all
+}
+
+func TestMustPanics(t *testing.T) {
 	require.Panics(t, func() { norm.Must(norm.NewLayerNorm(nil, tensor.Float64, tensor.Shape{3})) })
 }
 
