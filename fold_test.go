@@ -31,7 +31,7 @@ var affineLayers = map[string]struct {
 // A folded model gives what the model with its batch norm gives in evaluation.
 func TestFold(t *testing.T) {
 	options := map[string][]norm.BatchNormOption{
-		"affine": nil, "plain": {norm.WithoutAffine()}, "shift only": {norm.WithoutScale()},
+		"affine": nil, "plain": {norm.WithoutAffine()}, "shift only": {norm.WithoutScale()}, "large eps": {norm.WithEps(0.5)},
 	}
 	for name, l := range affineLayers {
 		for option, opts := range options {
