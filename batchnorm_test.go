@@ -12,31 +12,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// moments returns the mean and the unbiased variance of each column.
-func moments(x *tensor.Dense) (mean, variance []float64) {
-	v, c := graphtest.Floats(x), x.Shape()[1]
-	n := float64(len(v) / c)
-	mean, variance = make([]float64, c), make([]float64, c)
-	for i, e := range v {
-		mean[i%c] += e / n
-	}
-	for i, e := range v {
-		variance[i%c] += (e - mean[i%c]) * (e - mean[i%c]) / (n - 1)
-	}
-	return mean, variance
-}
-
-// train runs one training step on x.
-func train(t *testing.T, x, y *G.Node, v *tensor.Dense) {
-	t.Helper()
-	require.NoError(t, G.Let(x, v))
-	run(t, y)
-}
-
 // The running statistics after k steps, in closed form, for several momenta
 // and for the average over all batches.
 func TestBatchNormRunningStatistics(t *testing.T) {
-	batches := []*tensor.Dense{wave(tensor.Float64, 0, 6, 3), wave(tensor.Float64, 2, 6, 3), wave(tensor.Float64, -1, 6, 3)}
 	for _, m := range []float64{0, 0.1, 1, math.NaN()} {
 		opt := norm.WithMomentum(m)
 		if math.IsNaN(m) {

@@ -67,15 +67,6 @@ func evaluator(t *testing.T, machine string, y *G.Node, check func(y []float64) 
 	}
 }
 
-// constant is a tensor of rows of equal values.
-func constant(dt tensor.Dtype, cols int, rows ...float64) *tensor.Dense {
-	var v []float64
-	for _, r := range rows {
-		v = append(v, slices.Repeat([]float64{r}, cols)...)
-	}
-	return graphtest.Dense(dt, v, len(rows), cols)
-}
-
 // Step k trains on k ± k in every channel, of which the mean is k and the unbiased
 // variance 2k². With a momentum of 1 these are the running statistics, so that a
 // mean and a variance, or two channels, of different steps show: 0 is normalized

@@ -18,25 +18,43 @@ type served struct {
 	x    tensor.Shape // nil for a weight, which takes no x
 	fwd  func(x *G.Node) (*G.Node, error)
 	eval func(dst, x *tensor.Dense) (*tensor.Dense, error)
+	in   func(g *G.ExprGraph) (served, error)
 }
 
 func activation[L interface {
 	layer
 	norm.Evaluator
 	Fwd(x *G.Node) (*G.Node, error)
+	In(g *G.ExprGraph) (L, error)
 }](l L, err error) func(x ...int) served {
 	norm.Must(l, err)
-	return func(x ...int) served { return served{l, x, l.Fwd, l.Eval} }
+	return func(x ...int) served {
+		return served{l, x, l.Fwd, l.Eval, func(g *G.ExprGraph) (served, error) {
+			other, err := l.In(g)
+			if err != nil {
+				return served{}, err
+			}
+			return activation(other, nil)(x...), nil
+		}}
+	}
 }
 
 func weightOf[L interface {
 	layer
 	Weight() (*G.Node, error)
 	EvalWeight(dst *tensor.Dense) (*tensor.Dense, error)
+	In(g *G.ExprGraph) (L, error)
 }](l L, err error) served {
 	norm.Must(l, err)
 	return served{l, nil, func(*G.Node) (*G.Node, error) { return l.Weight() },
-		func(dst, _ *tensor.Dense) (*tensor.Dense, error) { return l.EvalWeight(dst) }}
+		func(dst, _ *tensor.Dense) (*tensor.Dense, error) { return l.EvalWeight(dst) },
+		func(g *G.ExprGraph) (served, error) {
+			other, err := l.In(g)
+			if err != nil {
+				return served{}, err
+			}
+			return weightOf(other, nil), nil
+		}}
 }
 
 // servedLayers make one layer of each kind and form, of 6 channels or elements.
@@ -45,7 +63,7 @@ var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 		return activation(norm.NewLayerNorm(g, dt, tensor.Shape{6}))(4, 6)
 	},
 	"layer norm without affine": func(g *G.ExprGraph, dt tensor.Dtype) served {
-		return activation(norm.NewLayerNorm(g, dt, tensor.Shape{6}, norm.WithoutAffine(), norm.WithUnbiasedStd()))(2, 3, 6)
+		return activation(norm.NewLayerNorm(g, dt, tensor.Shape{6}, norm.WithoutAffine(), norm.WithUnbiasedStd(), norm.WithEps(0.1)))(2, 3, 6)
 	},
 	"layer norm of channels": func(g *G.ExprGraph, dt tensor.Dtype) served {
 		return activation(norm.NewLayerNorm(g, dt, tensor.Shape{6}, norm.WithAxes(1)))(2, 6, 3, 2)
@@ -57,7 +75,7 @@ var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 		return activation(norm.NewRMSNorm(g, dt, tensor.Shape{6}))(4, 6)
 	},
 	"rms norm plus one": func(g *G.ExprGraph, dt tensor.Dtype) served {
-		return activation(norm.NewRMSNorm(g, dt, tensor.Shape{6}, norm.WithScalePlusOne()))(4, 6)
+		return activation(norm.NewRMSNorm(g, dt, tensor.Shape{6}, norm.WithScalePlusOne(), norm.WithEps(0.1)))(4, 6)
 	},
 	"rms norm of channels": func(g *G.ExprGraph, dt tensor.Dtype) served {
 		return activation(norm.NewRMSNorm(g, dt, tensor.Shape{6}, norm.WithAxes(1), norm.WithScalePlusOne()))(2, 6, 3, 2)
@@ -66,7 +84,7 @@ var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 		return activation(norm.NewBatchNorm(g, dt, 6))(4, 6)
 	},
 	"batch norm of images": func(g *G.ExprGraph, dt tensor.Dtype) served {
-		return activation(norm.NewBatchNorm(g, dt, 6, norm.WithoutScale()))(2, 6, 3, 2)
+		return activation(norm.NewBatchNorm(g, dt, 6, norm.WithoutScale(), norm.WithEps(0.1), norm.WithMomentum(0.3)))(2, 6, 3, 2)
 	},
 	"batch norm of channels last": func(g *G.ExprGraph, dt tensor.Dtype) served {
 		return activation(norm.NewBatchNorm(g, dt, 6, norm.WithChannelAxis(-1), norm.WithoutAffine()))(2, 3, 6)
@@ -75,10 +93,10 @@ var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 		return activation(norm.NewBatchNorm(g, dt, 6, norm.WithoutRunningStats()))(4, 6)
 	},
 	"group norm": func(g *G.ExprGraph, dt tensor.Dtype) served {
-		return activation(norm.NewGroupNorm(g, dt, 2, 6))(2, 6, 3)
+		return activation(norm.NewGroupNorm(g, dt, 2, 6, norm.WithEps(0.1), norm.WithReuse()))(2, 6, 3)
 	},
 	"instance norm": func(g *G.ExprGraph, dt tensor.Dtype) served {
-		return activation(norm.NewInstanceNorm(g, dt, 6, norm.WithAffine()))(2, 6, 3)
+		return activation(norm.NewInstanceNorm(g, dt, 6, norm.WithAffine(), norm.WithEps(0.1)))(2, 6, 3)
 	},
 	"instance norm with statistics": func(g *G.ExprGraph, dt tensor.Dtype) served {
 		return activation(norm.NewInstanceNorm(g, dt, 6, norm.WithRunningStats()))(2, 6, 3)
@@ -90,10 +108,10 @@ var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 		return activation(norm.NewWeightNormLinear(g, dt, 6, 5, norm.WithAxis(1), norm.WithoutBias()))(2, 2, 6)
 	},
 	"weight norm": func(g *G.ExprGraph, dt tensor.Dtype) served {
-		return weightOf(norm.NewWeightNorm(g, dt, tensor.Shape{4, 3, 2}))
+		return weightOf(norm.NewWeightNorm(g, dt, tensor.Shape{4, 3, 2}, norm.WithAxis(1), norm.WithReuse()))
 	},
 	"spectral norm": func(g *G.ExprGraph, dt tensor.Dtype) served {
-		return weightOf(norm.NewSpectralNorm(g, dt, tensor.Shape{4, 3, 2}))
+		return weightOf(norm.NewSpectralNorm(g, dt, tensor.Shape{4, 3, 2}, norm.WithAxis(1), norm.WithPowerIterations(3)))
 	},
 }
 
@@ -133,26 +151,22 @@ func (s served) input(dt tensor.Dtype) *tensor.Dense {
 	return wave(dt, 0.7, s.x...)
 }
 
+// apply makes the node of the result, in the graph of the layer.
+func (s served) apply(g *G.ExprGraph, dt tensor.Dtype) *G.Node {
+	if s.x == nil {
+		return norm.Must(s.fwd(nil))
+	}
+	return norm.Must(s.fwd(input(g, s.input(dt))))
+}
+
 // graph evaluates the layer in a machine.
 func (s served) graph(t *testing.T, g *G.ExprGraph, dt tensor.Dtype) *tensor.Dense {
-	var x *G.Node
-	if s.x != nil {
-		x = input(g, s.input(dt))
-	}
-	y := norm.Must(s.fwd(x))
 	var v G.Value
-	G.Read(y, &v)
+	G.Read(s.apply(g, dt), &v)
 	vm := G.NewTapeMachine(g, G.EvalMode())
 	defer vm.Close()
 	require.NoError(t, vm.RunAll())
 	return v.(*tensor.Dense)
-}
-
-// requireBits requires equal shapes and elements.
-func requireBits(t *testing.T, want, got *tensor.Dense, what string) {
-	t.Helper()
-	require.Equal(t, want.Shape(), got.Shape(), what)
-	require.Equal(t, want.Data(), got.Data(), what)
 }
 
 // Eval gives the bits of a machine in evaluation, although the last machine on the
@@ -304,7 +318,7 @@ func TestEvalResidual(t *testing.T) {
 			g := G.NewGraph()
 			l := make(g)
 			x, r := wave(dt, 0.5, 4, 6), wave(dt, 2, 4, 6)
-			y, sum, err := l.FwdResidual(input(g, x), G.NewMatrix(g, dt, G.WithShape(4, 6), G.WithName("r"), G.WithValue(r)))
+			y, sum, err := l.FwdResidual(input(g, x), graphtest.Leaf(g, "r", r))
 			require.NoError(t, err)
 			var v [2]G.Value
 			G.Read(y, &v[0])

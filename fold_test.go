@@ -31,7 +31,7 @@ var affineLayers = map[string]struct {
 // A folded model gives what the model with its batch norm gives in evaluation.
 func TestFold(t *testing.T) {
 	options := map[string][]norm.BatchNormOption{
-		"affine": nil, "plain": {norm.WithoutAffine()}, "shift only": {norm.WithoutScale()},
+		"affine": nil, "plain": {norm.WithoutAffine()}, "shift only": {norm.WithoutScale()}, "large eps": {norm.WithEps(0.5)},
 	}
 	for name, l := range affineLayers {
 		for option, opts := range options {
@@ -50,7 +50,7 @@ func TestFold(t *testing.T) {
 							b = wave(dt, 2, l.b...)
 						}
 						apply := func(g *G.ExprGraph, w, b *tensor.Dense) *G.Node {
-							y := norm.Must(l.fwd(input(g, x), G.NewTensor(g, dt, w.Dims(), G.WithValue(w), G.WithName("w"))))
+							y := norm.Must(l.fwd(input(g, x), graphtest.Leaf(g, "w", w)))
 							if b == nil {
 								return y
 							}
@@ -59,7 +59,7 @@ func TestFold(t *testing.T) {
 								require.NoError(t, b.Reshape(l.b...))
 							}
 							require.Equal(t, tensor.Shape(l.b), b.Shape())
-							return norm.Must(G.BroadcastAdd(y, G.NewTensor(g, dt, b.Dims(), G.WithValue(b), G.WithName("b")), nil, l.along))
+							return norm.Must(G.BroadcastAdd(y, graphtest.Leaf(g, "b", b), nil, l.along))
 						}
 						want := run(t, norm.Must(bn.Fwd(apply(g, w, b))), G.EvalMode())
 						w2, b2, err := bn.Fold(w, b, l.outAxis)

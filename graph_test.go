@@ -91,8 +91,7 @@ func (m *mlp) forward(t *testing.T, x *G.Node) (logits *G.Node, params G.Nodes) 
 }
 
 func (m *mlp) node(g *G.ExprGraph, name string) *G.Node {
-	v := m.values[name]
-	return G.NewTensor(g, m.dt, v.Dims(), G.WithShape(v.Shape()...), G.WithName(name), G.WithValue(v))
+	return graphtest.Leaf(g, name, m.values[name])
 }
 
 func (m *mlp) normalize(t *testing.T, h *G.Node) (*G.Node, G.Nodes) {
@@ -129,19 +128,6 @@ func (m *mlp) weightNormLinear(t *testing.T, g *G.ExprGraph, i int) *norm.Weight
 	set(t, l.Learnables()[1], start.F64)
 	set(t, l.Learnables()[2], m.c.Inputs[fmt.Sprintf("b%d", i+1)].F64)
 	return l
-}
-
-// set writes values into the storage of a parameter.
-func set(t *testing.T, n *G.Node, values []float64) {
-	switch data := n.Value().Data().(type) {
-	case []float32:
-		require.Len(t, values, len(data))
-		for i, v := range values {
-			data[i] = float32(v)
-		}
-	case []float64:
-		require.Equal(t, len(data), copy(data, values))
-	}
 }
 
 // train runs the steps of the case and checks the losses.

@@ -31,25 +31,6 @@ func ExampleGroupNorm() {
 	// groupnorm.beta [0  0  0  0]
 }
 
-func ExampleInstanceNorm() {
-	g := G.NewGraph()
-	x := G.NewTensor(g, tensor.Float64, 3, G.WithName("x"), G.WithShape(2, 1, 4),
-		G.WithValue(tensor.New(tensor.WithShape(2, 1, 4), tensor.WithBacking([]float64{1, 2, 3, 4, -30, -10, 10, 30}))))
-	in := norm.Must(norm.NewInstanceNorm(g, tensor.Float64, 1, norm.WithRunningStats(), norm.WithMomentum(1)))
-	y := norm.Must(in.Fwd(x))
-	vm := G.NewTapeMachine(g)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
-	}
-	fmt.Printf("%.3f\n", y.Value().Data())
-	mean, variance := in.Stats()
-	fmt.Printf("mean %.2f, variance %.2f\n", mean, variance)
-	// Output:
-	// [-1.342 -0.447 0.447 1.342 -1.342 -0.447 0.447 1.342]
-	// mean [1.25], variance [334.17]
-}
-
 func TestGroupAndInstanceNormRefuse(t *testing.T) {
 	f64 := tensor.Float64
 	for name, c := range map[string]struct {
@@ -91,44 +72,4 @@ func TestGroupAndInstanceNormRefuse(t *testing.T) {
 	require.EqualError(t, err, "norm: instancenorm: the layer has no running statistics (want WithRunningStats)")
 	_, err = gn.Fwd(nil)
 	require.ErrorIs(t, err, norm.ErrGraph)
-}
-
-func TestInstanceNormParameters(t *testing.T) {
-	count := func(opts ...norm.InstanceNormOption) int {
-		return len(norm.Must(norm.NewInstanceNorm(G.NewGraph(), tensor.Float64, 3, opts...)).Learnables())
-	}
-	require.Equal(t, 0, count())
-	require.Equal(t, 2, count(norm.WithAffine()))
-	require.Equal(t, 1, count(norm.WithAffine(), norm.WithoutBias()))
-	require.Equal(t, 1, count(norm.WithAffine(), norm.WithoutScale()))
-
-	l := norm.Must(norm.NewInstanceNorm(G.NewGraph(), tensor.Float64, 3))
-	require.Nil(t, l.Running())
-	mean, variance := l.Stats()
-	require.Nil(t, mean)
-	require.Nil(t, variance)
-	require.ErrorIs(t, l.SetStats(nil, nil), norm.ErrOption)
-}
-
-// The layer trains in one graph and evaluates, by the running statistics, in
-// another with another batch size.
-func TestInstanceNormTrainAndEvaluate(t *testing.T) {
-	g, g2 := G.NewGraph(), G.NewGraph()
-	in := norm.Must(norm.NewInstanceNorm(g, tensor.Float64, 3, norm.WithRunningStats(), norm.WithAffine(), norm.WithMomentum(0.5)))
-	run(t, norm.Must(in.Fwd(input(g, wave(tensor.Float64, 2, 4, 3, 5)))))
-	mean, variance := in.Stats()
-	require.NotEqual(t, []float64{0, 0, 0}, mean)
-
-	in2 := norm.Must(in.In(g2))
-	require.Same(t, in.Running(), in2.Running())
-	require.Same(t, in.Learnables()[0].Value(), in2.Learnables()[0].Value())
-	v := wave(tensor.Float64, 5, 1, 3, 7)
-	x := input(g2, v)
-	got := run(t, norm.Must(in2.Fwd(x)), G.EvalMode())
-
-	bn := norm.Must(norm.NewBatchNorm(g2, tensor.Float64, 3))
-	require.NoError(t, bn.SetStats(mean, variance))
-	require.Equal(t, run(t, norm.Must(bn.Fwd(x)), G.EvalMode()), got, "batch norm's evaluation")
-	after, _ := in.Stats()
-	require.Equal(t, mean, after)
 }

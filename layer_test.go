@@ -1,12 +1,11 @@
 package norm_test
 
 import (
-	"math"
 	"strings"
 	"testing"
 
 	"github.com/gorgonorm/norm"
-	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -22,6 +21,9 @@ type layer interface {
 var constructors = map[string]func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error){
 	"layernorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
 		return norm.NewLayerNorm(g, dt, tensor.Shape{4}, norm.WithName(name))
+	},
+	"rmsnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
+		return norm.NewRMSNorm(g, dt, tensor.Shape{4}, norm.WithName(name))
 	},
 	"batchnorm": func(g *G.ExprGraph, dt tensor.Dtype, name string) (layer, error) {
 		return norm.NewBatchNorm(g, dt, 4, norm.WithName(name))
@@ -46,6 +48,7 @@ var constructors = map[string]func(g *G.ExprGraph, dt tensor.Dtype, name string)
 func TestParameterNames(t *testing.T) {
 	want := map[string][]string{
 		"layernorm":        {"a.gamma", "a.beta"},
+		"rmsnorm":          {"a.gamma"},
 		"batchnorm":        {"a.gamma", "a.beta"},
 		"groupnorm":        {"a.gamma", "a.beta"},
 		"instancenorm":     {"a.gamma", "a.beta"},
@@ -100,39 +103,56 @@ func TestNamesWithoutParameters(t *testing.T) {
 	require.NoError(t, err, "a failed constructor takes no name")
 }
 
-func TestInSharesStorage(t *testing.T) {
-	g, g2 := G.NewGraph(), G.NewGraph()
-	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 4, 3, norm.WithName("fc")))
-	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithName("ln")))
-	wn := norm.Must(norm.NewWeightNorm(g, tensor.Float64, tensor.Shape{3, 2}, norm.WithName("wn")))
-	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithName("bn")))
-	pairs := [][2]layer{
-		{fc, norm.Must(fc.In(g2))}, {ln, norm.Must(ln.In(g2))}, {wn, norm.Must(wn.In(g2))}, {bn, norm.Must(bn.In(g2))},
-	}
-	for _, p := range pairs {
-		a, b := p[0].Learnables(), p[1].Learnables()
+// In another graph a layer has the same storage and the same settings, so that it
+// computes the same by the same ops.
+func TestInSharesStorageAndSettings(t *testing.T) {
+	eachServed(t, func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype) {
+		g2 := G.NewGraph()
+		other := norm.Must(l.in(g2))
+		a, b := l.Learnables(), other.Learnables()
 		require.Len(t, b, len(a))
 		for i := range a {
 			require.Equal(t, a[i].Name(), b[i].Name())
 			require.Same(t, g2, b[i].Graph())
 			require.Same(t, a[i].Value(), b[i].Value())
 		}
-	}
-	for _, in := range []func(*G.ExprGraph) error{
-		func(g *G.ExprGraph) error { _, err := fc.In(g); return err },
-		func(g *G.ExprGraph) error { _, err := ln.In(g); return err },
-		func(g *G.ExprGraph) error { _, err := wn.In(g); return err },
-		func(g *G.ExprGraph) error { _, err := bn.In(g); return err },
-	} {
-		require.ErrorIs(t, in(g2), norm.ErrName, "a second time")
-		require.ErrorIs(t, in(nil), norm.ErrGraph)
-	}
+		require.Same(t, stateOf(l.layer), stateOf(other.layer), "running statistics or singular vectors")
+
+		x := l.input(dt)
+		requireBits(t, norm.Must(l.eval(nil, x)), norm.Must(other.eval(nil, x)), "evaluated")
+		l.apply(g, dt)
+		other.apply(g2, dt)
+		require.ElementsMatch(t, opsOf(g), opsOf(g2))
+
+		_, err := l.in(g2)
+		require.ErrorIs(t, err, norm.ErrName, "a second time")
+		_, err = l.in(nil)
+		require.ErrorIs(t, err, norm.ErrGraph)
+	})
 }
 
-func TestNilOptionsAndNames(t *testing.T) {
-	g := G.NewGraph()
-	_, err := norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, nil)
-	require.NoError(t, err)
+// stateOf returns what a layer has besides parameters, or nil.
+func stateOf(l layer) any {
+	switch l := l.(type) {
+	case interface{ Running() *ops.RunningStats }:
+		return l.Running()
+	case *norm.SpectralNorm:
+		return l.Vectors()
+	}
+	return (*ops.RunningStats)(nil)
+}
+
+// opsOf returns the hashes of the ops of a graph, which their settings are part of.
+func opsOf(g *G.ExprGraph) (all []uint32) {
+	for _, n := range g.AllNodes() {
+		if n.Op() != nil {
+			all = append(all, n.Op().Hashcode())
+		}
+	}
+	return all
+}
+
+func TestMustPanics(t *testing.T) {
 	require.Panics(t, func() { norm.Must(norm.NewLayerNorm(nil, tensor.Float64, tensor.Shape{3})) })
 }
 
@@ -158,58 +178,6 @@ func TestWithoutParameters(t *testing.T) {
 	full := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
 	none := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithoutAffine()))
 	require.Equal(t, run(t, norm.Must(full.Fwd(x))), run(t, norm.Must(none.Fwd(x))), "gamma is 1 and beta 0 at first")
-}
-
-// Row mean 0 and variance 1, and no change when the row is shifted and scaled.
-func TestLayerNormProperties(t *testing.T) {
-	g := G.NewGraph()
-	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{50}, norm.WithEps(1e-12)))
-	v := wave(tensor.Float64, 0, 4, 50)
-	x := input(g, v)
-	y := norm.Must(ln.Fwd(x))
-	first := run(t, y)
-	for r := range 4 {
-		var sum, sq float64
-		for _, e := range first[r*50 : (r+1)*50] {
-			sum += e
-			sq += e * e
-		}
-		require.InDelta(t, 0, sum/50, 1e-14)
-		require.InDelta(t, 1, sq/50, 1e-10)
-	}
-	moved := graphtest.Floats(v)
-	for i := range moved {
-		moved[i] = 7 + 3*moved[i]
-	}
-	require.NoError(t, G.Let(x, graphtest.Dense(tensor.Float64, moved, 4, 50)))
-	require.InDeltaSlice(t, first, run(t, y), 1e-10)
-}
-
-// WithUnbiasedStd divides by σ + eps, and WithReuse changes no number.
-func TestLayerNormOptions(t *testing.T) {
-	g := G.NewGraph()
-	v := wave(tensor.Float64, 2, 5, 8)
-	x := input(g, v)
-	fwd := func(opts ...norm.LayerNormOption) []float64 {
-		ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{8}, opts...))
-		return run(t, norm.Must(ln.Fwd(x)))
-	}
-	require.Equal(t, fwd(), fwd(norm.WithReuse()))
-	got := fwd(norm.WithUnbiasedStd(), norm.WithEps(0.1))
-	xs := graphtest.Floats(v)
-	for r := range 5 {
-		row := xs[r*8 : (r+1)*8]
-		var mean, sq float64
-		for _, e := range row {
-			mean += e / 8
-		}
-		for _, e := range row {
-			sq += (e - mean) * (e - mean)
-		}
-		for i, e := range row {
-			require.InDelta(t, (e-mean)/(math.Sqrt(sq/7)+0.1), got[r*8+i], 1e-14)
-		}
-	}
 }
 
 // A model has many layers of a kind: an error says which one it is, be it found here,

@@ -70,7 +70,7 @@ func TestFwdMasked(t *testing.T) {
 					"mask":    graphtest.Dense(dt, []float64{1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0}, n, longer),
 				} {
 					g := G.NewGraph()
-					node := G.NewTensor(g, dt, mask.Dims(), G.WithName("mask"), G.WithShape(mask.Shape()...), G.WithValue(mask))
+					node := graphtest.Leaf(g, "mask", mask)
 					got := run(t, norm.Must(make(g, dt).FwdMasked(input(g, graphtest.Dense(dt, values, n, c, longer)), node)))
 					for i, v := range got {
 						if k := i % longer; k < l {

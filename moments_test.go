@@ -22,8 +22,6 @@ func twoNorms(t *testing.T, opts ...norm.BatchNormOption) (x, y *G.Node, first, 
 	return x, y, first, second
 }
 
-var batches = []*tensor.Dense{wave(tensor.Float64, 0, 6, 3), wave(tensor.Float64, 2, 6, 3), wave(tensor.Float64, -1, 6, 3)}
-
 // The statistics are those of all batches as one. At the second layer each
 // batch comes from one that was normalized by itself.
 func TestReestimate(t *testing.T) {

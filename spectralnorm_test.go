@@ -2,6 +2,7 @@ package norm_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/gorgonorm/norm"
@@ -37,10 +38,23 @@ func TestSpectralNormTrainsAndEvaluates(t *testing.T) {
 		w := run(t, y2, G.EvalMode())
 		require.Equal(t, w, graphtest.Floats(norm.Must(sn2.Materialize())))
 		require.InDelta(t, 1, largestSingularValue(w, 4, 3), 1e-6)
+	}
+}
 
-		kept, _ := sn.Vectors().Values()
-		sn.SetTraining(false)
-		require.NotEmpty(t, kept)
+// SetTraining sets the mode after the machine did.
+func TestSpectralNormSetTraining(t *testing.T) {
+	sn := norm.Must(norm.NewSpectralNorm(G.NewGraph(), tensor.Float64, tensor.Shape{4, 3}))
+	y := norm.Must(sn.Weight())
+	set(t, sn.Learnables()[0], []float64{1, 2, 3, -1, 0, 2, 2, 1, 1, 0, 1, -2}) // of other vectors
+	vm := G.NewTapeMachine(y.Graph())
+	defer vm.Close()
+	before, _ := sn.Vectors().Values()
+	for _, training := range []bool{false, true} {
+		sn.SetTraining(training)
+		require.NoError(t, vm.RunAll())
+		vm.Reset()
+		after, _ := sn.Vectors().Values()
+		require.Equal(t, training, !slices.Equal(before, after), "training: %v", training)
 	}
 }
 
@@ -103,53 +117,4 @@ func TestSpectralNormRefuses(t *testing.T) {
 		require.ErrorContains(t, err, text)
 		require.Empty(t, g.AllNodes())
 	}
-}
-
-// A weight-normed filter by the formula, filter by filter.
-func TestWeightNormOfConvolutionIsPerFilter(t *testing.T) {
-	w := wave(tensor.Float64, 0.3, 4, 2, 3, 3)
-	g := G.NewGraph()
-	wn := norm.Must(norm.NewWeightNorm(g, tensor.Float64, w.Shape(), norm.WithWeight(w)))
-	lengths := []float64{2, -1, 0, 0.5}
-	set(t, wn.Learnables()[1], lengths)
-	got := run(t, norm.Must(wn.Weight()))
-	for i, length := range lengths {
-		filter, square := graphtest.Floats(w)[i*18:(i+1)*18], 0.0
-		for _, v := range filter {
-			square += v * v
-		}
-		for k, v := range filter {
-			require.InDelta(t, length*v/math.Sqrt(square), got[i*18+k], 1e-15)
-		}
-	}
-}
-
-// What is materialized is what the graph computes with.
-func TestMaterializeWeightNorm(t *testing.T) {
-	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
-		for _, axis := range []int{0, 1, norm.WholeTensor} {
-			g := G.NewGraph()
-			wn := norm.Must(norm.NewWeightNorm(g, dt, tensor.Shape{4, 3}, norm.WithAxis(axis)))
-			lengths := wn.Learnables()[1].Value().(*tensor.Dense)
-			set(t, wn.Learnables()[1], []float64{2, -3, 0.5, 1}[:lengths.Size()])
-			require.Equal(t, run(t, norm.Must(wn.Weight())), graphtest.Floats(norm.Must(wn.Materialize())), "axis %d", axis)
-		}
-	}
-	g := G.NewGraph()
-	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2))
-	w, x := norm.Must(fc.Materialize()), wave(tensor.Float64, 1, 5, 3)
-	require.Equal(t, tensor.Shape{2, 3}, w.Shape())
-	y := run(t, norm.Must(fc.Fwd(input(g, x))))
-	for r := range 5 {
-		for o := range 2 {
-			want := 0.0
-			for i := range 3 {
-				want += graphtest.Floats(x)[r*3+i] * graphtest.Floats(w)[o*3+i]
-			}
-			require.InDelta(t, want, y[r*2+o], 1e-14)
-		}
-	}
-	before := graphtest.Floats(w)
-	set(t, fc.Learnables()[1], []float64{7, 8})
-	require.Equal(t, before, graphtest.Floats(w), "a tensor of its own")
 }

@@ -38,7 +38,18 @@ func TestSummaryOfEachLayer(t *testing.T) {
 	bn := norm.Must(norm.NewBatchNorm(g, f32, 3, norm.WithName("bn")))
 	require.NoError(t, bn.SetStats([]float64{-1.23456, 0, 7}, []float64{0.5, 2, 1e6}))
 	sn := norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 2, 3, 3}))
-	for i, want := range [][]string{
+	layers := []norm.Layer{own, bn,
+		norm.Must(norm.NewLayerNorm(G.NewGraph(), f64, tensor.Shape{3}, norm.WithoutAffine())),
+		norm.Must(norm.NewRMSNorm(G.NewGraph(), f64, tensor.Shape{2, 5})),
+		norm.Must(norm.NewGroupNorm(G.NewGraph(), f64, 3, 6)),
+		norm.Must(norm.NewInstanceNorm(G.NewGraph(), f64, 2)),
+		norm.Must(norm.NewInstanceNorm(G.NewGraph(), f64, 2, norm.WithRunningStats(), norm.WithName("instancenorm2"))),
+		norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 2, norm.WithoutRunningStats(), norm.WithoutScale())),
+		norm.Must(norm.NewWeightNorm(G.NewGraph(), f64, tensor.Shape{4, 2, 3, 3})),
+		norm.Must(norm.NewWeightNormLinear(G.NewGraph(), f64, 4, 5, norm.WithoutBias(), norm.WithAxis(norm.WholeTensor))),
+		sn,
+	}
+	require.Equal(t, [][]string{
 		{"fc", "norm_test.ownLayer", "float32", "w (2, 3)", "6", "-", "-", "-", "-"},
 		{"bn", "batchnorm", "float32", "gamma (3), beta (3)", "6", "-1.23 to 7", "0.5 to 1e+06", "0", "not applied"},
 		{"layernorm", "layernorm", "float64", "-", "0", "-", "-", "-", "-"},
@@ -50,20 +61,7 @@ func TestSummaryOfEachLayer(t *testing.T) {
 		{"weightnorm", "weightnorm", "float64", "v (4, 2, 3, 3), g (4)", "76", "-", "-", "-", "-"},
 		{"weightnormlinear", "weightnormlinear", "float64", "v (5, 4), g (1)", "21", "-", "-", "-", "-"},
 		{"spectralnorm", "spectralnorm", "float64", "w (4, 2, 3, 3)", "72", "-", "-", "-", "not applied"},
-	} {
-		layers := []norm.Layer{own, bn,
-			norm.Must(norm.NewLayerNorm(G.NewGraph(), f64, tensor.Shape{3}, norm.WithoutAffine())),
-			norm.Must(norm.NewRMSNorm(G.NewGraph(), f64, tensor.Shape{2, 5})),
-			norm.Must(norm.NewGroupNorm(G.NewGraph(), f64, 3, 6)),
-			norm.Must(norm.NewInstanceNorm(G.NewGraph(), f64, 2)),
-			norm.Must(norm.NewInstanceNorm(G.NewGraph(), f64, 2, norm.WithRunningStats(), norm.WithName("instancenorm2"))),
-			norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 2, norm.WithoutRunningStats(), norm.WithoutScale())),
-			norm.Must(norm.NewWeightNorm(G.NewGraph(), f64, tensor.Shape{4, 2, 3, 3})),
-			norm.Must(norm.NewWeightNormLinear(G.NewGraph(), f64, 4, 5, norm.WithoutBias(), norm.WithAxis(norm.WholeTensor))),
-			sn,
-		}
-		require.Equal(t, want, summarized(layers...)[i])
-	}
+	}, summarized(layers...))
 }
 
 // The mode is that of the layer's graph.

@@ -72,6 +72,55 @@ func TestWeightNormOfConvolution(t *testing.T) {
 	require.NoError(t, gradcheck.Check(f, []*tensor.Dense{wave(tensor.Float64, 0.5, 2, 3, 4, 4)}))
 }
 
+// A weight-normed filter by the formula, filter by filter.
+func TestWeightNormOfConvolutionIsPerFilter(t *testing.T) {
+	w := wave(tensor.Float64, 0.3, 4, 2, 3, 3)
+	g := G.NewGraph()
+	wn := norm.Must(norm.NewWeightNorm(g, tensor.Float64, w.Shape(), norm.WithWeight(w)))
+	lengths := []float64{2, -1, 0, 0.5}
+	set(t, wn.Learnables()[1], lengths)
+	got := run(t, norm.Must(wn.Weight()))
+	for i, length := range lengths {
+		filter, square := graphtest.Floats(w)[i*18:(i+1)*18], 0.0
+		for _, v := range filter {
+			square += v * v
+		}
+		for k, v := range filter {
+			require.InDelta(t, length*v/math.Sqrt(square), got[i*18+k], 1e-15)
+		}
+	}
+}
+
+// What is materialized is what the graph computes with.
+func TestMaterializeWeightNorm(t *testing.T) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		for _, axis := range []int{0, 1, norm.WholeTensor} {
+			g := G.NewGraph()
+			wn := norm.Must(norm.NewWeightNorm(g, dt, tensor.Shape{4, 3}, norm.WithAxis(axis)))
+			lengths := wn.Learnables()[1].Value().(*tensor.Dense)
+			set(t, wn.Learnables()[1], []float64{2, -3, 0.5, 1}[:lengths.Size()])
+			require.Equal(t, run(t, norm.Must(wn.Weight())), graphtest.Floats(norm.Must(wn.Materialize())), "axis %d", axis)
+		}
+	}
+	g := G.NewGraph()
+	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2))
+	w, x := norm.Must(fc.Materialize()), wave(tensor.Float64, 1, 5, 3)
+	require.Equal(t, tensor.Shape{2, 3}, w.Shape())
+	y := run(t, norm.Must(fc.Fwd(input(g, x))))
+	for r := range 5 {
+		for o := range 2 {
+			want := 0.0
+			for i := range 3 {
+				want += graphtest.Floats(x)[r*3+i] * graphtest.Floats(w)[o*3+i]
+			}
+			require.InDelta(t, want, y[r*2+o], 1e-14)
+		}
+	}
+	before := graphtest.Floats(w)
+	set(t, fc.Learnables()[1], []float64{7, 8})
+	require.Equal(t, before, graphtest.Floats(w), "a tensor of its own")
+}
+
 func TestWeightNormLinearIsALinearMap(t *testing.T) {
 	w, x := wave(tensor.Float64, 0.3, 3, 4), wave(tensor.Float64, 1, 5, 4)
 	for _, axis := range []int{0, 1, norm.WholeTensor} {

@@ -112,7 +112,7 @@ func add1(v *tensor.Dense, at int) {
 	}
 }
 
-func TestAmounts(t *testing.T) {
+func TestBytesAndFlopsOfCases(t *testing.T) {
 	linear := benchCase{"linear", []int{2, 3, 5}, tensor.Float32}
 	require.EqualValues(t, 4*(6+15+10), linear.bytes(fwd))
 	require.EqualValues(t, 4*2*(6+15+10), linear.bytes(fwdbwd))
@@ -156,7 +156,7 @@ func output(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-func TestList(t *testing.T) {
+func TestListNamesTheCases(t *testing.T) {
 	want, err := os.ReadFile(filepath.Join("testdata", "list.txt"))
 	require.NoError(t, err)
 	require.Equal(t, string(want), output(t, "-list", "-dtype", "float32"))

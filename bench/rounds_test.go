@@ -72,7 +72,7 @@ func TestAFailingPeerIsReported(t *testing.T) {
 	require.Contains(t, log.String(), "bad")
 }
 
-func TestBusy(t *testing.T) {
+func TestBusyTimeOfProcStat(t *testing.T) {
 	require.Equal(t, 150*time.Millisecond, busyIn("cpu  1 2 3 400 500 4 5 6 0 0\ncpu0 ..."))
 	require.Zero(t, busyIn("what is this"))
 }

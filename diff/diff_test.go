@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gorgonorm/norm/diff"
+	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -51,7 +52,7 @@ var costs = map[string]func(x, w *G.Node) *G.Node{
 func build(cost func(x, w *G.Node) *G.Node, x, w *tensor.Dense) model {
 	g := G.NewGraph()
 	leaf := func(name string, v *tensor.Dense) *G.Node {
-		return G.NewTensor(g, v.Dtype(), v.Dims(), G.WithShape(v.Shape()...), G.WithName(name), G.WithValue(v.Clone().(*tensor.Dense)))
+		return graphtest.Leaf(g, name, v.Clone().(*tensor.Dense))
 	}
 	m := model{g: g, x: leaf("x", x), w: leaf("W", w)}
 	m.cost = cost(m.x, m.w)

@@ -28,14 +28,11 @@ func moveAxis(d *tensor.Dense, from, to int) *tensor.Dense {
 
 // permuted returns a row-major copy of d with its axes in another order.
 func permuted(d *tensor.Dense, order []int) *tensor.Dense {
-	shape, by := make(tensor.Shape, len(order)), make([]int, len(order))
-	for i, axis := range order {
-		shape[i], by[i] = d.Shape()[axis], d.Shape()[axis+1:].TotalSize()
+	turned := graphtest.Dense(d.Dtype(), graphtest.Floats(d), d.Shape()...)
+	if err := turned.T(order...); err != nil {
+		panic(err)
 	}
-	var values []float64
-	all := graphtest.Floats(d) // row-major
-	walk(shape, by, 0, func(at int) { values = append(values, all[at]) })
-	return graphtest.Dense(d.Dtype(), values, shape...)
+	return graphtest.Dense(d.Dtype(), graphtest.Floats(turned), turned.Shape()...)
 }
 
 // axesShape returns the sizes of axes in ascending order.

@@ -76,13 +76,9 @@ func (c opCase) output(t testing.TB) tensor.Shape {
 // leaves makes input nodes that hold the values.
 func leaves(g *G.ExprGraph, names []string, vs []*tensor.Dense) (ns G.Nodes) {
 	for i, v := range vs {
-		ns = append(ns, leaf(g, names[i], v))
+		ns = append(ns, graphtest.Leaf(g, names[i], v))
 	}
 	return ns
-}
-
-func leaf(g *G.ExprGraph, name string, v *tensor.Dense) *G.Node {
-	return G.NewTensor(g, v.Dtype(), v.Dims(), G.WithShape(v.Shape()...), G.WithName(name), G.WithValue(v))
 }
 
 func layerNormCase(name string, cfg ops.LayerNormConfig, shape tensor.Shape, x ...int) opCase {
@@ -219,7 +215,7 @@ func newProgram(t testing.TB, f graphtest.Func, names []string, vs []*tensor.Den
 	var err error
 	p.y, err = f(p.in)
 	require.NoError(t, err)
-	p.dy = leaf(p.g, "dy", dy)
+	p.dy = graphtest.Leaf(p.g, "dy", dy)
 	// The product may be written over its first operand; y is read later.
 	p.cost = G.Must(G.Sum(G.Must(G.HadamardProd(p.dy, p.y))))
 	if symbolic {
@@ -246,39 +242,7 @@ func (p *program) runLisp(t *testing.T, opts ...G.VMOpt) {
 }
 
 // floats returns the elements in row-major order, whatever the layout.
-func floats(v G.Value) (all []float64) {
-	d := v.(*tensor.Dense)
-	walk(d.Shape(), strides(d), 0, func(at int) {
-		switch data := d.Data().(type) {
-		case []float32:
-			all = append(all, float64(data[at]))
-		case []float64:
-			all = append(all, data[at])
-		}
-	})
-	return all
-}
-
-// walk calls f with the offset of every element, in row-major order.
-func walk(shape, strides []int, at int, f func(at int)) {
-	if len(shape) == 0 {
-		f(at)
-		return
-	}
-	for i := range shape[0] {
-		walk(shape[1:], strides[1:], at+i*strides[0], f)
-	}
-}
-
-// strides returns a stride for each axis. Column-major tensors of one element
-// have none of their own, and those of shape (n, 1) or (1, n) have one.
-func strides(d *tensor.Dense) []int {
-	s := slices.Clone(d.Strides())
-	for len(s) < d.Dims() {
-		s = append(s, append(s, 1)[0])
-	}
-	return s
-}
+func floats(v G.Value) []float64 { return graphtest.Floats(v.(*tensor.Dense)) }
 
 // bits returns the elements as they are, so that NaN and −0 compare too.
 func bits(v G.Value) (all []uint64) {

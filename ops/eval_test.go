@@ -259,7 +259,7 @@ func TestEvalTakesAnyLayout(t *testing.T) {
 		}
 		place(t, want, func(layout string, dst *slot) {
 			full := dst.state()
-			dst.put(t, make([]float64, want.Shape().TotalSize()))
+			dst.put(make([]float64, want.Shape().TotalSize()))
 			got, err := c.eval(dst.view, plain, s)
 			require.NoError(t, err, layout)
 			require.Same(t, dst.view, got)

@@ -57,7 +57,7 @@ func FuzzOps(f *testing.F) {
 		if room == nil {
 			return
 		}
-		room.put(t, floats(plain[i]))
+		room.put(floats(plain[i]))
 		before := room.state()
 		vs := slices.Clone(plain)
 		vs[i] = room.view

@@ -16,7 +16,7 @@ import (
 
 // maskLeaf makes the node of a mask in the graph of x.
 func maskLeaf(x *G.Node, mask []float64, shape tensor.Shape) *G.Node {
-	return leaf(x.Graph(), "mask", graphtest.Dense(x.Dtype(), mask, shape...))
+	return graphtest.Leaf(x.Graph(), "mask", graphtest.Dense(x.Dtype(), mask, shape...))
 }
 
 // maskedCase is a case with a mask, a node that is there besides the inputs.
@@ -100,8 +100,8 @@ func TestMaskChangesFromRunToRun(t *testing.T) {
 	for _, reuse := range []bool{false, true} {
 		s := statsOf(t, 3)
 		g := G.NewGraph()
-		x, dy := leaf(g, "x", wave(0.4, 2, 3, 5)), leaf(g, "dy", wave(-0.7, 2, 3, 5))
-		mask := leaf(g, "mask", graphtest.Dense(tensor.Float64, []float64{5, 5}, 2))
+		x, dy := graphtest.Leaf(g, "x", wave(0.4, 2, 3, 5)), graphtest.Leaf(g, "dy", wave(-0.7, 2, 3, 5))
+		mask := graphtest.Leaf(g, "mask", graphtest.Dense(tensor.Float64, []float64{5, 5}, 2))
 		cfg := ops.BatchNormConfig{Eps: 1e-3, Momentum: 0.1, Mask: mask, Reuse: reuse}
 		y := G.Must(ops.BatchNorm(x, nil, nil, s, cfg))
 		dx, err := G.Grad(G.Must(G.Sum(G.Must(G.HadamardProd(dy, y)))), x)
@@ -258,7 +258,7 @@ func TestBadMaskValues(t *testing.T) {
 // A mask has no gradient, and asking for one is an error.
 func TestMaskHasNoGradient(t *testing.T) {
 	g := G.NewGraph()
-	x := leaf(g, "x", wave(0.4, 2, 3, 5))
+	x := graphtest.Leaf(g, "x", wave(0.4, 2, 3, 5))
 	mask := maskLeaf(x, []float64{5, 3}, tensor.Shape{2})
 	y := G.Must(ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3, Mask: mask}))
 	_, err := G.Grad(G.Must(G.Sum(y)), mask)

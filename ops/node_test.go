@@ -58,9 +58,9 @@ func TestThirdOrderIsAnError(t *testing.T) {
 // Forms of ops on one input that differ in what the name says.
 func TestOpsThatDifferAreDifferentNodes(t *testing.T) {
 	g := G.NewGraph()
-	x := leaf(g, "x", wave(0, 4, 6, 6))
-	same := leaf(g, "p", wave(1, 6))
-	weight := leaf(g, "v", wave(1, 6, 6))
+	x := graphtest.Leaf(g, "x", wave(0, 4, 6, 6))
+	same := graphtest.Leaf(g, "p", wave(1, 6))
+	weight := graphtest.Leaf(g, "v", wave(1, 6, 6))
 	one, another := statsOf(t, 6), statsOf(t, 6)
 	layer := func(gamma, beta *G.Node, shape tensor.Shape, eps float64, unbiased bool) *G.Node {
 		return G.Must(ops.LayerNorm(x, gamma, beta, shape, ops.LayerNormConfig{Eps: eps, UnbiasedStd: unbiased}))
@@ -113,7 +113,7 @@ func TestOpsThatDifferAreDifferentNodes(t *testing.T) {
 func TestStatisticsOfTwoOpsOnOneInput(t *testing.T) {
 	g := G.NewGraph()
 	batch := wave(0.4, 5, 3)
-	x := leaf(g, "x", batch)
+	x := graphtest.Leaf(g, "x", batch)
 	one, another := statsOf(t, 3), statsOf(t, 3)
 	start := snapshot(one)
 	for _, s := range []*ops.RunningStats{one, another, one} {
@@ -132,7 +132,7 @@ func TestDtypesInOneGraph(t *testing.T) {
 	g := G.NewGraph()
 	var ys G.Nodes
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
-		x := leaf(g, "x", graphtest.Dense(dt, floats(wave(0.4, 5, 3)), 5, 3))
+		x := graphtest.Leaf(g, "x", graphtest.Dense(dt, floats(wave(0.4, 5, 3)), 5, 3))
 		ys = append(ys, G.Must(ops.LayerNorm(x, nil, nil, tensor.Shape{3}, ops.LayerNormConfig{Eps: 1e-3})))
 		ys = append(ys, G.Must(ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3})))
 	}

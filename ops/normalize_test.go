@@ -162,7 +162,7 @@ func TestNormalizeIsWeightNormOfLengthOne(t *testing.T) {
 // An axis counted from the end is the same op.
 func TestNormalizeAxisFromTheEnd(t *testing.T) {
 	g := G.NewGraph()
-	x := leaf(g, "x", wave(0, 2, 3, 4))
+	x := graphtest.Leaf(g, "x", wave(0, 2, 3, 4))
 	node := func(axis int) *G.Node {
 		return G.Must(ops.Normalize(x, ops.NormalizeConfig{P: 2, Axis: axis, Eps: 1e-12}))
 	}
@@ -240,7 +240,7 @@ func badLocalResponses() []badCall {
 // Forms of the ops on one input that differ in what the name says.
 func TestNeighboursThatDifferAreDifferentNodes(t *testing.T) {
 	g := G.NewGraph()
-	x := leaf(g, "x", wave(0, 4, 6, 6))
+	x := graphtest.Leaf(g, "x", wave(0, 4, 6, 6))
 	build := map[string]func() *G.Node{}
 	for name, change := range map[string]func(*ops.NormalizeConfig){
 		"as it is":     func(*ops.NormalizeConfig) {},

@@ -81,7 +81,7 @@ func TestResidualGradients(t *testing.T) {
 
 func TestResidualIsNormOfSum(t *testing.T) {
 	g := G.NewGraph()
-	x, r := leaf(g, "x", wave(0.5, 4, 6)), leaf(g, "r", wave(0.9, 4, 6))
+	x, r := graphtest.Leaf(g, "x", wave(0.5, 4, 6)), graphtest.Leaf(g, "r", wave(0.9, 4, 6))
 	y, sum, err := ops.AddLayerNorm(x, r, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-5})
 	require.NoError(t, err)
 	wantSum := G.Must(G.Add(x, r))

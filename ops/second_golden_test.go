@@ -97,7 +97,7 @@ func checkSecond(t *testing.T, c *golden.Case, build func(*golden.Case, map[stri
 	g := G.NewGraph()
 	n := map[string]*G.Node{}
 	for name := range c.Inputs {
-		n[name] = leaf(g, name, graphtest.Dense(dt, graphtest.Floats(in(c, name)), in(c, name).Shape()...))
+		n[name] = graphtest.Leaf(g, name, graphtest.Dense(dt, graphtest.Floats(in(c, name)), in(c, name).Shape()...))
 	}
 	y, err := build(c, n)
 	require.NoError(t, err)

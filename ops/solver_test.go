@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
@@ -70,7 +71,7 @@ var models = map[string]struct {
 
 // filled returns a constant matrix of equal values.
 func filled(g *G.ExprGraph, name string, v float64, rows, cols int) *G.Node {
-	return leaf(g, name, tensor.New(tensor.WithShape(rows, cols), tensor.WithBacking(slices.Repeat([]float64{v}, rows*cols))))
+	return graphtest.Leaf(g, name, tensor.New(tensor.WithShape(rows, cols), tensor.WithBacking(slices.Repeat([]float64{v}, rows*cols))))
 }
 
 // rowMeans and columnMeans give means in every place of a matrix, without
@@ -111,14 +112,14 @@ func primitiveWeight(v, g *G.Node) *G.Node {
 func train(t *testing.T, model func(*G.Node, G.Nodes) (*G.Node, error), shapes []tensor.Shape, solver G.Solver) (after [][]float64) {
 	const steps = 6
 	g := G.NewGraph()
-	x := leaf(g, "x", wave(0.5, 5, 3))
+	x := graphtest.Leaf(g, "x", wave(0.5, 5, 3))
 	var params G.Nodes
 	for i, s := range shapes {
-		params = append(params, leaf(g, string(rune('a'+i)), wave(0.8+0.1*float64(i), s...)))
+		params = append(params, graphtest.Leaf(g, string(rune('a'+i)), wave(0.8+0.1*float64(i), s...)))
 	}
 	y, err := model(x, params)
 	require.NoError(t, err)
-	d := G.Must(G.Sub(y, leaf(g, "target", wave(-0.2, y.Shape()...))))
+	d := G.Must(G.Sub(y, graphtest.Leaf(g, "target", wave(-0.2, y.Shape()...))))
 	_, err = G.Grad(G.Must(G.Mean(G.Must(G.Square(d)))), params...)
 	require.NoError(t, err)
 	vm := G.NewTapeMachine(g, G.BindDualValues(params...))

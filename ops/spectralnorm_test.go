@@ -86,7 +86,7 @@ func TestSpectralNormFindsTheLargestSingularValue(t *testing.T) {
 	s := must(ops.NewSingularVectors(w, 0))
 	require.NoError(t, s.Set([]float64{0.8, 0.6}, []float64{0, 1, 0}))
 	g := G.NewGraph()
-	y := G.Must(ops.SpectralNorm(leaf(g, "w", w), s, ops.DefaultSpectralNorm()))
+	y := G.Must(ops.SpectralNorm(graphtest.Leaf(g, "w", w), s, ops.DefaultSpectralNorm()))
 	run := func(opts ...G.VMOpt) []float64 {
 		vm := G.NewTapeMachine(g, opts...)
 		defer vm.Close()
@@ -168,7 +168,7 @@ func TestSpectralNormLeavesVectorsUndamaged(t *testing.T) {
 func TestSpectralNormOfClonesInTraining(t *testing.T) {
 	s := vectorsOf(0, 6, 5)
 	g := G.NewGraph()
-	G.Must(ops.SpectralNorm(leaf(g, "w", wave(0.4, 6, 5)), s, ops.DefaultSpectralNorm()))
+	G.Must(ops.SpectralNorm(graphtest.Leaf(g, "w", wave(0.4, 6, 5)), s, ops.DefaultSpectralNorm()))
 	var wait sync.WaitGroup
 	for range 3 {
 		clone := g.Clone().(*G.ExprGraph)

@@ -46,7 +46,7 @@ type gatedNet struct {
 func newGatedNet(t *testing.T, cfg ops.BatchNormConfig, pass func() error, opts ...G.VMOpt) *gatedNet {
 	n := &gatedNet{before: statsOf(t, 3), after: statsOf(t, 3)}
 	g := G.NewGraph()
-	n.x = leaf(g, "x", wave(0.4, 5, 3))
+	n.x = graphtest.Leaf(g, "x", wave(0.4, 5, 3))
 	cfg.Eps = 1e-3
 	y, err := ops.BatchNorm(n.x, nil, nil, n.before, cfg)
 	require.NoError(t, err)

@@ -41,16 +41,18 @@ func TestRatesAreOfTheGrid(t *testing.T) {
 	}
 }
 
-func TestDue(t *testing.T) {
+func TestPointsAreSpreadEvenly(t *testing.T) {
 	for _, steps := range []int{25, 26, 99, 100, 6000} {
-		count := 0
+		var gaps []int
+		last := 0
 		for s := 1; s <= steps; s++ {
 			if due(s, steps, 25) {
-				count++
+				gaps, last = append(gaps, s-last), s
 			}
 		}
-		assert.Equal(t, 25, count, steps)
-		assert.True(t, due(steps, steps, 25))
+		assert.Len(t, gaps, 25, steps)
+		assert.LessOrEqual(t, slices.Max(gaps)-slices.Min(gaps), 1, steps)
+		assert.Equal(t, steps, last, "the last step has one")
 	}
 }
 

@@ -74,12 +74,12 @@ func Lisp(f Func, in []*tensor.Dense, dy *tensor.Dense, opts ...G.VMOpt) (r Resu
 func build(f Func, in []*tensor.Dense, dy *tensor.Dense) (nodes G.Nodes, y, cost *G.Node, err error) {
 	g := G.NewGraph()
 	for i, v := range in {
-		nodes = append(nodes, input(g, fmt.Sprintf("in%d", i), v))
+		nodes = append(nodes, Leaf(g, fmt.Sprintf("in%d", i), v))
 	}
 	if y, err = f(nodes); err != nil {
 		return nil, nil, nil, err
 	}
-	weighted, err := G.HadamardProd(y, input(g, "dy", dy))
+	weighted, err := G.HadamardProd(y, Leaf(g, "dy", dy))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -87,7 +87,8 @@ func build(f Func, in []*tensor.Dense, dy *tensor.Dense) (nodes G.Nodes, y, cost
 	return nodes, y, cost, err
 }
 
-func input(g *G.ExprGraph, name string, v *tensor.Dense) *G.Node {
+// Leaf makes an input node that holds a value.
+func Leaf(g *G.ExprGraph, name string, v *tensor.Dense) *G.Node {
 	return G.NewTensor(g, v.Dtype(), v.Dims(), G.WithShape(v.Shape()...), G.WithName(name), G.WithValue(v))
 }
 

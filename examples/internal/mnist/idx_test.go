@@ -167,7 +167,7 @@ func TestReadDir(t *testing.T) {
 	})
 }
 
-func TestFill(t *testing.T) {
+func TestFillScalesPixelsAndSetsOneHotLabels(t *testing.T) {
 	d := &Dataset{Images: []byte{0, 255, 10, 20, 30, 40}, Labels: []byte{9, 1, 0}, Pixels: 2, Scale: &Standardized}
 	x := make([]float32, 4)
 	d.Fill(x, []int{2, 0})
@@ -181,7 +181,7 @@ func TestFill(t *testing.T) {
 	assert.Equal(t, want, y)
 }
 
-func TestPart(t *testing.T) {
+func TestPartHasItsImagesAndLabels(t *testing.T) {
 	d := &Dataset{Images: []byte{0, 255, 10, 20, 127, 128}, Labels: []byte{9, 1, 0}, Pixels: 2, Scale: &Binary}
 	p := d.Part(1, 3)
 	assert.Equal(t, 2, p.Count())

@@ -1,0 +1,128 @@
+package norm_test
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A layer with options is the op with the same settings. Gorgonia makes one node of
+// equal ops of equal inputs, and the settings, Reuse too, are part of what it compares.
+func TestOptionsReachTheOp(t *testing.T) {
+	const eps = 1e-3
+	f64, four := tensor.Float64, tensor.Shape{4}
+	for name, c := range map[string]func(g *G.ExprGraph, x *G.Node) (layer, op *G.Node){
+		"layer norm": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewLayerNorm(g, f64, four, norm.WithEps(eps), norm.WithUnbiasedStd(), norm.WithReuse()))
+			p, cfg := l.Learnables(), ops.LayerNormConfig{Eps: eps, UnbiasedStd: true, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.LayerNorm(x, p[0], p[1], four, cfg))
+		},
+		"layer norm of axes": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewLayerNorm(g, f64, four, norm.WithEps(eps), norm.WithAxes(1), norm.WithReuse()))
+			p, cfg := l.Learnables(), ops.LayerNormConfig{Eps: eps, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.LayerNormAxes(x, p[0], p[1], []int{1}, cfg))
+		},
+		"RMS norm": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewRMSNorm(g, f64, four, norm.WithEps(eps), norm.WithScalePlusOne(), norm.WithReuse()))
+			cfg := ops.RMSNormConfig{Eps: eps, ScalePlusOne: true, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.RMSNorm(x, l.Learnables()[0], nil, four, cfg))
+		},
+		"RMS norm of axes": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewRMSNorm(g, f64, four, norm.WithEps(eps), norm.WithAxes(1), norm.WithReuse()))
+			cfg := ops.RMSNormConfig{Eps: eps, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.RMSNormAxes(x, l.Learnables()[0], nil, []int{1}, cfg))
+		},
+		"group norm": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewGroupNorm(g, f64, 2, 4, norm.WithEps(eps), norm.WithReuse()))
+			p, cfg := l.Learnables(), ops.GroupNormConfig{Groups: 2, Eps: eps, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.GroupNorm(x, p[0], p[1], cfg))
+		},
+		"batch norm": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewBatchNorm(g, f64, 4, norm.WithEps(eps), norm.WithChannelAxis(-1),
+				norm.WithCumulativeAverage(), norm.WithMomentum(0.3), norm.WithReuse())) // the later one counts
+			p, cfg := l.Learnables(), ops.BatchNormConfig{Eps: eps, Momentum: 0.3, ChannelAxis: -1, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.BatchNorm(x, p[0], p[1], l.Running(), cfg))
+		},
+		"batch norm that averages": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewBatchNorm(g, f64, 4, norm.WithMomentum(0.3), norm.WithCumulativeAverage()))
+			p, cfg := l.Learnables(), ops.BatchNormConfig{Eps: 1e-5, Cumulative: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.BatchNorm(x, p[0], p[1], l.Running(), cfg))
+		},
+		"instance norm": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewInstanceNorm(g, f64, 4, norm.WithEps(eps), norm.WithRunningStats(), norm.WithMomentum(0.3), norm.WithReuse()))
+			cfg := ops.InstanceNormConfig{Eps: eps, Momentum: 0.3, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.InstanceNorm(x, nil, nil, l.Running(), cfg))
+		},
+		"weight norm": func(g *G.ExprGraph, _ *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewWeightNorm(g, f64, tensor.Shape{4, 3}, norm.WithAxis(1), norm.WithReuse()))
+			p, cfg := l.Learnables(), ops.WeightNormConfig{Axis: 1, Reuse: true}
+			return norm.Must(l.Weight()), norm.Must(ops.WeightNorm(p[0], p[1], cfg))
+		},
+		"weight norm linear": func(g *G.ExprGraph, x *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewWeightNormLinear(g, f64, 4, 3, norm.WithAxis(1), norm.WithReuse()))
+			p, cfg := l.Learnables(), ops.WeightNormConfig{Axis: 1, Reuse: true}
+			return norm.Must(l.Fwd(x)), norm.Must(ops.WeightNormLinear(x, p[0], p[1], p[2], cfg))
+		},
+		"spectral norm": func(g *G.ExprGraph, _ *G.Node) (*G.Node, *G.Node) {
+			l := norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 3}, norm.WithPowerIterations(7), norm.WithReuse()))
+			cfg := ops.DefaultSpectralNorm()
+			cfg.PowerIterations, cfg.Reuse = 7, true
+			return norm.Must(l.Weight()), norm.Must(ops.SpectralNorm(l.Learnables()[0], l.Vectors(), cfg))
+		},
+	} {
+		g := G.NewGraph()
+		layer, op := c(g, input(g, wave(f64, 1, 2, 4, 3, 4)))
+		require.Same(t, op, layer, "%s: %v, want %v", name, layer.Op(), op.Op())
+	}
+}
+
+// The vectors of a spectral norm are those of the axis that has the rows.
+func TestSpectralNormAxis(t *testing.T) {
+	w := wave(tensor.Float64, 0.3, 4, 3)
+	for _, axis := range []int{0, 1, norm.WholeTensor} {
+		sn := norm.Must(norm.NewSpectralNorm(G.NewGraph(), tensor.Float64, w.Shape(), norm.WithWeight(w), norm.WithAxis(axis)))
+		wantU, wantV := norm.Must(ops.NewSingularVectors(w, axis)).Values()
+		u, v := sn.Vectors().Values()
+		require.Equal(t, wantU, u, "axis %d", axis)
+		require.Equal(t, wantV, v, "axis %d", axis)
+	}
+}
+
+// An initializer gets the shape of the weight, which is (out, in) for a linear layer,
+// and what it gives is where the weight starts. Of it and WithWeight the later counts.
+func TestWithWeightInit(t *testing.T) {
+	shape := tensor.Shape{4, 3}
+	start := wave(tensor.Float64, 0.3, shape...)
+	init := norm.WithWeightInit(func(dt tensor.Dtype, s ...int) any {
+		require.Equal(t, tensor.Float64, dt)
+		require.Equal(t, shape, tensor.Shape(s))
+		return start.Clone().(*tensor.Dense).Data()
+	})
+	other := norm.WithWeight(wave(tensor.Float64, 7, shape...))
+	for kind, make := range map[string]func(first, second norm.WeightOption) layer{
+		"weightnorm": func(first, second norm.WeightOption) layer {
+			return norm.Must(norm.NewWeightNorm(G.NewGraph(), tensor.Float64, shape, first, second))
+		},
+		"weightnormlinear": func(first, second norm.WeightOption) layer {
+			return norm.Must(norm.NewWeightNormLinear(G.NewGraph(), tensor.Float64, 3, 4, first, second))
+		},
+		"spectralnorm": func(first, second norm.WeightOption) layer {
+			return norm.Must(norm.NewSpectralNorm(G.NewGraph(), tensor.Float64, shape, first, second))
+		},
+	} {
+		startOf := func(l layer) []float64 { return graphtest.Floats(l.Learnables()[0].Value().(*tensor.Dense)) }
+		require.Equal(t, graphtest.Floats(start), startOf(make(other, init)), kind)
+		require.Equal(t, graphtest.Floats(wave(tensor.Float64, 7, shape...)), startOf(make(init, other)), kind)
+	}
+}
+
+// An option that is nil is passed over.
+func TestNilOptionIsIgnored(t *testing.T) {
+	_, err := norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, nil, norm.WithName("ln"), nil)
+	require.NoError(t, err)
+}
