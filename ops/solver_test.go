@@ -161,7 +161,7 @@ func TestResidualOfTwoParameters(t *testing.T) {
 	values := G.Nodes{}
 	for i, name := range []string{"x", "r"} {
 		data := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{1, 4, 2, 8, 5, 7}))
-		values = append(values, leaf(g, name, data))
+		values = append(values, graphtest.Leaf(g, name, data))
 		data.Set(i, 3.0)
 	}
 	before := [][]float64{slices.Clone(floats(values[0].Value())), slices.Clone(floats(values[1].Value()))}
