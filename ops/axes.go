@@ -48,6 +48,46 @@ func LayerNormAxes(x, gamma, beta *G.Node, axes []int, cfg LayerNormConfig) (*G.
 	return apply(name, newNorm("LayerNorm", newAxesNorm[float64](x.Dims(), axes, shape, how), aff, x.Dims(), shape, cfg.Reuse), nodes(in)...)
 }
 
+// RMSNormAxes is RMSNorm over any axes of x, negative ones counted from the end,
+// instead of the trailing ones:
+//
+//	y = x/√(Σx²/n + eps)·γ + β
+//
+// with the sum over the axes, for each index of the others. Over axis 1 of
+// (N, C, H, W) it scales the channels of each pixel. Axes that do not follow one
+// another, such as 1 and 3, cost a copy of x.
+//
+// Shapes: γ and β have the sizes of the axes, in the order in which x has them, or
+// are nil; y has the shape of x. Dtypes: float32 or float64, one for all.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+//
+// Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019,
+// arXiv:1910.07467v1, equation 4.
+func RMSNormAxes(x, gamma, beta *G.Node, axes []int, cfg RMSNormConfig) (*G.Node, error) {
+	const name = "rmsnorm"
+	in, aff := affineArgs(x, gamma, beta)
+	dt, axes, shape, err := checkAxes(name, in, axes, cfg.Eps, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if trailingAxes(x.Shape(), axes) {
+		return RMSNorm(x, gamma, beta, shape, cfg)
+	}
+	if err := cfg.check(name, aff.gamma); err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newRMSNormAxes[float32](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
+	}
+	return apply(name, newRMSNormAxes[float64](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
+}
+
+func newRMSNormAxes[T dense.Float](rank int, axes []int, sizes tensor.Shape, aff affine, cfg RMSNormConfig) *normOp[T] {
+	how := newAxesNorm[T](rank, axes, sizes, kernel.Columns{Eps: cfg.Eps, Uncentred: true})
+	return newNorm("RMSNorm", scaledAs(how, cfg), aff, rank, sizes, cfg.Reuse)
+}
+
 // checkAxes checks the arguments of a norm over axes, nodes or values, which x is the
 // first of, and returns their dtype, the axes in ascending order, and their sizes, in
 // the memory of empty slices as far as it goes.
