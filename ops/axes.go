@@ -212,7 +212,7 @@ func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], 
 	}
 	rows := kernel.Rows{Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
 	if n.order == nil {
-		kernel.NormSecond(out, in, groups, rows, nil, false)
+		kernel.NormSecond(out, in, groups, rows)
 		return
 	}
 	t := n.turn(shape)
@@ -224,7 +224,7 @@ func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], 
 	defer dx.Release()
 	defer ddy.Release()
 	in.X, in.DY, in.UX = x.Data, dy.Data, ux.Data
-	kernel.NormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, groups, rows, nil, false)
+	kernel.NormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, groups, rows)
 	t.back(out.X, dx.Data)
 	t.back(out.DY, ddy.Data)
 }

@@ -137,5 +137,5 @@ func (r rowNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _
 	p := r.of(in.X)
 	kernel.NormSecond(out, in, kernel.Groups{
 		Batches: 1, View: kernel.View{Outer: 1, Channels: p.Rows, Inner: p.Cols}, Params: p.Cols, ParamInner: 1,
-	}, p, nil, false)
+	}, p)
 }

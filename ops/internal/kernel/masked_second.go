@@ -16,7 +16,7 @@ func MaskedBatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask [
 func MaskedGroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p GroupShape) {
 	g := Groups{Batches: 1, View: p.groups(), Params: p.Channels, ParamInner: p.Inner}
 	if mask == nil {
-		NormSecond(out, in, g, Rows{Eps: p.Eps}, nil, false)
+		NormSecond(out, in, g, Rows{Eps: p.Eps})
 		return
 	}
 	clear(out.X)

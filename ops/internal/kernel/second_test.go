@@ -74,7 +74,7 @@ func (c secondCase[T]) run() SecondGrads[T] {
 	if c.in.Gamma != nil {
 		out.Gamma = g.out(c.g.Params)
 	}
-	NormSecond(out, in, c.g, c.p, c.stats, c.batch)
+	normSecondIn(out, in, c.g, valid{}, c.p, c.stats, c.batch)
 	g.check()
 	return out
 }
@@ -296,7 +296,7 @@ func secondCalls[T Float](v View, affine bool) (all []call[T]) {
 		}
 		all = append(all, call[T]{
 			name: "NormSecond of " + c.name, in: []fence[T]{x, dy, ux, gamma, ug, ub}, out: []fence[T]{outX, outGamma, outDY},
-			run: func() { NormSecond(out, in, c.g, c.p, c.stats, c.batch) },
+			run: func() { normSecondIn(out, in, c.g, valid{}, c.p, c.stats, c.batch) },
 		})
 	}
 	args, _ := newWeightSecond[T](v, 1)
