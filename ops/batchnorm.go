@@ -187,7 +187,7 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		groupNorm[T]{*in.within}.forwardMasked(y, in.data[0], in.mask.data, gamma, beta, vs[0].Shape())
 		return out, nil
 	}
-	kernel.MaskedBatchNormFwd(y, in.data[0], in.mask.data, gamma, beta, in.view, in.stats)
+	kernel.BatchNormFwd(y, in.data[0], in.mask.data, gamma, beta, in.view, in.stats)
 	return out, nil
 }
 
@@ -257,7 +257,7 @@ func (o *batchNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		groupNorm[T]{*in.within}.backwardMasked(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, vs[0].Shape())
 		return out, nil
 	}
-	kernel.MaskedBatchNormBwd(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, in.view, in.stats, in.batch)
+	kernel.BatchNormBwd(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, in.view, in.stats, in.batch)
 	return out, nil
 }
 
@@ -311,7 +311,7 @@ func (o *batchNormGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tenso
 		groupNorm[T]{*in.within}.secondMasked(grads, args, in.mask.data, vs[0].Shape())
 		return out, nil
 	}
-	kernel.MaskedBatchNormSecond(grads, args, in.mask.data, in.view, in.stats, in.batch)
+	kernel.BatchNormSecond(grads, args, in.mask.data, in.view, in.stats, in.batch)
 	return out, nil
 }
 

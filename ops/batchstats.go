@@ -155,7 +155,7 @@ func (o *batchStatsOp[T]) most(v kernel.View, mask []T) (n int) {
 func (o *batchStatsOp[T]) moments(x, mask []T, v kernel.View, mean, residual, m2 []float64) (n float64) {
 	switch {
 	case !o.instances:
-		kernel.MaskedMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
+		kernel.Moments(x, mask, v, o.cfg.Eps, mean, residual, m2)
 	case mask != nil:
 		return maskedMeanMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
 	default:

@@ -220,9 +220,9 @@ func evalChannelsOf[T dense.Float](name string, dst *tensor.Dense, v *values, c 
 		if stats != nil {
 			stats.read(s, eps)
 		} else {
-			kernel.Moments(x, view, eps, s.Mean, s.Residual, s.Rstd)
+			kernel.Moments(x, nil, view, eps, s.Mean, s.Residual, s.Rstd)
 			kernel.Rstd(s.Rstd, s.Rstd, float64(view.Count()), eps)
 		}
-		kernel.BatchNormFwd(y, x, gamma, beta, view, s)
+		kernel.BatchNormFwd(y, x, nil, gamma, beta, view, s)
 	})
 }

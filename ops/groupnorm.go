@@ -133,13 +133,13 @@ func (g groupNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T],
 }
 
 func (g groupNorm[T]) forwardMasked(y, x, mask, gamma, beta []T, shape tensor.Shape) {
-	kernel.MaskedGroupNormFwd(y, x, mask, gamma, beta, g.of(shape))
+	kernel.GroupNormFwd(y, x, mask, gamma, beta, g.of(shape))
 }
 
 func (g groupNorm[T]) backwardMasked(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
-	kernel.MaskedGroupNormBwd(dx, dgamma, dbeta, x, mask, gamma, dy, g.of(shape))
+	kernel.GroupNormBwd(dx, dgamma, dbeta, x, mask, gamma, dy, g.of(shape))
 }
 
 func (g groupNorm[T]) secondMasked(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
-	kernel.MaskedGroupNormSecond(out, in, mask, g.of(shape))
+	kernel.GroupNormSecond(out, in, mask, g.of(shape))
 }

@@ -82,7 +82,7 @@ func meanMoments[T dense.Float](x []T, v kernel.View, eps float64, mean, residua
 	scratch := kernel.Borrow[float64](3 * all.Channels)
 	defer scratch.Release()
 	of := func(i int) []float64 { return scratch.Data[i*all.Channels:][:all.Channels] }
-	kernel.Moments(x, all, eps, of(0), of(1), of(2))
+	kernel.Moments(x, nil, all, eps, of(0), of(1), of(2))
 	for i, sums := range [][]float64{mean, residual, m2} {
 		clear(sums)
 		for k, s := range of(i) {

@@ -221,7 +221,7 @@ func maskedMeanMoments[T dense.Float](x, mask []T, v kernel.View, eps float64, m
 		if k < 2 {
 			continue
 		}
-		kernel.MaskedMoments(x[i*sample.Len():][:sample.Len()], flags, sample, eps, of(0), of(1), of(2))
+		kernel.Moments(x[i*sample.Len():][:sample.Len()], flags, sample, eps, of(0), of(1), of(2))
 		for c := range mean {
 			mean[c] += of(0)[c]
 			residual[c] += of(1)[c]

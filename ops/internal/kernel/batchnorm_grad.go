@@ -7,13 +7,9 @@ package kernel
 //	dx = γ·rstd·(dy − dβ/n − x̂·dγ/n)   if the statistics are the batch's
 //	dx = γ·rstd·dy                      if they are constants
 //
-// dgamma and dbeta may be nil.
-func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats, batch bool) {
-	MaskedBatchNormBwd(dx, dgamma, dbeta, x, nil, gamma, dy, v, s, batch)
-}
-
-// MaskedBatchNormBwd is BatchNormBwd of what a mask says counts.
-func MaskedBatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v View, s Stats, batch bool) {
+// where n and the sums are of what the mask says counts. dgamma, dbeta and the mask may
+// be nil.
+func BatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v View, s Stats, batch bool) {
 	n := v.Channels
 	p := batchNormGrad[T]{dx: dx, dgamma: dgamma, dbeta: dbeta, x: x, gamma: ones(gamma, n), dy: dy, v: v, valid: validOf(mask, v), s: s}
 	defer p.valid.release()

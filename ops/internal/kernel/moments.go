@@ -75,14 +75,10 @@ func rstdGo(rstd, m2 []float64, n, eps float64) {
 }
 
 // Moments gives for each channel of x the mean, as the unevaluated sum
-// mean + residual, and m2 = Σ(x − mean)². Of a variance that is nothing beside
-// eps, squares may be lost below the range of T.
-func Moments[T Float](x []T, v View, eps float64, mean, residual, m2 []float64) {
-	MaskedMoments(x, nil, v, eps, mean, residual, m2)
-}
-
-// MaskedMoments is Moments of what a mask says counts, which is something.
-func MaskedMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) {
+// mean + residual, and m2 = Σ(x − mean)², of what the mask, which may be nil, says
+// counts: something has to. Of a variance that is nothing beside eps, squares may be
+// lost below the range of T.
+func Moments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) {
 	m := Borrow[T](padded(v.Channels))
 	defer m.Release()
 	a := validOf(mask, v)

@@ -60,7 +60,7 @@ func secondCases[T Float](v View, c condition, affine bool) (all []secondCase[T]
 // statsOf are the statistics of the batch.
 func statsOf[T Float](x []T, v View, eps float64) *Stats {
 	s := newStats(v.Channels)
-	Moments(x, v, eps, s.Mean, s.Residual, s.Rstd)
+	Moments(x, nil, v, eps, s.Mean, s.Residual, s.Rstd)
 	for c, m2 := range s.Rstd {
 		s.Rstd[c] = 1 / math.Sqrt(m2/float64(v.Count())+eps)
 	}
