@@ -176,7 +176,7 @@ func (n axesNorm[T]) of(shape tensor.Shape) kernel.Columns {
 	return p
 }
 
-func (n axesNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
+func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {
 	p := n.of(shape)
 	if n.order == nil {
 		kernel.ColumnNormFwd(y, x, gamma, beta, p)
@@ -190,7 +190,7 @@ func (n axesNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
 	t.back(y, ty.Data)
 }
 
-func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
+func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, shape tensor.Shape) {
 	p := n.of(shape)
 	if n.order == nil {
 		kernel.ColumnNormBwd(dx, dgamma, dbeta, x, gamma, dy, p)
@@ -205,7 +205,7 @@ func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.
 	t.back(dx, tdx.Data)
 }
 
-func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, shape tensor.Shape) {
 	p := n.of(shape)
 	groups := kernel.Groups{
 		Batches: p.Outer, View: kernel.View{Outer: p.Rows, Channels: p.Cols, Inner: 1}, Params: p.Rows, ParamInner: p.Cols,

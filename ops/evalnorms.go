@@ -49,7 +49,7 @@ func evalRows[T dense.Float](name string, dst *tensor.Dense, v *values, rows ker
 			defer scale.Release()
 			gamma = scale.Data
 		}
-		rowNorm[T]{rows: rows}.forward(y, in[0], gamma, beta, nil)
+		rowNorm[T]{rows: rows}.forward(y, in[0], nil, gamma, beta, nil)
 	})
 }
 
@@ -112,7 +112,7 @@ func evalAxes[T dense.Float](name string, dst *tensor.Dense, v *values, axes []i
 			defer scale.Release()
 			gamma = scale.Data
 		}
-		n.forward(y, in[0], gamma, beta, shape)
+		n.forward(y, in[0], nil, gamma, beta, shape)
 	})
 }
 
@@ -146,7 +146,7 @@ func evalGroupsOf[T dense.Float](name string, dst *tensor.Dense, v *values, how 
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		gamma, beta := affineOf(v.affine, in[1:])
-		groupNorm[T]{how}.forward(y, in[0], gamma, beta, shape)
+		groupNorm[T]{how}.forward(y, in[0], nil, gamma, beta, shape)
 	})
 }
 

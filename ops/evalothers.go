@@ -99,7 +99,7 @@ func EvalNormalize(dst, x *tensor.Dense, cfg NormalizeConfig) (*tensor.Dense, er
 func evalNormalize[T dense.Float](name string, dst *tensor.Dense, v *values, cfg NormalizeConfig) (*tensor.Dense, error) {
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
-		lpNorm[T]{axis: cfg.Axis, lp: cfg.lp()}.forward(y, in[0], nil, nil, shape)
+		lpNorm[T]{axis: cfg.Axis, lp: cfg.lp()}.forward(y, in[0], nil, nil, nil, shape)
 	})
 }
 
@@ -123,6 +123,6 @@ func EvalLocalResponseNorm(dst, x *tensor.Dense, cfg LocalResponseNormConfig) (*
 func evalLocalResponse[T dense.Float](name string, dst *tensor.Dense, v *values, cfg LocalResponseNormConfig) (*tensor.Dense, error) {
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
-		localResponse[T]{shape[1], cfg.kernel()}.forward(y, in[0], nil, nil, shape)
+		localResponse[T]{shape[1], cfg.kernel()}.forward(y, in[0], nil, nil, nil, shape)
 	})
 }

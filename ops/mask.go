@@ -186,13 +186,6 @@ func fromFlags[T dense.Float](op string, dst, mask []T, samples int) error {
 	return nil
 }
 
-// A masker is a normalizer that leaves out what is padding.
-type masker[T dense.Float] interface {
-	forwardMasked(y, x, mask, gamma, beta []T, shape tensor.Shape)
-	backwardMasked(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape)
-	secondMasked(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape)
-}
-
 // countOf returns how many positions count.
 func countOf[T dense.Float](flags []T) (n int) {
 	for _, f := range flags {

@@ -85,23 +85,23 @@ type plusOne[T dense.Float] struct{ normalizer[T] }
 // String names the attributes.
 func (p plusOne[T]) String() string { return fmt.Sprintf("%v, scale=1+gamma", p.normalizer) }
 
-func (p plusOne[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
+func (p plusOne[T]) forward(y, x, mask, gamma, beta []T, shape tensor.Shape) {
 	scale := onePlus(gamma)
 	defer scale.Release()
-	p.normalizer.forward(y, x, scale.Data, beta, shape)
+	p.normalizer.forward(y, x, mask, scale.Data, beta, shape)
 }
 
-func (p plusOne[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
+func (p plusOne[T]) backward(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
 	scale := onePlus(gamma)
 	defer scale.Release()
-	p.normalizer.backward(dx, dgamma, dbeta, x, scale.Data, dy, shape)
+	p.normalizer.backward(dx, dgamma, dbeta, x, mask, scale.Data, dy, shape)
 }
 
-func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
 	scale := onePlus(in.Gamma)
 	defer scale.Release()
 	in.Gamma = scale.Data
-	p.normalizer.second(out, in, shape)
+	p.normalizer.second(out, in, mask, shape)
 }
 
 func onePlus[T dense.Float](gamma []T) *kernel.Scratch[T] {
