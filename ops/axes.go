@@ -182,12 +182,12 @@ func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {
 		kernel.ColumnNormFwd(y, x, gamma, beta, p)
 		return
 	}
-	t := n.turn(shape)
-	tx, ty := t.there(x), kernel.Borrow[T](len(y))
-	defer tx.Release()
-	defer ty.Release()
-	kernel.ColumnNormFwd(ty.Data, tx.Data, gamma, beta, p)
-	t.back(y, ty.Data)
+	perm := kernel.Permuted[T]{Shape: shape, Order: n.order}
+	px, py := perm.Gather(x), kernel.Borrow[T](len(y))
+	defer px.Release()
+	defer py.Release()
+	kernel.ColumnNormFwd(py.Data, px.Data, gamma, beta, p)
+	perm.Scatter(y, py.Data)
 }
 
 func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, shape tensor.Shape) {
@@ -196,13 +196,13 @@ func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, shape tens
 		kernel.ColumnNormBwd(dx, dgamma, dbeta, x, gamma, dy, p)
 		return
 	}
-	t := n.turn(shape)
-	tx, tdy, tdx := t.there(x), t.there(dy), kernel.Borrow[T](len(dx))
-	defer tx.Release()
-	defer tdy.Release()
-	defer tdx.Release()
-	kernel.ColumnNormBwd(tdx.Data, dgamma, dbeta, tx.Data, gamma, tdy.Data, p)
-	t.back(dx, tdx.Data)
+	perm := kernel.Permuted[T]{Shape: shape, Order: n.order}
+	px, pdy, pdx := perm.Gather(x), perm.Gather(dy), kernel.Borrow[T](len(dx))
+	defer px.Release()
+	defer pdy.Release()
+	defer pdx.Release()
+	kernel.ColumnNormBwd(pdx.Data, dgamma, dbeta, px.Data, gamma, pdy.Data, p)
+	perm.Scatter(dx, pdx.Data)
 }
 
 func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, shape tensor.Shape) {
@@ -215,8 +215,8 @@ func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], 
 		kernel.NormSecond(out, in, groups, rows)
 		return
 	}
-	t := n.turn(shape)
-	x, dy, ux := t.there(in.X), t.there(in.DY), t.there(in.UX)
+	perm := kernel.Permuted[T]{Shape: shape, Order: n.order}
+	x, dy, ux := perm.Gather(in.X), perm.Gather(in.DY), perm.Gather(in.UX)
 	dx, ddy := kernel.Borrow[T](len(out.X)), kernel.Borrow[T](len(out.DY))
 	defer x.Release()
 	defer dy.Release()
@@ -225,45 +225,6 @@ func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], 
 	defer ddy.Release()
 	in.X, in.DY, in.UX = x.Data, dy.Data, ux.Data
 	kernel.NormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, groups, rows)
-	t.back(out.X, dx.Data)
-	t.back(out.DY, ddy.Data)
-}
-
-// turned puts the axes of row-major data into another order.
-type turned[T dense.Float] struct {
-	shape tensor.Shape
-	order []int
-}
-
-func (n axesNorm[T]) turn(shape tensor.Shape) turned[T] { return turned[T]{shape, n.order} }
-
-// there returns a copy in the other order.
-func (t turned[T]) there(src []T) *kernel.Scratch[T] {
-	s := kernel.Borrow[T](len(src))
-	t.copy(s.Data, src, false, 0, 0, 0)
-	return s
-}
-
-// back copies from the other order.
-func (t turned[T]) back(dst, src []T) { t.copy(dst, src, true, 0, 0, 0) }
-
-// copy copies what there is of one index in each of the axes order[:k], which
-// begins at at in the order of shape and at turned in the other one, where it
-// returns its end.
-func (t turned[T]) copy(dst, src []T, back bool, k, at, turned int) int {
-	axis := t.order[k]
-	stride := t.shape[axis+1:].TotalSize()
-	for i := range t.shape[axis] {
-		switch {
-		case k+1 < len(t.order):
-			turned = t.copy(dst, src, back, k+1, at+i*stride, turned)
-			continue
-		case back:
-			dst[at+i*stride] = src[turned]
-		default:
-			dst[turned] = src[at+i*stride]
-		}
-		turned++
-	}
-	return turned
+	perm.Scatter(out.X, dx.Data)
+	perm.Scatter(out.DY, ddy.Data)
 }

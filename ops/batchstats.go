@@ -142,10 +142,10 @@ func (o *batchStatsOp[T]) most(v kernel.View, mask []T) (n int) {
 	case mask == nil:
 		return v.Count()
 	case !o.instances:
-		return countOf(mask)
+		return kernel.CountOf(mask)
 	}
 	for i := range v.Outer {
-		n = max(n, countOf(mask[i*v.Inner:][:v.Inner]))
+		n = max(n, kernel.CountOf(mask[i*v.Inner:][:v.Inner]))
 	}
 	return n
 }
@@ -153,14 +153,10 @@ func (o *batchStatsOp[T]) most(v kernel.View, mask []T) (n int) {
 // moments gives those of the batch, or the means of those of its samples, and how
 // many values they are of.
 func (o *batchStatsOp[T]) moments(x, mask []T, v kernel.View, mean, residual, m2 []float64) (n float64) {
-	switch {
-	case !o.instances:
-		kernel.Moments(x, mask, v, o.cfg.Eps, mean, residual, m2)
-	case mask != nil:
-		return maskedMeanMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
-	default:
-		meanMoments(x, v, o.cfg.Eps, mean, residual, m2)
+	if o.instances {
+		return kernel.SampleMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
 	}
+	kernel.Moments(x, mask, v, o.cfg.Eps, mean, residual, m2)
 	return float64(o.most(v, mask))
 }
 

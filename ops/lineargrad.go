@@ -177,8 +177,8 @@ func (o *linearGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.D
 
 	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, ux, f)
 	kernel.WeightNormBwd(f, fg, v, g, f, view)
-	add(sv, f)
-	add(sg, fg)
+	kernel.Accumulate(sv, f)
+	kernel.Accumulate(sg, fg)
 	return out, nil
 }
 

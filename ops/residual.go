@@ -211,9 +211,7 @@ func (o *addNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (er
 	if err != nil {
 		return err
 	}
-	for i, d := range u[n:] {
-		grads[i] += d
-	}
+	kernel.Accumulate(grads[:n], u[n:])
 	return o.spread(in, grads)
 }
 

@@ -106,8 +106,6 @@ func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], m
 
 func onePlus[T dense.Float](gamma []T) *kernel.Scratch[T] {
 	s := kernel.Borrow[T](len(gamma))
-	for i, g := range gamma {
-		s.Data[i] = 1 + g
-	}
+	kernel.OnePlus(s.Data, gamma)
 	return s
 }

@@ -106,14 +106,6 @@ func secondParts[T dense.Float](packed []T, n, gamma int) (g kernel.SecondGrads[
 	return g
 }
 
-// add sets a += b.
-func add[T dense.Float](a, b []T) {
-	b = b[:len(a)]
-	for i := range a {
-		a[i] += b[i]
-	}
-}
-
 var (
 	_ gradOp[float32] = (*normGradOp[float32])(nil)
 	_ gradOp[float32] = (*batchNormGradOp[float32])(nil)

@@ -60,7 +60,7 @@ func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, count
 	split(tasks, len(in.X), a)
 	if out.Gamma != nil {
 		for t := 1; t < tasks; t++ {
-			accumulate(a.gamma.part(0, g.Params), a.gamma.part(t, g.Params))
+			Accumulate(a.gamma.part(0, g.Params), a.gamma.part(t, g.Params))
 		}
 		store(out.Gamma, a.gamma.part(0, g.Params))
 	}
