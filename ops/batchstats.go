@@ -123,7 +123,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 }
 
 // flags reads the mask.
-func (o *batchStatsOp[T]) flags(vs []G.Value) (f flags[T], err error) {
+func (o *batchStatsOp[T]) flags(vs []G.Value) (f lent[T], err error) {
 	if o.mask.rank == 0 {
 		return f, nil
 	}

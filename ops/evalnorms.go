@@ -44,12 +44,9 @@ func EvalRMSNorm(dst, x, gamma, beta *tensor.Dense, shape tensor.Shape, cfg RMSN
 func evalRows[T dense.Float](name string, dst *tensor.Dense, v *values, rows kernel.Rows, plusOne bool) (*tensor.Dense, error) {
 	return evaluate(name, dst, v.value(0).Shape(), v, func(y []T, in [maxInputs][]T) {
 		gamma, beta := affineOf(v.affine, in[1:])
-		if plusOne {
-			scale := onePlus(gamma)
-			defer scale.Release()
-			gamma = scale.Data
-		}
-		rowNorm[T]{rows: rows}.forward(y, in[0], nil, gamma, beta, nil)
+		scale := scaleOf(gamma, plusOne)
+		defer scale.release()
+		rowNorm[T]{rows: rows}.forward(y, in[0], nil, scale.data, beta, nil)
 	})
 }
 
@@ -107,12 +104,9 @@ func evalAxes[T dense.Float](name string, dst *tensor.Dense, v *values, axes []i
 	n := axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(order[:0], len(shape), axes)}
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		gamma, beta := affineOf(v.affine, in[1:])
-		if plusOne {
-			scale := onePlus(gamma)
-			defer scale.Release()
-			gamma = scale.Data
-		}
-		n.forward(y, in[0], nil, gamma, beta, shape)
+		scale := scaleOf(gamma, plusOne)
+		defer scale.release()
+		n.forward(y, in[0], nil, scale.data, beta, shape)
 	})
 }
 

@@ -70,12 +70,9 @@ func evalResidual[T dense.Float](name string, y, sum *tensor.Dense, v *values, r
 	}
 	in := newOperands[T](v)
 	gamma, beta := affineOf(v.affine, in.data[2:])
-	if plusOne {
-		scale := onePlus(gamma)
-		defer scale.Release()
-		gamma = scale.Data
-	}
-	rowNorm[T]{rows: rows}.add(ry.data, rs.data, in.data[0], in.data[1], gamma, beta)
+	scale := scaleOf(gamma, plusOne)
+	defer scale.release()
+	rowNorm[T]{rows: rows}.add(ry.data, rs.data, in.data[0], in.data[1], scale.data, beta)
 	in.release()
 	return ry.finish(), rs.finish(), nil
 }

@@ -112,20 +112,9 @@ func (m masking) String() string {
 	}
 }
 
-// flags are what a mask says of each position.
-type flags[T dense.Float] struct {
-	data    []T // nil without a mask
-	scratch *kernel.Scratch[T]
-}
-
-func (f flags[T]) release() {
-	if f.scratch != nil {
-		f.scratch.Release()
-	}
-}
-
-// flagsOf reads a mask, for x of a shape.
-func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f flags[T], err error) {
+// flagsOf returns what a mask says of each position of x, 0 or 1, or nil where there
+// is none.
+func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f lent[T], err error) {
 	switch {
 	case m.rank == 0:
 		return f, nil

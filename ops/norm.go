@@ -179,7 +179,7 @@ func (o *normGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 }
 
 // values checks the inputs and returns them; the mask is to be released.
-func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask flags[T], err error) {
+func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask lent[T], err error) {
 	in, err := inputs[T](&o.base, vs)
 	if err != nil {
 		return nil, nil, nil, mask, err

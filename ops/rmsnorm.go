@@ -86,26 +86,30 @@ type plusOne[T dense.Float] struct{ normalizer[T] }
 func (p plusOne[T]) String() string { return fmt.Sprintf("%v, scale=1+gamma", p.normalizer) }
 
 func (p plusOne[T]) forward(y, x, mask, gamma, beta []T, shape tensor.Shape) {
-	scale := onePlus(gamma)
-	defer scale.Release()
-	p.normalizer.forward(y, x, mask, scale.Data, beta, shape)
+	scale := scaleOf(gamma, true)
+	defer scale.release()
+	p.normalizer.forward(y, x, mask, scale.data, beta, shape)
 }
 
 func (p plusOne[T]) backward(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
-	scale := onePlus(gamma)
-	defer scale.Release()
-	p.normalizer.backward(dx, dgamma, dbeta, x, mask, scale.Data, dy, shape)
+	scale := scaleOf(gamma, true)
+	defer scale.release()
+	p.normalizer.backward(dx, dgamma, dbeta, x, mask, scale.data, dy, shape)
 }
 
 func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
-	scale := onePlus(in.Gamma)
-	defer scale.Release()
-	in.Gamma = scale.Data
+	scale := scaleOf(in.Gamma, true)
+	defer scale.release()
+	in.Gamma = scale.data
 	p.normalizer.second(out, in, mask, shape)
 }
 
-func onePlus[T dense.Float](gamma []T) *kernel.Scratch[T] {
+// scaleOf returns what x̂ is multiplied by.
+func scaleOf[T dense.Float](gamma []T, plusOne bool) lent[T] {
+	if !plusOne {
+		return lent[T]{data: gamma}
+	}
 	s := kernel.Borrow[T](len(gamma))
 	kernel.OnePlus(s.Data, gamma)
-	return s
+	return lent[T]{s.Data, s}
 }
