@@ -36,8 +36,9 @@ type WeightNormConfig struct {
 // each output, PyTorch's default. The axis WholeTensor gives a single norm and
 // g. g may be negative.
 //
-// Where ‖v‖ is 0, or below the normal range of float64, there is no direction: w is 0 there, and so are the gradients
-// of v and g (PyTorch gives NaN). Such a row stays as it is until v is changed.
+// Where ‖v‖ is 0, or below the normal range of float64, there is no direction: w is
+// 0 there, and so are the gradients of v and g (PyTorch gives NaN). Such a row stays
+// as it is until v is changed.
 //
 // Shapes: v has rank 1 to 5; g is (k) with k the size of v's axis, or has the
 // rank of v with k in the axis and 1 elsewhere; for WholeTensor it is (1), or 1
