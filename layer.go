@@ -203,7 +203,7 @@ func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
 // named gives a result the name of the layer, for pictures of the graph.
 func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 	if err != nil {
-		return nil, l.of(err)
+		return nil, l.wrap(err)
 	}
 	G.WithName(l.name)(y)
 	return y, nil
@@ -212,15 +212,15 @@ func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 // namedSum is named for a result and the sum that it is of.
 func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	if err != nil {
-		return nil, nil, l.of(err)
+		return nil, nil, l.wrap(err)
 	}
 	G.WithName(l.name)(y)
 	G.WithName(l.name + ".sum")(sum)
 	return y, sum, nil
 }
 
-// of returns the error of an op as that of the layer.
-func (l *layer) of(err error) error { return fault.Of(l.label, err) }
+// wrap returns the error of an op as that of the layer.
+func (l *layer) wrap(err error) error { return fault.Of(l.label, err) }
 
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }

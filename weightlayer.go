@@ -24,7 +24,7 @@ func (l *layer) addWeight(shape tensor.Shape, c config) error {
 	}
 	g, err := ops.WeightLengths(v, c.axis)
 	if err != nil {
-		return l.of(err)
+		return l.wrap(err)
 	}
 	l.addParam(v)
 	l.addParam(g)

@@ -43,19 +43,19 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 
 // Weight returns w, to be used wherever a weight is: in gorgonia.Conv2d for
 // one. Called twice it gives the same node.
-func (w *WeightNorm) Weight() (*G.Node, error) {
-	return w.named(ops.WeightNorm(w.param("v"), w.param("g"), w.cfg))
+func (l *WeightNorm) Weight() (*G.Node, error) {
+	return l.named(ops.WeightNorm(l.param("v"), l.param("g"), l.cfg))
 }
 
 // In returns the same weight in another graph: v and g are the same storage.
 //
 // Errors: ErrGraph, ErrName, ErrValue.
-func (w *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
-	other, err := w.in(g)
+func (l *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
+	other, err := l.in(g)
 	if err != nil {
 		return nil, err
 	}
-	return &WeightNorm{other, w.cfg}, nil
+	return &WeightNorm{other, l.cfg}, nil
 }
 
 // WeightNormLinear is a linear layer whose weight is normalized,
@@ -104,20 +104,20 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 // Fwd returns y, of shape (..., out), for an x of shape (..., in).
 //
 // Errors: ErrGraph, ErrDtype, ErrShape.
-func (w *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
-	if err := w.checkInput(x); err != nil {
+func (l *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
+	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	return w.named(ops.WeightNormLinear(x, w.param("v"), w.param("g"), w.param("b"), w.cfg))
+	return l.named(ops.WeightNormLinear(x, l.param("v"), l.param("g"), l.param("b"), l.cfg))
 }
 
 // In returns the same layer in another graph: v, g and b are the same storage.
 //
 // Errors: ErrGraph, ErrName, ErrValue.
-func (w *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
-	other, err := w.in(g)
+func (l *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
+	other, err := l.in(g)
 	if err != nil {
 		return nil, err
 	}
-	return &WeightNormLinear{other, w.cfg}, nil
+	return &WeightNormLinear{other, l.cfg}, nil
 }
