@@ -203,7 +203,7 @@ func evalChannelsOf[T dense.Float](name string, dst *tensor.Dense, v *values, c 
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		x, view := in[0], axisView(shape, c.axis)
 		gamma, beta := affineOf(v.affine, in[1:])
-		if fixed := fix(stats, gamma, beta, eps); fixed != nil {
+		if fixed := acquireFixed(stats, gamma, beta, eps); fixed != nil {
 			defer fixed.release(stats)
 			fixed.norm.Fwd(y, x, view)
 			return

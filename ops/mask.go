@@ -67,8 +67,8 @@ func (m masking) inputs() int { return min(m.rank, 1) }
 // sizes are those of the inputs that it takes.
 func (m masking) sizes() []int { return slices.Repeat([]int{anySize}, m.inputs()) }
 
-// but is for errors.
-func (m masking) but() string {
+// exceptMasked is for errors.
+func (m masking) exceptMasked() string {
 	if m.rank == 0 {
 		return ""
 	}

@@ -37,7 +37,7 @@ func BatchNormFwd[T Float](y, x, mask, gamma, beta []T, v View, s Stats) {
 	k := borrowConstants[T](3, v.Channels)
 	defer k.release()
 	k.setBatchNorm(gamma, beta, s, v.Channels)
-	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.in(a)
+	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.overValid(a)
 }
 
 // leftOver is the part of the energy Σdy² that has to be left in Σ(dx/scale)²

@@ -28,7 +28,7 @@ func BatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v View, s 
 		scale[c], shift[c] = s.Rstd[c]*float64(p.gamma[c]), 0
 	}
 	p.k.round()
-	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: p.k}.in(p.valid)
+	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: p.k}.overValid(p.valid)
 }
 
 // batchNormGrad is BatchNormBwd: sums for each channel, constants made of them,
@@ -53,7 +53,7 @@ func (p batchNormGrad[T]) do() {
 		return
 	}
 	p.sums()
-	write.in(p.valid)
+	write.overValid(p.valid)
 	p.mend(0, p.v.Channels)
 	p.sum.release()
 }
@@ -61,7 +61,7 @@ func (p batchNormGrad[T]) do() {
 // sums sets dγ, dβ and the constants of dx.
 func (p *batchNormGrad[T]) sums() {
 	p.centre(0, p.v.Channels)
-	p.sum = p.pass().in(p.valid)
+	p.sum = p.pass().overValid(p.valid)
 	p.constants(0, p.v.Channels)
 }
 

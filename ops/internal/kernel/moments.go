@@ -87,7 +87,7 @@ func Moments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []flo
 	whole := v.whole()
 	guessMeans(p.m, x, a.largest(whole))
 	for range 2 {
-		sum := sumPass[T]{loop: centredPass, x: x, m: p.m}.in(a)
+		sum := sumPass[T]{loop: centredPass, x: x, m: p.m}.overValid(a)
 		good := p.settle(sum.of(0), sum.of(1), a.counted(whole))
 		sum.release()
 		if good {
