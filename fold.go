@@ -129,9 +129,9 @@ func paramOf[T dense.Float](l *BatchNorm, suffix string, start T) ([]T, error) {
 	if p == nil {
 		return slices.Repeat([]T{start}, l.channels), nil
 	}
-	e, err := dense.Elements[T](l.kind, p.Name(), p.Value())
+	e, err := dense.Elements[T](l.label, p.Name(), p.Value())
 	if err == nil && len(e) != l.channels {
-		err = fault.New(ErrValue, l.kind, "%s has %d elements, want %d", p.Name(), len(e), l.channels)
+		err = fault.New(ErrValue, l.label, "%s has %d elements, want %d", p.Name(), len(e), l.channels)
 	}
 	return e, err
 }

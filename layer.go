@@ -42,7 +42,7 @@ func Must[T any](v T, err error) T {
 type layer struct {
 	kind  string
 	name  string
-	label string // what errors call it; those about a parameter have its name anyway
+	label string // what errors call it
 	graph *G.ExprGraph
 	dtype tensor.Dtype
 
@@ -88,7 +88,7 @@ func label(kind, name string) string {
 
 // checkName checks that no layer of the graph has the name, and that the names
 // of the parameters are free: Gorgonia would merge two inputs of one name
-// without a word.
+// without a word. The errors name the kind only, as the name is in their words.
 func (l *layer) checkName() error {
 	if names.taken(l.graph, l.name) {
 		return fault.New(ErrName, l.kind, "the graph has a layer %q already, want another name", l.name)
@@ -134,7 +134,7 @@ func (l *layer) value(i int) (*tensor.Dense, error) {
 	p := l.params[i]
 	v, ok := p.Value().(*tensor.Dense)
 	if !ok {
-		return nil, fault.New(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
+		return nil, fault.New(ErrValue, l.label, "%s holds %T, want a dense tensor", p.Name(), p.Value())
 	}
 	return v, nil
 }

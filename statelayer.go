@@ -32,12 +32,12 @@ func (l *RMSNorm) part() ([]part, error) {
 // parameter returns the entry of a parameter, with names behind the layer's.
 func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
 	n := l.param(suffix)
-	e, err := newParameter(l.kind, n.Name(), n, false)
+	e, err := newParameter(l.label, n.Name(), n, false)
 	if err != nil {
 		return nil, err
 	}
 	if dt := stateDtype(l.dtype); e.dtype != dt {
-		return nil, fault.New(ErrValue, l.kind, "%s holds %v, want %v", n.Name(), e.dtype, dt)
+		return nil, fault.New(ErrValue, l.label, "%s holds %v, want %v", n.Name(), e.dtype, dt)
 	}
 	e.names = l.full(names...)
 	return e, nil
