@@ -242,10 +242,10 @@ func filled(dt tensor.Dtype, value float64, shape ...int) *tensor.Dense {
 
 // affineSuffixes names the parameters of a layer with an optional γ and β.
 func affineSuffixes(c config) (s []string) {
-	if c.gamma {
+	if c.gamma() {
 		s = append(s, "gamma")
 	}
-	if c.beta {
+	if c.beta() {
 		s = append(s, "beta")
 	}
 	return s

@@ -84,7 +84,7 @@ type WeightNormLinear struct {
 func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...WeightNormLinearOption) (*WeightNormLinear, error) {
 	c := configure(opts)
 	suffixes := []string{"v", "g", "b"}
-	if !c.bias {
+	if c.noBias {
 		suffixes = suffixes[:2]
 	}
 	l, err := newLayer("weightnormlinear", g, dt, c.name, suffixes...)
@@ -94,7 +94,7 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 	if err := l.addWeight(tensor.Shape{out, in}, c); err != nil {
 		return nil, err
 	}
-	if c.bias {
+	if !c.noBias {
 		l.addParam(filled(dt, 0, out))
 	}
 	l.done()
