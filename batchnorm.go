@@ -53,8 +53,8 @@ func NewBatchNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...BatchNo
 // the other evaluates with another. Each graph has a mode of its own.
 //
 // Errors: ErrGraph, ErrName, ErrValue.
-func (b *BatchNorm) In(g *G.ExprGraph) (*BatchNorm, error) {
-	other, err := b.inGraph(g)
+func (l *BatchNorm) In(g *G.ExprGraph) (*BatchNorm, error) {
+	other, err := l.inGraph(g)
 	if err != nil {
 		return nil, err
 	}

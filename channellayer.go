@@ -154,7 +154,7 @@ func (l *channelLayer) SetStats(mean, variance []float64) error {
 	if l.stats == nil {
 		return l.untracked()
 	}
-	return l.of(l.stats.Set(mean, variance, ops.KeepBatches))
+	return l.wrap(l.stats.Set(mean, variance, ops.KeepBatches))
 }
 
 func (l *channelLayer) untracked() error {

@@ -122,49 +122,49 @@ func (l *GroupNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 
 // Eval returns y without a graph, as Evaluator says. It computes ‖v‖ each time: once
 // the layer is trained, a plain product with the weight from Materialize avoids that.
-func (w *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
-	if err := w.checkValue(x); err != nil {
+func (l *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
+	if err := l.checkValue(x); err != nil {
 		return nil, err
 	}
 	var p [3]*tensor.Dense // v, g and b
-	for i := range w.params {
+	for i := range l.params {
 		var err error
-		if p[i], err = w.value(i); err != nil {
+		if p[i], err = l.value(i); err != nil {
 			return nil, err
 		}
 	}
-	return w.evaluated(ops.EvalWeightNormLinear(dst, x, p[0], p[1], p[2], w.cfg))
+	return l.evaluated(ops.EvalWeightNormLinear(dst, x, p[0], p[1], p[2], l.cfg))
 }
 
 // EvalWeight returns w = g·v/‖v‖ without a graph, in dst as Evaluator says.
-func (w *WeightNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
-	v, err := w.value(0)
+func (l *WeightNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
+	v, err := l.value(0)
 	if err != nil {
 		return nil, err
 	}
-	g, err := w.value(1)
+	g, err := l.value(1)
 	if err != nil {
 		return nil, err
 	}
-	return w.evaluated(ops.EvalWeightNorm(dst, v, g, w.cfg))
+	return l.evaluated(ops.EvalWeightNorm(dst, v, g, l.cfg))
 }
 
 // EvalWeight returns W/σ without a graph, as in evaluation, in dst as Evaluator
 // says. The singular vectors are read as a consistent snapshot, and not updated.
-func (s *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
-	w, err := s.value(0)
+func (l *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
+	w, err := l.value(0)
 	if err != nil {
 		return nil, err
 	}
-	return s.evaluated(ops.EvalSpectralNorm(dst, w, s.vectors))
+	return l.evaluated(ops.EvalSpectralNorm(dst, w, l.vectors))
 }
 
 // evaluated returns a result, or an op's error as the layer's.
-func (l *layer) evaluated(y *tensor.Dense, err error) (*tensor.Dense, error) { return y, l.of(err) }
+func (l *layer) evaluated(y *tensor.Dense, err error) (*tensor.Dense, error) { return y, l.wrap(err) }
 
 // evaluatedSum is evaluated for a result and the sum that was normalized.
 func (l *layer) evaluatedSum(y, sum *tensor.Dense, err error) (_, _ *tensor.Dense, _ error) {
-	return y, sum, l.of(err)
+	return y, sum, l.wrap(err)
 }
 
 // evalAffine checks x and returns the values of γ and β, nil for what the layer

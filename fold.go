@@ -32,45 +32,45 @@ import (
 // Errors: ErrValue for a nil or masked tensor, ErrDtype for a dtype other than the
 // layer's, ErrShape if the outputs are not the channels, ErrOption for a layer
 // without running statistics.
-func (b *BatchNorm) Fold(weight, bias *tensor.Dense, outAxis int) (foldedWeight, foldedBias *tensor.Dense, err error) {
-	if b.stats == nil {
-		return nil, nil, b.untracked()
+func (l *BatchNorm) Fold(weight, bias *tensor.Dense, outAxis int) (foldedWeight, foldedBias *tensor.Dense, err error) {
+	if l.stats == nil {
+		return nil, nil, l.untracked()
 	}
-	if err := b.checkFold(weight, bias, outAxis); err != nil {
+	if err := l.checkFold(weight, bias, outAxis); err != nil {
 		return nil, nil, err
 	}
-	if b.dtype == tensor.Float32 {
-		return fold[float32](b, weight, bias, outAxis)
+	if l.dtype == tensor.Float32 {
+		return fold[float32](l, weight, bias, outAxis)
 	}
-	return fold[float64](b, weight, bias, outAxis)
+	return fold[float64](l, weight, bias, outAxis)
 }
 
-func (b *BatchNorm) checkFold(weight, bias *tensor.Dense, outAxis int) error {
+func (l *BatchNorm) checkFold(weight, bias *tensor.Dense, outAxis int) error {
 	if weight == nil {
-		return fault.New(ErrValue, b.label, "the weight is nil, want a tensor")
+		return fault.New(ErrValue, l.label, "the weight is nil, want a tensor")
 	}
 	shape := weight.Shape()
 	rank := len(shape)
 	switch {
 	case rank == 0:
-		return fault.New(ErrShape, b.label, "the weight is a scalar, want a tensor")
-	case weight.Dtype() != b.dtype:
-		return fault.New(ErrDtype, b.label, "the weight is %v, want %v", weight.Dtype(), b.dtype)
+		return fault.New(ErrShape, l.label, "the weight is a scalar, want a tensor")
+	case weight.Dtype() != l.dtype:
+		return fault.New(ErrDtype, l.label, "the weight is %v, want %v", weight.Dtype(), l.dtype)
 	case outAxis < -rank || outAxis >= rank:
-		return fault.New(ErrShape, b.label, "the axis of the outputs is %d, want %d to %d for a weight %v", outAxis, -rank, rank-1, shape)
+		return fault.New(ErrShape, l.label, "the axis of the outputs is %d, want %d to %d for a weight %v", outAxis, -rank, rank-1, shape)
 	}
 	axis := fromFront(outAxis, rank)
-	if shape[axis] != b.channels {
-		return fault.New(ErrShape, b.label, "the weight is %v with the outputs in axis %d, want as many outputs as channels, %d", shape, axis, b.channels)
+	if shape[axis] != l.channels {
+		return fault.New(ErrShape, l.label, "the weight is %v with the outputs in axis %d, want as many outputs as channels, %d", shape, axis, l.channels)
 	}
 	if bias == nil {
 		return nil
 	}
-	if bias.Dtype() != b.dtype {
-		return fault.New(ErrDtype, b.label, "the bias is %v, want %v", bias.Dtype(), b.dtype)
+	if bias.Dtype() != l.dtype {
+		return fault.New(ErrDtype, l.label, "the bias is %v, want %v", bias.Dtype(), l.dtype)
 	}
-	if s := bias.Shape(); len(s) == 0 || s.TotalSize() != b.channels || slices.Max(s) != b.channels {
-		return fault.New(ErrShape, b.label, "the bias is %v, want (%d), or %d in one axis and 1 in the others", s, b.channels, b.channels)
+	if s := bias.Shape(); len(s) == 0 || s.TotalSize() != l.channels || slices.Max(s) != l.channels {
+		return fault.New(ErrShape, l.label, "the bias is %v, want (%d), or %d in one axis and 1 in the others", s, l.channels, l.channels)
 	}
 	return nil
 }
@@ -83,39 +83,39 @@ func fromFront(axis, rank int) int {
 	return axis
 }
 
-func fold[T dense.Float](b *BatchNorm, weight, bias *tensor.Dense, outAxis int) (*tensor.Dense, *tensor.Dense, error) {
-	old := make([]T, b.channels) // the bias
-	biasShape := tensor.Shape{b.channels}
+func fold[T dense.Float](l *BatchNorm, weight, bias *tensor.Dense, outAxis int) (*tensor.Dense, *tensor.Dense, error) {
+	old := make([]T, l.channels) // the bias
+	biasShape := tensor.Shape{l.channels}
 	if bias != nil {
-		e, err := dense.Elements[T](b.label, "the bias", bias)
+		e, err := dense.Elements[T](l.label, "the bias", bias)
 		if err != nil {
 			return nil, nil, err
 		}
 		old, biasShape = e, bias.Shape()
 	}
-	gamma, err := paramOf[T](b, "gamma", 1)
+	gamma, err := paramOf[T](l, "gamma", 1)
 	if err != nil {
 		return nil, nil, err
 	}
-	beta, err := paramOf[T](b, "beta", 0)
+	beta, err := paramOf[T](l, "beta", 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	mean, variance, _ := b.stats.Values()
+	mean, variance, _ := l.stats.Values()
 	scale := variance // in place
 	for c, v := range variance {
-		scale[c] = float64(gamma[c]) / math.Sqrt(v+b.cfg.Eps)
+		scale[c] = float64(gamma[c]) / math.Sqrt(v+l.cfg.Eps)
 	}
-	e, err := dense.Elements[T](b.label, "the weight", weight)
+	e, err := dense.Elements[T](l.label, "the weight", weight)
 	if err != nil {
 		return nil, nil, err
 	}
 	inner := weight.Shape()[fromFront(outAxis, weight.Dims())+1:].TotalSize()
 	w := make([]T, len(e))
 	for i, v := range e {
-		w[i] = T(float64(v) * scale[i/inner%b.channels])
+		w[i] = T(float64(v) * scale[i/inner%l.channels])
 	}
-	shifted := make([]T, b.channels)
+	shifted := make([]T, l.channels)
 	for c, v := range old {
 		shifted[c] = T((float64(v)-mean[c])*scale[c] + float64(beta[c]))
 	}
@@ -124,14 +124,14 @@ func fold[T dense.Float](b *BatchNorm, weight, bias *tensor.Dense, outAxis int) 
 
 // paramOf returns the elements of a parameter, or start for each channel where
 // the layer has none.
-func paramOf[T dense.Float](b *BatchNorm, suffix string, start T) ([]T, error) {
-	p := b.param(suffix)
+func paramOf[T dense.Float](l *BatchNorm, suffix string, start T) ([]T, error) {
+	p := l.param(suffix)
 	if p == nil {
-		return slices.Repeat([]T{start}, b.channels), nil
+		return slices.Repeat([]T{start}, l.channels), nil
 	}
-	e, err := dense.Elements[T](b.kind, p.Name(), p.Value())
-	if err == nil && len(e) != b.channels {
-		err = fault.New(ErrValue, b.kind, "%s has %d elements, want %d", p.Name(), len(e), b.channels)
+	e, err := dense.Elements[T](l.label, p.Name(), p.Value())
+	if err == nil && len(e) != l.channels {
+		err = fault.New(ErrValue, l.label, "%s has %d elements, want %d", p.Name(), len(e), l.channels)
 	}
 	return e, err
 }

@@ -29,7 +29,7 @@ type InstanceNorm struct{ channelLayer }
 
 // NewInstanceNorm makes a layer for inputs (N, channels, L), (N, channels, H, W)
 // or (N, channels, D, H, W) of a dtype. Options: WithName, WithEps (1e-5),
-// WithAffine, and after it WithoutScale or WithoutBias, WithRunningStats,
+// WithAffine, and with it WithoutScale or WithoutBias, WithRunningStats,
 // WithMomentum (0.1), WithCumulativeAverage, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the

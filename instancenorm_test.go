@@ -37,6 +37,8 @@ func TestInstanceNormParameters(t *testing.T) {
 	require.Equal(t, 2, count(norm.WithAffine()))
 	require.Equal(t, 1, count(norm.WithAffine(), norm.WithoutBias()))
 	require.Equal(t, 1, count(norm.WithAffine(), norm.WithoutScale()))
+	require.Equal(t, 1, count(norm.WithoutBias(), norm.WithAffine()), "in any order")
+	require.Equal(t, 1, count(norm.WithoutScale(), norm.WithAffine()))
 
 	l := norm.Must(norm.NewInstanceNorm(G.NewGraph(), tensor.Float64, 3))
 	require.Nil(t, l.Running())

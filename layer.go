@@ -42,7 +42,7 @@ func Must[T any](v T, err error) T {
 type layer struct {
 	kind  string
 	name  string
-	label string // what errors call it; those about a parameter have its name anyway
+	label string // what errors call it
 	graph *G.ExprGraph
 	dtype tensor.Dtype
 
@@ -85,7 +85,7 @@ func label(kind, name string) string {
 
 // checkName checks that no layer of the graph has the name, and that the names
 // of the parameters are free: Gorgonia would silently merge two inputs of one
-// name.
+// name. The errors name the kind only, as they quote the name.
 func (l *layer) checkName() error {
 	if names.taken(l.graph, l.name) {
 		return fault.New(ErrName, l.kind, "the graph has a layer %q already, want another name", l.name)
@@ -131,7 +131,7 @@ func (l *layer) value(i int) (*tensor.Dense, error) {
 	p := l.params[i]
 	v, ok := p.Value().(*tensor.Dense)
 	if !ok {
-		return nil, fault.New(ErrValue, l.kind, "%s holds %T, want a dense tensor", p.Name(), p.Value())
+		return nil, fault.New(ErrValue, l.label, "%s holds %T, want a dense tensor", p.Name(), p.Value())
 	}
 	return v, nil
 }
@@ -200,7 +200,7 @@ func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
 // named gives a result the name of the layer, for pictures of the graph.
 func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 	if err != nil {
-		return nil, l.of(err)
+		return nil, l.wrap(err)
 	}
 	G.WithName(l.name)(y)
 	return y, nil
@@ -209,15 +209,15 @@ func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 // namedSum is named for a result and the sum that was normalized.
 func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	if err != nil {
-		return nil, nil, l.of(err)
+		return nil, nil, l.wrap(err)
 	}
 	G.WithName(l.name)(y)
 	G.WithName(l.name + ".sum")(sum)
 	return y, sum, nil
 }
 
-// of returns an op's error as the layer's.
-func (l *layer) of(err error) error { return fault.Of(l.label, err) }
+// wrap returns an op's error as the layer's.
+func (l *layer) wrap(err error) error { return fault.Of(l.label, err) }
 
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }
@@ -239,10 +239,10 @@ func filled(dt tensor.Dtype, value float64, shape ...int) *tensor.Dense {
 
 // affineSuffixes names the parameters of a layer with an optional γ and β.
 func affineSuffixes(c config) (s []string) {
-	if c.gamma {
+	if c.gamma() {
 		s = append(s, "gamma")
 	}
-	if c.beta {
+	if c.beta() {
 		s = append(s, "beta")
 	}
 	return s

@@ -1,6 +1,7 @@
 package norm_test
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -241,4 +242,16 @@ func TestErrorsNameTheLayer(t *testing.T) {
 	require.EqualError(t, err, "norm: layernorm2: x is (2, 3), want (..., 4)")
 	_, err = norm.NewGroupNorm(g, dt, 3, 4)
 	require.EqualError(t, err, "norm: groupnorm: 3 groups of 4 channels, want a number that divides that of the channels")
+}
+
+// Those about parameters name it too.
+func TestErrorsAboutParametersNameTheLayer(t *testing.T) {
+	g, dt := G.NewGraph(), tensor.Float64
+	bn := norm.Must(norm.NewBatchNorm(g, dt, 3, norm.WithName("a")))
+	x := wave(dt, 0, 3, 3)
+	g.UnbindAll()
+	_, _, err := bn.Fold(x, nil, 0)
+	for i, err := range []error{err, errorOf(bn.Eval(nil, x)), errorOf(bn.In(G.NewGraph())), norm.Save(io.Discard, bn)} {
+		require.ErrorContains(t, err, `norm: batchnorm "a": `, i)
+	}
 }

@@ -57,18 +57,6 @@ func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
 	return l.named(ops.LayerNormAxes(x, l.param("gamma"), l.param("beta"), l.axes, l.cfg))
 }
 
-// In returns the same layer in another graph: γ and β are the same storage, so
-// a solver's step in one graph is seen in the other.
-//
-// Errors: ErrGraph, ErrName, ErrValue.
-func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
-	other, err := l.inGraph(g)
-	if err != nil {
-		return nil, err
-	}
-	return &LayerNorm{other, l.cfg}, nil
-}
-
 // FwdResidual returns the normalized sum x + r, and the sum; see
 // ops.AddLayerNorm.
 //
@@ -79,4 +67,16 @@ func (l *LayerNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 		return nil, nil, err
 	}
 	return l.namedSum(ops.AddLayerNorm(x, r, l.param("gamma"), l.param("beta"), l.shape, l.cfg))
+}
+
+// In returns the same layer in another graph: γ and β are the same storage, so
+// a solver's step in one graph is seen in the other.
+//
+// Errors: ErrGraph, ErrName, ErrValue.
+func (l *LayerNorm) In(g *G.ExprGraph) (*LayerNorm, error) {
+	other, err := l.inGraph(g)
+	if err != nil {
+		return nil, err
+	}
+	return &LayerNorm{other, l.cfg}, nil
 }

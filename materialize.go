@@ -9,16 +9,16 @@ import (
 // predicts, where a plain weight is enough.
 //
 // Errors: ErrValue.
-func (w *WeightNorm) Materialize() (*tensor.Dense, error) { return w.EvalWeight(nil) }
+func (l *WeightNorm) Materialize() (*tensor.Dense, error) { return l.EvalWeight(nil) }
 
 // Materialize returns the current weight w = g·v/‖v‖, of shape (out, in), as a new
 // tensor: for a graph that only predicts, where a plain linear layer is enough.
 //
 // Errors: ErrValue.
-func (w *WeightNormLinear) Materialize() (*tensor.Dense, error) {
-	values, err := w.values()
+func (l *WeightNormLinear) Materialize() (*tensor.Dense, error) {
+	values, err := l.values()
 	if err != nil {
 		return nil, err
 	}
-	return w.evaluated(ops.MaterializeWeight(values[0], values[1], w.cfg.Axis))
+	return l.evaluated(ops.MaterializeWeight(values[0], values[1], l.cfg.Axis))
 }

@@ -7,8 +7,8 @@ import (
 
 // NewMoments returns empty moments for batches such as the layer takes: for
 // workers that each gather the statistics of a part of the data, to be merged.
-func (b *BatchNorm) NewMoments() *ops.Moments {
-	m, _ := ops.NewMoments(b.channels, b.cfg.ChannelAxis) // the layer was made with both
+func (l *BatchNorm) NewMoments() *ops.Moments {
+	m, _ := ops.NewMoments(l.channels, l.cfg.ChannelAxis) // the layer was made with both
 	return m
 }
 
@@ -19,11 +19,11 @@ func (b *BatchNorm) NewMoments() *ops.Moments {
 // Errors: ErrValue for nil and for moments that are not finite, ErrShape for another
 // number of channels, ErrBatch for fewer than two values a channel, ErrOption for a
 // layer without running statistics.
-func (b *BatchNorm) SetMoments(m *ops.Moments) error {
-	if b.stats == nil {
-		return b.untracked()
+func (l *BatchNorm) SetMoments(m *ops.Moments) error {
+	if l.stats == nil {
+		return l.untracked()
 	}
-	return b.of(b.stats.SetMoments(m))
+	return l.wrap(l.stats.SetMoments(m))
 }
 
 // Reestimate replaces the running statistics of layers by those of a whole data

@@ -111,9 +111,12 @@ type (
 type config struct {
 	name        string
 	eps         float64
-	gamma, beta bool
 	unbiasedStd bool
 	plusOne     bool
+
+	// Held apart, so that WithoutScale and WithoutBias are the same before WithAffine and
+	// behind it; gamma and beta combine them. A linear layer has noBias too.
+	affine, noScale, noBias bool
 
 	channelAxis int
 	axes        []int // of layer norm and RMS norm
@@ -127,12 +130,15 @@ type config struct {
 	init      G.InitWFn
 	weight    *tensor.Dense
 	hasWeight bool
-	bias      bool
 
 	powerIterations int
 
 	reuse bool
 }
+
+// gamma says whether there is a γ, and beta whether there is a β.
+func (c *config) gamma() bool { return c.affine && !c.noScale }
+func (c *config) beta() bool  { return c.affine && !c.noBias }
 
 func (c *config) weightNorm() ops.WeightNormConfig {
 	return ops.WeightNormConfig{Axis: c.axis, Reuse: c.reuse}
@@ -140,7 +146,7 @@ func (c *config) weightNorm() ops.WeightNormConfig {
 
 // defaults are PyTorch's.
 func defaults() config {
-	return config{eps: 1e-5, gamma: true, beta: true, channelAxis: 1, momentum: 0.1, init: G.GlorotU(1), bias: true, powerIterations: 1}
+	return config{eps: 1e-5, affine: true, channelAxis: 1, momentum: 0.1, init: G.GlorotU(1), powerIterations: 1}
 }
 
 // option implements every option interface; the functions below return it as the
@@ -187,16 +193,16 @@ func WithEps(eps float64) NormOption { return option(func(c *config) { c.eps = e
 
 // WithoutAffine leaves out γ and β.
 func WithoutAffine() NormOption {
-	return option(func(c *config) { c.gamma, c.beta = false, false })
+	return option(func(c *config) { c.affine = false })
 }
 
 // WithoutScale leaves out γ.
-func WithoutScale() NormOption { return option(func(c *config) { c.gamma = false }) }
+func WithoutScale() NormOption { return option(func(c *config) { c.noScale = true }) }
 
 // WithoutBias leaves out β, or the b of a linear layer. RMS norm has no β and
 // ignores it.
 func WithoutBias() ShiftOption {
-	return option(func(c *config) { c.beta, c.bias = false, false })
+	return option(func(c *config) { c.noBias = true })
 }
 
 // WithUnbiasedStd divides by σ + eps with the unbiased standard deviation
@@ -252,7 +258,7 @@ func WithRunningStats() InstanceNormOption {
 
 // WithAffine adds γ and β to a layer that by default has none.
 func WithAffine() InstanceNormOption {
-	return option(func(c *config) { c.gamma, c.beta = true, true })
+	return option(func(c *config) { c.affine = true })
 }
 
 // WholeTensor as an axis stands for one norm over all elements, PyTorch's

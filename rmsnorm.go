@@ -35,13 +35,13 @@ type RMSNorm struct {
 func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMSNormOption) (*RMSNorm, error) {
 	const kind = "rmsnorm"
 	c := configure(opts)
-	c.beta = false
+	c.noBias = true
 	l, err := newAxesLayer(kind, g, dt, shape, c)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case c.plusOne && !c.gamma:
+	case c.plusOne && !c.gamma():
 		return nil, fault.New(ErrOption, l.label, "WithScalePlusOne and WithoutScale, want at most one of them")
 	case c.plusOne:
 		l.addParam(filled(dt, 0, shape...))

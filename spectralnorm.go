@@ -57,7 +57,7 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 	s := &SpectralNorm{cfg: ops.DefaultSpectralNorm()}
 	s.cfg.PowerIterations, s.cfg.Reuse = c.powerIterations, c.reuse
 	if s.vectors, err = ops.NewSingularVectors(w, c.axis); err != nil {
-		return nil, l.of(err)
+		return nil, l.wrap(err)
 	}
 	l.addParam(w)
 	l.done()
@@ -67,32 +67,32 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 
 // Weight returns W/σ, to be used wherever a weight is, as in gorgonia.Conv2d. A
 // second call returns the same node. It follows the mode that the machine sets.
-func (s *SpectralNorm) Weight() (*G.Node, error) {
-	return s.named(ops.SpectralNorm(s.param("w"), s.vectors, s.cfg))
+func (l *SpectralNorm) Weight() (*G.Node, error) {
+	return l.named(ops.SpectralNorm(l.param("w"), l.vectors, l.cfg))
 }
 
 // Vectors returns the singular vectors themselves, to save or set; the same weight in
 // other graphs shares them.
-func (s *SpectralNorm) Vectors() *ops.SingularVectors { return s.vectors }
+func (l *SpectralNorm) Vectors() *ops.SingularVectors { return l.vectors }
 
 // SetTraining sets the mode of the weight in its graph. Building a machine sets the
 // mode of all layers; whatever came last wins.
-func (s *SpectralNorm) SetTraining(training bool) { s.vectors.SetTraining(s.graph, training) }
+func (l *SpectralNorm) SetTraining(training bool) { l.vectors.SetTraining(l.graph, training) }
 
 // Materialize returns the current W/σ, as in evaluation, as a new tensor: for a graph
 // that only predicts.
 //
 // Errors: ErrValue.
-func (s *SpectralNorm) Materialize() (*tensor.Dense, error) { return s.EvalWeight(nil) }
+func (l *SpectralNorm) Materialize() (*tensor.Dense, error) { return l.EvalWeight(nil) }
 
 // In returns the same weight in another graph: W and the vectors are the same
 // storage. Each graph has a mode of its own.
 //
 // Errors: ErrGraph, ErrName, ErrValue.
-func (s *SpectralNorm) In(g *G.ExprGraph) (*SpectralNorm, error) {
-	other, err := s.in(g)
+func (l *SpectralNorm) In(g *G.ExprGraph) (*SpectralNorm, error) {
+	other, err := l.in(g)
 	if err != nil {
 		return nil, err
 	}
-	return &SpectralNorm{other, s.vectors, s.cfg}, nil
+	return &SpectralNorm{other, l.vectors, l.cfg}, nil
 }

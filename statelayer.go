@@ -32,12 +32,12 @@ func (l *RMSNorm) part() ([]part, error) {
 // parameter returns the entry of a parameter, with names after the layer's.
 func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
 	n := l.param(suffix)
-	e, err := newParameter(l.kind, n.Name(), n, false)
+	e, err := newParameter(l.label, n.Name(), n, false)
 	if err != nil {
 		return nil, err
 	}
 	if dt := stateDtype(l.dtype); e.dtype != dt {
-		return nil, fault.New(ErrValue, l.kind, "%s holds %v, want %v", n.Name(), e.dtype, dt)
+		return nil, fault.New(ErrValue, l.label, "%s holds %v, want %v", n.Name(), e.dtype, dt)
 	}
 	e.names = l.full(names...)
 	return e, nil
@@ -103,38 +103,38 @@ func (l *layer) lengthAndDirection(axis int) ([]*entry, error) {
 	return []*entry{g, v}, nil
 }
 
-func (w *WeightNorm) part() ([]part, error) {
-	entries, err := w.lengthAndDirection(w.cfg.Axis)
+func (l *WeightNorm) part() ([]part, error) {
+	entries, err := l.lengthAndDirection(l.cfg.Axis)
 	return []part{{entries: entries}}, err
 }
 
-func (w *WeightNormLinear) part() ([]part, error) {
-	entries, err := w.lengthAndDirection(w.cfg.Axis)
-	if err != nil || w.param("b") == nil {
+func (l *WeightNormLinear) part() ([]part, error) {
+	entries, err := l.lengthAndDirection(l.cfg.Axis)
+	if err != nil || l.param("b") == nil {
 		return []part{{entries: entries}}, err
 	}
-	b, err := w.parameter("b", "bias")
+	b, err := l.parameter("b", "bias")
 	return []part{{entries: append(entries, b)}}, err
 }
 
-func (s *SpectralNorm) part() ([]part, error) {
-	w, err := s.parameter("w", "parametrizations.weight.original", "weight_orig")
+func (l *SpectralNorm) part() ([]part, error) {
+	w, err := l.parameter("w", "parametrizations.weight.original", "weight_orig")
 	if err != nil {
 		return nil, err
 	}
-	left, right := s.vectors.Values()
-	u := s.kept(statistic, left, "parametrizations.weight.0._u", "weight_u")
-	v := s.kept(statistic, right, "parametrizations.weight.0._v", "weight_v")
+	left, right := l.vectors.Values()
+	u := l.kept(statistic, left, "parametrizations.weight.0._u", "weight_u")
+	v := l.kept(statistic, right, "parametrizations.weight.0._v", "weight_v")
 	u.optional = len(w.shape) == 1 // PyTorch's parametrization has none then
 	v.optional = u.optional
 	return []part{{
 		entries: []*entry{w, u, v},
 		commit: func(read func(*entry) bool) { // checked
 			if read(w) && !(read(u) && read(v)) { // with vectors of another weight σ is anything
-				s.vectors.Restart(s.param("w").Value().(*tensor.Dense))
+				l.vectors.Restart(l.param("w").Value().(*tensor.Dense))
 				return
 			}
-			s.vectors.Set(left, right)
+			l.vectors.Set(left, right)
 		},
 	}}, nil
 }

@@ -90,8 +90,8 @@ func (p *param) part() ([]part, error) {
 	return []part{{entries: []*entry{e}}}, nil
 }
 
-// newParameter returns the entry of a node, without names. name is for errors.
-func newParameter(kind, name string, n *G.Node, transposed bool) (*entry, error) {
+// newParameter returns the entry of a node, without names. who and name are for errors.
+func newParameter(who, name string, n *G.Node, transposed bool) (*entry, error) {
 	e := &entry{shape: sizes(n.Shape())}
 	var err error
 	switch v := n.Value().(type) {
@@ -103,12 +103,12 @@ func newParameter(kind, name string, n *G.Node, transposed bool) (*entry, error)
 		switch {
 		case v != nil && v.Dtype() == tensor.Float32:
 			e.dtype = safetensors.F32
-			e.cells, err = newElements[float32](kind, name, n, transposed)
+			e.cells, err = newElements[float32](who, name, n, transposed)
 		case v != nil && v.Dtype() != tensor.Float64:
-			err = fault.New(ErrValue, kind, "%s holds %v, want float32 or float64", name, v.Dtype())
+			err = fault.New(ErrValue, who, "%s holds %v, want float32 or float64", name, v.Dtype())
 		default:
 			e.dtype = safetensors.F64
-			e.cells, err = newElements[float64](kind, name, n, transposed)
+			e.cells, err = newElements[float64](who, name, n, transposed)
 		}
 	}
 	return e, err
@@ -129,13 +129,13 @@ type elements[T dense.Float] struct {
 	transposed bool
 }
 
-func newElements[T dense.Float](kind, name string, n *G.Node, transposed bool) (cells, error) {
-	d, err := dense.Check[T](kind, name, n.Value())
+func newElements[T dense.Float](who, name string, n *G.Node, transposed bool) (cells, error) {
+	d, err := dense.Check[T](who, name, n.Value())
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Equal(d.Shape(), n.Shape()) {
-		return nil, fault.New(ErrValue, kind, "%s holds %v, want %v", name, d.Shape(), n.Shape())
+		return nil, fault.New(ErrValue, who, "%s holds %v, want %v", name, d.Shape(), n.Shape())
 	}
 	return elements[T]{d, transposed}, nil
 }

@@ -126,10 +126,10 @@ func (l *channelLayer) summarize(r *row) {
 	r.mode = mode(l.stats.Training(l.graph))
 }
 
-func (s *SpectralNorm) summarize(r *row) {
-	s.layer.summarize(r)
-	if s.vectors != nil {
-		r.mode = mode(s.vectors.Training(s.graph))
+func (l *SpectralNorm) summarize(r *row) {
+	l.layer.summarize(r)
+	if l.vectors != nil {
+		r.mode = mode(l.vectors.Training(l.graph))
 	}
 }
 

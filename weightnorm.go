@@ -1,10 +1,6 @@
 package norm
 
 import (
-	"slices"
-
-	"github.com/gorgonorm/norm/internal/dense"
-	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -47,19 +43,19 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 
 // Weight returns w, to be used wherever a weight is, as in gorgonia.Conv2d. A
 // second call returns the same node.
-func (w *WeightNorm) Weight() (*G.Node, error) {
-	return w.named(ops.WeightNorm(w.param("v"), w.param("g"), w.cfg))
+func (l *WeightNorm) Weight() (*G.Node, error) {
+	return l.named(ops.WeightNorm(l.param("v"), l.param("g"), l.cfg))
 }
 
 // In returns the same weight in another graph: v and g are the same storage.
 //
 // Errors: ErrGraph, ErrName, ErrValue.
-func (w *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
-	other, err := w.in(g)
+func (l *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
+	other, err := l.in(g)
 	if err != nil {
 		return nil, err
 	}
-	return &WeightNorm{other, w.cfg}, nil
+	return &WeightNorm{other, l.cfg}, nil
 }
 
 // WeightNormLinear is a linear layer whose weight is normalized,
@@ -88,7 +84,7 @@ type WeightNormLinear struct {
 func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...WeightNormLinearOption) (*WeightNormLinear, error) {
 	c := configure(opts)
 	suffixes := []string{"v", "g", "b"}
-	if !c.bias {
+	if c.noBias {
 		suffixes = suffixes[:2]
 	}
 	l, err := newLayer("weightnormlinear", g, dt, c.name, suffixes...)
@@ -98,7 +94,7 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 	if err := l.addWeight(tensor.Shape{out, in}, c); err != nil {
 		return nil, err
 	}
-	if c.bias {
+	if !c.noBias {
 		l.addParam(filled(dt, 0, out))
 	}
 	l.done()
@@ -108,84 +104,20 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 // Fwd returns y, of shape (..., out), for an x of shape (..., in).
 //
 // Errors: ErrGraph, ErrDtype, ErrShape.
-func (w *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
-	if err := w.checkInput(x); err != nil {
+func (l *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
+	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	return w.named(ops.WeightNormLinear(x, w.param("v"), w.param("g"), w.param("b"), w.cfg))
+	return l.named(ops.WeightNormLinear(x, l.param("v"), l.param("g"), l.param("b"), l.cfg))
 }
 
 // In returns the same layer in another graph: v, g and b are the same storage.
 //
 // Errors: ErrGraph, ErrName, ErrValue.
-func (w *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
-	other, err := w.in(g)
+func (l *WeightNormLinear) In(g *G.ExprGraph) (*WeightNormLinear, error) {
+	other, err := l.in(g)
 	if err != nil {
 		return nil, err
 	}
-	return &WeightNormLinear{other, w.cfg}, nil
-}
-
-// addWeight makes the nodes of v and of g = ‖v‖.
-func (l *layer) addWeight(shape tensor.Shape, c config) error {
-	if err := fault.Sizes(l.label, "v", shape); err != nil {
-		return err
-	}
-	if err := fault.Axis(l.label, shape, c.axis); err != nil {
-		return err
-	}
-	v, err := l.startOfWeight(shape, c)
-	if err != nil {
-		return err
-	}
-	g, err := ops.WeightLengths(v, c.axis)
-	if err != nil {
-		return l.of(err)
-	}
-	l.addParam(v)
-	l.addParam(g)
-	return nil
-}
-
-// startOfWeight returns the first value of v, row-major storage of its own.
-func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, error) {
-	switch {
-	case !c.hasWeight:
-		return l.initialize(shape, c.init)
-	case c.weight == nil:
-		return nil, fault.New(ErrValue, l.label, "the weight is nil, want %v %v", l.dtype, shape)
-	case c.weight.Dtype() != l.dtype || !slices.Equal(c.weight.Shape(), shape):
-		return nil, fault.New(ErrValue, l.label, "the weight is %v %v, want %v %v",
-			c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
-	case l.dtype == tensor.Float32:
-		return dense.Copy[float32](l.label, "the weight", c.weight)
-	default:
-		return dense.Copy[float64](l.label, "the weight", c.weight)
-	}
-}
-
-// initialize returns a tensor with what an initializer gives. Some of
-// Gorgonia's initializers panic for float32.
-func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
-	if init == nil {
-		return nil, fault.New(ErrOption, l.label, "the initializer of the weight is nil, want one such as gorgonia.GlorotU(1)")
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fault.New(ErrValue, l.label, "the initializer of the weight panicked: %v", r)
-		}
-	}()
-	backing, n := init(l.dtype, shape...), 0
-	var dt tensor.Dtype
-	switch b := backing.(type) {
-	case []float32:
-		dt, n = tensor.Float32, len(b)
-	case []float64:
-		dt, n = tensor.Float64, len(b)
-	}
-	if n != shape.TotalSize() || dt != l.dtype {
-		return nil, fault.New(ErrValue, l.label, "the initializer gave %T of length %d, want %v of length %d",
-			backing, n, l.dtype, shape.TotalSize())
-	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
+	return &WeightNormLinear{other, l.cfg}, nil
 }

@@ -10,7 +10,7 @@ import (
 // batchIn are the inputs of an op: those of the data's type and the statistics.
 type batchIn[T dense.Float] struct {
 	data   [maxInputs][]T // nil for the statistics
-	mask   flags[T]       // to be released
+	mask   lent[T]        // to be released
 	view   kernel.View
 	stats  kernel.Stats
 	batch  bool           // the statistics are those of x itself

@@ -183,10 +183,10 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	gamma, beta := affineOf(o.affine, in.data[1:])
 	out, y := o.mem.tensor(vs[0].Shape()...)
 	if in.within != nil {
-		groupNorm[T]{*in.within}.forwardMasked(y, in.data[0], in.mask.data, gamma, beta, vs[0].Shape())
+		groupNorm[T]{*in.within}.forward(y, in.data[0], in.mask.data, gamma, beta, vs[0].Shape())
 		return out, nil
 	}
-	kernel.MaskedBatchNormFwd(y, in.data[0], in.mask.data, gamma, beta, in.view, in.stats)
+	kernel.BatchNormFwd(y, in.data[0], in.mask.data, gamma, beta, in.view, in.stats)
 	return out, nil
 }
 
@@ -253,10 +253,10 @@ func (o *batchNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	out, packed := o.mem.tensor(len(x) + o.count()*o.channels)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.channels)
 	if in.within != nil {
-		groupNorm[T]{*in.within}.backwardMasked(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, vs[0].Shape())
+		groupNorm[T]{*in.within}.backward(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, vs[0].Shape())
 		return out, nil
 	}
-	kernel.MaskedBatchNormBwd(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, in.view, in.stats, in.batch)
+	kernel.BatchNormBwd(packed[:len(x)], dgamma, dbeta, x, in.mask.data, gamma, dy, in.view, in.stats, in.batch)
 	return out, nil
 }
 
@@ -307,10 +307,10 @@ func (o *batchNormGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tenso
 	grads := secondParts(packed, n, len(gamma))
 	args := kernel.SecondArgs[T]{X: x, Gamma: gamma, DY: dy, UX: u[:n], UGamma: ugamma, UBeta: ubeta}
 	if in.within != nil {
-		groupNorm[T]{*in.within}.secondMasked(grads, args, in.mask.data, vs[0].Shape())
+		groupNorm[T]{*in.within}.second(grads, args, in.mask.data, vs[0].Shape())
 		return out, nil
 	}
-	kernel.MaskedBatchNormSecond(grads, args, in.mask.data, in.view, in.stats, in.batch)
+	kernel.BatchNormSecond(grads, args, in.mask.data, in.view, in.stats, in.batch)
 	return out, nil
 }
 

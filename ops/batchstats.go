@@ -105,12 +105,12 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	defer mask.release()
-	if o.most(view, mask.data) < 2 {
+	if o.maxGroupCount(view, mask.data) < 2 {
 		want := "per channel in training; drop the batch, or"
 		if o.instances {
 			want = "in each channel of a sample in training;"
 		}
-		return nil, fault.New(fault.ErrBatch, o.name, "x is %v%s, want more than one value %s evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.but(), want)
+		return nil, fault.New(fault.ErrBatch, o.name, "x is %v%s, want more than one value %s evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.exceptMasked(), want)
 	}
 	m2 := s.Rstd // in place
 	n := o.moments(data, mask.data, view, s.Mean, s.Residual, m2)
@@ -123,7 +123,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 }
 
 // flags reads the mask.
-func (o *batchStatsOp[T]) flags(vs []G.Value) (f flags[T], err error) {
+func (o *batchStatsOp[T]) flags(vs []G.Value) (f lent[T], err error) {
 	if o.mask.rank == 0 {
 		return f, nil
 	}
@@ -134,18 +134,18 @@ func (o *batchStatsOp[T]) flags(vs []G.Value) (f flags[T], err error) {
 	return flagsOf(o.label, o.mask, mask, vs[0].Shape())
 }
 
-// most is how many values of a channel are normalized together, at most.
-func (o *batchStatsOp[T]) most(v kernel.View, mask []T) (n int) {
+// maxGroupCount is how many values of a channel are normalized together, at most.
+func (o *batchStatsOp[T]) maxGroupCount(v kernel.View, mask []T) (n int) {
 	switch {
 	case mask == nil && o.instances:
 		return v.Inner
 	case mask == nil:
 		return v.Count()
 	case !o.instances:
-		return countOf(mask)
+		return kernel.CountOf(mask)
 	}
 	for i := range v.Outer {
-		n = max(n, countOf(mask[i*v.Inner:][:v.Inner]))
+		n = max(n, kernel.CountOf(mask[i*v.Inner:][:v.Inner]))
 	}
 	return n
 }
@@ -153,15 +153,11 @@ func (o *batchStatsOp[T]) most(v kernel.View, mask []T) (n int) {
 // moments gives those of the batch, or the means of those of its samples, and how
 // many values they are of.
 func (o *batchStatsOp[T]) moments(x, mask []T, v kernel.View, mean, residual, m2 []float64) (n float64) {
-	switch {
-	case !o.instances:
-		kernel.MaskedMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
-	case mask != nil:
-		return maskedMeanMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
-	default:
-		meanMoments(x, v, o.cfg.Eps, mean, residual, m2)
+	if o.instances {
+		return kernel.SampleMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
 	}
-	return float64(o.most(v, mask))
+	kernel.Moments(x, mask, v, o.cfg.Eps, mean, residual, m2)
+	return float64(o.maxGroupCount(v, mask))
 }
 
 // momentum is nil for the cumulative average.

@@ -44,12 +44,9 @@ func EvalRMSNorm(dst, x, gamma, beta *tensor.Dense, shape tensor.Shape, cfg RMSN
 func evalRows[T dense.Float](name string, dst *tensor.Dense, v *values, rows kernel.Rows, plusOne bool) (*tensor.Dense, error) {
 	return evaluate(name, dst, v.value(0).Shape(), v, func(y []T, in [maxInputs][]T) {
 		gamma, beta := affineOf(v.affine, in[1:])
-		if plusOne {
-			scale := onePlus(gamma)
-			defer scale.Release()
-			gamma = scale.Data
-		}
-		rowNorm[T]{rows: rows}.forward(y, in[0], gamma, beta, nil)
+		scale := scaleOf(gamma, plusOne)
+		defer scale.release()
+		rowNorm[T]{rows: rows}.forward(y, in[0], nil, scale.data, beta, nil)
 	})
 }
 
@@ -107,12 +104,9 @@ func evalAxes[T dense.Float](name string, dst *tensor.Dense, v *values, axes []i
 	n := axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(order[:0], len(shape), axes)}
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		gamma, beta := affineOf(v.affine, in[1:])
-		if plusOne {
-			scale := onePlus(gamma)
-			defer scale.Release()
-			gamma = scale.Data
-		}
-		n.forward(y, in[0], gamma, beta, shape)
+		scale := scaleOf(gamma, plusOne)
+		defer scale.release()
+		n.forward(y, in[0], nil, scale.data, beta, shape)
 	})
 }
 
@@ -146,7 +140,7 @@ func evalGroupsOf[T dense.Float](name string, dst *tensor.Dense, v *values, how 
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		gamma, beta := affineOf(v.affine, in[1:])
-		groupNorm[T]{how}.forward(y, in[0], gamma, beta, shape)
+		groupNorm[T]{how}.forward(y, in[0], nil, gamma, beta, shape)
 	})
 }
 
@@ -209,7 +203,7 @@ func evalChannelsOf[T dense.Float](name string, dst *tensor.Dense, v *values, c 
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		x, view := in[0], axisView(shape, c.axis)
 		gamma, beta := affineOf(v.affine, in[1:])
-		if fixed := fix(stats, gamma, beta, eps); fixed != nil {
+		if fixed := acquireFixed(stats, gamma, beta, eps); fixed != nil {
 			defer fixed.release(stats)
 			fixed.norm.Fwd(y, x, view)
 			return
@@ -220,9 +214,9 @@ func evalChannelsOf[T dense.Float](name string, dst *tensor.Dense, v *values, c 
 		if stats != nil {
 			stats.read(s, eps)
 		} else {
-			kernel.Moments(x, view, eps, s.Mean, s.Residual, s.Rstd)
+			kernel.Moments(x, nil, view, eps, s.Mean, s.Residual, s.Rstd)
 			kernel.Rstd(s.Rstd, s.Rstd, float64(view.Count()), eps)
 		}
-		kernel.BatchNormFwd(y, x, gamma, beta, view, s)
+		kernel.BatchNormFwd(y, x, nil, gamma, beta, view, s)
 	})
 }

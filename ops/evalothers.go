@@ -70,12 +70,9 @@ func evalResidual[T dense.Float](name string, y, sum *tensor.Dense, v *values, r
 	}
 	in := newOperands[T](v)
 	gamma, beta := affineOf(v.affine, in.data[2:])
-	if plusOne {
-		scale := onePlus(gamma)
-		defer scale.Release()
-		gamma = scale.Data
-	}
-	rowNorm[T]{rows: rows}.add(ry.data, rs.data, in.data[0], in.data[1], gamma, beta)
+	scale := scaleOf(gamma, plusOne)
+	defer scale.release()
+	rowNorm[T]{rows: rows}.add(ry.data, rs.data, in.data[0], in.data[1], scale.data, beta)
 	in.release()
 	return ry.finish(), rs.finish(), nil
 }
@@ -99,7 +96,7 @@ func EvalNormalize(dst, x *tensor.Dense, cfg NormalizeConfig) (*tensor.Dense, er
 func evalNormalize[T dense.Float](name string, dst *tensor.Dense, v *values, cfg NormalizeConfig) (*tensor.Dense, error) {
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
-		lpNorm[T]{axis: cfg.Axis, lp: cfg.lp()}.forward(y, in[0], nil, nil, shape)
+		lpNorm[T]{axis: cfg.Axis, lp: cfg.lp()}.forward(y, in[0], nil, nil, nil, shape)
 	})
 }
 
@@ -123,6 +120,6 @@ func EvalLocalResponseNorm(dst, x *tensor.Dense, cfg LocalResponseNormConfig) (*
 func evalLocalResponse[T dense.Float](name string, dst *tensor.Dense, v *values, cfg LocalResponseNormConfig) (*tensor.Dense, error) {
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
-		localResponse[T]{shape[1], cfg.kernel()}.forward(y, in[0], nil, nil, shape)
+		localResponse[T]{shape[1], cfg.kernel()}.forward(y, in[0], nil, nil, nil, shape)
 	})
 }

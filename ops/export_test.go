@@ -22,17 +22,17 @@ type faultyNorm[T dense.Float] struct {
 	in *string
 }
 
-func (f faultyNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
-	f.rowNorm.forward(f.spoil("forward", y), x, gamma, beta, shape)
+func (f faultyNorm[T]) forward(y, x, mask, gamma, beta []T, shape tensor.Shape) {
+	f.rowNorm.forward(f.spoil("forward", y), x, mask, gamma, beta, shape)
 }
 
-func (f faultyNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
-	f.rowNorm.backward(f.spoil("backward", dx), dgamma, dbeta, x, gamma, dy, shape)
+func (f faultyNorm[T]) backward(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
+	f.rowNorm.backward(f.spoil("backward", dx), dgamma, dbeta, x, mask, gamma, dy, shape)
 }
 
-func (f faultyNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+func (f faultyNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
 	out.X = f.spoil("second", out.X)
-	f.rowNorm.second(out, in, shape)
+	f.rowNorm.second(out, in, mask, shape)
 }
 
 func (f faultyNorm[T]) spoil(where string, out []T) []T {

@@ -19,9 +19,9 @@ type fixedNorm[T dense.Float] struct {
 	gamma, beta []T // empty for none
 }
 
-// fix returns batch norm by the statistics, or nil where they are nil, or where it
+// acquireFixed returns batch norm by the statistics, or nil where they are nil, or where it
 // has to be remade while others read the old one. Give it back with release.
-func fix[T dense.Float](s *RunningStats, gamma, beta []T, eps float64) *fixedNorm[T] {
+func acquireFixed[T dense.Float](s *RunningStats, gamma, beta []T, eps float64) *fixedNorm[T] {
 	if s == nil {
 		return nil
 	}
@@ -31,7 +31,7 @@ func fix[T dense.Float](s *RunningStats, gamma, beta []T, eps float64) *fixedNor
 	if !ok {
 		f = &fixedNorm[T]{norm: kernel.NewFixedBatchNorm[T](len(s.mean))}
 		s.fixed = f
-	} else if f.is(s.changes, eps, gamma, beta) {
+	} else if f.matches(s.changes, eps, gamma, beta) {
 		f.users++
 		return f
 	}
@@ -49,8 +49,8 @@ func fix[T dense.Float](s *RunningStats, gamma, beta []T, eps float64) *fixedNor
 	return f
 }
 
-// is says whether it is made of these.
-func (f *fixedNorm[T]) is(changes uint64, eps float64, gamma, beta []T) bool {
+// matches says whether it is made of these.
+func (f *fixedNorm[T]) matches(changes uint64, eps float64, gamma, beta []T) bool {
 	return f.changes == changes && f.eps == eps && dense.Same(f.gamma, gamma) && dense.Same(f.beta, beta)
 }
 

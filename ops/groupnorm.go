@@ -120,26 +120,14 @@ func (c channelGroups) of(x tensor.Shape) kernel.GroupShape {
 // channel.
 type groupNorm[T dense.Float] struct{ channelGroups }
 
-func (g groupNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
-	g.forwardMasked(y, x, nil, gamma, beta, shape)
+func (g groupNorm[T]) forward(y, x, mask, gamma, beta []T, shape tensor.Shape) {
+	kernel.GroupNormFwd(y, x, mask, gamma, beta, g.of(shape))
 }
 
-func (g groupNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
-	g.backwardMasked(dx, dgamma, dbeta, x, nil, gamma, dy, shape)
+func (g groupNorm[T]) backward(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
+	kernel.GroupNormBwd(dx, dgamma, dbeta, x, mask, gamma, dy, g.of(shape))
 }
 
-func (g groupNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
-	g.secondMasked(out, in, nil, shape)
-}
-
-func (g groupNorm[T]) forwardMasked(y, x, mask, gamma, beta []T, shape tensor.Shape) {
-	kernel.MaskedGroupNormFwd(y, x, mask, gamma, beta, g.of(shape))
-}
-
-func (g groupNorm[T]) backwardMasked(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
-	kernel.MaskedGroupNormBwd(dx, dgamma, dbeta, x, mask, gamma, dy, g.of(shape))
-}
-
-func (g groupNorm[T]) secondMasked(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
-	kernel.MaskedGroupNormSecond(out, in, mask, g.of(shape))
+func (g groupNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
+	kernel.GroupNormSecond(out, in, mask, g.of(shape))
 }

@@ -3,7 +3,6 @@ package ops
 import (
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
-	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -74,20 +73,4 @@ func applyInstanceNorm[T dense.Float](name string, in []arg, aff affine, c chann
 		return apply(name, op, nodes(withMask(in, cfg.Mask))...)
 	}
 	return applyBatchNorm[T](name, in, aff, c, &how, stats, cfg)
-}
-
-// meanMoments gives for each channel the means over the samples of their
-// moments, of v.Inner values each.
-func meanMoments[T dense.Float](x []T, v kernel.View, eps float64, mean, residual, m2 []float64) {
-	all := kernel.View{Outer: 1, Channels: v.Outer * v.Channels, Inner: v.Inner}
-	scratch := kernel.Borrow[float64](3 * all.Channels)
-	defer scratch.Release()
-	of := func(i int) []float64 { return scratch.Data[i*all.Channels:][:all.Channels] }
-	kernel.Moments(x, all, eps, of(0), of(1), of(2))
-	for i, sums := range [][]float64{mean, residual, m2} {
-		clear(sums)
-		for k, s := range of(i) {
-			sums[k%v.Channels] += s / float64(v.Outer)
-		}
-	}
 }

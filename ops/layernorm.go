@@ -125,17 +125,17 @@ func (r rowNorm[T]) of(x []T) kernel.Rows {
 	return r.rows
 }
 
-func (r rowNorm[T]) forward(y, x, gamma, beta []T, _ tensor.Shape) {
+func (r rowNorm[T]) forward(y, x, _, gamma, beta []T, _ tensor.Shape) {
 	kernel.LayerNormFwd(y, x, gamma, beta, r.of(x))
 }
 
-func (r rowNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, _ tensor.Shape) {
+func (r rowNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, _ tensor.Shape) {
 	kernel.LayerNormBwd(dx, dgamma, dbeta, x, gamma, dy, r.of(x))
 }
 
-func (r rowNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ tensor.Shape) {
+func (r rowNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, _ tensor.Shape) {
 	p := r.of(in.X)
 	kernel.NormSecond(out, in, kernel.Groups{
 		Batches: 1, View: kernel.View{Outer: 1, Channels: p.Rows, Inner: p.Cols}, Params: p.Cols, ParamInner: 1,
-	}, p, nil, false)
+	}, p)
 }

@@ -67,8 +67,8 @@ func (m masking) inputs() int { return min(m.rank, 1) }
 // sizes are those of the inputs that it takes.
 func (m masking) sizes() []int { return slices.Repeat([]int{anySize}, m.inputs()) }
 
-// but is for errors.
-func (m masking) but() string {
+// exceptMasked is for errors.
+func (m masking) exceptMasked() string {
 	if m.rank == 0 {
 		return ""
 	}
@@ -112,20 +112,9 @@ func (m masking) String() string {
 	}
 }
 
-// flags are what a mask says of each position.
-type flags[T dense.Float] struct {
-	data    []T // nil without a mask
-	scratch *kernel.Scratch[T]
-}
-
-func (f flags[T]) release() {
-	if f.scratch != nil {
-		f.scratch.Release()
-	}
-}
-
-// flagsOf reads a mask, for x of a shape.
-func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f flags[T], err error) {
+// flagsOf returns what a mask says of each position of x, 0 or 1, or nil where there
+// is none.
+func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f lent[T], err error) {
 	switch {
 	case m.rank == 0:
 		return f, nil
@@ -184,57 +173,4 @@ func fromFlags[T dense.Float](op string, dst, mask []T, samples int) error {
 		dst[i] = v
 	}
 	return nil
-}
-
-// A masker is a normalizer that leaves out what is padding.
-type masker[T dense.Float] interface {
-	forwardMasked(y, x, mask, gamma, beta []T, shape tensor.Shape)
-	backwardMasked(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape)
-	secondMasked(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape)
-}
-
-// countOf returns how many positions count.
-func countOf[T dense.Float](flags []T) (n int) {
-	for _, f := range flags {
-		if f != 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// maskedMeanMoments is meanMoments of the samples of which more than one value of a
-// channel counts. As their numbers differ, m2 is made of the means of the unbiased
-// variances, for the mean number n.
-func maskedMeanMoments[T dense.Float](x, mask []T, v kernel.View, eps float64, mean, residual, m2 []float64) (n float64) {
-	scratch := kernel.Borrow[float64](3 * v.Channels)
-	defer scratch.Release()
-	of := func(i int) []float64 { return scratch.Data[i*v.Channels:][:v.Channels] }
-	clear(mean)
-	clear(residual)
-	clear(m2)
-	sample := kernel.View{Outer: 1, Channels: v.Channels, Inner: v.Inner}
-	samples := 0.0
-	for i := range v.Outer {
-		flags := mask[i*v.Inner:][:v.Inner]
-		k := float64(countOf(flags))
-		if k < 2 {
-			continue
-		}
-		kernel.MaskedMoments(x[i*sample.Len():][:sample.Len()], flags, sample, eps, of(0), of(1), of(2))
-		for c := range mean {
-			mean[c] += of(0)[c]
-			residual[c] += of(1)[c]
-			m2[c] += of(2)[c] / (k - 1)
-		}
-		samples++
-		n += k
-	}
-	n /= samples
-	for c := range mean {
-		mean[c] /= samples
-		residual[c] /= samples
-		m2[c] *= (n - 1) / samples
-	}
-	return n
 }

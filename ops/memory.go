@@ -2,6 +2,7 @@ package ops
 
 import (
 	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
 	"gorgonia.org/tensor"
 )
 
@@ -26,4 +27,16 @@ func (m *memory[T]) tensor(shape ...int) (*tensor.Dense, []T) {
 	}
 	data = data[:n:n]
 	return dense.New(shape, data), data
+}
+
+// lent is data that may be in scratch, and is to be released.
+type lent[T dense.Float] struct {
+	data    []T
+	scratch *kernel.Scratch[T] // nil: it is not
+}
+
+func (l lent[T]) release() {
+	if l.scratch != nil {
+		l.scratch.Release()
+	}
 }

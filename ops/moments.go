@@ -75,7 +75,7 @@ func addBatch[T dense.Float](m *Moments, batch *tensor.Dense) error {
 	view := axisView(shape, axis)
 	b := kernel.NewChannelMoments(m.Channels())
 	b.N = float64(view.Count())
-	kernel.Moments(data, view, 0, b.Mean, b.Residual, b.M2)
+	kernel.Moments(data, nil, view, 0, b.Mean, b.Residual, b.M2)
 	m.add(b, 1)
 	return nil
 }

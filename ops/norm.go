@@ -23,15 +23,16 @@ type normalizer[T dense.Float] interface {
 	// as groups.
 	fits(op string, x tensor.Shape) error
 
-	// forward sets y. gamma and beta may be nil.
-	forward(y, x, gamma, beta []T, shape tensor.Shape)
+	// forward sets y. gamma and beta may be nil. The mask is nil for all but group
+	// norm, of which alone the ops may have one.
+	forward(y, x, mask, gamma, beta []T, shape tensor.Shape)
 
 	// backward sets the gradients. gamma, dgamma and dbeta may be nil.
-	backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape)
+	backward(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape)
 
 	// second sets the second derivative: the gradients of the sum of what
 	// backward gives, each times its u.
-	second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape)
+	second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape)
 }
 
 // norm is what a forward op and its gradient have in common.
@@ -42,7 +43,7 @@ type norm[T dense.Float] struct {
 	rank   int          // of x
 	params tensor.Shape // of γ and β
 	n      int          // their elements
-	mask   masking      // of a normalizer that is a masker
+	mask   masking      // of group norm
 	reuse  bool
 }
 
@@ -108,11 +109,7 @@ func (o *normOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer mask.release()
 	gamma, beta := affineOf(o.affine, in[1:])
 	out, y := o.mem.tensor(shape...)
-	if mask.data != nil {
-		o.normalizer.(masker[T]).forwardMasked(y, in[0], mask.data, gamma, beta, shape)
-		return out, nil
-	}
-	o.forward(y, in[0], gamma, beta, shape)
+	o.forward(y, in[0], mask.data, gamma, beta, shape)
 	return out, nil
 }
 
@@ -177,16 +174,12 @@ func (o *normGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer mask.release()
 	out, packed := o.mem.tensor(len(x) + o.count()*o.n)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.n)
-	if mask.data != nil {
-		o.normalizer.(masker[T]).backwardMasked(packed[:len(x)], dgamma, dbeta, x, mask.data, gamma, dy, vs[0].Shape())
-		return out, nil
-	}
-	o.backward(packed[:len(x)], dgamma, dbeta, x, gamma, dy, vs[0].Shape())
+	o.backward(packed[:len(x)], dgamma, dbeta, x, mask.data, gamma, dy, vs[0].Shape())
 	return out, nil
 }
 
 // values checks the inputs and returns them; the mask is to be released.
-func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask flags[T], err error) {
+func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask lent[T], err error) {
 	in, err := inputs[T](&o.base, vs)
 	if err != nil {
 		return nil, nil, nil, mask, err
@@ -235,11 +228,7 @@ func (o *normGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Den
 	out, packed := mem.tensor(2*n + len(gamma))
 	grads := secondParts(packed, n, len(gamma))
 	args := kernel.SecondArgs[T]{X: x, Gamma: gamma, DY: dy, UX: u[:n], UGamma: ugamma, UBeta: ubeta}
-	if mask.data != nil {
-		o.normalizer.(masker[T]).secondMasked(grads, args, mask.data, vs[0].Shape())
-		return out, nil
-	}
-	o.normalizer.second(grads, args, vs[0].Shape())
+	o.normalizer.second(grads, args, mask.data, vs[0].Shape())
 	return out, nil
 }
 

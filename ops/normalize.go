@@ -123,15 +123,15 @@ func (l lpNorm[T]) view(x tensor.Shape) kernel.View {
 	return axisView(x, l.axis)
 }
 
-func (l lpNorm[T]) forward(y, x, _, _ []T, shape tensor.Shape) {
+func (l lpNorm[T]) forward(y, x, _, _, _ []T, shape tensor.Shape) {
 	kernel.NormalizeFwd(y, x, l.view(shape), l.lp)
 }
 
-func (l lpNorm[T]) backward(dx, _, _, x, _, dy []T, shape tensor.Shape) {
+func (l lpNorm[T]) backward(dx, _, _, x, _, _, dy []T, shape tensor.Shape) {
 	kernel.NormalizeBwd(dx, x, dy, l.view(shape), l.lp)
 }
 
-func (l lpNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+func (l lpNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, shape tensor.Shape) {
 	kernel.NormalizeSecond(out.X, out.DY, in.X, in.DY, in.UX, l.view(shape), l.lp)
 }
 
@@ -240,14 +240,14 @@ func (l localResponse[T]) fits(op string, x tensor.Shape) error {
 	return nil
 }
 
-func (l localResponse[T]) forward(y, x, _, _ []T, shape tensor.Shape) {
+func (l localResponse[T]) forward(y, x, _, _, _ []T, shape tensor.Shape) {
 	kernel.LocalResponseNormFwd(y, x, axisView(shape, 1), l.LocalResponse)
 }
 
-func (l localResponse[T]) backward(dx, _, _, x, _, dy []T, shape tensor.Shape) {
+func (l localResponse[T]) backward(dx, _, _, x, _, _, dy []T, shape tensor.Shape) {
 	kernel.LocalResponseNormBwd(dx, x, dy, axisView(shape, 1), l.LocalResponse)
 }
 
-func (l localResponse[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+func (l localResponse[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, shape tensor.Shape) {
 	kernel.LocalResponseNormSecond(out.X, out.DY, in.X, in.DY, in.UX, axisView(shape, 1), l.LocalResponse)
 }

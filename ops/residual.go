@@ -139,9 +139,9 @@ func (r rowNorm[T]) add(y, sum, x, other, gamma, beta []T) {
 }
 
 func (p plusOne[T]) add(y, sum, x, r, gamma, beta []T) {
-	scale := onePlus(gamma)
-	defer scale.Release()
-	p.normalizer.(residual[T]).add(y, sum, x, r, scale.Data, beta)
+	scale := scaleOf(gamma, true)
+	defer scale.release()
+	p.normalizer.(residual[T]).add(y, sum, x, r, scale.data, beta)
 }
 
 // DiffWRT is true for every input.
@@ -218,9 +218,7 @@ func (o *addNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (er
 	if err != nil {
 		return err
 	}
-	for i, d := range u[n:] {
-		grads[i] += d
-	}
+	kernel.Accumulate(grads[:n], u[n:])
 	return o.spread(in, grads)
 }
 

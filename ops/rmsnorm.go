@@ -75,46 +75,6 @@ func scaledAs[T dense.Float](how normalizer[T], cfg RMSNormConfig) normalizer[T]
 	return how
 }
 
-// RMSNormAxes is RMSNorm over any axes of x, negative ones counted from the end,
-// instead of the trailing ones:
-//
-//	y = x/√(Σx²/n + eps)·γ + β
-//
-// with the sum over the axes, for each index of the others. Over axis 1 of
-// (N, C, H, W) it scales the channels of each pixel. Axes that do not follow one
-// another, such as 1 and 3, cost a copy of x.
-//
-// Shapes: γ and β have the sizes of the axes, in the order in which x has them, or
-// are nil; y has the shape of x. Dtypes: float32 or float64, one for all.
-//
-// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
-//
-// Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019,
-// arXiv:1910.07467v1, equation 4.
-func RMSNormAxes(x, gamma, beta *G.Node, axes []int, cfg RMSNormConfig) (*G.Node, error) {
-	const name = "rmsnorm"
-	in, aff := affineArgs(x, gamma, beta)
-	dt, axes, shape, err := checkAxes(name, in, axes, cfg.Eps, nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	if trailingAxes(x.Shape(), axes) {
-		return RMSNorm(x, gamma, beta, shape, cfg)
-	}
-	if err := cfg.check(name, aff.gamma); err != nil {
-		return nil, err
-	}
-	if dt == tensor.Float32 {
-		return apply(name, newRMSNormAxes[float32](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
-	}
-	return apply(name, newRMSNormAxes[float64](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
-}
-
-func newRMSNormAxes[T dense.Float](rank int, axes []int, sizes tensor.Shape, aff affine, cfg RMSNormConfig) *normOp[T] {
-	how := newAxesNorm[T](rank, axes, sizes, kernel.Columns{Eps: cfg.Eps, Uncentred: true})
-	return newNorm("RMSNorm", scaledAs(how, cfg), aff, rank, sizes, cfg.Reuse)
-}
-
 func (c RMSNormConfig) rows(shape tensor.Shape) kernel.Rows {
 	return kernel.Rows{Cols: shape.TotalSize(), Eps: c.Eps, Uncentred: true}
 }
@@ -125,29 +85,31 @@ type plusOne[T dense.Float] struct{ normalizer[T] }
 // String names the attributes.
 func (p plusOne[T]) String() string { return fmt.Sprintf("%v, scale=1+gamma", p.normalizer) }
 
-func (p plusOne[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
-	scale := onePlus(gamma)
-	defer scale.Release()
-	p.normalizer.forward(y, x, scale.Data, beta, shape)
+func (p plusOne[T]) forward(y, x, mask, gamma, beta []T, shape tensor.Shape) {
+	scale := scaleOf(gamma, true)
+	defer scale.release()
+	p.normalizer.forward(y, x, mask, scale.data, beta, shape)
 }
 
-func (p plusOne[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
-	scale := onePlus(gamma)
-	defer scale.Release()
-	p.normalizer.backward(dx, dgamma, dbeta, x, scale.Data, dy, shape)
+func (p plusOne[T]) backward(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape) {
+	scale := scaleOf(gamma, true)
+	defer scale.release()
+	p.normalizer.backward(dx, dgamma, dbeta, x, mask, scale.data, dy, shape)
 }
 
-func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
-	scale := onePlus(in.Gamma)
-	defer scale.Release()
-	in.Gamma = scale.Data
-	p.normalizer.second(out, in, shape)
+func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape) {
+	scale := scaleOf(in.Gamma, true)
+	defer scale.release()
+	in.Gamma = scale.data
+	p.normalizer.second(out, in, mask, shape)
 }
 
-func onePlus[T dense.Float](gamma []T) *kernel.Scratch[T] {
-	s := kernel.Borrow[T](len(gamma))
-	for i, g := range gamma {
-		s.Data[i] = 1 + g
+// scaleOf returns what x̂ is multiplied by.
+func scaleOf[T dense.Float](gamma []T, plusOne bool) lent[T] {
+	if !plusOne {
+		return lent[T]{data: gamma}
 	}
-	return s
+	s := kernel.Borrow[T](len(gamma))
+	kernel.OnePlus(s.Data, gamma)
+	return lent[T]{s.Data, s}
 }

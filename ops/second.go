@@ -8,7 +8,6 @@ import (
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
-	"gonum.org/v1/gonum/blas"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -105,74 +104,6 @@ func secondParts[T dense.Float](packed []T, n, gamma int) (g kernel.SecondGrads[
 		g.Gamma = packed[n : n+gamma : n+gamma]
 	}
 	return g
-}
-
-// DiffWRT is true for every input.
-func (o *linearGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
-
-// SymDiff returns the gradients of x, v, g and dy.
-func (o *linearGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	return symDiff[T]("weightnormlinear", o.gradient(), in, u)
-}
-
-// DoDiff adds to the gradients of x, v, g and dy.
-func (o *linearGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
-func (o *linearGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }
-
-// second returns the gradients of s = ⟨u, packed⟩ by x, v, g and dy. With
-// dw = dyᵀ·x, e = ∂s/∂dw as weight norm's second derivative gives it, and
-// f = dyᵀ·ux, the gradient of w in ⟨ux, dy·w⟩,
-//
-//	∂s/∂x = dy·e,  ∂s/∂dy = ux·wᵀ + x·eᵀ + ub
-//
-// and f goes on to v and g as in weight norm.
-func (o *linearGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
-	in, s, view, err := o.values(vs)
-	if err != nil {
-		return nil, err
-	}
-	x, v, g, dy := in[0], in[1], in[2], in[3]
-	if err := checkUpstream(o.label, u, o.packedLen(len(x), len(v), len(g), s.out)); err != nil {
-		return nil, err
-	}
-	ux, uv, ug, ub := linearParts(u, len(x), len(v), len(g))
-	out, packed := mem.tensor(len(x) + len(v) + len(g) + len(dy))
-	sx, sv, sg, sdy := linearParts(packed, len(x), len(v), len(g))
-
-	weights := kernel.Borrow[T](3*len(v) + len(g))
-	defer weights.Release()
-	w, e, f, fg := linearParts(weights.Data, len(v), len(v), len(v))
-	dw := f
-	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
-	kernel.WeightNormSecond(
-		kernel.WeightSecondGrads[T]{V: sv, G: sg, DW: e},
-		kernel.WeightSecondArgs[T]{V: v, G: g, DW: dw, UV: uv, UG: ug}, view)
-	gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, e, sx)
-
-	kernel.WeightNormFwd(w, v, g, view)
-	gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, ux, w, sdy)
-	gemmAdd(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, e, sdy)
-	if o.bias {
-		kernel.ScaleColumns(sdy, sdy, s.rows, s.out, nil, ub)
-	}
-
-	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, ux, f)
-	kernel.WeightNormBwd(f, fg, v, g, f, view)
-	add(sv, f)
-	add(sg, fg)
-	return out, nil
-}
-
-// add sets a += b.
-func add[T dense.Float](a, b []T) {
-	b = b[:len(a)]
-	for i := range a {
-		a[i] += b[i]
-	}
 }
 
 var (

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"iter"
 	"sync/atomic"
 
 	G "gorgonia.org/gorgonia"
@@ -50,25 +51,39 @@ func (s *stateful) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
 // DoDiff adds nothing.
 func (s *stateful) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
 
-// setTraining sets the mode of the ops in a graph that update a state.
-func setTraining(g *G.ExprGraph, state any, training bool) {
-	for _, n := range g.AllNodes() {
-		if op, ok := n.Op().(interface{ state() any }); ok && op.state() == state {
-			n.Op().(G.TrainModeOp).SetTraining(training) // never fails
+// statefulOp is an op that embeds stateful.
+type statefulOp interface {
+	G.TrainModeOp
+	state() any
+	trains() bool
+}
+
+// withState gives the ops in a graph, which may be nil, that have a state.
+func withState(g *G.ExprGraph, state any) iter.Seq[statefulOp] {
+	return func(yield func(statefulOp) bool) {
+		if g == nil {
+			return
 		}
+		for _, n := range g.AllNodes() {
+			if op, ok := n.Op().(statefulOp); ok && op.state() == state && !yield(op) {
+				return
+			}
+		}
+	}
+}
+
+// setTraining sets the mode of the ops in a graph that have a state.
+func setTraining(g *G.ExprGraph, state any, training bool) {
+	for op := range withState(g, state) {
+		op.SetTraining(training) // never fails
 	}
 }
 
 // trainingIn says whether ops in a graph that have a state are in training mode and,
 // by applied, whether there are any.
 func trainingIn(g *G.ExprGraph, state any) (training, applied bool) {
-	for _, n := range g.AllNodes() {
-		if op, ok := n.Op().(interface {
-			state() any
-			trains() bool
-		}); ok && op.state() == state {
-			training, applied = training || op.trains(), true
-		}
+	for op := range withState(g, state) {
+		training, applied = training || op.trains(), true
 	}
 	return training, applied
 }

@@ -172,3 +172,20 @@ func TestStatisticsAfterABatchThatIsNotFinite(t *testing.T) {
 		}
 	}
 }
+
+// There are no ops in a graph that is nil.
+func TestTrainingOfNoGraph(t *testing.T) {
+	s, err := ops.NewRunningStats(3)
+	require.NoError(t, err)
+	v, err := ops.NewSingularVectors(graphtest.Dense(tensor.Float64, make([]float64, 6), 2, 3), 0)
+	require.NoError(t, err)
+	for _, state := range []interface {
+		SetTraining(g *G.ExprGraph, training bool)
+		Training(g *G.ExprGraph) (training, applied bool)
+	}{s, v} {
+		state.SetTraining(nil, true)
+		training, applied := state.Training(nil)
+		require.False(t, training)
+		require.False(t, applied)
+	}
+}

@@ -38,7 +38,7 @@ type RunningStats struct {
 	pool           *Moments // where batches go instead, see Reestimate
 
 	changes uint64 // how often the mean and the variance have changed
-	fixed   any    // see fixedNorm
+	fixed   any    // nil or a *fixedNorm[T] of the T that it was last made for
 }
 
 var lastStats atomic.Uint64

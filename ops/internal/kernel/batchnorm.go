@@ -30,19 +30,14 @@ func normGradConstants(rest, rstd, u, ux float64) (a, b float64) {
 }
 
 // BatchNormFwd sets y = x̂·gamma + beta with the channel's statistics, gamma
-// and beta.
-func BatchNormFwd[T Float](y, x, gamma, beta []T, v View, s Stats) {
-	MaskedBatchNormFwd(y, x, nil, gamma, beta, v, s)
-}
-
-// MaskedBatchNormFwd is BatchNormFwd of what a mask says counts.
-func MaskedBatchNormFwd[T Float](y, x, mask, gamma, beta []T, v View, s Stats) {
+// and beta, for what the mask, which may be nil, says counts.
+func BatchNormFwd[T Float](y, x, mask, gamma, beta []T, v View, s Stats) {
 	a := validOf(mask, v)
 	defer a.release()
 	k := borrowConstants[T](3, v.Channels)
 	defer k.release()
 	k.setBatchNorm(gamma, beta, s, v.Channels)
-	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.in(a)
+	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.overValid(a)
 }
 
 // leftOver is the part of the energy Σdy² that has to be left in Σ(dx/scale)²

@@ -7,13 +7,9 @@ package kernel
 //	dx = γ·rstd·(dy − dβ/n − x̂·dγ/n)   if the statistics are the batch's
 //	dx = γ·rstd·dy                      if they are constants
 //
-// dgamma and dbeta may be nil.
-func BatchNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, v View, s Stats, batch bool) {
-	MaskedBatchNormBwd(dx, dgamma, dbeta, x, nil, gamma, dy, v, s, batch)
-}
-
-// MaskedBatchNormBwd is BatchNormBwd of what a mask says counts.
-func MaskedBatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v View, s Stats, batch bool) {
+// where n and the sums are of what the mask says counts. dgamma, dbeta and the mask may
+// be nil.
+func BatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v View, s Stats, batch bool) {
 	n := v.Channels
 	p := batchNormGrad[T]{dx: dx, dgamma: dgamma, dbeta: dbeta, x: x, gamma: ones(gamma, n), dy: dy, v: v, valid: validOf(mask, v), s: s}
 	defer p.valid.release()
@@ -32,7 +28,7 @@ func MaskedBatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v Vi
 		scale[c], shift[c] = s.Rstd[c]*float64(p.gamma[c]), 0
 	}
 	p.k.round()
-	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: p.k}.in(p.valid)
+	mapPass[T]{loop: scaledPass, out: dx, x: dy, k: p.k}.overValid(p.valid)
 }
 
 // batchNormGrad is BatchNormBwd: sums for each channel, constants made of them,
@@ -57,7 +53,7 @@ func (p batchNormGrad[T]) do() {
 		return
 	}
 	p.sums()
-	write.in(p.valid)
+	write.overValid(p.valid)
 	p.mend(0, p.v.Channels)
 	p.sum.release()
 }
@@ -65,7 +61,7 @@ func (p batchNormGrad[T]) do() {
 // sums sets dγ, dβ and the constants of dx.
 func (p *batchNormGrad[T]) sums() {
 	p.centre(0, p.v.Channels)
-	p.sum = p.pass().in(p.valid)
+	p.sum = p.pass().overValid(p.valid)
 	p.constants(0, p.v.Channels)
 }
 

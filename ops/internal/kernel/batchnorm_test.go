@@ -47,13 +47,13 @@ func (c batchNormCase[T]) run(s *Stats) batchNormResult[T] {
 	} else {
 		r.s = Stats{wide.out(n), wide.out(n), wide.out(n)}
 		r.m2 = wide.out(n)
-		Moments(x, c.v, c.eps, r.s.Mean, r.s.Residual, r.m2)
+		Moments(x, nil, c.v, c.eps, r.s.Mean, r.s.Residual, r.m2)
 		for ch, q := range r.m2 {
 			r.s.Rstd[ch] = 1 / math.Sqrt(q/float64(c.v.Count())+c.eps)
 		}
 	}
-	BatchNormFwd(r.y, x, gamma, beta, c.v, r.s)
-	BatchNormBwd(r.dx, r.dgamma, r.dbeta, x, gamma, dy, c.v, r.s, s == nil)
+	BatchNormFwd(r.y, x, nil, gamma, beta, c.v, r.s)
+	BatchNormBwd(r.dx, r.dgamma, r.dbeta, x, nil, gamma, dy, c.v, r.s, s == nil)
 	g.check()
 	wide.check()
 	return r
@@ -189,7 +189,7 @@ func TestBatchNormBwdNilGradients(t *testing.T) {
 		all := c.run(nil)
 		run := func(dgamma, dbeta []float32) {
 			dx := make([]float32, v.Len())
-			BatchNormBwd(dx, dgamma, dbeta, c.x, c.gamma, c.dy, v, all.s, true)
+			BatchNormBwd(dx, dgamma, dbeta, c.x, nil, c.gamma, c.dy, v, all.s, true)
 			require.Equal(t, all.dx, dx)
 		}
 		dgamma, dbeta := make([]float32, v.Channels), make([]float32, v.Channels)

@@ -91,7 +91,7 @@ func momentsBench[T Float](b *testing.B) {
 }
 
 func (c batchNormCase[T]) moments(r batchNormResult[T]) {
-	Moments(c.x, c.v, c.eps, r.s.Mean, r.s.Residual, r.m2)
+	Moments(c.x, nil, c.v, c.eps, r.s.Mean, r.s.Residual, r.m2)
 }
 
 // BenchmarkBatchNormFwd is what training does: statistics and output.
@@ -107,7 +107,7 @@ func batchNormFwdBench[T Float](b *testing.B) {
 		bytes := size[T](2*len(c.x)+2*s.v.Channels) + size[float64](4*s.v.Channels)
 		bench[T](b, s.name, bytes, func() {
 			c.moments(r)
-			BatchNormFwd(r.y, c.x, c.gamma, c.beta, s.v, r.s)
+			BatchNormFwd(r.y, c.x, nil, c.gamma, c.beta, s.v, r.s)
 		})
 	}
 }
@@ -123,7 +123,7 @@ func batchNormBwdBench[T Float](b *testing.B) {
 		r := c.run(nil)
 		bytes := size[T](3*len(c.x)+3*s.v.Channels) + size[float64](3*s.v.Channels)
 		bench[T](b, s.name, bytes, func() {
-			BatchNormBwd(r.dx, r.dgamma, r.dbeta, c.x, c.gamma, c.dy, s.v, r.s, true)
+			BatchNormBwd(r.dx, r.dgamma, r.dbeta, c.x, nil, c.gamma, c.dy, s.v, r.s, true)
 		})
 	}
 }

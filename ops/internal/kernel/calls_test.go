@@ -161,7 +161,7 @@ func momentsCall[T Float](v View) call[T] {
 	x := input[T](v.Len())
 	mean, res, m2 := blank[float64](v.Channels), blank[float64](v.Channels), blank[float64](v.Channels)
 	return call[T]{name: "Moments", in: []fence[T]{x}, out64: []fence[float64]{mean, res, m2}, run: func() {
-		Moments(x.data(), v, 1e-5, mean.data(), res.data(), m2.data())
+		Moments(x.data(), nil, v, 1e-5, mean.data(), res.data(), m2.data())
 	}}
 }
 
@@ -176,7 +176,7 @@ func batchNormFwdCall[T Float](v View, affine bool) call[T] {
 	fb, beta := optional[T](v.Channels, affine)
 	fs, s := statsInput(v.Channels)
 	return call[T]{name: "BatchNormFwd", in: []fence[T]{x, fg, fb}, in64: fs, out: []fence[T]{y}, run: func() {
-		BatchNormFwd(y.data(), x.data(), gamma, beta, v, s)
+		BatchNormFwd(y.data(), x.data(), nil, gamma, beta, v, s)
 	}}
 }
 
@@ -188,7 +188,7 @@ func batchNormBwdCall[T Float](v View, affine, batch bool) call[T] {
 	return call[T]{
 		name: "BatchNormBwd", in: []fence[T]{x, fg, dy}, in64: fs, out: []fence[T]{dx, dg, db},
 		run: func() {
-			BatchNormBwd(dx.data(), dg.data(), db.data(), x.data(), gamma, dy.data(), v, s, batch)
+			BatchNormBwd(dx.data(), dg.data(), db.data(), x.data(), nil, gamma, dy.data(), v, s, batch)
 		},
 	}
 }

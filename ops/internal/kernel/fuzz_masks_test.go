@@ -58,15 +58,15 @@ func (c maskedNorm[T]) run() (r normResult[T], s batchNormResult[T]) {
 	if c.batch {
 		v := c.view()
 		s.m2, s.s = wide.out(n), Stats{wide.out(n), wide.out(n), wide.out(n)}
-		MaskedMoments(x, mask, v, c.p.Eps, s.s.Mean, s.s.Residual, s.m2)
+		Moments(x, mask, v, c.p.Eps, s.s.Mean, s.s.Residual, s.m2)
 		for ch, q := range s.m2 {
 			s.s.Rstd[ch] = 1 / math.Sqrt(q/float64(len(counting(mask)))+c.p.Eps)
 		}
-		MaskedBatchNormFwd(r.y, x, mask, gamma, beta, v, s.s)
-		MaskedBatchNormBwd(r.dx, r.dgamma, r.dbeta, x, mask, gamma, dy, v, s.s, true)
+		BatchNormFwd(r.y, x, mask, gamma, beta, v, s.s)
+		BatchNormBwd(r.dx, r.dgamma, r.dbeta, x, mask, gamma, dy, v, s.s, true)
 	} else {
-		MaskedGroupNormFwd(r.y, x, mask, gamma, beta, c.p)
-		MaskedGroupNormBwd(r.dx, r.dgamma, r.dbeta, x, mask, gamma, dy, c.p)
+		GroupNormFwd(r.y, x, mask, gamma, beta, c.p)
+		GroupNormBwd(r.dx, r.dgamma, r.dbeta, x, mask, gamma, dy, c.p)
 	}
 	g.check()
 	wide.check()

@@ -18,10 +18,11 @@ func (p GroupShape) per() int { return p.Channels / p.Groups }
 
 // GroupNormFwd sets y = (x − mean)/√(variance + eps)·gamma + beta with the mean
 // and the biased variance of each group of each sample, and a gamma and a beta
-// for each channel.
-func GroupNormFwd[T Float](y, x, gamma, beta []T, p GroupShape) {
+// for each channel. The mask, which may be nil, has N·Inner entries and says what
+// counts of each sample. A sample of which nothing counts gives zeros.
+func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
 	groupNorm[T]{
-		mapped: normalizePass, out: y, x: x, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p,
+		mapped: normalizePass, out: y, x: x, mask: mask, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p,
 	}.do()
 }
 
@@ -30,9 +31,9 @@ func GroupNormFwd[T Float](y, x, gamma, beta []T, p GroupShape) {
 //	dx = rstd·(u − mean(u) − x̂·mean(u·x̂)),  u = γ·dy,  dγ = Σ dy·x̂,  dβ = Σ dy
 //
 // with the means over each group, and the sums over all samples for each
-// channel. dgamma and dbeta may be nil.
-func GroupNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p GroupShape) {
-	a := groupNorm[T]{mapped: normGradPass, out: dx, x: x, gamma: ones(gamma, p.Channels), dy: dy, p: p}
+// channel. dgamma, dbeta and the mask may be nil.
+func GroupNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, p GroupShape) {
+	a := groupNorm[T]{mapped: normGradPass, out: dx, x: x, mask: mask, gamma: ones(gamma, p.Channels), dy: dy, p: p}
 	if dgamma == nil && dbeta == nil {
 		a.do()
 		return
@@ -50,12 +51,16 @@ func GroupNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p GroupShape) {
 type groupNorm[T Float] struct {
 	mapped                  mapLoop
 	out, x, gamma, beta, dy []T // dy is nil in the forward pass
+	mask                    []T // nil: all counts
 	p                       GroupShape
 	grads                   *Scratch[float64] // of [tasks, 2, padded Channels]: the sums for dγ and dβ, if wanted
 	valid                   valid             // of the sample, where there is a mask
 }
 
 func (a *groupNorm[T]) tasks() int {
+	if a.mask != nil {
+		return a.p.sampleTasks()
+	}
 	if g, ok := a.p.groups().wholeGrid(); ok {
 		return g.tasks()
 	}
@@ -63,6 +68,10 @@ func (a *groupNorm[T]) tasks() int {
 }
 
 func (a groupNorm[T]) do() {
+	if a.mask != nil {
+		split(a.tasks(), len(a.x), maskedGroups[T]{a})
+		return
+	}
 	groups, channels := a.p.groups(), a.p.channels()
 	if g, ok := groups.wholeGrid(); ok {
 		split(g.tasks(), len(a.x), groupNormTasks[T]{a, g, streams(a.mapped, a.out, groups) && streams(a.mapped, a.out, channels)})
@@ -71,7 +80,7 @@ func (a groupNorm[T]) do() {
 	// A few large groups, which are shared.
 	w := a.borrow(groups.Channels)
 	defer w.release()
-	Moments(a.x, groups, a.p.Eps, w.stats.of(0), w.stats.of(1), w.stats.of(2))
+	Moments(a.x, nil, groups, a.p.Eps, w.stats.of(0), w.stats.of(1), w.stats.of(2))
 	if a.dy != nil {
 		a.centres(&w, groups.Channels)
 		w.sums.release()

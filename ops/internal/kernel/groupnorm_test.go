@@ -26,8 +26,8 @@ func (c groupNormCase[T]) run() normResult[T] {
 	var g guards[T]
 	x, gamma, beta, dy := g.in(c.x), g.in(c.gamma), g.in(c.beta), g.in(c.dy)
 	r := normResult[T]{g.out(len(x)), g.out(len(x)), g.out(c.p.Channels), g.out(c.p.Channels)}
-	GroupNormFwd(r.y, x, gamma, beta, c.p)
-	GroupNormBwd(r.dx, r.dgamma, r.dbeta, x, gamma, dy, c.p)
+	GroupNormFwd(r.y, x, nil, gamma, beta, c.p)
+	GroupNormBwd(r.dx, r.dgamma, r.dbeta, x, nil, gamma, dy, c.p)
 	g.check()
 	return r
 }
@@ -131,7 +131,7 @@ func groupNormOptional[T Float](t *testing.T) {
 		all := c.run()
 		run := func(dgamma, dbeta []T) {
 			dx := make([]T, len(c.x))
-			GroupNormBwd(dx, dgamma, dbeta, c.x, c.gamma, c.dy, p)
+			GroupNormBwd(dx, dgamma, dbeta, c.x, nil, c.gamma, c.dy, p)
 			require.Equal(t, all.dx, dx)
 		}
 		dgamma, dbeta := make([]T, p.Channels), make([]T, p.Channels)
@@ -207,9 +207,9 @@ func groupNormCalls[T Float](v View, affine bool) (cs []call[T]) {
 		fb, beta := optional[T](v.Channels, affine)
 		dg, db := blank[T](v.Channels), blank[T](v.Channels)
 		cs = append(cs, call[T]{name: label("GroupNormFwd", groups), in: []fence[T]{x, fg, fb}, out: []fence[T]{y}, run: func() {
-			GroupNormFwd(y.data(), x.data(), gamma, beta, p)
+			GroupNormFwd(y.data(), x.data(), nil, gamma, beta, p)
 		}}, call[T]{name: label("GroupNormBwd", groups), in: []fence[T]{x, fg, dy}, out: []fence[T]{dx, dg, db}, run: func() {
-			GroupNormBwd(dx.data(), dg.data(), db.data(), x.data(), gamma, dy.data(), p)
+			GroupNormBwd(dx.data(), dg.data(), db.data(), x.data(), nil, gamma, dy.data(), p)
 		}})
 	}
 	return cs

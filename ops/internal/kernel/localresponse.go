@@ -167,12 +167,12 @@ func windowSums(s, q, t []float64, n, before, after int) {
 	copy(t, q)
 	for c := rows - 2; c >= 0; c-- {
 		if (c+1)%length != 0 {
-			accumulate(t[c*n:][:n], t[(c+1)*n:][:n])
+			Accumulate(t[c*n:][:n], t[(c+1)*n:][:n])
 		}
 	}
 	for c := 1; c < rows; c++ {
 		if c%length != 0 {
-			accumulate(q[c*n:][:n], q[(c-1)*n:][:n])
+			Accumulate(q[c*n:][:n], q[(c-1)*n:][:n])
 		}
 	}
 	for c := range rows {
@@ -185,7 +185,7 @@ func windowSums(s, q, t []float64, n, before, after int) {
 			copy(s, head)
 		default:
 			copy(s, head)
-			accumulate(s, tail)
+			Accumulate(s, tail)
 		}
 	}
 }

@@ -15,26 +15,26 @@ func sums[T Float](s []float64, x []T, b block) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			sumsColumnsF32AVX2(f64(s[b.channel:]), f32(x[at:]), b.channels, b.rows, b.stride*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			sumsColumnsF64AVX2(f64(s[b.channel:]), f64(x[at:]), b.channels, b.rows, b.stride*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			sumsColumnsF32AVX512(f64(s[b.channel:]), f32(x[at:]), b.channels, b.rows, b.stride*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			sumsColumnsF64AVX512(f64(s[b.channel:]), f64(x[at:]), b.channels, b.rows, b.stride*8)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			sumsRunsF32AVX2(f64(s[b.channel:]), f32(x[at:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			sumsRunsF64AVX2(f64(s[b.channel:]), f64(x[at:]), b.inner, b.channels, b.pitch*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			sumsRunsF32AVX512(f64(s[b.channel:]), f32(x[at:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			sumsRunsF64AVX512(f64(s[b.channel:]), f64(x[at:]), b.inner, b.channels, b.pitch*8)
 		}
 	}
@@ -53,26 +53,26 @@ func centredSums[T Float](d, q []float64, x, m []T, b block) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			centredSumsColumnsF32AVX2(f64(d[b.channel:]), f64(q[b.channel:]), f32(x[at:]), f32(m[b.channel:]), b.channels, b.rows, b.stride*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			centredSumsColumnsF64AVX2(f64(d[b.channel:]), f64(q[b.channel:]), f64(x[at:]), f64(m[b.channel:]), b.channels, b.rows, b.stride*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			centredSumsColumnsF32AVX512(f64(d[b.channel:]), f64(q[b.channel:]), f32(x[at:]), f32(m[b.channel:]), b.channels, b.rows, b.stride*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			centredSumsColumnsF64AVX512(f64(d[b.channel:]), f64(q[b.channel:]), f64(x[at:]), f64(m[b.channel:]), b.channels, b.rows, b.stride*8)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			centredSumsRunsF32AVX2(f64(d[b.channel:]), f64(q[b.channel:]), f32(x[at:]), f32(m[b.channel:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			centredSumsRunsF64AVX2(f64(d[b.channel:]), f64(q[b.channel:]), f64(x[at:]), f64(m[b.channel:]), b.inner, b.channels, b.pitch*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			centredSumsRunsF32AVX512(f64(d[b.channel:]), f64(q[b.channel:]), f32(x[at:]), f32(m[b.channel:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			centredSumsRunsF64AVX512(f64(d[b.channel:]), f64(q[b.channel:]), f64(x[at:]), f64(m[b.channel:]), b.inner, b.channels, b.pitch*8)
 		}
 	}
@@ -93,26 +93,26 @@ func gradSums[T Float](s, p, e []float64, x, dy, m []T, b block) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			gradSumsColumnsF32AVX2(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f32(x[at:]), f32(dy[at:]), f32(m[b.channel:]), b.channels, b.rows, b.stride*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			gradSumsColumnsF64AVX2(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f64(x[at:]), f64(dy[at:]), f64(m[b.channel:]), b.channels, b.rows, b.stride*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			gradSumsColumnsF32AVX512(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f32(x[at:]), f32(dy[at:]), f32(m[b.channel:]), b.channels, b.rows, b.stride*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			gradSumsColumnsF64AVX512(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f64(x[at:]), f64(dy[at:]), f64(m[b.channel:]), b.channels, b.rows, b.stride*8)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			gradSumsRunsF32AVX2(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f32(x[at:]), f32(dy[at:]), f32(m[b.channel:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			gradSumsRunsF64AVX2(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f64(x[at:]), f64(dy[at:]), f64(m[b.channel:]), b.inner, b.channels, b.pitch*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			gradSumsRunsF32AVX512(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f32(x[at:]), f32(dy[at:]), f32(m[b.channel:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			gradSumsRunsF64AVX512(f64(s[b.channel:]), f64(p[b.channel:]), f64(e[b.channel:]), f64(x[at:]), f64(dy[at:]), f64(m[b.channel:]), b.inner, b.channels, b.pitch*8)
 		}
 	}
@@ -129,26 +129,26 @@ func squares[T Float](q []float64, v []T, b block) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			squaresColumnsF32AVX2(f64(q[b.channel:]), f32(v[at:]), b.channels, b.rows, b.stride*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			squaresColumnsF64AVX2(f64(q[b.channel:]), f64(v[at:]), b.channels, b.rows, b.stride*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			squaresColumnsF32AVX512(f64(q[b.channel:]), f32(v[at:]), b.channels, b.rows, b.stride*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			squaresColumnsF64AVX512(f64(q[b.channel:]), f64(v[at:]), b.channels, b.rows, b.stride*8)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			squaresRunsF32AVX2(f64(q[b.channel:]), f32(v[at:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			squaresRunsF64AVX2(f64(q[b.channel:]), f64(v[at:]), b.inner, b.channels, b.pitch*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			squaresRunsF32AVX512(f64(q[b.channel:]), f32(v[at:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			squaresRunsF64AVX512(f64(q[b.channel:]), f64(v[at:]), b.inner, b.channels, b.pitch*8)
 		}
 	}
@@ -167,26 +167,26 @@ func dots[T Float](q, p []float64, v, dw []T, b block) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			dotsColumnsF32AVX2(f64(q[b.channel:]), f64(p[b.channel:]), f32(v[at:]), f32(dw[at:]), b.channels, b.rows, b.stride*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			dotsColumnsF64AVX2(f64(q[b.channel:]), f64(p[b.channel:]), f64(v[at:]), f64(dw[at:]), b.channels, b.rows, b.stride*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			dotsColumnsF32AVX512(f64(q[b.channel:]), f64(p[b.channel:]), f32(v[at:]), f32(dw[at:]), b.channels, b.rows, b.stride*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			dotsColumnsF64AVX512(f64(q[b.channel:]), f64(p[b.channel:]), f64(v[at:]), f64(dw[at:]), b.channels, b.rows, b.stride*8)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			dotsRunsF32AVX2(f64(q[b.channel:]), f64(p[b.channel:]), f32(v[at:]), f32(dw[at:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			dotsRunsF64AVX2(f64(q[b.channel:]), f64(p[b.channel:]), f64(v[at:]), f64(dw[at:]), b.inner, b.channels, b.pitch*8)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			dotsRunsF32AVX512(f64(q[b.channel:]), f64(p[b.channel:]), f32(v[at:]), f32(dw[at:]), b.inner, b.channels, b.pitch*4)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			dotsRunsF64AVX512(f64(q[b.channel:]), f64(p[b.channel:]), f64(v[at:]), f64(dw[at:]), b.inner, b.channels, b.pitch*8)
 		}
 	}
@@ -206,26 +206,26 @@ func normalize[T Float](y, x []T, k constants[T], b block, stream bool) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			normalizeColumnsF32AVX2(f32(y[at:]), f32(x[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			normalizeColumnsF64AVX2(f64(y[at:]), f64(x[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			normalizeColumnsF32AVX512(f32(y[at:]), f32(x[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			normalizeColumnsF64AVX512(f64(y[at:]), f64(x[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			normalizeRunsF32AVX2(f32(y[at:]), f32(x[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			normalizeRunsF64AVX2(f64(y[at:]), f64(x[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			normalizeRunsF32AVX512(f32(y[at:]), f32(x[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			normalizeRunsF64AVX512(f64(y[at:]), f64(x[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
 		}
 	}
@@ -248,26 +248,26 @@ func normGrad[T Float](dx, x, dy []T, k constants[T], b block, stream bool) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			normGradColumnsF32AVX2(f32(dx[at:]), f32(x[at:]), f32(dy[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), f32(k.data(3)[b.channel:]), f32(k.data(4)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			normGradColumnsF64AVX2(f64(dx[at:]), f64(x[at:]), f64(dy[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), f64(k.data(3)[b.channel:]), f64(k.data(4)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			normGradColumnsF32AVX512(f32(dx[at:]), f32(x[at:]), f32(dy[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), f32(k.data(3)[b.channel:]), f32(k.data(4)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			normGradColumnsF64AVX512(f64(dx[at:]), f64(x[at:]), f64(dy[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), f64(k.data(3)[b.channel:]), f64(k.data(4)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			normGradRunsF32AVX2(f32(dx[at:]), f32(x[at:]), f32(dy[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), f32(k.data(3)[b.channel:]), f32(k.data(4)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			normGradRunsF64AVX2(f64(dx[at:]), f64(x[at:]), f64(dy[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), f64(k.data(3)[b.channel:]), f64(k.data(4)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			normGradRunsF32AVX512(f32(dx[at:]), f32(x[at:]), f32(dy[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), f32(k.data(3)[b.channel:]), f32(k.data(4)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			normGradRunsF64AVX512(f64(dx[at:]), f64(x[at:]), f64(dy[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), f64(k.data(3)[b.channel:]), f64(k.data(4)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
 		}
 	}
@@ -286,26 +286,26 @@ func scaled[T Float](w, v []T, k constants[T], b block, stream bool) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			scaledColumnsF32AVX2(f32(w[at:]), f32(v[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			scaledColumnsF64AVX2(f64(w[at:]), f64(v[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			scaledColumnsF32AVX512(f32(w[at:]), f32(v[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			scaledColumnsF64AVX512(f64(w[at:]), f64(v[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			scaledRunsF32AVX2(f32(w[at:]), f32(v[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			scaledRunsF64AVX2(f64(w[at:]), f64(v[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			scaledRunsF32AVX512(f32(w[at:]), f32(v[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			scaledRunsF64AVX512(f64(w[at:]), f64(v[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
 		}
 	}
@@ -325,26 +325,26 @@ func scaleGrad[T Float](dv, v, dw []T, k constants[T], b block, stream bool) {
 	if b.columns() {
 		at := b.at
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			scaleGradColumnsF32AVX2(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			scaleGradColumnsF64AVX2(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			scaleGradColumnsF32AVX512(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			scaleGradColumnsF64AVX512(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-		case isa == avx2 && is32[T]() == true:
+		case isa == avx2 && is32[T]():
 			scaleGradRunsF32AVX2(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx2 && is32[T]() == false:
+		case isa == avx2 && !is32[T]():
 			scaleGradRunsF64AVX2(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
-		case isa == avx512 && is32[T]() == true:
+		case isa == avx512 && is32[T]():
 			scaleGradRunsF32AVX512(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
-		case isa == avx512 && is32[T]() == false:
+		case isa == avx512 && !is32[T]():
 			scaleGradRunsF64AVX512(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
 		}
 	}

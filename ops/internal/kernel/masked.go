@@ -178,8 +178,8 @@ func (a valid) task(g validGrid, task int) (spans []span, chunk int, b block) {
 	return a.spans.Data[n*chunk/g.chunks : n*(chunk+1)/g.chunks], chunk, b
 }
 
-// in is over for what counts of a view.
-func (p sumPass[T]) in(a valid) totals {
+// overValid is over for what counts of a view.
+func (p sumPass[T]) overValid(a valid) totals {
 	if a.spans == nil {
 		return p.over(a.v)
 	}
@@ -213,8 +213,8 @@ func (t *validSums[T]) run(first, last int) {
 	}
 }
 
-// in is over for what counts of a view, and sets the rest to 0.
-func (p mapPass[T]) in(a valid) {
+// overValid is over for what counts of a view, and sets the rest to 0.
+func (p mapPass[T]) overValid(a valid) {
 	if a.spans == nil {
 		p.over(a.v)
 		return

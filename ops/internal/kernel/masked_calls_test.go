@@ -36,27 +36,27 @@ func maskedCalls[T Float](v View, affine bool) []call[T] {
 	}
 	return []call[T]{
 		{name: "MaskedMoments", in: []fence[T]{x, mask}, out64: []fence[float64]{mean, res, m2}, run: func() {
-			MaskedMoments(x.data(), mask.data(), v, 1e-5, mean.data(), res.data(), m2.data())
+			Moments(x.data(), mask.data(), v, 1e-5, mean.data(), res.data(), m2.data())
 		}},
 		with("MaskedBatchNormFwd", 1, 0, func(in, out [][]T, gamma, beta, mask []T, s Stats) {
-			MaskedBatchNormFwd(out[0], in[0], mask, gamma, beta, v, s)
+			BatchNormFwd(out[0], in[0], mask, gamma, beta, v, s)
 		}),
 		with("MaskedBatchNormBwd", 1, 2, func(in, out [][]T, gamma, _, mask []T, s Stats) {
-			MaskedBatchNormBwd(out[0], out[1], out[2], in[0], mask, gamma, in[1], v, s, true)
+			BatchNormBwd(out[0], out[1], out[2], in[0], mask, gamma, in[1], v, s, true)
 		}),
 		with("MaskedBatchNormSecond", 2, 1, func(in, out [][]T, gamma, _, mask []T, s Stats) {
 			o, i := second(in, out, gamma)
-			MaskedBatchNormSecond(o, i, mask, v, s, true)
+			BatchNormSecond(o, i, mask, v, s, true)
 		}),
 		with("MaskedGroupNormFwd", 1, 0, func(in, out [][]T, gamma, beta, mask []T, _ Stats) {
-			MaskedGroupNormFwd(out[0], in[0], mask, gamma, beta, group)
+			GroupNormFwd(out[0], in[0], mask, gamma, beta, group)
 		}),
 		with("MaskedGroupNormBwd", 1, 2, func(in, out [][]T, gamma, _, mask []T, _ Stats) {
-			MaskedGroupNormBwd(out[0], out[1], out[2], in[0], mask, gamma, in[1], group)
+			GroupNormBwd(out[0], out[1], out[2], in[0], mask, gamma, in[1], group)
 		}),
 		with("MaskedGroupNormSecond", 2, 1, func(in, out [][]T, gamma, _, mask []T, _ Stats) {
 			o, i := second(in, out, gamma)
-			MaskedGroupNormSecond(o, i, mask, group)
+			GroupNormSecond(o, i, mask, group)
 		}),
 	}
 }
@@ -79,11 +79,11 @@ func BenchmarkMasked(b *testing.B) {
 				m.s.Rstd[c] = 1
 			}
 			for pass, run := range map[string]func(){
-				"moments":  func() { MaskedMoments(m.x, m.mask, s.v, 1e-5, m.s.Mean, m.s.Residual, make([]float64, s.v.Channels)) },
-				"batchfwd": func() { MaskedBatchNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, s.v, m.s) },
-				"batchbwd": func() { MaskedBatchNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, s.v, m.s, true) },
-				"groupfwd": func() { MaskedGroupNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, p) },
-				"groupbwd": func() { MaskedGroupNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, p) },
+				"moments":  func() { Moments(m.x, m.mask, s.v, 1e-5, m.s.Mean, m.s.Residual, make([]float64, s.v.Channels)) },
+				"batchfwd": func() { BatchNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, s.v, m.s) },
+				"batchbwd": func() { BatchNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, s.v, m.s, true) },
+				"groupfwd": func() { GroupNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, p) },
+				"groupbwd": func() { GroupNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, p) },
 			} {
 				b.Run(s.name+"/"+pass+"/"+name, func(b *testing.B) {
 					run()

@@ -30,37 +30,8 @@ func (p GroupShape) samples(task int) (from, to int) {
 	return p.N * task / tasks, p.N * (task + 1) / tasks
 }
 
-// MaskedGroupNormFwd is GroupNormFwd of what a mask says counts of each sample:
-// it has N·Inner entries. A sample of which nothing counts gives zeros.
-func MaskedGroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
-	if mask == nil {
-		GroupNormFwd(y, x, gamma, beta, p)
-		return
-	}
-	a := groupNorm[T]{mapped: normalizePass, out: y, x: x, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p}
-	split(p.sampleTasks(), len(x), maskedGroups[T]{a, mask})
-}
-
-// MaskedGroupNormBwd is GroupNormBwd of what a mask says counts.
-func MaskedGroupNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, p GroupShape) {
-	if mask == nil {
-		GroupNormBwd(dx, dgamma, dbeta, x, gamma, dy, p)
-		return
-	}
-	a := groupNorm[T]{mapped: normGradPass, out: dx, x: x, gamma: ones(gamma, p.Channels), dy: dy, p: p}
-	n, tasks := padded(p.Channels), p.sampleTasks()
-	a.grads = Borrow[float64](tasks * 2 * n)
-	defer a.grads.Release()
-	clear(a.grads.Data)
-	split(tasks, len(x), maskedGroups[T]{a, mask})
-	sumGrads(dgamma, dbeta, a.grads.Data, n, 2*n)
-}
-
-// maskedGroups does one of the two.
-type maskedGroups[T Float] struct {
-	of   groupNorm[T] // all samples
-	mask []T
-}
+// maskedGroups does one of the two, sample by sample.
+type maskedGroups[T Float] struct{ of groupNorm[T] } // all samples
 
 func (t *maskedGroups[T]) run(first, last int) {
 	for task := first; task < last; task++ {
@@ -74,7 +45,7 @@ func (t *maskedGroups[T]) run(first, last int) {
 // sample does one, a few groups at a time; sums for dγ and dβ go to grads.
 func (t *maskedGroups[T]) sample(i int, grads []float64) {
 	a, p := t.of, t.of.p
-	a.valid = sampleMask(t.mask, p, i)
+	a.valid = sampleMask(a.mask, p, i)
 	defer a.valid.release()
 	a.p, a.x, a.out = p.sample(), sampleOf(a.x, p, i), sampleOf(a.out, p, i)
 	if a.dy != nil {

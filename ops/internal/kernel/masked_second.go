@@ -1,7 +1,8 @@
 package kernel
 
-// MaskedBatchNormSecond is NormSecond of batch norm of what a mask says counts.
-func MaskedBatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v View, s Stats, batch bool) {
+// BatchNormSecond is NormSecond of batch norm, of what the mask, which may be nil, says
+// counts.
+func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v View, s Stats, batch bool) {
 	a := validOf(mask, v)
 	defer a.release()
 	if a.spans != nil {
@@ -12,11 +13,12 @@ func MaskedBatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask [
 	normSecondIn(out, in, g, a, Rows{}, &s, batch)
 }
 
-// MaskedGroupNormSecond is NormSecond of group norm of what a mask says counts.
-func MaskedGroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p GroupShape) {
+// GroupNormSecond is NormSecond of group norm, of what the mask, which may be nil, says
+// counts.
+func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p GroupShape) {
 	g := Groups{Batches: 1, View: p.groups(), Params: p.Channels, ParamInner: p.Inner}
 	if mask == nil {
-		NormSecond(out, in, g, Rows{Eps: p.Eps}, nil, false)
+		NormSecond(out, in, g, Rows{Eps: p.Eps})
 		return
 	}
 	clear(out.X)

@@ -100,23 +100,23 @@ func (m *maskedData[T]) second() (SecondGrads[T], SecondArgs[T]) {
 
 // runBatch runs the kernels of batch norm.
 func (m *maskedData[T]) runBatch(n int, batch bool) {
-	MaskedMoments(m.x, m.mask, m.v, 1e-5, m.s.Mean, m.s.Residual, m.s.Rstd)
+	Moments(m.x, m.mask, m.v, 1e-5, m.s.Mean, m.s.Residual, m.s.Rstd)
 	for c, q := range m.s.Rstd {
 		m.s.Rstd[c] = 1 / math.Sqrt(q/float64(n)+1e-5)
 	}
-	MaskedBatchNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, m.v, m.s)
-	MaskedBatchNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, m.v, m.s, batch)
+	BatchNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, m.v, m.s)
+	BatchNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, m.v, m.s, batch)
 	out, in := m.second()
-	MaskedBatchNormSecond(out, in, m.mask, m.v, m.s, batch)
+	BatchNormSecond(out, in, m.mask, m.v, m.s, batch)
 }
 
 // runGroups runs the kernels of group norm.
 func (m *maskedData[T]) runGroups(groups int) {
 	p := GroupShape{m.v.Outer, m.v.Channels, groups, m.v.Inner, 1e-5}
-	MaskedGroupNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, p)
-	MaskedGroupNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, p)
+	GroupNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, p)
+	GroupNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, p)
 	out, in := m.second()
-	MaskedGroupNormSecond(out, in, m.mask, p)
+	GroupNormSecond(out, in, m.mask, p)
 }
 
 // compact returns what counts of some samples of a view as data without padding.
@@ -303,10 +303,10 @@ func maskedAllOrNothing[T Float](t *testing.T) {
 			m.s.Rstd[c] = 1
 		}
 		run := func() {
-			MaskedBatchNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, v, m.s)
-			MaskedBatchNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, v, m.s, false)
+			BatchNormFwd(m.y, m.x, m.mask, m.gamma, m.beta, v, m.s)
+			BatchNormBwd(m.dx, m.dgamma, m.dbeta, m.x, m.mask, m.gamma, m.dy, v, m.s, false)
 			out, in := m.second()
-			MaskedBatchNormSecond(out, in, m.mask, v, m.s, false)
+			BatchNormSecond(out, in, m.mask, v, m.s, false)
 		}
 		for _, f := range []func(){run, func() { m.runGroups(3) }} {
 			m.blank()

@@ -21,7 +21,7 @@ func mergeOfParts[T Float](t *testing.T) {
 			part := NewChannelMoments(channels)
 			if n := cut[1] - cut[0]; n > 0 {
 				part.N = float64(n)
-				Moments(x[cut[0]*channels:cut[1]*channels], View{n, channels, 1}, 0, part.Mean, part.Residual, part.M2)
+				Moments(x[cut[0]*channels:cut[1]*channels], nil, View{n, channels, 1}, 0, part.Mean, part.Residual, part.M2)
 			}
 			all.Merge(part)
 		}

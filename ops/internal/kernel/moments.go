@@ -75,14 +75,10 @@ func rstdGo(rstd, m2 []float64, n, eps float64) {
 }
 
 // Moments gives for each channel of x the mean, as the unevaluated sum
-// mean + residual, and m2 = Σ(x − mean)². If the variance is negligible beside
-// eps, squares below the range of T may be lost.
-func Moments[T Float](x []T, v View, eps float64, mean, residual, m2 []float64) {
-	MaskedMoments(x, nil, v, eps, mean, residual, m2)
-}
-
-// MaskedMoments is Moments of the elements that a mask says count; at least one must.
-func MaskedMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) {
+// mean + residual, and m2 = Σ(x − mean)², of the elements that the mask says count, at
+// least one; the mask may be nil. If the variance is negligible beside eps, squares below
+// the range of T may be lost.
+func Moments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) {
 	m := Borrow[T](padded(v.Channels))
 	defer m.Release()
 	a := validOf(mask, v)
@@ -91,7 +87,7 @@ func MaskedMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2
 	whole := v.whole()
 	guessMeans(p.m, x, a.largest(whole))
 	for range 2 {
-		sum := sumPass[T]{loop: centredPass, x: x, m: p.m}.in(a)
+		sum := sumPass[T]{loop: centredPass, x: x, m: p.m}.overValid(a)
 		good := p.settle(sum.of(0), sum.of(1), a.counted(whole))
 		sum.release()
 		if good {

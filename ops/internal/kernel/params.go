@@ -49,11 +49,19 @@ func (c *constant[T]) first(n int) []T {
 	return d
 }
 
-// accumulate sets a += b.
-func accumulate(a, b []float64) {
+// Accumulate sets a += b.
+func Accumulate[T Float](a, b []T) {
 	b = b[:len(a)]
 	for i := range a {
 		a[i] += b[i]
+	}
+}
+
+// OnePlus sets dst = 1 + x.
+func OnePlus[T Float](dst, x []T) {
+	dst = dst[:len(x)]
+	for i, v := range x {
+		dst[i] = 1 + v
 	}
 }
 

@@ -88,11 +88,11 @@ func groupNormStreams[T Float](t *testing.T) {
 		p := GroupShape{N: parts * n, Channels: channels, Groups: channels / per, Inner: 1, Eps: 1e-5}
 		past := streams(normalizePass, whole, p.groups()) && streams(normalizePass, whole, p.channels())
 		require.Equal(t, per == 1 || per*size%64 == 0, past, per)
-		GroupNormFwd(whole, x, nil, nil, p)
+		GroupNormFwd(whole, x, nil, nil, nil, p)
 		p.N = n
 		for i := range parts {
 			from, to := i*len(part), (i+1)*len(part)
-			GroupNormFwd(part, x[from:to], nil, nil, p)
+			GroupNormFwd(part, x[from:to], nil, nil, nil, p)
 			require.True(t, sameBits(part, whole[from:to]), per)
 		}
 	}

@@ -36,13 +36,14 @@ type SecondGrads[T Float] struct{ X, Gamma, DY []T }
 // and where the spread is σ + eps, c has the derivative −eps·c/((n−1)·σ²)·x̂,
 // which adds r·Σ(x̂·ux)·Σ(x̂·a)·eps·c/((n−1)·σ²)·x̂ to the last.
 //
-// Uncentred, P(z) = z − x̂·c·Σ(x̂·z). With statistics s these are not taken from x; if they are not those of the
-// batch they are constants, and P(z) = z.
-func NormSecond[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, p Rows, s *Stats, batch bool) {
-	normSecondIn(out, in, g, valid{}, p, s, batch)
+// Uncentred, P(z) = z − x̂·c·Σ(x̂·z).
+func NormSecond[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, p Rows) {
+	normSecondIn(out, in, g, valid{}, p, nil, false)
 }
 
 // normSecondIn is NormSecond of what counts, where the groups have whole channels.
+// With statistics s the mean and r are theirs, and not those of x; where they are not
+// the batch's they are constants, and P(z) = z.
 func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, counts valid, p Rows, s *Stats, batch bool) {
 	groups := g.Batches * g.Channels
 	tasks := max(1, min(maxTasks, groups, len(in.X)/(taskLen/8)))
@@ -59,7 +60,7 @@ func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, count
 	split(tasks, len(in.X), a)
 	if out.Gamma != nil {
 		for t := 1; t < tasks; t++ {
-			accumulate(a.gamma.part(0, g.Params), a.gamma.part(t, g.Params))
+			Accumulate(a.gamma.part(0, g.Params), a.gamma.part(t, g.Params))
 		}
 		store(out.Gamma, a.gamma.part(0, g.Params))
 	}

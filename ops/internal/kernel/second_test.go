@@ -60,7 +60,7 @@ func secondCases[T Float](v View, c condition, affine bool) (all []secondCase[T]
 // statsOf are the statistics of the batch.
 func statsOf[T Float](x []T, v View, eps float64) *Stats {
 	s := newStats(v.Channels)
-	Moments(x, v, eps, s.Mean, s.Residual, s.Rstd)
+	Moments(x, nil, v, eps, s.Mean, s.Residual, s.Rstd)
 	for c, m2 := range s.Rstd {
 		s.Rstd[c] = 1 / math.Sqrt(m2/float64(v.Count())+eps)
 	}
@@ -74,7 +74,7 @@ func (c secondCase[T]) run() SecondGrads[T] {
 	if c.in.Gamma != nil {
 		out.Gamma = g.out(c.g.Params)
 	}
-	NormSecond(out, in, c.g, c.p, c.stats, c.batch)
+	normSecondIn(out, in, c.g, valid{}, c.p, c.stats, c.batch)
 	g.check()
 	return out
 }
@@ -296,7 +296,7 @@ func secondCalls[T Float](v View, affine bool) (all []call[T]) {
 		}
 		all = append(all, call[T]{
 			name: "NormSecond of " + c.name, in: []fence[T]{x, dy, ux, gamma, ug, ub}, out: []fence[T]{outX, outGamma, outDY},
-			run: func() { NormSecond(out, in, c.g, c.p, c.stats, c.batch) },
+			run: func() { normSecondIn(out, in, c.g, valid{}, c.p, c.stats, c.batch) },
 		})
 	}
 	args, _ := newWeightSecond[T](v, 1)

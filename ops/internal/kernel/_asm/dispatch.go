@@ -142,14 +142,14 @@ func {{.Name}}[T Float]({{.Params}}{{if .Maps}}, stream bool{{end}}) {
 {{end}}	if b.columns() {
 		at := b.at
 		switch {
-{{range variants}}		case isa == {{.ISA}} && is32[T]() == {{.Single}}:
+{{range variants}}		case isa == {{.ISA}} && {{if not .Single}}!{{end}}is32[T]():
 			{{$l.Call "Columns" .}}
 {{end}}		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
-{{range variants}}		case isa == {{.ISA}} && is32[T]() == {{.Single}}:
+{{range variants}}		case isa == {{.ISA}} && {{if not .Single}}!{{end}}is32[T]():
 			{{$l.Call "Runs" .}}
 {{end}}		}
 	}

@@ -48,6 +48,46 @@ func LayerNormAxes(x, gamma, beta *G.Node, axes []int, cfg LayerNormConfig) (*G.
 	return apply(name, newNorm("LayerNorm", newAxesNorm[float64](x.Dims(), axes, shape, how), aff, x.Dims(), shape, cfg.Reuse), nodes(in)...)
 }
 
+// RMSNormAxes is RMSNorm over any axes of x, negative ones counted from the end,
+// instead of the trailing ones:
+//
+//	y = x/√(Σx²/n + eps)·γ + β
+//
+// with the sum over the axes, for each index of the others. Over axis 1 of
+// (N, C, H, W) it scales the channels of each pixel. Axes that do not follow one
+// another, such as 1 and 3, cost a copy of x.
+//
+// Shapes: γ and β have the sizes of the axes, in the order in which x has them, or
+// are nil; y has the shape of x. Dtypes: float32 or float64, one for all.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape, ErrOption.
+//
+// Zhang, Sennrich, "Root Mean Square Layer Normalization", 2019,
+// arXiv:1910.07467v1, equation 4.
+func RMSNormAxes(x, gamma, beta *G.Node, axes []int, cfg RMSNormConfig) (*G.Node, error) {
+	const name = "rmsnorm"
+	in, aff := affineArgs(x, gamma, beta)
+	dt, axes, shape, err := checkAxes(name, in, axes, cfg.Eps, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if trailingAxes(x.Shape(), axes) {
+		return RMSNorm(x, gamma, beta, shape, cfg)
+	}
+	if err := cfg.check(name, aff.gamma); err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newRMSNormAxes[float32](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
+	}
+	return apply(name, newRMSNormAxes[float64](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
+}
+
+func newRMSNormAxes[T dense.Float](rank int, axes []int, sizes tensor.Shape, aff affine, cfg RMSNormConfig) *normOp[T] {
+	how := newAxesNorm[T](rank, axes, sizes, kernel.Columns{Eps: cfg.Eps, Uncentred: true})
+	return newNorm("RMSNorm", scaledAs(how, cfg), aff, rank, sizes, cfg.Reuse)
+}
+
 // checkAxes checks the arguments of a norm over axes, nodes or values, which x is the
 // first of, and returns their dtype, the axes in ascending order, and their sizes, in
 // the memory of empty slices as far as it goes.
@@ -136,47 +176,47 @@ func (n axesNorm[T]) of(shape tensor.Shape) kernel.Columns {
 	return p
 }
 
-func (n axesNorm[T]) forward(y, x, gamma, beta []T, shape tensor.Shape) {
+func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {
 	p := n.of(shape)
 	if n.order == nil {
 		kernel.ColumnNormFwd(y, x, gamma, beta, p)
 		return
 	}
-	t := n.turn(shape)
-	tx, ty := t.there(x), kernel.Borrow[T](len(y))
-	defer tx.Release()
-	defer ty.Release()
-	kernel.ColumnNormFwd(ty.Data, tx.Data, gamma, beta, p)
-	t.back(y, ty.Data)
+	perm := kernel.Permuted[T]{Shape: shape, Order: n.order}
+	px, py := perm.Gather(x), kernel.Borrow[T](len(y))
+	defer px.Release()
+	defer py.Release()
+	kernel.ColumnNormFwd(py.Data, px.Data, gamma, beta, p)
+	perm.Scatter(y, py.Data)
 }
 
-func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, gamma, dy []T, shape tensor.Shape) {
+func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, shape tensor.Shape) {
 	p := n.of(shape)
 	if n.order == nil {
 		kernel.ColumnNormBwd(dx, dgamma, dbeta, x, gamma, dy, p)
 		return
 	}
-	t := n.turn(shape)
-	tx, tdy, tdx := t.there(x), t.there(dy), kernel.Borrow[T](len(dx))
-	defer tx.Release()
-	defer tdy.Release()
-	defer tdx.Release()
-	kernel.ColumnNormBwd(tdx.Data, dgamma, dbeta, tx.Data, gamma, tdy.Data, p)
-	t.back(dx, tdx.Data)
+	perm := kernel.Permuted[T]{Shape: shape, Order: n.order}
+	px, pdy, pdx := perm.Gather(x), perm.Gather(dy), kernel.Borrow[T](len(dx))
+	defer px.Release()
+	defer pdy.Release()
+	defer pdx.Release()
+	kernel.ColumnNormBwd(pdx.Data, dgamma, dbeta, px.Data, gamma, pdy.Data, p)
+	perm.Scatter(dx, pdx.Data)
 }
 
-func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], shape tensor.Shape) {
+func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, shape tensor.Shape) {
 	p := n.of(shape)
 	groups := kernel.Groups{
 		Batches: p.Outer, View: kernel.View{Outer: p.Rows, Channels: p.Cols, Inner: 1}, Params: p.Rows, ParamInner: p.Cols,
 	}
 	rows := kernel.Rows{Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
 	if n.order == nil {
-		kernel.NormSecond(out, in, groups, rows, nil, false)
+		kernel.NormSecond(out, in, groups, rows)
 		return
 	}
-	t := n.turn(shape)
-	x, dy, ux := t.there(in.X), t.there(in.DY), t.there(in.UX)
+	perm := kernel.Permuted[T]{Shape: shape, Order: n.order}
+	x, dy, ux := perm.Gather(in.X), perm.Gather(in.DY), perm.Gather(in.UX)
 	dx, ddy := kernel.Borrow[T](len(out.X)), kernel.Borrow[T](len(out.DY))
 	defer x.Release()
 	defer dy.Release()
@@ -184,46 +224,7 @@ func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], 
 	defer dx.Release()
 	defer ddy.Release()
 	in.X, in.DY, in.UX = x.Data, dy.Data, ux.Data
-	kernel.NormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, groups, rows, nil, false)
-	t.back(out.X, dx.Data)
-	t.back(out.DY, ddy.Data)
-}
-
-// turned puts the axes of row-major data into another order.
-type turned[T dense.Float] struct {
-	shape tensor.Shape
-	order []int
-}
-
-func (n axesNorm[T]) turn(shape tensor.Shape) turned[T] { return turned[T]{shape, n.order} }
-
-// there returns a copy in the other order.
-func (t turned[T]) there(src []T) *kernel.Scratch[T] {
-	s := kernel.Borrow[T](len(src))
-	t.copy(s.Data, src, false, 0, 0, 0)
-	return s
-}
-
-// back copies from the other order.
-func (t turned[T]) back(dst, src []T) { t.copy(dst, src, true, 0, 0, 0) }
-
-// copy copies what there is of one index in each of the axes order[:k], which
-// begins at at in the order of shape and at turned in the other one, where it
-// returns its end.
-func (t turned[T]) copy(dst, src []T, back bool, k, at, turned int) int {
-	axis := t.order[k]
-	stride := t.shape[axis+1:].TotalSize()
-	for i := range t.shape[axis] {
-		switch {
-		case k+1 < len(t.order):
-			turned = t.copy(dst, src, back, k+1, at+i*stride, turned)
-			continue
-		case back:
-			dst[at+i*stride] = src[turned]
-		default:
-			dst[turned] = src[at+i*stride]
-		}
-		turned++
-	}
-	return turned
+	kernel.NormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, groups, rows)
+	perm.Scatter(out.X, dx.Data)
+	perm.Scatter(out.DY, ddy.Data)
 }

@@ -1,0 +1,75 @@
+package norm
+
+import (
+	"slices"
+
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// addWeight makes the nodes of v and of g = ‖v‖.
+func (l *layer) addWeight(shape tensor.Shape, c config) error {
+	if err := fault.Sizes(l.label, "v", shape); err != nil {
+		return err
+	}
+	if err := fault.Axis(l.label, shape, c.axis); err != nil {
+		return err
+	}
+	v, err := l.startOfWeight(shape, c)
+	if err != nil {
+		return err
+	}
+	g, err := ops.WeightLengths(v, c.axis)
+	if err != nil {
+		return l.wrap(err)
+	}
+	l.addParam(v)
+	l.addParam(g)
+	return nil
+}
+
+// startOfWeight returns the first value of v, row-major storage of its own.
+func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, error) {
+	switch {
+	case !c.hasWeight:
+		return l.initialize(shape, c.init)
+	case c.weight == nil:
+		return nil, fault.New(ErrValue, l.label, "the weight is nil, want %v %v", l.dtype, shape)
+	case c.weight.Dtype() != l.dtype || !slices.Equal(c.weight.Shape(), shape):
+		return nil, fault.New(ErrValue, l.label, "the weight is %v %v, want %v %v",
+			c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
+	case l.dtype == tensor.Float32:
+		return dense.Copy[float32](l.label, "the weight", c.weight)
+	default:
+		return dense.Copy[float64](l.label, "the weight", c.weight)
+	}
+}
+
+// initialize returns a tensor with what an initializer gives. Some of
+// Gorgonia's initializers panic for float32.
+func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
+	if init == nil {
+		return nil, fault.New(ErrOption, l.label, "the initializer of the weight is nil, want one such as gorgonia.GlorotU(1)")
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(ErrValue, l.label, "the initializer of the weight panicked: %v", r)
+		}
+	}()
+	backing, n := init(l.dtype, shape...), 0
+	var dt tensor.Dtype
+	switch b := backing.(type) {
+	case []float32:
+		dt, n = tensor.Float32, len(b)
+	case []float64:
+		dt, n = tensor.Float64, len(b)
+	}
+	if n != shape.TotalSize() || dt != l.dtype {
+		return nil, fault.New(ErrValue, l.label, "the initializer gave %T of length %d, want %v of length %d",
+			backing, n, l.dtype, shape.TotalSize())
+	}
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
+}
