@@ -195,3 +195,26 @@ func TestEvaluationWhileTrainingSeesWholeVectors(t *testing.T) {
 		return nil
 	})
 }
+
+// A worker has its own graph of the layer, and may build its machine while others build
+// and run theirs. The race detector has the last word.
+func TestMachinesOfWorkers(t *testing.T) {
+	eachServed(t, func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype) {
+		var wait sync.WaitGroup
+		defer wait.Wait()
+		for range 3 {
+			own := G.NewGraph()
+			other := norm.Must(l.in(own))
+			other.apply(own, dt)
+			wait.Add(1)
+			go func() {
+				defer wait.Done()
+				vm := G.NewTapeMachine(own, G.EvalMode())
+				defer vm.Close()
+				if err := vm.RunAll(); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+	})
+}

@@ -33,7 +33,7 @@
 //
 // A Gorgonia graph has a fixed batch size, so a program has one graph to train and
 // another to evaluate. In makes the same layer in a second graph, with the same
-// storage: there is nothing to copy after a step.
+// storage: there is nothing to copy after a step. Call it while no machine runs.
 //
 //	bn2, err := bn.In(g2)
 //	vm := gorgonia.NewTapeMachine(g2, gorgonia.EvalMode())

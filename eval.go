@@ -20,8 +20,8 @@ import (
 // Any number of goroutines may call Eval, each with a dst of its own. Running
 // statistics are read as a consistent snapshot, even while the layer trains. γ, β and
 // weights are read without a lock: do not step a solver meanwhile. To evaluate while
-// training, use a copy from In in a graph that no machine runs, since a machine changes
-// the nodes of its own graph.
+// training, first make a copy by In in a graph that no machine runs, since a machine
+// changes the nodes of its own graph.
 //
 // Errors: ErrValue for a nil or masked tensor, and for a dst that shares memory
 // with a parameter; ErrDtype, ErrShape; and ErrBatch as for Fwd. After an error dst is

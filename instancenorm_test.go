@@ -59,7 +59,6 @@ func TestInstanceNormTrainAndEvaluate(t *testing.T) {
 
 	in2 := norm.Must(in.In(g2))
 	require.Same(t, in.Running(), in2.Running())
-	require.Same(t, in.Learnables()[0].Value(), in2.Learnables()[0].Value())
 	v := wave(tensor.Float64, 5, 1, 3, 7)
 	x := input(g2, v)
 	got := run(t, norm.Must(in2.Fwd(x)), G.EvalMode())

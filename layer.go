@@ -148,7 +148,9 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	}
 	other.label = l.label
 	for _, v := range values {
-		other.addParam(v)
+		// The same memory, but a header for each graph: building a machine sets the engine
+		// of all values.
+		other.addParam(v.ShallowClone())
 	}
 	other.done()
 	return other, nil

@@ -114,8 +114,8 @@ type config struct {
 	unbiasedStd bool
 	plusOne     bool
 
-	// Held apart, so that WithoutScale and WithoutBias are the same before WithAffine and
-	// behind it; gamma and beta combine them. A linear layer has noBias too.
+	// Kept apart, so that the order of WithAffine, WithoutScale and WithoutBias does not
+	// matter; gamma and beta combine them. A linear layer has noBias too.
 	affine, noScale, noBias bool
 
 	channelAxis int
