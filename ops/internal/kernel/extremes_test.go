@@ -10,7 +10,7 @@ import (
 func TestExtremeFloat32(t *testing.T) {
 	const top = math.MaxFloat32
 	skipUnderRace(t)
-	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}, {40, 20, 1}} {
+	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}, {40, 20, 1}, {100, 10, 3}} {
 		c := newBatchNormCase[float32](v, 1e-5, condition{scale: 1})
 		far := newStats(v.Channels)
 		for ch := range v.Channels {
@@ -74,7 +74,7 @@ func TestTinyProducts(t *testing.T) {
 		multiply(c.dy, 1e-26)
 		paths(func(path string) { c.check(t, label("groups "+path, p)) })
 	}
-	for _, v := range []View{{1, 2, 64}, {1, 3, 5000}, {64, 3, 1}, {3, 2, 64}} {
+	for _, v := range []View{{1, 2, 64}, {1, 3, 5000}, {64, 3, 1}, {3, 2, 64}, {100, 10, 3}} {
 		c := newWeightNormCase[float32](v, condition{scale: 1e-10})
 		multiply(c.dw, 1e-36) // products below the smallest float32, which are lost in it
 		paths(func(path string) { c.check(t, label("weights "+path, v)) })

@@ -200,7 +200,7 @@ func inRange[T Float](n, q float64) bool {
 }
 
 // A guess of the mean of a channel is made of at most guessRows rows, or guessLen
-// values of a run.
+// values of a run, or as many runs as have guessRows values.
 const (
 	guessRows = 16
 	guessLen  = 256
@@ -211,7 +211,7 @@ func guessMeans[T Float](m, x []T, b block) {
 	if b.columns() {
 		b.rows = min(b.rows, guessRows)
 	} else {
-		b.rows, b.inner = 1, min(b.inner, guessLen)
+		b.rows, b.inner = min(b.rows, ceilDiv(guessRows, b.inner)), min(b.inner, guessLen)
 	}
 	s := Borrow[float64](padded(b.channels))
 	defer s.Release()

@@ -40,6 +40,9 @@ func (p *sumPass[T]) add(s [3][]float64, b block) {
 
 // over returns the sums over all blocks of the view.
 func (p sumPass[T]) over(v View) totals {
+	if f, narrow := folded[T](v); narrow {
+		return p.folded(f)
+	}
 	g, count, n := v.sumsGrid(), p.loop.results(), padded(v.Channels)
 	parts := totals{Borrow[float64](g.parts() * count * n), n}
 	split(g.tasks(), v.Len(), sumTasks[T]{p, g, parts})
@@ -123,6 +126,11 @@ func (p *mapPass[T]) fast(b block) {
 func (p mapPass[T]) over(v View) {
 	p.stream = streams(p.loop, p.out, v)
 	p.plain = is32[T]() && p.usual(0, v.Channels)
+	if f, narrow := folded[T](v); narrow && isa != generic && (p.plain || !is32[T]()) {
+		p.stream = false // of what is left over
+		p.folded(f)
+		return
+	}
 	g, elems := v.mapGrid(), v.Len()
 	if !sharesMap(elems) {
 		elems = 0

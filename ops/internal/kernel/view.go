@@ -182,8 +182,8 @@ const (
 )
 
 // keptGrid cuts a small view between channels only, for work that goes over each
-// of them more than once; ok is false where the cache does not keep it, or where
-// chains of additions would be longer than those of sumsGrid.
+// of them more than once; ok is false where the cache does not keep it, where it
+// is narrow, or where chains of additions would be longer than those of sumsGrid.
 func keptGrid[T Float](v View) (g grid, ok bool) {
 	size := int(unsafe.Sizeof(T(0)))
 	unit := 1
@@ -193,7 +193,8 @@ func keptGrid[T Float](v View) (g grid, ok bool) {
 	tasks := max(1, min(v.Len()/taskLen, fewTasks))
 	g = grid{v: v, rows: 1, slices: 1, channelsOfBand: ceilDiv(ceilDiv(v.Channels, tasks), unit) * unit}
 	g.bands = ceilDiv(v.Channels, g.channelsOfBand)
-	return g, v.Len()*size <= keptBytes && v.Outer <= maxRows && v.Inner <= taskLen
+	_, narrow := folded[T](v)
+	return g, !narrow && v.Len()*size <= keptBytes && v.Outer <= maxRows && v.Inner <= taskLen
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
