@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -148,9 +149,8 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	}
 	other.label = l.label
 	for _, v := range values {
-		// The same memory, but a header for each graph: building a machine sets the engine
-		// of all values.
-		other.addParam(v.ShallowClone())
+		// A tensor for each graph, as building a machine sets the engines of all values.
+		other.addParam(dense.Alias(v))
 	}
 	other.done()
 	return other, nil

@@ -28,13 +28,14 @@
 //     column-major tensors give the same numbers. The output is a new tensor in
 //     row-major order.
 //   - float32 and float64, the same for all inputs of an op. Sums are accumulated in
-//     float64 for both; everything else is arithmetic in the dtype, within about four
-//     roundings of the largest value of a row or channel. The product in
+//     float64 for both, some of them from short sums in float32; everything else is
+//     arithmetic in the dtype, within about four roundings of the largest value of a
+//     row or channel. The product in
 //     WeightNormLinear is computed by the BLAS.
 //   - Building the graph returns an error if nodes do not fit. It names the op, what
 //     was given and what is wanted, and errors.Is tells its kind. Errors at run time
 //     come from RunAll. Nothing panics but methods of values not made by their
-//     constructor, and SetTraining and Training of a nil graph.
+//     constructor.
 //   - Gradients come from gorgonia.Grad (symbolic) and from a LispMachine alike. One
 //     fused op computes all of them at once and returns them packed into a
 //     vector; small ops extract the parts.

@@ -145,7 +145,7 @@ type LocalResponseNormConfig struct {
 	Alpha, Beta, K float64
 
 	// Mirrored takes ONNX's window: if Size is even, the extra channel comes
-	// after the centre one and not before it, as in PyTorch's.
+	// after the centre one. PyTorch has it before.
 	Mirrored bool
 
 	// Reuse keeps the memory of results from run to run; see the package

@@ -55,6 +55,19 @@ func empty[T Float]() *tensor.Dense {
 	return empty64
 }
 
+// Alias returns a tensor over the memory of another, of float32 or float64. It does not
+// read the other's engine, which building a machine writes.
+func Alias(d *tensor.Dense) *tensor.Dense {
+	switch {
+	case !RowMajor(d):
+		return d.ShallowClone()
+	case d.Dtype() == tensor.Float32:
+		return New(d.Shape(), Own[float32](d))
+	default:
+		return New(d.Shape(), Own[float64](d))
+	}
+}
+
 // elements returns all memory of a tensor of T.
 func elements[T Float](d *tensor.Dense) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(d.Raw))), len(d.Raw)/int(unsafe.Sizeof(T(0))))

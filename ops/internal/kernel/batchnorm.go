@@ -40,16 +40,21 @@ func BatchNormFwd[T Float](y, x, mask, gamma, beta []T, v View, s Stats) {
 	mapPass[T]{loop: normalizePass, out: y, x: x, k: k}.overValid(a)
 }
 
-// leftOver is the part of the energy Σdy² that has to be left in Σ(dx/scale)²
-// for float32 arithmetic. Where dy is nearly a combination of 1 and x̂, as it is
-// in batches of a few, dx is a difference of almost equal numbers.
+// leftOver is the part of the energy Σu², u = γ·dy, that has to be left in
+// Σ(dx/scale)² for float32 arithmetic. Where u is nearly a combination of 1 and x̂, as
+// it is in batches of a few, dx is a difference of almost equal numbers.
 const leftOver = 0.25
 
 // cancelled marks a channel where less is left, in place of its energy.
 const cancelled = -1
 
-// cancels says whether less is left of the energy of n values with the sums
-// u = Σdy and ux = Σdy·x̂.
-func cancels[T Float](n, energy, u, ux float64) bool {
-	return energy-(u*u+ux*ux)/n < energy*leftOver || energy != 0 && !inRange[T](n, energy)
+// cancels says whether less is left of the energy Σu² of n values with the sums Σu = s
+// and Σu·x̂ = p, or whether u is out of the range of T: its root mean square may be as
+// small as 2⁻¹⁰⁰ in float32, and no element larger than 2¹²⁶.
+func cancels[T Float](n, energy, s, p float64) bool {
+	least, most := n*0x1p-200, 0x1p252
+	if !is32[T]() {
+		least, most = rangeOf[T](n)
+	}
+	return energy-(s*s+p*p)/n < energy*leftOver || energy != 0 && !(energy >= least && energy < most)
 }

@@ -113,6 +113,9 @@ func (a layerNormBwd[T]) mend(dgamma, dbeta []T) {
 	if !is32[T]() || within(dgamma, 0, math.MaxFloat32) && within(dbeta, 0, math.MaxFloat32) {
 		return
 	}
+	if !within(a.dx, 0, math.MaxFloat32) {
+		return // x or dy is not finite, and dγ and dβ are what they have to be
+	}
 	n := padded(a.p.Cols)
 	exact, dx := Borrow[T](2*n), Borrow[T](len(a.x))
 	defer exact.Release()

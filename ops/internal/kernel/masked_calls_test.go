@@ -35,26 +35,26 @@ func maskedCalls[T Float](v View, affine bool) []call[T] {
 		return SecondGrads[T]{X: out[0], DY: out[1], Gamma: out[2]}, SecondArgs[T]{X: in[0], DY: in[1], UX: in[2], Gamma: gamma}
 	}
 	return []call[T]{
-		{name: "MaskedMoments", in: []fence[T]{x, mask}, out64: []fence[float64]{mean, res, m2}, run: func() {
+		{name: "masked Moments", in: []fence[T]{x, mask}, out64: []fence[float64]{mean, res, m2}, run: func() {
 			Moments(x.data(), mask.data(), v, 1e-5, mean.data(), res.data(), m2.data())
 		}},
-		with("MaskedBatchNormFwd", 1, 0, func(in, out [][]T, gamma, beta, mask []T, s Stats) {
+		with("masked BatchNormFwd", 1, 0, func(in, out [][]T, gamma, beta, mask []T, s Stats) {
 			BatchNormFwd(out[0], in[0], mask, gamma, beta, v, s)
 		}),
-		with("MaskedBatchNormBwd", 1, 2, func(in, out [][]T, gamma, _, mask []T, s Stats) {
+		with("masked BatchNormBwd", 1, 2, func(in, out [][]T, gamma, _, mask []T, s Stats) {
 			BatchNormBwd(out[0], out[1], out[2], in[0], mask, gamma, in[1], v, s, true)
 		}),
-		with("MaskedBatchNormSecond", 2, 1, func(in, out [][]T, gamma, _, mask []T, s Stats) {
+		with("masked BatchNormSecond", 2, 1, func(in, out [][]T, gamma, _, mask []T, s Stats) {
 			o, i := second(in, out, gamma)
 			BatchNormSecond(o, i, mask, v, s, true)
 		}),
-		with("MaskedGroupNormFwd", 1, 0, func(in, out [][]T, gamma, beta, mask []T, _ Stats) {
+		with("masked GroupNormFwd", 1, 0, func(in, out [][]T, gamma, beta, mask []T, _ Stats) {
 			GroupNormFwd(out[0], in[0], mask, gamma, beta, group)
 		}),
-		with("MaskedGroupNormBwd", 1, 2, func(in, out [][]T, gamma, _, mask []T, _ Stats) {
+		with("masked GroupNormBwd", 1, 2, func(in, out [][]T, gamma, _, mask []T, _ Stats) {
 			GroupNormBwd(out[0], out[1], out[2], in[0], mask, gamma, in[1], group)
 		}),
-		with("MaskedGroupNormSecond", 2, 1, func(in, out [][]T, gamma, _, mask []T, _ Stats) {
+		with("masked GroupNormSecond", 2, 1, func(in, out [][]T, gamma, _, mask []T, _ Stats) {
 			o, i := second(in, out, gamma)
 			GroupNormSecond(o, i, mask, group)
 		}),

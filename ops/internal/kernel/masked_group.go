@@ -30,7 +30,7 @@ func (p GroupShape) samples(task int) (from, to int) {
 	return p.N * task / tasks, p.N * (task + 1) / tasks
 }
 
-// maskedGroups does one of the two, sample by sample.
+// maskedGroups does GroupNormFwd or GroupNormBwd, sample by sample.
 type maskedGroups[T Float] struct{ of groupNorm[T] } // all samples
 
 func (t *maskedGroups[T]) run(first, last int) {

@@ -35,7 +35,7 @@ func together(n int, f func()) {
 	wg.Wait()
 }
 
-// parallelViews have many tasks. Some have so many elements that minTasks limits the segments of a unit, and not their size.
+// parallelViews have many tasks, cut between rows, columns or along runs.
 var parallelViews = []View{{301, 131, 1}, {300001, 1, 1}, {3, 2, 9001}, {5, 2, 30001}, {3, 20000, 2}}
 
 func TestSameBitsOnAnyNumberOfProcessors(t *testing.T) {
