@@ -19,9 +19,10 @@
 // graph: build it on g.ExactSubgraphRoots(cost).
 //
 // If a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
-// used: for Dropout, InverseSqrt, Log2 and OuterProd, which is in the second derivative
-// of a matrix by a vector; for functions of the sum of a whole tensor; and for the
-// gradients of convolutions, slices, SoftMax and LogSoftMax. AveragePool2D, and second
+// used: for InverseSqrt, Log2, OuterProd, which is in the second derivative of a matrix
+// by a vector, and Dropout, where an element that is 0 counts as dropped; for functions
+// of the sum of a whole tensor; and for the gradients of convolutions, slices, and
+// SoftMax and LogSoftMax along one of the first four axes. AveragePool2D, and second
 // derivatives through Gorgonia's own BatchNorm, GroupNorm and CTCLoss, are ErrOp.
 //
 // Grad goes as far as the ops do: an op on the way without a symbolic derivative is

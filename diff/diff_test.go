@@ -67,13 +67,19 @@ var penalties = map[string]func(cost, dx *G.Node) *G.Node{
 }
 
 // run returns the elements of the values of nodes.
-func run(t testing.TB, g *G.ExprGraph, nodes ...*G.Node) (all [][]float64) {
+func run(t testing.TB, g *G.ExprGraph, nodes ...*G.Node) [][]float64 {
+	t.Helper()
+	return runIn(t, g, nil, nodes...)
+}
+
+// runIn is run in a machine with options.
+func runIn(t testing.TB, g *G.ExprGraph, opts []G.VMOpt, nodes ...*G.Node) (all [][]float64) {
 	t.Helper()
 	values := make([]G.Value, len(nodes))
 	for i, n := range nodes {
 		G.Read(n, &values[i])
 	}
-	vm := G.NewTapeMachine(g)
+	vm := G.NewTapeMachine(g, opts...)
 	defer vm.Close()
 	require.NoError(t, vm.RunAll())
 	for _, v := range values {
@@ -82,6 +88,8 @@ func run(t testing.TB, g *G.ExprGraph, nodes ...*G.Node) (all [][]float64) {
 			all = append(all, []float64{d})
 		case []float64:
 			all = append(all, slices.Clone(d))
+		case []float32:
+			all = append(all, graphtest.Floats(v.(*tensor.Dense)))
 		}
 	}
 	return all

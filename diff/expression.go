@@ -7,12 +7,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// expression is one of nodes of one shape. After the first error, in err, its results
-// are nil.
-type expression struct {
-	axis int // of the sums
-	err  error
-}
+// expression is made of nodes. After the first error, in err, its results are nil.
+type expression struct{ err error }
 
 func (e *expression) exp(a *G.Node) *G.Node      { return e.unary(G.Exp, a) }
 func (e *expression) neg(a *G.Node) *G.Node      { return e.unary(G.Neg, a) }
@@ -24,19 +20,19 @@ func (e *expression) transposed(a *G.Node) *G.Node {
 	return e.unary(func(a *G.Node) (*G.Node, error) { return G.Transpose(a) }, a)
 }
 
-// sum is that along the axis, in each of its places.
-func (e *expression) sum(a *G.Node) *G.Node {
+// sum is that along an axis, in each of its places.
+func (e *expression) sum(a *G.Node, axis int) *G.Node {
 	return e.unary(func(a *G.Node) (*G.Node, error) {
-		s, err := G.Sum(a, e.axis)
+		s, err := G.Sum(a, axis)
 		if err != nil {
 			return nil, err
 		}
 		one := a.Shape().Clone()
-		one[e.axis] = 1
+		one[axis] = 1
 		if s, err = G.Reshape(s, one); err != nil {
 			return nil, err
 		}
-		s, _, err = G.Broadcast(s, a, G.NewBroadcastPattern([]byte{byte(e.axis)}, nil))
+		s, _, err = G.Broadcast(s, a, G.NewBroadcastPattern([]byte{byte(axis)}, nil))
 		return s, err
 	}, a)
 }

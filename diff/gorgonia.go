@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -19,14 +20,13 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 		return nil, newFault(ErrOp, "op %v has no symbolic derivative (it is not a gorgonia.SDOp)", n.Op())
 	}
 	switch kind := fmt.Sprintf("%T", op); kind {
-	case "*gorgonia.avgPoolOp", "*gorgonia.batchnormDiffOp", "*gorgonia.ctcLossDiffOp", "*gorgonia.groupNormDiffOp":
+	case "*gorgonia.avgPoolOp", "*gorgonia.batchnormDiffOp", "*gorgonia.ctcLossDiffOp",
+		"*gorgonia.dropoutDiffOp", "*gorgonia.groupNormDiffOp":
 		return nil, newFault(ErrOp, "op %v has a wrong derivative in Gorgonia", op)
 	case "gorgonia.col2imOp":
 		return col2im{op}, nil
 	case "*gorgonia.dropoutOp":
 		return dropout{op}, nil
-	case "*gorgonia.dropoutDiffOp":
-		return dropoutGrad{op}, nil
 	case "gorgonia.elemUnaryOp":
 		switch fmt.Sprint(op) {
 		case "invSqrt":
@@ -35,7 +35,7 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 			return log2{op}, nil
 		}
 	case "gorgonia.linAlgBinOp":
-		if reflect.ValueOf(op).Field(0).Uint() == outerProduct {
+		if strings.Contains(fmt.Sprint(op), "⊗") {
 			return outer{op}, nil
 		}
 	case "gorgonia.reshapeOp":
@@ -61,35 +61,6 @@ func (op col2im) SymDiff(_ G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{d}, err
 }
 
-// dropout keeps an element with a probability of 1 − p, and divides it by that. Its own
-// derivative divides by p, and is 0 for a p of 0.
-type dropout struct{ G.SDOp }
-
-// SymDiff takes the derivative in training.
-func (op dropout) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	p := reflect.ValueOf(op.SDOp).Elem().FieldByName("probability").Float()
-	if p == 0 {
-		return G.Nodes{grad}, nil
-	}
-	d, err := op.SDOp.SymDiff(in, out, grad)
-	if err != nil || p == 1 { // all is dropped
-		return d, err
-	}
-	e := expression{}
-	return G.Nodes{e.times(d[0], constant(out, fmt.Sprintf("odds of %v", p), p/(1-p)))}, e.err
-}
-
-// dropoutGrad is the gradient of dropout by Gorgonia: of x, its result and a gradient, the
-// last of which it scales.
-type dropoutGrad struct{ G.SDOp }
-
-func (dropoutGrad) DiffWRT(int) []bool { return []bool{false, false, true} }
-
-func (op dropoutGrad) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	d, err := G.ApplyOp(op.SDOp, in[0], in[1], grad)
-	return G.Nodes{nil, nil, d}, err
-}
-
 // inverseSqrt is y = 1/√x.
 type inverseSqrt struct{ G.SDOp }
 
@@ -111,8 +82,6 @@ func (log2) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 
 // outer is the outer product c = a⊗b of vectors, with the gradients dc·b and dcᵀ·a.
 type outer struct{ G.SDOp }
-
-const outerProduct = 3 // among Gorgonia's operators of linear algebra
 
 func (outer) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	e := expression{}

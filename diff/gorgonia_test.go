@@ -108,26 +108,49 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 }
 
 // Dropout has new noise in each run, so its derivatives are compared with what the same
-// run has kept.
+// run has kept. In evaluation it keeps all as it is.
 func TestDropout(t *testing.T) {
 	for _, p := range []float64{0.2, 0.7} {
-		m := build(func(x, _ *G.Node) *G.Node { return sum(cubeOf(must(G.Dropout(x, p)))) }, wave(0.3, 20, 30), wave(1.1, 1))
-		dx := must(diff.Grad(m.cost, m.x))[0]
-		d2 := must(diff.Grad(sum(must(G.Square(dx))), m.x))[0]
-		got := run(t, m.g, dx, d2)
-		kept := 0
-		for i, x := range m.x.Value().Data().([]float64) {
-			if got[0][i] == 0 {
-				require.Zero(t, got[1][i])
-				continue
+		for _, opts := range [][]G.VMOpt{nil, {G.EvalMode()}} {
+			g := G.NewGraph()
+			x := G.NewMatrix(g, tensor.Float64, G.WithName("x"), G.WithValue(wave(0.3, 20, 30)))
+			dx := must(diff.Grad(sum(cubeOf(must(G.Dropout(x, p)))), x))[0]
+			d2 := must(diff.Grad(sum(must(G.Square(dx))), x))[0]
+			got := runIn(t, g, opts, dx, d2)
+			scale, most := 1/(1-p), 60.0 // five standard deviations
+			expected := 600 * (1 - p)
+			if opts != nil {
+				scale, expected, most = 1, 600, 0
 			}
-			kept++
-			scale := 1 / (1 - p)
-			require.InEpsilon(t, 3*x*x*math.Pow(scale, 3), got[0][i], 1e-12)
-			require.InEpsilon(t, 36*x*x*x*math.Pow(scale, 6), got[1][i], 1e-12)
+			kept := 0
+			for i, x := range x.Value().Data().([]float64) {
+				if got[0][i] == 0 {
+					require.Zero(t, got[1][i])
+					continue
+				}
+				kept++
+				require.InEpsilon(t, 3*x*x*math.Pow(scale, 3), got[0][i], 1e-12)
+				require.InEpsilon(t, 36*x*x*x*math.Pow(scale, 6), got[1][i], 1e-12)
+			}
+			require.InDelta(t, expected, kept, most)
 		}
-		require.InDelta(t, 600*(1-p), kept, 60) // five standard deviations
 	}
+}
+
+// What takes the place of Gorgonia's derivatives is of the dtype of the graph.
+func TestRightDerivativesInFloat32(t *testing.T) {
+	values := func(dt tensor.Dtype) (d []float64) {
+		g := G.NewGraph()
+		x := G.NewVector(g, dt, G.WithShape(4), G.WithName("x"), G.WithInit(G.RangedFrom(1)))
+		y := must(G.Log2(must(G.Dropout(x, 0.2))))
+		y = must(G.Add(y, must(G.SoftMax(must(G.InverseSqrt(x))))))
+		dx := must(diff.Grad(sum(y), x))[0]
+		for _, v := range runIn(t, g, []G.VMOpt{G.EvalMode()}, dx, must(diff.Grad(sum(must(G.Square(dx))), x))[0]) {
+			d = append(d, v...)
+		}
+		return d
+	}
+	require.InDeltaSlice(t, values(tensor.Float64), values(tensor.Float32), 1e-5)
 }
 
 // Where Gorgonia's derivative is wrong, and the right one is not here, that is an error.

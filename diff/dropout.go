@@ -1,0 +1,83 @@
+package diff
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"reflect"
+
+	"github.com/chewxy/hm"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// dropout keeps an element with a probability of 1 − p and divides it by that; in
+// evaluation it does nothing. Its own derivative divides by p, in evaluation too.
+type dropout struct{ G.SDOp }
+
+func (op dropout) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	d, err := G.ApplyOp(&dropoutGrad{op.SDOp}, out, grad)
+	return G.Nodes{d}, err
+}
+
+// dropoutGrad is the gradient of dropout by its result y and a gradient. Gorgonia keeps
+// no mask: where y is 0 the element counts as dropped.
+type dropoutGrad struct {
+	of G.SDOp // whose mode a machine sets
+}
+
+func (o *dropoutGrad) Arity() int { return 2 }
+
+func (o *dropoutGrad) Type() hm.Type {
+	a := hm.TypeVariable('a')
+	return hm.NewFnType(a, a, a)
+}
+
+func (o *dropoutGrad) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	return in[0].(tensor.Shape).Clone(), nil
+}
+
+func (o *dropoutGrad) Do(vs ...G.Value) (G.Value, error) {
+	y, ok := vs[0].(*tensor.Dense)
+	grad, ok2 := vs[1].(*tensor.Dense)
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("diff: %v: got %T and %T, want dense tensors", o, vs[0], vs[1])
+	}
+	of := reflect.ValueOf(o.of).Elem()
+	p := of.FieldByName("probability").Float()
+	if p == 0 || !of.FieldByName("isTraining").Bool() {
+		return grad.Clone().(*tensor.Dense), nil
+	}
+	zero, scale := any(0.0), any(1/(1-p))
+	if y.Dtype() == tensor.Float32 {
+		zero, scale = float32(0), float32(1/(1-p))
+	}
+	kept, err := tensor.ElNe(y, zero, tensor.AsSameType()) // 1 and 0
+	if err != nil {
+		return nil, err
+	}
+	if kept, err = tensor.Mul(kept, scale, tensor.UseUnsafe()); err != nil {
+		return nil, err
+	}
+	return tensor.Mul(kept, grad, tensor.UseUnsafe())
+}
+
+// DiffWRT is true for the gradient alone.
+func (o *dropoutGrad) DiffWRT(int) []bool { return []bool{false, true} }
+
+func (o *dropoutGrad) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
+	d, err := G.ApplyOp(o, in[0], grad)
+	return G.Nodes{nil, d}, err
+}
+
+func (o *dropoutGrad) ReturnsPtr() bool      { return false }
+func (o *dropoutGrad) CallsExtern() bool     { return false }
+func (o *dropoutGrad) OverwritesInput() int  { return -1 }
+func (o *dropoutGrad) String() string        { return fmt.Sprintf("gradient of %v", o.of) }
+func (o *dropoutGrad) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.dropoutGrad(%p)", o.of) }
+
+func (o *dropoutGrad) Hashcode() uint32 {
+	h := fnv.New32a()
+	o.WriteHash(h)
+	return h.Sum32()
+}
