@@ -10,27 +10,6 @@ import (
 	"gorgonia.org/tensor"
 )
 
-func ExampleGroupNorm() {
-	g := G.NewGraph()
-	x := G.NewTensor(g, tensor.Float64, 3, G.WithName("x"), G.WithShape(1, 4, 2),
-		G.WithValue(tensor.New(tensor.WithShape(1, 4, 2), tensor.WithBacking([]float64{1, 2, 3, 4, -30, -10, 10, 30}))))
-	gn := norm.Must(norm.NewGroupNorm(g, tensor.Float64, 2, 4)) // 2 groups of 2 channels
-	y := norm.Must(gn.Fwd(x))
-	vm := G.NewTapeMachine(g)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
-	}
-	fmt.Printf("%.3f\n", y.Value().Data())
-	for _, p := range gn.Learnables() {
-		fmt.Println(p.Name(), p.Value())
-	}
-	// Output:
-	// [-1.342 -0.447 0.447 1.342 -1.342 -0.447 0.447 1.342]
-	// groupnorm.gamma [1  1  1  1]
-	// groupnorm.beta [0  0  0  0]
-}
-
 func TestGroupAndInstanceNormRefuse(t *testing.T) {
 	f64 := tensor.Float64
 	for name, c := range map[string]struct {

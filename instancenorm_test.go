@@ -1,7 +1,6 @@
 package norm_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/gorgonorm/norm"
@@ -9,25 +8,6 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
-
-func ExampleInstanceNorm() {
-	g := G.NewGraph()
-	x := G.NewTensor(g, tensor.Float64, 3, G.WithName("x"), G.WithShape(2, 1, 4),
-		G.WithValue(tensor.New(tensor.WithShape(2, 1, 4), tensor.WithBacking([]float64{1, 2, 3, 4, -30, -10, 10, 30}))))
-	in := norm.Must(norm.NewInstanceNorm(g, tensor.Float64, 1, norm.WithRunningStats(), norm.WithMomentum(1)))
-	y := norm.Must(in.Fwd(x))
-	vm := G.NewTapeMachine(g)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
-	}
-	fmt.Printf("%.3f\n", y.Value().Data())
-	mean, variance := in.Stats()
-	fmt.Printf("mean %.2f, variance %.2f\n", mean, variance)
-	// Output:
-	// [-1.342 -0.447 0.447 1.342 -1.342 -0.447 0.447 1.342]
-	// mean [1.25], variance [334.17]
-}
 
 func TestInstanceNormParameters(t *testing.T) {
 	count := func(opts ...norm.InstanceNormOption) int {

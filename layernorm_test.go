@@ -12,49 +12,6 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Layer norm over the channels of images, as in ConvNeXt.
-func ExampleWithAxes() {
-	g := G.NewGraph()
-	x := G.NewTensor(g, tensor.Float64, 4, G.WithName("x"), G.WithShape(1, 2, 1, 3),
-		G.WithValue(tensor.New(tensor.WithShape(1, 2, 1, 3), tensor.WithBacking([]float64{1, 20, 5, 3, 10, 5}))))
-	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{2}, norm.WithAxes(1)))
-	y := norm.Must(ln.Fwd(x))
-	vm := G.NewTapeMachine(g)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
-	}
-	fmt.Printf("%.2f\n", y.Value().Data())
-	for _, p := range ln.Learnables() {
-		fmt.Println(p.Name(), p.Shape())
-	}
-	// Output:
-	// [-1.00 1.00 0.00 1.00 -1.00 0.00]
-	// layernorm.gamma (2)
-	// layernorm.beta (2)
-}
-
-// A transformer's residual connection: the sum is normalized, and goes on.
-func ExampleLayerNorm_FwdResidual() {
-	g := G.NewGraph()
-	value := func(name string, v ...float64) *G.Node {
-		return G.NewMatrix(g, tensor.Float64, G.WithShape(1, len(v)), G.WithName(name),
-			G.WithValue(tensor.New(tensor.WithShape(1, len(v)), tensor.WithBacking(v))))
-	}
-	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{2}))
-	y, sum, err := ln.FwdResidual(value("x", 1, 2), value("attention", 3, 6))
-	if err != nil {
-		panic(err)
-	}
-	vm := G.NewTapeMachine(g)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		panic(err)
-	}
-	fmt.Printf("%.3f %v\n", y.Value().Data(), sum.Value().Data())
-	// Output: [-1.000 1.000] [4 8]
-}
-
 // Row mean 0 and variance 1, and no change when the row is shifted and scaled.
 func TestLayerNormProperties(t *testing.T) {
 	g := G.NewGraph()

@@ -12,29 +12,6 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Sequences of different lengths in one batch: the padding does not count.
-func ExampleBatchNorm_FwdMasked() {
-	g := G.NewGraph()
-	node := func(name string, v *tensor.Dense) *G.Node {
-		return G.NewTensor(g, v.Dtype(), v.Dims(), G.WithName(name), G.WithShape(v.Shape()...), G.WithValue(v))
-	}
-	pad := math.NaN() // whatever was there
-	x := node("x", tensor.New(tensor.WithShape(2, 1, 4), tensor.WithBacking([]float64{1, 3, 1, 3, 3, 1, pad, pad})))
-	lengths := node("lengths", tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{4, 2})))
-	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 1, norm.WithMomentum(1)))
-	y := norm.Must(bn.FwdMasked(x, lengths))
-	vm := G.NewTapeMachine(g)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
-	}
-	fmt.Printf("%.2f\n", y.Value().Data())
-	fmt.Println(bn.Stats())
-	// Output:
-	// [-1.00 1.00 -1.00 1.00 1.00 -1.00 0.00 0.00]
-	// [2] [1.2]
-}
-
 type maskedLayer interface {
 	Fwd(x *G.Node) (*G.Node, error)
 	FwdMasked(x, mask *G.Node) (*G.Node, error)

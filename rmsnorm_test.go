@@ -1,7 +1,6 @@
 package norm_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/gorgonorm/norm"
@@ -9,22 +8,6 @@ import (
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
-
-// 1 and 7 have the mean square 25, so they are divided by 5.
-func ExampleRMSNorm() {
-	g := G.NewGraph()
-	x := G.NewMatrix(g, tensor.Float64, G.WithShape(1, 2), G.WithName("x"),
-		G.WithValue(tensor.New(tensor.WithShape(1, 2), tensor.WithBacking([]float64{1, 7}))))
-	rms := norm.Must(norm.NewRMSNorm(g, tensor.Float64, tensor.Shape{2}))
-	y := norm.Must(rms.Fwd(x))
-	vm := G.NewTapeMachine(g)
-	defer vm.Close()
-	if err := vm.RunAll(); err != nil {
-		fmt.Println(err)
-	}
-	fmt.Printf("%.2f\n", y.Value().Data())
-	// Output: [0.20 1.40]
-}
 
 // At first 1 + γ is 1: the layer is the same as without the option.
 func TestRMSNormPlusOne(t *testing.T) {
