@@ -61,6 +61,9 @@ func readFigures(files []string) (*figures, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if len(f.lines) == 0 {
+		return nil, fmt.Errorf("no figures in %s", strings.Join(files, ", "))
+	}
 	return f, nil
 }
 
@@ -78,7 +81,7 @@ func (f *figures) read(r io.Reader) error {
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
-		if l.Median <= 0 { // a peer that gave up
+		if l.Median <= 0 || l.System == "" || l.Name == "" { // a peer that gave up, or no figure at all
 			continue
 		}
 		f.add(l)

@@ -149,13 +149,13 @@ func report(stdout io.Writer, s settings) error {
 	if s.table {
 		f.printTables(stdout)
 	}
-	if s.plot != "" {
-		if err := f.draw(s.plot); err != nil {
+	if s.page != "" {
+		if err := f.writePage(s.page); err != nil {
 			return err
 		}
 	}
-	if s.page != "" {
-		return f.writePage(s.page)
+	if s.plot != "" {
+		return f.draw(s.plot)
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -215,7 +215,7 @@ func drawLegend(c draw.Canvas) error {
 	return nil
 }
 
-func writePicture(path string, grid [][]*plot.Plot) (err error) {
+func writePicture(path string, grid [][]*plot.Plot) error {
 	const width, height, legend = 22 * vg.Centimeter, 30 * vg.Centimeter, 8 * vg.Millimeter
 	var canvas vg.CanvasWriterTo
 	switch ext := filepath.Ext(path); ext {
@@ -239,15 +239,9 @@ func writePicture(path string, grid [][]*plot.Plot) (err error) {
 			grid[i][j].Draw(c)
 		}
 	}
-	file, err := os.Create(path)
-	if err != nil {
+	var picture bytes.Buffer
+	if _, err := canvas.WriteTo(&picture); err != nil {
 		return err
 	}
-	defer func() {
-		if cerr := file.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	_, err = canvas.WriteTo(file)
-	return err
+	return writeFile(path, picture.Bytes())
 }

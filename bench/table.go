@@ -13,18 +13,19 @@ import (
 type section struct {
 	name, title string
 	print       func(f *figures, w io.Writer)
+	shrinks     bool // the better the kernels, the fewer rows
 }
 
 var sections = []section{
-	{"runs", "Runs", (*figures).runs},
-	{"summary", "Summary", (*figures).summary},
-	{"behind", "Kernel level: rows where a peer is faster", (*figures).behind},
-	{"behind-graph", "In a graph: rows where PyTorch is faster", (*figures).behindInGraph},
-	{"kernel", "Kernel level", (*figures).kernelLevel},
-	{"graph", "In a graph", (*figures).inGraph},
-	{"paths", "Lower instruction sets", (*figures).paths},
-	{"linear", "Weight-norm linear beside a plain one", (*figures).linear},
-	{"steps", "Training steps, with and without norms", (*figures).steps},
+	{"runs", "Runs", (*figures).runs, false},
+	{"summary", "Summary", (*figures).summary, false},
+	{"behind", "Kernel level: rows where a peer is faster", (*figures).behind, true},
+	{"behind-graph", "In a graph: rows where PyTorch is faster", (*figures).behindInGraph, true},
+	{"kernel", "Kernel level", (*figures).kernelLevel, false},
+	{"graph", "In a graph", (*figures).inGraph, false},
+	{"paths", "Lower instruction sets", (*figures).paths, false},
+	{"linear", "Weight-norm linear beside a plain one", (*figures).linear, false},
+	{"steps", "Training steps, with and without norms", (*figures).steps, false},
 }
 
 // printTables prints all sections.

@@ -78,6 +78,52 @@ func TestPageOfOneSection(t *testing.T) {
 	require.ErrorContains(t, run([]string{"-page", path, linesFile}, os.Stdout, os.Stderr), `"run"`)
 }
 
+// A page does not lose its tables to files without figures, or with a few.
+func TestPageKeepsItsTables(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		return path
+	}
+	head := "<!-- kernel begin -->\n\n| shape |\n|---|\n"
+	end := "\n<!-- kernel end -->\n<!-- behind begin -->\n| op |\n|---|\n" + strings.Repeat("| x |\n", 9) + "<!-- behind end -->\n"
+	page := write("page.md", head+strings.Repeat("| x |\n", 9)+end)
+	before, err := os.ReadFile(page)
+	require.NoError(t, err)
+	for file, want := range map[string]string{
+		write("empty.jsonl", "\n"):                                      "no figures in",
+		write("other.jsonl", `{"Action":"run"}`+"\n"+`{"median_us":1}`): "no figures in",
+		linesFile: `section "kernel" would have 4 rows in the place of 9`,
+	} {
+		require.ErrorContains(t, run([]string{"-page", page, file}, os.Stdout, os.Stderr), want)
+		after, err := os.ReadFile(page)
+		require.NoError(t, err)
+		require.Equal(t, string(before), string(after))
+	}
+
+	// Half of the rows are enough, and of rows where a peer is faster any number.
+	page = write("page.md", head+strings.Repeat("| x |\n", 8)+end)
+	require.NoError(t, os.Chmod(page, 0o600))
+	link := filepath.Join(dir, "link.md")
+	require.NoError(t, os.Symlink("page.md", link))
+	output(t, "-page", link, linesFile)
+	after, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.NotContains(t, string(after), "| x |")
+	info, err := os.Lstat(page)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, left, 4, "nothing is left beside them")
+}
+
+func TestRowsOfTables(t *testing.T) {
+	require.Equal(t, 0, countRows("None.\n"))
+	require.Equal(t, 3, countRows("#### a\n\n| h |\n|---|\n| 1 |\n| 2 |\n\n| h | i |\n|---|---|\n| 1 | 2 |\n"))
+}
+
 // The page of the documentation has a place for every section.
 func TestPageOfTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "docs", "performance.md"))
@@ -85,6 +131,7 @@ func TestPageOfTheDocumentation(t *testing.T) {
 	f, err := readFigures([]string{linesFile})
 	require.NoError(t, err)
 	for _, s := range sections {
+		s.shrinks = true // the figures are few
 		_, err := f.replace(page, s)
 		require.NoError(t, err)
 	}
