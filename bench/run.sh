@@ -34,7 +34,7 @@ trap 'rm -rf "$tmp"' EXIT
 go build -o "$tmp/bench" ./bench
 args=()
 
-case_flags="-threads {threads} -dtype {dtype} -min-time {min_time} -filter {group} -filter {filter}"
+case_flags="-allow-none -threads {threads} -dtype {dtype} -min-time {min_time} -filter {group} -filter {filter}"
 
 for path in ${PATHS:-}; do
 	args+=(-peer "norm-raw-$path=env NORM_ISA=$path $tmp/bench -system norm-raw -filter ^(layernorm|batchnorm|weight_norm) $case_flags")
