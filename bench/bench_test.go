@@ -66,6 +66,9 @@ func TestEveryCaseIsTimed(t *testing.T) {
 		if c.isModel() {
 			want = append(want, "steps_per_s")
 		}
+		if !s.copies {
+			want = append(want, "isa")
+		}
 		for _, k := range want {
 			require.Contains(t, keys, k)
 		}
@@ -230,12 +233,6 @@ func TestStatus(t *testing.T) {
 	require.Equal(t, 1, strings.Count(log.String(), "Usage"))
 	require.Equal(t, 1, status(run([]string{"-table", "none.jsonl"}, &out, &log), &log))
 	require.Empty(t, out.String())
-}
-
-func TestISASuffix(t *testing.T) {
-	for isa, want := range map[string]string{"": "", "avx512": "", "avx2": "-avx2", "generic": "-generic", "x": ""} {
-		require.Equal(t, want, isaSuffix(isa))
-	}
 }
 
 // clock is a time that passes only while something runs.

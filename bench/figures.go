@@ -67,6 +67,29 @@ func readFigures(files []string) (*figures, error) {
 // hasReference says whether there are quoted figures and targets.
 func (f *figures) hasReference() bool { return f.reference != nil }
 
+// otherISA returns an instruction set that our lines have in the place of that of the
+// reference machine, or "". Systems that are named after theirs do not count: they are
+// measured on that machine too. Older lines have none.
+func (f *figures) otherISA() string {
+	var others []string
+	for _, systems := range f.lines {
+		for system, lines := range systems {
+			if slices.ContainsFunc(isaSuffixes, func(s string) bool { return strings.Contains(system, s) }) {
+				continue
+			}
+			for _, l := range lines {
+				if l.ISA != "" && l.ISA != "avx512" {
+					others = append(others, l.ISA)
+				}
+			}
+		}
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return slices.Min(others)
+}
+
 // read adds lines.
 func (f *figures) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)

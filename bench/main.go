@@ -27,7 +27,12 @@
 // With -tags openblas matrix products go to OpenBLAS (cgo; Debian's
 // libopenblas-dev), and the systems are called norm-raw-openblas and so on. With
 // NORM_ISA=avx2 in the environment, which lowers the instruction set of the
-// kernels, they are called norm-raw-avx2 and so on.
+// kernels, they are called norm-raw-avx2 and so on. A NORM_ISA without effect is an
+// error.
+//
+// Tables are compared with figures and targets of a machine with AVX-512, those of
+// reference.csv, unless the lines are of another: -elsewhere says so, and so does the
+// instruction set in our lines.
 package main
 
 import (
@@ -52,7 +57,9 @@ func run(args []string, stdout, stderr io.Writer) error {
 	case err != nil:
 		return err
 	case s.reports():
-		return report(stdout, s)
+		return report(stdout, stderr, s)
+	case isaErr != nil:
+		return isaErr
 	case !s.allowNone && !s.some():
 		return usageError{fmt.Errorf("no case of these systems and dtypes matches %s", &s.filters)}
 	case s.list:
@@ -65,10 +72,14 @@ func run(args []string, stdout, stderr io.Writer) error {
 }
 
 // report makes of the lines in files what is asked for.
-func report(stdout io.Writer, s settings) error {
+func report(stdout, stderr io.Writer, s settings) error {
 	f, err := readFigures(s.files)
 	if err != nil {
 		return err
+	}
+	if other := f.otherISA(); other != "" && !s.elsewhere {
+		s.elsewhere = true
+		fmt.Fprintf(stderr, "bench: there are lines of %s, not avx512: the tables are those of -elsewhere\n", other)
 	}
 	if s.elsewhere {
 		f.reference = nil
@@ -157,19 +168,6 @@ func setThreads(n int) {
 	}
 }
 
-// systemSuffix tells apart what is measured with other kernels and another BLAS.
-var systemSuffix = isaSuffix(os.Getenv("NORM_ISA"))
-
-// isaSuffixes are those of the instruction sets that NORM_ISA lowers to.
-var isaSuffixes = []string{"-avx2", "-generic"}
-
-func isaSuffix(isa string) string {
-	if s := "-" + isa; slices.Contains(isaSuffixes, s) {
-		return s
-	}
-	return ""
-}
-
 // setBLASThreads is set where another BLAS is built in.
 var setBLASThreads func(n int)
 
@@ -193,11 +191,11 @@ func measure(c benchCase, sys system, pass string, d *data, threads int, minTime
 	if err != nil {
 		return r, err
 	}
-	name := sys.name
+	r = newResult(c, sys.name, threads, pass, s)
 	if !sys.copies {
-		name += systemSuffix
+		r.System += systemSuffix
+		r.ISA = isa
 	}
-	r = newResult(c, name, threads, pass, s)
 	r.Allocs, r.AllocBytes, err = allocations(p.run, max(1, min(5, int(1e6/r.Median))))
 	return r, err
 }

@@ -37,6 +37,7 @@ args=()
 case_flags="-allow-none -threads {threads} -dtype {dtype} -min-time {min_time} -filter {group} -filter {filter}"
 
 for path in ${PATHS:-}; do
+	NORM_ISA=$path "$tmp/bench" -list >/dev/null # says if there is no such thing
 	args+=(-peer "norm-raw-$path=env NORM_ISA=$path $tmp/bench -system norm-raw -filter ^(layernorm|batchnorm|weight_norm) $case_flags")
 done
 

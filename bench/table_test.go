@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +64,34 @@ func TestElsewhere(t *testing.T) {
 	require.NotContains(t, table, "reach")
 	require.NotRegexp(t, `\*\d`, table)
 	require.Contains(t, table, "| best peer / ours |")
+}
+
+// So are those of lines that say that they are of one.
+func TestLinesOfAnotherInstructionSet(t *testing.T) {
+	lines, err := os.ReadFile(linesFile)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "lines.jsonl")
+	for _, c := range []struct {
+		system, isa string
+		elsewhere   bool
+	}{
+		{"norm-raw", "avx512", false},
+		{"norm-raw", "avx2", true},
+		{"norm-reuse", "generic", true},
+		{"norm-raw-openblas", "avx2", true},
+		{"norm-raw-avx2", "avx2", false},
+		{"norm-raw-avx2-openblas", "avx2", false},
+	} {
+		line := fmt.Sprintf(`{"system":%q,"name":"weight_norm","shape":[50,100],"dtype":"float32","threads":1,"pass":"fwd","median_us":1,"isa":%q}`, c.system, c.isa)
+		require.NoError(t, os.WriteFile(path, append(lines, line...), 0o644))
+		var out, log bytes.Buffer
+		require.NoError(t, run([]string{"-table", path}, &out, &log))
+		require.Equal(t, !c.elsewhere, strings.Contains(out.String(), "reference.csv"), "%v", c)
+		require.Equal(t, c.elsewhere, strings.Contains(log.String(), "lines of "+c.isa), "%v", c)
+		log.Reset()
+		require.NoError(t, run([]string{"-elsewhere", "-table", path}, &out, &log))
+		require.Empty(t, log.String())
+	}
 }
 
 // A page need not have all sections, but some.
