@@ -168,13 +168,21 @@ func (f *figures) behindInGraph(w io.Writer) {
 // the peer.
 func (f *figures) printBehind(w io.Writer, cells []cell, peer func(cell) figure, systems ...string) {
 	var rows [][]string
+	peers := false
 	for _, c := range cells {
 		ours, theirs := f.measured(c, peerGroup{systems: systems}).us, peer(c)
-		if titles[c.name] == "" || theirs.us == 0 || ours <= theirs.us {
+		if titles[c.name] == "" || theirs.us == 0 {
+			continue
+		}
+		if peers = true; ours <= theirs.us {
 			continue
 		}
 		rows = append(rows, []string{titles[c.name], times(c.shape), c.dtype, strconv.Itoa(c.threads), c.pass,
 			micros(ours), theirs.String(), theirs.which, ratio(ours, theirs.us)})
+	}
+	if !peers {
+		fmt.Fprintln(w, "– (nothing to compare)")
+		return
 	}
 	printTable(w, []string{"op", "shape", "dtype", "t", "pass", "ours", "peer", "which", "ours / peer"}, rows)
 }

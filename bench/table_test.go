@@ -66,6 +66,32 @@ func TestElsewhere(t *testing.T) {
 	require.Contains(t, table, "| best peer / ours |")
 }
 
+// Rows are counted only where there is something to compare with, and small
+// differences apart.
+func TestSummaryElsewhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lines.jsonl")
+	table := func(lines ...string) string {
+		for i, l := range lines {
+			system, rest, _ := strings.Cut(l, " ")
+			shape, us, _ := strings.Cut(rest, " ")
+			lines[i] = fmt.Sprintf(`{"system":%q,"name":"weight_norm","shape":[%s],"dtype":"float32","threads":1,"pass":"fwd","median_us":%s}`, system, shape, us)
+		}
+		require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644))
+		return output(t, "-elsewhere", "-table", path)
+	}
+	alone := table("norm-raw 50,100 10", "norm-raw 1024,1024 20", "norm-reuse 50,100 30")
+	require.Contains(t, alone, "| ahead of every peer | ahead by 15 % or more |")
+	require.Contains(t, alone, "| float32, 1 thread | 2 | – | – |  |\n")
+	require.Contains(t, alone, "| float32, 1 thread | 1 | – | – | – | – |  |  |\n")
+	require.Contains(t, alone, "where a peer is faster\n\n– (nothing to compare)\n")
+
+	some := table("norm-raw 50,100 10", "norm-raw 1024,1024 20", "norm-raw 4096,4096 10", "norm-raw 9,9 10", "torch-tuned 50,100 11",
+		"onednn 1024,1024 19", "torch-tuned 4096,4096 11.5", "norm 50,100 12", "norm-reuse 50,100 10", "norm-reuse 1024,1024 9")
+	require.Contains(t, some, "| float32, 1 thread | 4 | 2 of 3 | 1 of 3 | 1.10× |\n")
+	require.Contains(t, some, "| float32, 1 thread | 2 | 0 of 1 | 1 of 1 | – | – |  |  |\n")
+	require.Contains(t, some, "| 1024×1024 | float32 | 1 | fwd | 20.00 | 19.00 |")
+}
+
 // So are those of lines that say that they are of one.
 func TestLinesOfAnotherInstructionSet(t *testing.T) {
 	lines, err := os.ReadFile(linesFile)
