@@ -51,7 +51,7 @@ func (f *figures) replace(page []byte, s section) ([]byte, error) {
 		return nil, fmt.Errorf("no %s … %s", begin, end)
 	}
 	var text bytes.Buffer
-	s.print(f, &text)
+	s.write(f, &text)
 	was, is := countRows(string(old)), countRows(text.String())
 	if 2*is < was && !s.shrinks {
 		return nil, fmt.Errorf("section %q would have %d rows in the place of %d; if that is meant, delete those of the page first", s.name, is, was)

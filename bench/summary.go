@@ -137,7 +137,7 @@ func quantile(x []float64, q float64) float64 {
 }
 
 // runs says what the figures come from: the rounds of each system, how many of
-// its lines other programs disturbed, and how far the slowest undisturbed round
+// its lines other programs disturbed, how many of its figures are doubtful, and how far the slowest undisturbed round
 // of a row lies above the fastest.
 func (f *figures) runs(w io.Writer) {
 	var rows [][]string
@@ -159,9 +159,9 @@ func (f *figures) runs(w io.Writer) {
 			dates = "–"
 		}
 		rows = append(rows, []string{s, dates, strconv.Itoa(len(rounds)),
-			strconv.Itoa(lines), strconv.Itoa(bad), percentile(spreads, 0.5), percentile(spreads, 0.9)})
+			strconv.Itoa(lines), strconv.Itoa(bad), strconv.Itoa(f.doubtful(s)), percentile(spreads, 0.5), percentile(spreads, 0.9)})
 	}
-	printTable(w, []string{"system", "days", "rounds", "lines", "disturbed", "spread, median", "spread, 90th percentile"}, rows)
+	printTable(w, []string{"system", "days", "rounds", "lines", "disturbed", "figures with †", "spread, median", "spread, 90th percentile"}, rows)
 }
 
 // spreads are those of a system between rounds, in all rows that have several.

@@ -66,6 +66,63 @@ func TestElsewhere(t *testing.T) {
 	require.Contains(t, table, "| best peer / ours |")
 }
 
+// Slow memory is found by the other rounds and the reference.
+func TestDoubtfulFigures(t *testing.T) {
+	lines := func(system, pass string, medians ...float64) (text string) {
+		for _, us := range medians {
+			text += fmt.Sprintf(`{"system":%q,"name":"layernorm","shape":[32,64],"dtype":"float32","threads":1,"pass":%q,"median_us":%v}`+"\n", system, pass, us)
+		}
+		return text
+	}
+	at := cell{"layernorm", "32x64", "float32", 1, fwd}
+	for _, c := range []struct {
+		text  string
+		group peerGroup
+		want  string
+		count int
+	}{
+		{lines("norm-raw", "fwd", 1, 2.9, 9), peerGroup{systems: []string{"norm-raw"}}, "1.00", 0},
+		{lines("norm-raw", "fwd", 1, 3.1, 9), peerGroup{systems: []string{"norm-raw"}}, "1.00†", 1},
+		{lines("norm-raw", "fwd", 90), peerGroup{systems: []string{"norm-raw"}}, "90.00", 0},
+		// The reference has 6.13 for the default and 3.73 for the best set-up.
+		{lines("torch-default", "fwd", 18), torchDefault, "18.00", 0},
+		{lines("torch-default", "fwd", 19), torchDefault, "19.00†", 1},
+		{lines("torch-default", "fwd", 18), torchBest, "18.00", 0},
+		{lines("torch-tuned", "fwd", 11), torchBest, "11.00", 0},
+		{lines("torch-tuned", "fwd", 12), torchBest, "12.00†", 1},
+		{lines("torch-tuned", "fwd", 10) + lines("torch-tuned", "fwd_raw", 1), torchBest, "1.00", 0},
+		{lines("onednn", "fwd", 2.8) + lines("onednn-nhwc", "fwd", 9), oneDNN, "2.80†", 1},
+	} {
+		f := newFigures(t)
+		require.NoError(t, f.read(strings.NewReader(c.text)))
+		got := f.fastest(at, c.group)
+		require.Equal(t, c.want, got.String(), c.text)
+		count := 0
+		for _, s := range f.systems {
+			count += f.doubtful(s)
+		}
+		require.Equal(t, c.count, count, c.text)
+		f.reference = nil
+		if len(f.lines[at]["norm-raw"]) == 0 {
+			require.NotContains(t, f.fastest(at, c.group).String(), "†")
+		}
+	}
+
+	// Sections with such figures, and the one that counts them, say what the mark means.
+	f := newFigures(t)
+	require.NoError(t, f.read(strings.NewReader(lines("norm-raw", "fwd", 1)+lines("torch-default", "fwd", 19))))
+	var table bytes.Buffer
+	f.printTables(&table)
+	require.Contains(t, table.String(), "| 32×64 | 1 | fwd | 1.00 | 19.00† | 19.00† | default |")
+	require.Equal(t, 2, strings.Count(table.String(), "\n† Doubtful"))
+}
+
+func newFigures(t *testing.T) *figures {
+	reference, err := readReference(referenceCSV)
+	require.NoError(t, err)
+	return &figures{lines: map[cell]map[string][]result{}, reference: reference}
+}
+
 // Rows are counted only where there is something to compare with, and small
 // differences apart.
 func TestSummaryElsewhere(t *testing.T) {
