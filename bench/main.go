@@ -5,7 +5,7 @@
 //	go run ./bench -list                                       the cases, of -system and so on
 //	bench/run.sh 3 out.jsonl                                   rounds of ours and the peers in turns
 //	go run ./bench -table out.jsonl                            Markdown tables of them
-//	go run ./bench -page docs/performance.md out.jsonl         the same tables into a page
+//	go run ./bench -page docs/performance.md out.jsonl         the same into a page, without The other norms
 //	go run ./bench -elsewhere -page docs/avx2.md out.jsonl     lines of another machine
 //	go run ./bench -plot docs/roofline.png out.jsonl           memory rates against sizes
 //

@@ -19,6 +19,18 @@ func TestTable(t *testing.T) {
 	require.Equal(t, string(want), output(t, "-table", linesFile))
 }
 
+// Where nothing was measured, a section says so once.
+func TestSectionsWithoutRows(t *testing.T) {
+	for _, s := range sections {
+		if s.name == "runs" || s.name == "summary" {
+			continue
+		}
+		var out bytes.Buffer
+		s.write(newFigures(t), &out)
+		require.Equal(t, 1, strings.Count(out.String(), "\n"), "%s: %s", s.name, out.String())
+	}
+}
+
 func TestTableRefusesWhatIsNoLine(t *testing.T) {
 	f := &figures{lines: map[cell]map[string][]result{}}
 	err := f.read(strings.NewReader("{\"median_us\": 1}\n\nhello\n"))
