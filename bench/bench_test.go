@@ -183,6 +183,36 @@ func TestListOfThePeers(t *testing.T) {
 	}
 }
 
+func TestMistakesInThePeersCommandLine(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no Python here")
+	}
+	for _, c := range []struct{ flag, value, want string }{
+		{"--config", "tuned,foo", "no config 'foo', want default, warm, tuned, tuned-omp\n"},
+		{"--dtype", "int", "no dtype 'int', want float32, float64\n"},
+	} {
+		out, err := exec.Command(python, filepath.Join("peers", "torch_norm.py"), c.flag, c.value).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), c.want)
+		require.NotContains(t, string(out), "Traceback")
+	}
+}
+
+// A flag in the place of the filter is not taken for one.
+func TestRunWithoutFilter(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash here")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("realpath -m is of Linux")
+	}
+	out, err := exec.Command(bash, "run.sh", "1", filepath.Join(t.TempDir(), "out.jsonl"), "-system", "norm-raw").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "-system in the place of FILTER")
+}
+
 // Every mistake in the command line is told once, in a line.
 func TestFlags(t *testing.T) {
 	for want, args := range map[string][]string{

@@ -26,6 +26,12 @@ if [ $# -lt 2 ]; then
 fi
 rounds=$1 out=$(realpath -m "$2") filter=${3:-}
 shift $(($# < 3 ? $# : 3))
+case $filter in
+-*)
+	echo "bench/run.sh: $filter in the place of FILTER, which comes before flags: give one, '.' for all cases" >&2
+	exit 2
+	;;
+esac
 
 cd "$(dirname "$0")/.."
 mkdir -p "$(dirname "$out")"
