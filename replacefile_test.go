@@ -2,6 +2,7 @@ package norm
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -39,4 +40,19 @@ func TestReplaceFile(t *testing.T) {
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, files, 1)
+}
+
+// Errors of the disk and of renaming name the file, not the temporary one.
+func TestErrorsOfTheTemporaryFile(t *testing.T) {
+	full := errors.New("full")
+	for _, err := range []error{
+		&os.PathError{Op: "write", Path: ".f.1-0.tmp", Err: full},
+		fmt.Errorf("header: %w", &os.PathError{Op: "write", Path: ".f.1-0.tmp", Err: full}),
+		&os.LinkError{Op: "write", Old: ".f.1-0.tmp", New: "f", Err: full},
+	} {
+		got := ofFile("f", err)
+		require.EqualError(t, got, "write f: full")
+		require.ErrorIs(t, got, full)
+	}
+	require.Equal(t, full, ofFile("f", full))
 }

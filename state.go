@@ -2,6 +2,7 @@ package norm
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -109,10 +110,27 @@ func SaveFile(path string, items ...Stateful) error {
 	if err != nil {
 		return err
 	}
+	if path == "" {
+		return fmt.Errorf("norm: save: %q: %w", path, os.ErrNotExist)
+	}
 	if err := replaceFile(path, s.write); err != nil {
-		return fmt.Errorf("norm: save: %w", err)
+		return fmt.Errorf("norm: save: %w", ofFile(path, err))
 	}
 	return nil
+}
+
+// ofFile returns an error of the file system as one of the path that was given, in the
+// place of the temporary file beside it.
+func ofFile(path string, err error) error {
+	var of *os.PathError
+	var renamed *os.LinkError
+	switch {
+	case errors.As(err, &of):
+		return &os.PathError{Op: of.Op, Path: path, Err: of.Err}
+	case errors.As(err, &renamed):
+		return &os.PathError{Op: renamed.Op, Path: path, Err: renamed.Err}
+	}
+	return err
 }
 
 // saving is a checked state on its way out.

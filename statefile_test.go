@@ -104,6 +104,7 @@ func TestSaveFile(t *testing.T) {
 	numbersOf[0] = 1
 	require.ErrorIs(t, norm.SaveFile(filepath.Join(dir, "none", "bn"), bn), os.ErrNotExist)
 	require.ErrorContains(t, norm.SaveFile(dir, bn), "is not a regular file")
+	require.ErrorIs(t, norm.SaveFile("", bn), os.ErrNotExist)
 	require.Equal(t, second, must2(os.ReadFile(path)))
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -111,6 +112,17 @@ func TestSaveFile(t *testing.T) {
 
 	require.ErrorIs(t, norm.LoadFile(filepath.Join(dir, "none"), bn), os.ErrNotExist)
 	require.NoError(t, norm.LoadFile(path, bn))
+}
+
+// Errors name the path that was given, not the temporary file.
+func TestSaveFileNamesThePath(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{filepath.Join(dir, "none", "bn"), filepath.Join(dir, "none") + string(filepath.Separator)} {
+		err := norm.SaveFile(path, newBN(t))
+		require.ErrorContains(t, err, "norm: save: open "+path+": ")
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
+	require.EqualError(t, norm.SaveFile("", newBN(t)), `norm: save: "": file does not exist`)
 }
 
 // A device, a pipe or a socket is not replaced by a file.

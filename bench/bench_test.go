@@ -66,6 +66,9 @@ func TestEveryCaseIsTimed(t *testing.T) {
 		if c.isModel() {
 			want = append(want, "steps_per_s")
 		}
+		if !s.copies {
+			want = append(want, "isa")
+		}
 		for _, k := range want {
 			require.Contains(t, keys, k)
 		}
@@ -180,20 +183,86 @@ func TestListOfThePeers(t *testing.T) {
 	}
 }
 
-func TestFlags(t *testing.T) {
-	for _, args := range [][]string{
-		{"-system", "torch"}, {"-threads", "0"}, {"-threads", "x"}, {"-dtype", "int"}, {"-filter", "("}, {"file"},
-		{"-table"}, {"-page", "x"}, {"-plot", "x.png"}, {"-rounds", "1"}, {"-peer", "x"},
+func TestMistakesInThePeersCommandLine(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no Python here")
+	}
+	for _, c := range []struct{ flag, value, want string }{
+		{"--config", "tuned,foo", "no config 'foo', want default, warm, tuned, tuned-omp\n"},
+		{"--dtype", "int", "no dtype 'int', want float32, float64\n"},
 	} {
-		var out, log bytes.Buffer
-		require.Error(t, run(args, &out, &log), "%v", args)
+		out, err := exec.Command(python, filepath.Join("peers", "torch_norm.py"), c.flag, c.value).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), c.want)
+		require.NotContains(t, string(out), "Traceback")
 	}
 }
 
-func TestISASuffix(t *testing.T) {
-	for isa, want := range map[string]string{"": "", "avx512": "", "avx2": "-avx2", "generic": "-generic", "x": ""} {
-		require.Equal(t, want, isaSuffix(isa))
+// A flag in the place of the filter is not taken for one.
+func TestRunWithoutFilter(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash here")
 	}
+	if runtime.GOOS != "linux" {
+		t.Skip("realpath -m is of Linux")
+	}
+	out, err := exec.Command(bash, "run.sh", "1", filepath.Join(t.TempDir(), "out.jsonl"), "-system", "norm-raw").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "-system in the place of FILTER")
+}
+
+// Every mistake in the command line is told once, in a line.
+func TestFlags(t *testing.T) {
+	for want, args := range map[string][]string{
+		`no system "torch"`:                                    {"-system", "torch"},
+		`"0" is not a number of threads`:                       {"-threads", "0"},
+		`"x" is not a number of threads`:                       {"-threads", "x"},
+		`1000000 threads on`:                                   {"-threads", "1000000"},
+		`no dtype "int"`:                                       {"-dtype", "int"},
+		`invalid value "(" for flag -filter`:                   {"-filter", "("},
+		`flag provided but not defined: -what`:                 {"-what"},
+		`what to do with ["file"]?`:                            {"file"},
+		`no files to read figures from: append them`:           {"-table"},
+		`append them, as in -table out.jsonl`:                  {"-page", "x"},
+		`as in -table out.jsonl`:                               {"-plot", "x.png"},
+		`-table, -page and -plot read lines`:                   {"-table", "-list", "file"},
+		`-elsewhere is for -table and -page`:                   {"-elsewhere"},
+		`-rounds needs -out`:                                   {"-rounds", "1"},
+		`-rounds takes one filter`:                             {"-rounds", "1", "-out", "x", "-filter", "a", "-filter", "b"},
+		`-rounds -3 is not a number of rounds`:                 {"-rounds", "-3"},
+		`-rounds 0 is not a number of rounds`:                  {"-rounds", "0"},
+		`-retry -1 is not a number of runs`:                    {"-rounds", "1", "-out", "x", "-retry", "-1"},
+		`-list and -rounds exclude each other`:                 {"-rounds", "1", "-out", "x", "-list"},
+		`-out is for -rounds`:                                  {"-out", "x"},
+		`want name=command`:                                    {"-peer", "x"},
+		`-min-time -1 is not a number of seconds`:              {"-min-time", "-1"},
+		`-min-time NaN is not a number of seconds`:             {"-min-time", "NaN"},
+		`no case of these systems and dtypes matches "nosuch"`: {"-filter", "nosuch"},
+		`matches "mlp" and "fwd$"`:                             {"-list", "-filter", "mlp", "-filter", "fwd$"},
+		`dtypes matches "mlp"`:                                 {"-system", "norm-raw", "-rounds", "1", "-out", "x", "-filter", "mlp"},
+	} {
+		var out, log bytes.Buffer
+		err := run(args, &out, &log)
+		require.ErrorContains(t, err, want, "%v", args)
+		require.Equal(t, 2, status(err, &log), "%v", args)
+		require.Equal(t, "bench: "+err.Error()+"\n", log.String())
+		require.Equal(t, 1, strings.Count(log.String(), "\n"))
+		require.Empty(t, out.String())
+	}
+	require.NoFileExists(t, "x")
+	require.Empty(t, output(t, "-filter", "nosuch", "-allow-none"))
+}
+
+func TestStatus(t *testing.T) {
+	var out, log bytes.Buffer
+	require.Equal(t, 0, status(nil, &log))
+	require.Equal(t, 0, status(run([]string{"-h"}, &out, &log), &log))
+	require.Contains(t, log.String(), "-min-time")
+	require.Equal(t, 1, strings.Count(log.String(), "Usage"))
+	require.Equal(t, 1, status(run([]string{"-table", "none.jsonl"}, &out, &log), &log))
+	require.Empty(t, out.String())
 }
 
 // clock is a time that passes only while something runs.

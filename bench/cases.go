@@ -99,11 +99,13 @@ func shapeKey(shape []int) string {
 	return strings.Join(dims, "x")
 }
 
-// arrays are those that a pass of a norm must read or write.
+// arrays are those that a pass of a norm must read or write. Forward and backward
+// together read the input twice, once each.
 var arrays = map[string]int{fwd: 2, bwd: 3, fwdbwd: 5}
 
-// bytes counts each tensor once: what a pass must read and what it must write,
-// whatever the algorithm.
+// bytes counts what a pass must read and what it must write, whatever the algorithm:
+// each tensor once, but in fwdbwd the input of a norm twice. The peers' programs count
+// alike.
 func (c benchCase) bytes(pass string) int64 {
 	return int64(c.elements(pass)) * int64(c.dtype.Size())
 }

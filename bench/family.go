@@ -133,7 +133,7 @@ var families = map[string]family{
 }
 
 // familySection is a part of -table only.
-var familySection = section{"families", "The other norms", (*figures).families}
+var familySection = section{"families", "The other norms", (*figures).families, false}
 
 func (f *figures) families(w io.Writer) {
 	var rows [][]string

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,9 +43,6 @@ type figures struct {
 
 // readFigures reads the lines of files.
 func readFigures(files []string) (*figures, error) {
-	if len(files) == 0 {
-		return nil, fmt.Errorf("no files to read figures from")
-	}
 	f := &figures{lines: map[cell]map[string][]result{}}
 	var err error
 	if f.reference, err = readReference(referenceCSV); err != nil {
@@ -61,11 +59,37 @@ func readFigures(files []string) (*figures, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if len(f.lines) == 0 {
+		return nil, fmt.Errorf("no figures in %s", strings.Join(files, ", "))
+	}
 	return f, nil
 }
 
 // hasReference says whether there are quoted figures and targets.
 func (f *figures) hasReference() bool { return f.reference != nil }
+
+// otherISA returns an instruction set that our lines have in the place of that of the
+// reference machine, or "". Systems that are named after theirs do not count: they are
+// measured on that machine too. Older lines have none.
+func (f *figures) otherISA() string {
+	var others []string
+	for _, systems := range f.lines {
+		for system, lines := range systems {
+			if slices.ContainsFunc(isaSuffixes, func(s string) bool { return strings.Contains(system, s) }) {
+				continue
+			}
+			for _, l := range lines {
+				if l.ISA != "" && l.ISA != "avx512" {
+					others = append(others, l.ISA)
+				}
+			}
+		}
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return slices.Min(others)
+}
 
 // read adds lines.
 func (f *figures) read(r io.Reader) error {
@@ -78,7 +102,7 @@ func (f *figures) read(r io.Reader) error {
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
-		if l.Median <= 0 { // a peer that gave up
+		if l.Median <= 0 || l.System == "" || l.Name == "" { // a peer that gave up, or no figure at all
 			continue
 		}
 		f.add(l)
@@ -121,29 +145,46 @@ const maxForeign = 0.15
 
 func disturbed(l result) bool { return l.Foreign > maxForeign }
 
+// rounds returns the lines of a system in a cell: the undisturbed ones, or else all.
+func (f *figures) rounds(c cell, system string) []result {
+	all := f.lines[c][system]
+	if quiet := slices.DeleteFunc(slices.Clone(all), disturbed); len(quiet) > 0 {
+		return quiet
+	}
+	return all
+}
+
 // line returns the line with the lowest median over the rounds, since
 // disturbance only adds time: of the undisturbed ones, or else of the least
 // disturbed.
 func (f *figures) line(c cell, system string) (best result, ok bool) {
-	all := f.lines[c][system]
-	if len(all) == 0 {
+	lines := f.rounds(c, system)
+	if len(lines) == 0 {
 		return best, false
 	}
-	lines := slices.DeleteFunc(slices.Clone(all), disturbed)
-	if len(lines) == 0 {
-		return slices.MinFunc(all, func(a, b result) int { return int(1e6 * (a.Foreign - b.Foreign)) }), true
-	}
-	return slices.MinFunc(lines, func(a, b result) int { return int(1e6 * (a.Median - b.Median)) }), true
+	return slices.MinFunc(lines, func(a, b result) int {
+		if disturbed(a) {
+			return cmp.Compare(a.Foreign, b.Foreign)
+		}
+		return cmp.Compare(a.Median, b.Median)
+	}), true
 }
 
 // figure is a time in a cell; the zero value is none.
 type figure struct {
-	us     float64
-	which  string // the set-up that has it
-	quoted bool   // not measured with the rest but taken from reference.csv
+	us       float64
+	system   string // that was measured
+	which    string // the set-up that has it
+	quoted   bool   // not measured with the rest but taken from reference.csv
+	doubtful bool   // the memory was slow, as far as one can tell
 }
 
-// time returns that of a system.
+// maxSlow is how many times its fastest round, or its reference, a figure may be before
+// it is doubtful. Slow memory does not show in the time that other programs use.
+const maxSlow = 3
+
+// time returns that of a system. It is doubtful if the middle one of the rounds is far
+// above the fastest: none need have been quick then.
 func (f *figures) time(c cell, system string) figure {
 	l, ok := f.line(c, system)
 	if !ok {
@@ -156,7 +197,13 @@ func (f *figures) time(c cell, system string) figure {
 	if l.Pass == c.pass+"_raw" {
 		which += " raw"
 	}
-	return figure{us: l.Median, which: which}
+	var medians []float64
+	for _, r := range f.rounds(c, system) {
+		if r.Name == l.Name && r.Pass == l.Pass { // ways to the same result are not rounds
+			medians = append(medians, r.Median)
+		}
+	}
+	return figure{us: l.Median, system: system, which: which, doubtful: median(medians) > maxSlow*slices.Min(medians)}
 }
 
 // peerGroup are systems of which the fastest counts.
@@ -177,12 +224,20 @@ var (
 )
 
 // fastest returns the fastest of a group, as measured with the rest or, where no
-// system of the group was, as quoted.
+// system of the group was, as quoted. What was measured is doubtful if it is far above
+// what is quoted.
 func (f *figures) fastest(c cell, g peerGroup) figure {
+	q := f.reference[c]
 	if best := f.measured(c, g); best.us > 0 {
+		column := g.column
+		if best.system == torchDefault.systems[0] { // the others may not have been measured
+			column = torchDefault.column
+		}
+		if usual := q.us[column]; usual > 0 && best.us > maxSlow*usual {
+			best.doubtful = true
+		}
 		return best
 	}
-	q := f.reference[c]
 	best := figure{us: q.us[g.column], quoted: true}
 	if g.column == torchBest.column {
 		best.which = q.which
@@ -198,6 +253,22 @@ func (f *figures) measured(c cell, g peerGroup) (best figure) {
 		}
 	}
 	return best
+}
+
+// doubtful counts the figures of a system that are.
+func (f *figures) doubtful(system string) (n int) {
+	for c := range f.lines {
+		all := []figure{f.time(c, system)}
+		for _, g := range []peerGroup{torchDefault, torchBest, oneDNN, gorgonia} {
+			if best := f.fastest(c, g); best.system == system {
+				all = append(all, best)
+			}
+		}
+		if slices.ContainsFunc(all, func(t figure) bool { return t.doubtful }) {
+			n++
+		}
+	}
+	return n
 }
 
 // bestPeer returns the fastest peer in any set-up, with one thread too where

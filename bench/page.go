@@ -2,17 +2,21 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // marks begin the place of a section.
 var marks = regexp.MustCompile(`<!-- (\S+) begin -->`)
 
 // writePage puts the sections between their marks in the Markdown page at path,
-// in the place of what is there. A page need not have a place for all of them.
+// in the place of what is there. A page need not have a place for all of them. It
+// stays as it is after an error.
 func (f *figures) writePage(path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
@@ -36,20 +40,67 @@ func (f *figures) writePage(path string) error {
 	if places == 0 {
 		return fmt.Errorf("%s has no place for a section", path)
 	}
-	return os.WriteFile(path, page, 0o644)
+	return writeFile(path, page)
 }
 
 func (f *figures) replace(page []byte, s section) ([]byte, error) {
 	begin, end := []byte("<!-- "+s.name+" begin -->"), []byte("<!-- "+s.name+" end -->")
 	before, rest, ok := bytes.Cut(page, begin)
-	_, after, ok2 := bytes.Cut(rest, end)
+	old, after, ok2 := bytes.Cut(rest, end)
 	if !ok || !ok2 {
 		return nil, fmt.Errorf("no %s … %s", begin, end)
 	}
+	var text bytes.Buffer
+	s.write(f, &text)
+	was, is := countRows(string(old)), countRows(text.String())
+	if 2*is < was && !s.shrinks {
+		return nil, fmt.Errorf("section %q would have %d rows in the place of %d; if that is meant, delete those of the page first", s.name, is, was)
+	}
 	var out bytes.Buffer
-	out.Write(before)
-	fmt.Fprintf(&out, "%s\n\n", begin)
-	s.print(f, &out)
-	fmt.Fprintf(&out, "\n%s%s", end, after)
+	fmt.Fprintf(&out, "%s%s\n\n%s\n%s%s", before, begin, text.Bytes(), end, after)
 	return out.Bytes(), nil
+}
+
+// countRows counts those of the Markdown tables in a text, their heads left out.
+func countRows(text string) (n int) {
+	for _, line := range strings.Split(text, "\n") {
+		switch {
+		case strings.HasPrefix(line, "|---"):
+			n-- // the head before it
+		case strings.HasPrefix(line, "|"):
+			n++
+		}
+	}
+	return n
+}
+
+// writeFile writes a file beside the one at path, and then puts it in its place.
+func writeFile(path string, data []byte) (err error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil { // keep a link
+		path = real
+	}
+	mode := os.FileMode(0o644)
+	if old, err := os.Stat(path); err == nil {
+		mode = old.Mode().Perm()
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, errors.Unwrap(err)) // without the name of that file
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+			os.Remove(file.Name())
+		}
+	}()
+	if _, err := file.Write(data); err != nil {
+		return err
+	}
+	if err := file.Chmod(mode); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
 }

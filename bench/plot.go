@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -46,59 +46,94 @@ var panelRows = []struct{ title, name, pass string }{
 	{"batch norm of a matrix, training, backward", "batchnorm1d_train", bwd},
 }
 
+// panel is a plot in the grid.
+type panel struct {
+	plot *plot.Plot
+	some bool // there is a curve besides the copy
+}
+
 // draw draws the rates of float32 norms against the size of an array. All panels
 // have the same axes.
 func (f *figures) draw(path string) error {
-	var grid [][]*plot.Plot
+	var grid [][]panel
 	var all plotter.XYs
-	for i, row := range panelRows {
-		var plots []*plot.Plot
+	for _, row := range panelRows {
+		var panels []panel
 		for threads := 1; threads <= 2; threads++ {
 			title := fmt.Sprintf("%s, %d thread", row.title, threads)
 			if threads > 1 {
 				title += "s"
 			}
-			p := newPanel(title)
-			if threads == 1 {
-				p.Y.Label.Text = "GB/s"
-			}
-			if i == len(panelRows)-1 {
-				p.X.Label.Text = "bytes of an array"
-			}
+			p := panel{plot: newPanel(title)}
 			for _, c := range curves {
 				xys := f.rates(c, cell{name: row.name, dtype: "float32", threads: threads, pass: row.pass})
 				if len(xys) == 0 {
 					continue
 				}
-				if err := c.add(p, xys); err != nil {
+				if err := c.add(p.plot, xys); err != nil {
 					return err
 				}
+				p.some = p.some || !c.copies
 				all = append(all, xys...)
 			}
-			plots = append(plots, p)
+			panels = append(panels, p)
 		}
-		grid = append(grid, plots)
+		grid = append(grid, panels)
 	}
-	if len(all) == 0 {
+	plots := withoutGaps(grid)
+	if len(plots) == 0 {
 		return fmt.Errorf("nothing to draw in %s", path)
 	}
-	for _, row := range grid {
-		for _, p := range row {
+	for i, row := range plots {
+		for j, p := range row {
 			setAxes(p, all)
+			if j == 0 {
+				p.Y.Label.Text = "GB/s"
+			}
+			if i == len(plots)-1 {
+				p.X.Label.Text = "bytes of an array"
+			}
 		}
 	}
-	return writePicture(path, grid)
+	return writePicture(path, plots)
+}
+
+// withoutGaps leaves out rows and columns where nothing was measured; a panel that
+// stays empty says so.
+func withoutGaps(grid [][]panel) (plots [][]*plot.Plot) {
+	some := func(p panel) bool { return p.some }
+	for _, row := range grid {
+		if !slices.ContainsFunc(row, some) {
+			continue
+		}
+		var kept []*plot.Plot
+		for j, p := range row {
+			if !slices.ContainsFunc(grid, func(row []panel) bool { return row[j].some }) {
+				continue
+			}
+			if !p.some {
+				p.plot.Title.Text += ": not measured"
+			}
+			kept = append(kept, p.plot)
+		}
+		plots = append(plots, kept)
+	}
+	return plots
 }
 
 // rates returns the GB/s of a curve in cells like the one given, of every shape,
-// against the bytes of an array. A copy is the same under every name.
+// against the bytes of an array. A copy is the same under every name, and moves two
+// arrays as forward passes do: beside the three of a backward pass it has no place.
 func (f *figures) rates(c curve, like cell) (xys plotter.XYs) {
+	if c.copies && like.pass != fwd {
+		return nil
+	}
 	best := map[int64]float64{}
 	for _, k := range f.cells(c.systems...) {
 		same := like
 		same.shape = k.shape
 		if c.copies {
-			same.name, same.pass = k.name, fwd
+			same.name = k.name
 		}
 		if k != same {
 			continue
@@ -194,9 +229,11 @@ func rateTicks(from, to float64) (ticks []plot.Tick) {
 	}
 }
 
-// drawLegend draws the legend of all panels in a line.
+// drawLegend draws the legend of all panels in a line, its entries as far apart as
+// their widths leave room.
 func drawLegend(c draw.Canvas) error {
-	width := c.Rectangle.Size().X / vg.Length(len(curves))
+	legends := make([]plot.Legend, len(curves))
+	room := c.Size().X
 	for i, k := range curves {
 		line, points, err := plotter.NewLinePoints(plotter.XYs{{}})
 		if err != nil {
@@ -210,13 +247,20 @@ func drawLegend(c draw.Canvas) error {
 		} else {
 			l.Add(k.title, line, points)
 		}
-		l.Draw(draw.Crop(c, vg.Length(i)*width, -vg.Length(len(curves)-1-i)*width, 0, 0))
+		legends[i] = l
+		room -= l.Rectangle(c).Size().X
+	}
+	gap := min(room/vg.Length(len(curves)-1), 12*vg.Millimeter)
+	for _, l := range legends {
+		l.Draw(c)
+		c.Min.X += l.Rectangle(c).Size().X + gap
 	}
 	return nil
 }
 
-func writePicture(path string, grid [][]*plot.Plot) (err error) {
-	const width, height, legend = 22 * vg.Centimeter, 30 * vg.Centimeter, 8 * vg.Millimeter
+func writePicture(path string, grid [][]*plot.Plot) error {
+	const width, legend = 22 * vg.Centimeter, 8 * vg.Millimeter
+	height := legend + vg.Length(len(grid))*73*vg.Millimeter
 	var canvas vg.CanvasWriterTo
 	switch ext := filepath.Ext(path); ext {
 	case ".png":
@@ -239,15 +283,9 @@ func writePicture(path string, grid [][]*plot.Plot) (err error) {
 			grid[i][j].Draw(c)
 		}
 	}
-	file, err := os.Create(path)
-	if err != nil {
+	var picture bytes.Buffer
+	if _, err := canvas.WriteTo(&picture); err != nil {
 		return err
 	}
-	defer func() {
-		if cerr := file.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	_, err = canvas.WriteTo(file)
-	return err
+	return writeFile(path, picture.Bytes())
 }

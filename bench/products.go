@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -21,21 +22,38 @@ func (f *figures) linear(w io.Writer) {
 
 // steps sets training steps with norms beside the same without.
 func (f *figures) steps(w io.Writer) {
-	for i, name := range []string{"mlp_small", "mlp_big"} {
-		if i > 0 {
-			io.WriteString(w, "\n")
+	var models []variants
+	for _, name := range []string{"mlp_small", "mlp_big"} {
+		models = append(models, variants{name + "_nonorm", []string{name, name + "_layernorm"}, []string{"no norm", "batch norm", "layer norm"}})
+	}
+	f.printVariants(w, models...)
+}
+
+// printVariants prints a table for each of the variants that there is something of.
+func (f *figures) printVariants(w io.Writer, all ...variants) {
+	some := false
+	for _, v := range all {
+		head, rows := f.variants(v)
+		if len(rows) == 0 {
+			continue
 		}
-		f.printVariants(w, variants{name + "_nonorm", []string{name, name + "_layernorm"}, []string{"no norm", "batch norm", "layer norm"}})
+		if some {
+			fmt.Fprintln(w)
+		}
+		some = true
+		printTable(w, head, rows)
+	}
+	if !some {
+		printTable(w, nil, nil)
 	}
 }
 
-// printVariants prints a row for each of our systems, PyTorch and Gorgonia.
-func (f *figures) printVariants(w io.Writer, v variants) {
-	head := append([]string{"shape", "dtype", "t", "pass", "system"}, v.titles...)
+// variants returns a row for each of our systems, PyTorch and Gorgonia.
+func (f *figures) variants(v variants) (head []string, rows [][]string) {
+	head = append([]string{"shape", "dtype", "t", "pass", "system"}, v.titles...)
 	for _, t := range v.titles[1:] {
 		head = append(head, t+" − "+v.titles[0], t+" / "+v.titles[0])
 	}
-	var rows [][]string
 	ours := f.ours("norm")
 	for _, c := range f.cells(ours...) {
 		if c.name != v.plain {
@@ -58,7 +76,7 @@ func (f *figures) printVariants(w io.Writer, v variants) {
 			add(title, func(c cell) figure { return f.fastest(c, g) })
 		}
 	}
-	printTable(w, head, rows)
+	return head, rows
 }
 
 // row returns the times of the variants and what the norms add to them, nil if

@@ -24,6 +24,7 @@ type result struct {
 	Flops   int64   `json:"flops,omitempty"`
 	GFLOPS  float64 `json:"GFLOPS,omitempty"`
 	Steps   float64 `json:"steps_per_s,omitempty"`
+	ISA     string  `json:"isa,omitempty"` // that our kernels used
 
 	// What a call leaves to the garbage collector.
 	Allocs     float64 `json:"allocs_per_step"`

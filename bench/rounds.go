@@ -93,12 +93,6 @@ func order(ps []peer, round int) []peer {
 }
 
 func (r rounds) run(s settings, log io.Writer) error {
-	if r.out == "" {
-		return errors.New("-rounds needs -out")
-	}
-	if len(s.filters) > 1 {
-		return errors.New("-rounds takes one filter")
-	}
 	all, err := r.all(s)
 	if err != nil {
 		return err
@@ -140,7 +134,7 @@ func (r rounds) all(s settings) ([]peer, error) {
 	var all []peer
 	for _, sys := range s.systems {
 		all = append(all, peer{sys.name, []string{self, "-system", sys.name, "-threads", "{threads}", "-dtype", "{dtype}",
-			"-min-time", "{min_time}", "-filter", "{group}", "-filter", "{filter}"}})
+			"-min-time", "{min_time}", "-allow-none", "-filter", "{group}", "-filter", "{filter}"}})
 	}
 	return append(all, r.peers...), nil
 }
@@ -157,8 +151,7 @@ func jobs(s settings) (js []job) {
 			wanted.dtypes = s.dtypes[slices.Index(s.dtypes, dt):][:1]
 			wanted.filters = append(filters{}, s.filters...)
 			wanted.filters.Set(g) // compiles
-			some := false
-			wanted.each(func(benchCase, system, []string) error { some = true; return nil })
+			some := wanted.some()
 			for _, t := range s.threads {
 				if some {
 					js = append(js, job{g, filter, dt.String(), strconv.Itoa(t), fmt.Sprint(s.minTime.Seconds())})

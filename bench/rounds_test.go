@@ -21,6 +21,8 @@ func TestOrderIsTurnedRound(t *testing.T) {
 
 // Peers alone, so that nothing is timed: echo prints what stands for a line.
 func TestRounds(t *testing.T) {
+	defer func(n int) { numCPU = n }(numCPU)
+	numCPU = max(2, numCPU)
 	out := filepath.Join(t.TempDir(), "out.jsonl")
 	var log bytes.Buffer
 	s, err := parse([]string{"-rounds", "2", "-out", out, "-filter", "linear .* fwd$", "-threads", "1,2", "-dtype", "float32",

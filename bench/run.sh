@@ -26,6 +26,12 @@ if [ $# -lt 2 ]; then
 fi
 rounds=$1 out=$(realpath -m "$2") filter=${3:-}
 shift $(($# < 3 ? $# : 3))
+case $filter in
+-*)
+	echo "bench/run.sh: $filter in the place of FILTER, which comes before flags: give one, '.' for all cases" >&2
+	exit 2
+	;;
+esac
 
 cd "$(dirname "$0")/.."
 mkdir -p "$(dirname "$out")"
@@ -34,9 +40,10 @@ trap 'rm -rf "$tmp"' EXIT
 go build -o "$tmp/bench" ./bench
 args=()
 
-case_flags="-threads {threads} -dtype {dtype} -min-time {min_time} -filter {group} -filter {filter}"
+case_flags="-allow-none -threads {threads} -dtype {dtype} -min-time {min_time} -filter {group} -filter {filter}"
 
 for path in ${PATHS:-}; do
+	NORM_ISA=$path "$tmp/bench" -list >/dev/null # says if there is no such thing
 	args+=(-peer "norm-raw-$path=env NORM_ISA=$path $tmp/bench -system norm-raw -filter ^(layernorm|batchnorm|weight_norm) $case_flags")
 done
 

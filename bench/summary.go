@@ -38,57 +38,91 @@ func (f *figures) summary(w io.Writer) {
 			}
 		}
 	}
-	columns := []string{"kernel level", "rows", "ahead of every peer", "best peer / ours, median"}
-	if f.hasReference() {
-		columns = slices.Insert(columns, 2, "meet must", "meet reach")
+	columns := []string{"kernel level", "rows", "meet must", "meet reach", "ahead of every peer", "best peer / ours, median"}
+	if !f.hasReference() {
+		columns = []string{"kernel level", "rows", "ahead of every peer", "ahead by 15 % or more", "best peer / ours, median"}
 	}
 	printTable(w, columns, kernels)
 	if len(graphs) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
-	printTable(w, []string{"in a graph", "rows", "ahead of PyTorch", "ahead of Gorgonia", "Gorgonia / ours, median"}, graphs)
+	printTable(w, []string{"in a graph", "rows", graphSystem + " ahead of PyTorch", reuseSystem + " ahead of PyTorch",
+		graphSystem + " ahead of Gorgonia", reuseSystem + " ahead of Gorgonia",
+		"Gorgonia / " + graphSystem + ", median", "Gorgonia / " + reuseSystem + ", median"}, graphs)
 }
 
 func (f *figures) kernelCounts(title string, cells []cell) []string {
-	must, reach, ahead := 0, 0, 0
-	var ratios []float64
+	must, reach := 0, 0
 	for _, c := range cells {
-		ours, peer := f.time(c, kernelSystem).us, f.bestPeer(c).us
 		if m := f.met(c); m == "reach" {
 			must, reach = must+1, reach+1
 		} else if m == "must" {
 			must++
 		}
-		if ours < peer {
-			ahead++
-		}
-		ratios = append(ratios, peer/ours)
 	}
-	row := []string{title, strconv.Itoa(len(cells)), strconv.Itoa(ahead), ratio(median(ratios), 1)}
+	n := len(cells)
+	ratios := f.ratios(cells, f.bestPeer, kernelSystem)
+	row := []string{title, strconv.Itoa(n)}
 	if f.hasReference() {
-		row = slices.Insert(row, 2, strconv.Itoa(must), strconv.Itoa(reach))
+		row = append(row, strconv.Itoa(must), strconv.Itoa(reach), ahead(ratios, n))
+	} else {
+		row = append(row, ahead(ratios, n), aheadBy(1.15, ratios, n))
 	}
-	return row
+	return append(row, ratio(median(ratios), 1))
 }
 
-// graphCounts takes the faster of ours. Gorgonia has no figures for some rows.
+// graphCounts has the ways without and with Reuse side by side. Gorgonia has no figures
+// for some rows.
 func (f *figures) graphCounts(title string, cells []cell) []string {
-	ahead, ofGorgonia := 0, 0
-	var ratios []float64
-	for _, c := range cells {
-		ours := f.measured(c, peerGroup{systems: []string{graphSystem, reuseSystem}}).us
-		if ours < f.fastest(c, torchBest).us {
-			ahead++
-		}
-		if today := f.fastest(c, gorgonia).us; today > 0 {
-			ratios = append(ratios, today/ours)
-			if ours < today {
-				ofGorgonia++
-			}
+	row := []string{title, strconv.Itoa(len(cells))}
+	var medians []string
+	for _, g := range []peerGroup{torchBest, gorgonia} {
+		medians = nil // those of Gorgonia are the last
+		for _, s := range []string{graphSystem, reuseSystem} {
+			ratios := f.ratios(cells, func(c cell) figure { return f.fastest(c, g) }, s)
+			row = append(row, ahead(ratios, len(cells)))
+			medians = append(medians, ratio(median(ratios), 1))
 		}
 	}
-	return []string{title, strconv.Itoa(len(cells)), strconv.Itoa(ahead), fmt.Sprintf("%d of %d", ofGorgonia, len(ratios)), ratio(median(ratios), 1)}
+	return append(row, medians...)
+}
+
+// ratios returns how many times faster a system is than the peer, in the cells that
+// both have.
+func (f *figures) ratios(cells []cell, peer func(c cell) figure, system string) (ratios []float64) {
+	for _, c := range cells {
+		if ours, theirs := f.time(c, system).us, peer(c).us; ours > 0 && theirs > 0 {
+			ratios = append(ratios, theirs/ours)
+		}
+	}
+	return ratios
+}
+
+// ahead counts the ratios above 1, and says of how many if not every row has one.
+func ahead(ratios []float64, rows int) string {
+	return count(ratios, rows, func(r float64) bool { return r > 1 })
+}
+
+// aheadBy counts those from a ratio on.
+func aheadBy(least float64, ratios []float64, rows int) string {
+	return count(ratios, rows, func(r float64) bool { return r >= least })
+}
+
+func count(ratios []float64, rows int, counts func(r float64) bool) string {
+	n := 0
+	for _, r := range ratios {
+		if counts(r) {
+			n++
+		}
+	}
+	switch len(ratios) {
+	case 0:
+		return "–" // nothing to compare with
+	case rows:
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%d of %d", n, len(ratios))
 }
 
 // median returns 0 for nothing.
@@ -103,7 +137,7 @@ func quantile(x []float64, q float64) float64 {
 }
 
 // runs says what the figures come from: the rounds of each system, how many of
-// its lines other programs disturbed, and how far the slowest undisturbed round
+// its lines other programs disturbed, how many of its figures are doubtful, and how far the slowest undisturbed round
 // of a row lies above the fastest.
 func (f *figures) runs(w io.Writer) {
 	var rows [][]string
@@ -125,9 +159,9 @@ func (f *figures) runs(w io.Writer) {
 			dates = "–"
 		}
 		rows = append(rows, []string{s, dates, strconv.Itoa(len(rounds)),
-			strconv.Itoa(lines), strconv.Itoa(bad), percentile(spreads, 0.5), percentile(spreads, 0.9)})
+			strconv.Itoa(lines), strconv.Itoa(bad), strconv.Itoa(f.doubtful(s)), percentile(spreads, 0.5), percentile(spreads, 0.9)})
 	}
-	printTable(w, []string{"system", "days", "rounds", "lines", "disturbed", "spread, median", "spread, 90th percentile"}, rows)
+	printTable(w, []string{"system", "days", "rounds", "lines", "disturbed", "figures with †", "spread, median", "spread, 90th percentile"}, rows)
 }
 
 // spreads are those of a system between rounds, in all rows that have several.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -13,18 +14,34 @@ import (
 type section struct {
 	name, title string
 	print       func(f *figures, w io.Writer)
+	shrinks     bool // the better the kernels, the fewer rows
+}
+
+// write prints the section, with a line below if figures are doubtful.
+func (s section) write(f *figures, w io.Writer) {
+	var text bytes.Buffer
+	s.print(f, &text)
+	w.Write(text.Bytes())
+	if !bytes.Contains(text.Bytes(), []byte("†")) {
+		return
+	}
+	fmt.Fprintf(w, "\n† Doubtful, as in a slow spell of the memory: the median of the rounds is more than %d times the fastest", maxSlow)
+	if f.hasReference() {
+		fmt.Fprintf(w, ",\nor a peer takes more than %d times as long as in reference.csv", maxSlow)
+	}
+	fmt.Fprintln(w, ".")
 }
 
 var sections = []section{
-	{"runs", "Runs", (*figures).runs},
-	{"summary", "Summary", (*figures).summary},
-	{"behind", "Kernel level: rows where a peer is faster", (*figures).behind},
-	{"behind-graph", "In a graph: rows where PyTorch is faster", (*figures).behindInGraph},
-	{"kernel", "Kernel level", (*figures).kernelLevel},
-	{"graph", "In a graph", (*figures).inGraph},
-	{"paths", "Lower instruction sets", (*figures).paths},
-	{"linear", "Weight-norm linear beside a plain one", (*figures).linear},
-	{"steps", "Training steps, with and without norms", (*figures).steps},
+	{"runs", "Runs", (*figures).runs, false},
+	{"summary", "Summary", (*figures).summary, false},
+	{"behind", "Kernel level: rows where a peer is faster", (*figures).behind, true},
+	{"behind-graph", "In a graph: rows where PyTorch is faster", (*figures).behindInGraph, true},
+	{"kernel", "Kernel level", (*figures).kernelLevel, false},
+	{"graph", "In a graph", (*figures).inGraph, false},
+	{"paths", "Lower instruction sets", (*figures).paths, false},
+	{"linear", "Weight-norm linear beside a plain one", (*figures).linear, false},
+	{"steps", "Training steps, with and without norms", (*figures).steps, false},
 }
 
 // printTables prints all sections.
@@ -36,7 +53,7 @@ func (f *figures) printTables(w io.Writer) {
 	fmt.Fprintln(w, ".")
 	for _, s := range append(slices.Clip(sections), familySection) {
 		fmt.Fprintf(w, "\n## %s\n\n", s.title)
-		s.print(f, w)
+		s.write(f, w)
 	}
 }
 
@@ -99,8 +116,9 @@ func (f *figures) kernelLevel(w io.Writer) {
 		columns = append(columns, "ours / floor", "met")
 	}
 	printByCase(w, f.cells(kernelSystem), columns, func(c cell) []string {
-		ours, best := f.time(c, kernelSystem).us, f.fastest(c, torchBest)
-		row := []string{micros(ours), f.fastest(c, torchDefault).String(), best.String(), best.which, f.fastest(c, oneDNN).String(),
+		t, best := f.time(c, kernelSystem), f.fastest(c, torchBest)
+		ours := t.us
+		row := []string{t.String(), f.fastest(c, torchDefault).String(), best.String(), best.which, f.fastest(c, oneDNN).String(),
 			f.time(c, copySystem).String(), ratio(f.bestPeer(c).us, ours)}
 		if f.hasReference() {
 			q := f.reference[c].us
@@ -147,8 +165,8 @@ func (f *figures) paths(w io.Writer) {
 		torch := f.fastest(c, torchDefault)
 		row := []string{f.time(c, kernelSystem).String(), torch.String()}
 		for _, s := range systems {
-			us := f.time(c, s).us
-			row = append(row, micros(us), ratio(torch.us, us))
+			t := f.time(c, s)
+			row = append(row, t.String(), ratio(torch.us, t.us))
 		}
 		return row
 	})
@@ -167,23 +185,35 @@ func (f *figures) behindInGraph(w io.Writer) {
 // the peer.
 func (f *figures) printBehind(w io.Writer, cells []cell, peer func(cell) figure, systems ...string) {
 	var rows [][]string
+	peers := false
 	for _, c := range cells {
-		ours, theirs := f.measured(c, peerGroup{systems: systems}).us, peer(c)
-		if titles[c.name] == "" || theirs.us == 0 || ours <= theirs.us {
+		ours, theirs := f.measured(c, peerGroup{systems: systems}), peer(c)
+		if titles[c.name] == "" || theirs.us == 0 {
+			continue
+		}
+		if peers = true; ours.us <= theirs.us {
 			continue
 		}
 		rows = append(rows, []string{titles[c.name], times(c.shape), c.dtype, strconv.Itoa(c.threads), c.pass,
-			micros(ours), theirs.String(), theirs.which, ratio(ours, theirs.us)})
+			ours.String(), theirs.String(), theirs.which, ratio(ours.us, theirs.us)})
+	}
+	if !peers {
+		fmt.Fprintln(w, "– (nothing to compare)")
+		return
 	}
 	printTable(w, []string{"op", "shape", "dtype", "t", "pass", "ours", "peer", "which", "ours / peer"}, rows)
 }
 
-// String returns the time, in italics if it is quoted.
+// String returns the time, in italics if it is quoted and with a mark if it is doubtful.
 func (t figure) String() string {
-	if t.us == 0 || !t.quoted {
-		return micros(t.us)
+	switch text := micros(t.us); {
+	case t.us > 0 && t.quoted:
+		return "*" + text + "*"
+	case t.doubtful:
+		return text + "†"
+	default:
+		return text
 	}
-	return "*" + micros(t.us) + "*"
 }
 
 // times writes a shape as one reads it.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,18 @@ func TestTable(t *testing.T) {
 	want, err := os.ReadFile(filepath.Join("testdata", "table.md"))
 	require.NoError(t, err)
 	require.Equal(t, string(want), output(t, "-table", linesFile))
+}
+
+// Where nothing was measured, a section says so once.
+func TestSectionsWithoutRows(t *testing.T) {
+	for _, s := range sections {
+		if s.name == "runs" || s.name == "summary" {
+			continue
+		}
+		var out bytes.Buffer
+		s.write(newFigures(t), &out)
+		require.Equal(t, 1, strings.Count(out.String(), "\n"), "%s: %s", s.name, out.String())
+	}
 }
 
 func TestTableRefusesWhatIsNoLine(t *testing.T) {
@@ -64,6 +78,117 @@ func TestElsewhere(t *testing.T) {
 	require.Contains(t, table, "| best peer / ours |")
 }
 
+// Slow memory is found by the other rounds and the reference.
+func TestDoubtfulFigures(t *testing.T) {
+	lines := func(system, pass string, medians ...float64) (text string) {
+		for _, us := range medians {
+			text += fmt.Sprintf(`{"system":%q,"name":"layernorm","shape":[32,64],"dtype":"float32","threads":1,"pass":%q,"median_us":%v}`+"\n", system, pass, us)
+		}
+		return text
+	}
+	at := cell{"layernorm", "32x64", "float32", 1, fwd}
+	for _, c := range []struct {
+		text  string
+		group peerGroup
+		want  string
+		count int
+	}{
+		{lines("norm-raw", "fwd", 1, 2.9, 9), peerGroup{systems: []string{"norm-raw"}}, "1.00", 0},
+		{lines("norm-raw", "fwd", 1, 3.1, 9), peerGroup{systems: []string{"norm-raw"}}, "1.00†", 1},
+		{lines("norm-raw", "fwd", 90), peerGroup{systems: []string{"norm-raw"}}, "90.00", 0},
+		// The reference has 6.13 for the default and 3.73 for the best set-up.
+		{lines("torch-default", "fwd", 18), torchDefault, "18.00", 0},
+		{lines("torch-default", "fwd", 19), torchDefault, "19.00†", 1},
+		{lines("torch-default", "fwd", 18), torchBest, "18.00", 0},
+		{lines("torch-tuned", "fwd", 11), torchBest, "11.00", 0},
+		{lines("torch-tuned", "fwd", 12), torchBest, "12.00†", 1},
+		{lines("torch-tuned", "fwd", 10) + lines("torch-tuned", "fwd_raw", 1), torchBest, "1.00", 0},
+		{lines("onednn", "fwd", 2.8) + lines("onednn-nhwc", "fwd", 9), oneDNN, "2.80†", 1},
+	} {
+		f := newFigures(t)
+		require.NoError(t, f.read(strings.NewReader(c.text)))
+		got := f.fastest(at, c.group)
+		require.Equal(t, c.want, got.String(), c.text)
+		count := 0
+		for _, s := range f.systems {
+			count += f.doubtful(s)
+		}
+		require.Equal(t, c.count, count, c.text)
+		f.reference = nil
+		if len(f.lines[at]["norm-raw"]) == 0 {
+			require.NotContains(t, f.fastest(at, c.group).String(), "†")
+		}
+	}
+
+	// Sections with such figures, and the one that counts them, say what the mark means.
+	f := newFigures(t)
+	require.NoError(t, f.read(strings.NewReader(lines("norm-raw", "fwd", 1)+lines("torch-default", "fwd", 19))))
+	var table bytes.Buffer
+	f.printTables(&table)
+	require.Contains(t, table.String(), "| 32×64 | 1 | fwd | 1.00 | 19.00† | 19.00† | default |")
+	require.Equal(t, 2, strings.Count(table.String(), "\n† Doubtful"))
+}
+
+func newFigures(t *testing.T) *figures {
+	reference, err := readReference(referenceCSV)
+	require.NoError(t, err)
+	return &figures{lines: map[cell]map[string][]result{}, reference: reference}
+}
+
+// Rows are counted only where there is something to compare with, and small
+// differences apart.
+func TestSummaryElsewhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lines.jsonl")
+	table := func(lines ...string) string {
+		for i, l := range lines {
+			system, rest, _ := strings.Cut(l, " ")
+			shape, us, _ := strings.Cut(rest, " ")
+			lines[i] = fmt.Sprintf(`{"system":%q,"name":"weight_norm","shape":[%s],"dtype":"float32","threads":1,"pass":"fwd","median_us":%s}`, system, shape, us)
+		}
+		require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644))
+		return output(t, "-elsewhere", "-table", path)
+	}
+	alone := table("norm-raw 50,100 10", "norm-raw 1024,1024 20", "norm-reuse 50,100 30")
+	require.Contains(t, alone, "| ahead of every peer | ahead by 15 % or more |")
+	require.Contains(t, alone, "| float32, 1 thread | 2 | – | – |  |\n")
+	require.Contains(t, alone, "| float32, 1 thread | 1 | – | – | – | – |  |  |\n")
+	require.Contains(t, alone, "where a peer is faster\n\n– (nothing to compare)\n")
+
+	some := table("norm-raw 50,100 10", "norm-raw 1024,1024 20", "norm-raw 4096,4096 10", "norm-raw 9,9 10", "torch-tuned 50,100 11",
+		"onednn 1024,1024 19", "torch-tuned 4096,4096 11.5", "norm 50,100 12", "norm-reuse 50,100 10", "norm-reuse 1024,1024 9")
+	require.Contains(t, some, "| float32, 1 thread | 4 | 2 of 3 | 1 of 3 | 1.10× |\n")
+	require.Contains(t, some, "| float32, 1 thread | 2 | 0 of 1 | 1 of 1 | – | – |  |  |\n")
+	require.Contains(t, some, "| 1024×1024 | float32 | 1 | fwd | 20.00 | 19.00 |")
+}
+
+// So are those of lines that say that they are of one.
+func TestLinesOfAnotherInstructionSet(t *testing.T) {
+	lines, err := os.ReadFile(linesFile)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "lines.jsonl")
+	for _, c := range []struct {
+		system, isa string
+		elsewhere   bool
+	}{
+		{"norm-raw", "avx512", false},
+		{"norm-raw", "avx2", true},
+		{"norm-reuse", "generic", true},
+		{"norm-raw-openblas", "avx2", true},
+		{"norm-raw-avx2", "avx2", false},
+		{"norm-raw-avx2-openblas", "avx2", false},
+	} {
+		line := fmt.Sprintf(`{"system":%q,"name":"weight_norm","shape":[50,100],"dtype":"float32","threads":1,"pass":"fwd","median_us":1,"isa":%q}`, c.system, c.isa)
+		require.NoError(t, os.WriteFile(path, append(lines, line...), 0o644))
+		var out, log bytes.Buffer
+		require.NoError(t, run([]string{"-table", path}, &out, &log))
+		require.Equal(t, !c.elsewhere, strings.Contains(out.String(), "reference.csv"), "%v", c)
+		require.Equal(t, c.elsewhere, strings.Contains(log.String(), "lines of "+c.isa), "%v", c)
+		log.Reset()
+		require.NoError(t, run([]string{"-elsewhere", "-table", path}, &out, &log))
+		require.Empty(t, log.String())
+	}
+}
+
 // A page need not have all sections, but some.
 func TestPageOfOneSection(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page.md")
@@ -78,6 +203,52 @@ func TestPageOfOneSection(t *testing.T) {
 	require.ErrorContains(t, run([]string{"-page", path, linesFile}, os.Stdout, os.Stderr), `"run"`)
 }
 
+// A page does not lose its tables to files without figures, or with a few.
+func TestPageKeepsItsTables(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		return path
+	}
+	head := "<!-- kernel begin -->\n\n| shape |\n|---|\n"
+	end := "\n<!-- kernel end -->\n<!-- behind begin -->\n| op |\n|---|\n" + strings.Repeat("| x |\n", 9) + "<!-- behind end -->\n"
+	page := write("page.md", head+strings.Repeat("| x |\n", 9)+end)
+	before, err := os.ReadFile(page)
+	require.NoError(t, err)
+	for file, want := range map[string]string{
+		write("empty.jsonl", "\n"):                                      "no figures in",
+		write("other.jsonl", `{"Action":"run"}`+"\n"+`{"median_us":1}`): "no figures in",
+		linesFile: `section "kernel" would have 4 rows in the place of 9`,
+	} {
+		require.ErrorContains(t, run([]string{"-page", page, file}, os.Stdout, os.Stderr), want)
+		after, err := os.ReadFile(page)
+		require.NoError(t, err)
+		require.Equal(t, string(before), string(after))
+	}
+
+	// Half of the rows are enough, and of rows where a peer is faster any number.
+	page = write("page.md", head+strings.Repeat("| x |\n", 8)+end)
+	require.NoError(t, os.Chmod(page, 0o600))
+	link := filepath.Join(dir, "link.md")
+	require.NoError(t, os.Symlink("page.md", link))
+	output(t, "-page", link, linesFile)
+	after, err := os.ReadFile(page)
+	require.NoError(t, err)
+	require.NotContains(t, string(after), "| x |")
+	info, err := os.Lstat(page)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, left, 4, "nothing is left beside them")
+}
+
+func TestRowsOfTables(t *testing.T) {
+	require.Equal(t, 0, countRows("None.\n"))
+	require.Equal(t, 3, countRows("#### a\n\n| h |\n|---|\n| 1 |\n| 2 |\n\n| h | i |\n|---|---|\n| 1 | 2 |\n"))
+}
+
 // The page of the documentation has a place for every section.
 func TestPageOfTheDocumentation(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "docs", "performance.md"))
@@ -85,6 +256,7 @@ func TestPageOfTheDocumentation(t *testing.T) {
 	f, err := readFigures([]string{linesFile})
 	require.NoError(t, err)
 	for _, s := range sections {
+		s.shrinks = true // the figures are few
 		_, err := f.replace(page, s)
 		require.NoError(t, err)
 	}

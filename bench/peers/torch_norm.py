@@ -20,8 +20,8 @@ the program starts itself anew, once per configuration and thread count):
            a second pool of threads that competes with PyTorch's. Matters
            for matrix products only, and only those are timed
 
-bytes_moved_min counts each tensor once: what the pass must read and what it
-must write, whatever the algorithm. Passes:
+bytes_moved_min is what the pass must read and what it must write, whatever the
+algorithm: each tensor once, but in fwdbwd the input of a norm twice. Passes:
   fwd      under no_grad, output allocated on each call
   fwdbwd   forward with the graph, then backward with a given output gradient
            for the input and every parameter (old gradients dropped first)
@@ -425,6 +425,10 @@ def main():
     ap.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     ap.add_argument("--nthreads", type=int, default=1, help=argparse.SUPPRESS)
     a = ap.parse_args()
+    for what, given, known in (("config", a.config, CONFIGS), ("dtype", a.dtype, ("float32", "float64"))):
+        for one in given.split(","):
+            if one not in known:
+                ap.error("no %s %r, want %s" % (what, one, ", ".join(known)))
     if a.list:
         for dtype in a.dtype.split(","):
             for name, shape, passes in selected(a, dtype):

@@ -1,0 +1,5 @@
+//go:build !amd64 || purego || noasm
+
+package main
+
+func bestISA() string { return "generic" }
