@@ -21,9 +21,14 @@ func (p GroupShape) per() int { return p.Channels / p.Groups }
 // for each channel. The mask, which may be nil, has N·Inner entries and says what
 // counts of each sample. A sample of which nothing counts gives zeros.
 func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
-	groupNorm[T]{
+	a := groupNorm[T]{
 		mapped: normalizePass, out: y, x: x, mask: mask, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p,
-	}.do()
+	}
+	if r, ok := a.byRows(); ok {
+		r.do()
+		return
+	}
+	a.do()
 }
 
 // GroupNormBwd gives the gradients of GroupNormFwd from dy, that of its output:
@@ -34,11 +39,20 @@ func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
 // channel. dgamma, dbeta and the mask may be nil.
 func GroupNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, p GroupShape) {
 	a := groupNorm[T]{mapped: normGradPass, out: dx, x: x, mask: mask, gamma: ones(gamma, p.Channels), dy: dy, p: p}
+	if r, ok := a.byRows(); ok {
+		r.backward(dgamma, dbeta)
+		return
+	}
+	a.backward(dgamma, dbeta)
+}
+
+// backward sets dx, and dγ and dβ, which may be nil.
+func (a groupNorm[T]) backward(dgamma, dbeta []T) {
 	if dgamma == nil && dbeta == nil {
 		a.do()
 		return
 	}
-	n := padded(p.Channels)
+	n := padded(a.p.Channels)
 	a.grads = Borrow[float64](a.tasks() * 2 * n)
 	defer a.grads.Release()
 	clear(a.grads.Data)

@@ -14,6 +14,8 @@ type Rows struct {
 	// Uncentred takes the mean for 0, as RMS norm does: x is divided by
 	// √(Σx²/n + eps).
 	Uncentred bool
+
+	pitch int // elements from row to row, if not Cols
 }
 
 // spread returns the factor that normalizes a row, r, and the coefficient c of
@@ -60,7 +62,13 @@ func (p Rows) task(t int) (first, last int) {
 	return t * n, min((t+1)*n, p.Rows)
 }
 
-func (p Rows) row(i int) (from, to int) { return i * p.Cols, (i + 1) * p.Cols }
+// apart is how many elements rows are apart.
+func (p Rows) apart() int { return max(p.pitch, p.Cols) }
+
+func (p Rows) row(i int) (from, to int) { return i * p.apart(), i*p.apart() + p.Cols }
+
+// in is how many rows there are in n elements, which end with one.
+func (p Rows) in(n int) int { return (n + p.apart() - p.Cols) / p.apart() }
 
 // LayerNormFwd sets y = (x − mean)·r·gamma + beta for each row of x, with the
 // row's mean and spread factor r.
@@ -97,7 +105,11 @@ func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	defer a.work.Release()
 	split(p.tasks(), len(x), a)
 	sumGrads(dgamma, dbeta, a.work.Data, n, 4*n)
-	a.mend(dgamma, dbeta)
+	mendOverflown(dgamma, dbeta, dx, func(dgamma, dbeta, dx []T) {
+		a.dx, a.plain = dx, true
+		split(p.tasks(), len(x), a)
+		sumGrads(dgamma, dbeta, a.work.Data, n, 4*n)
+	})
 }
 
 type layerNormBwd[T Float] struct {
@@ -105,31 +117,6 @@ type layerNormBwd[T Float] struct {
 	work             *Scratch[float64] // of [tasks, 4, padded Cols], if dγ and dβ are wanted: their sums, and space
 	p                Rows
 	plain            bool // by the definitions
-}
-
-// mend sets those of dγ and dβ again, in float64, that have overflowed in float32, as
-// short sums may do whose total is in the range.
-func (a layerNormBwd[T]) mend(dgamma, dbeta []T) {
-	if !is32[T]() || within(dgamma, 0, math.MaxFloat32) && within(dbeta, 0, math.MaxFloat32) {
-		return
-	}
-	if !within(a.dx, 0, math.MaxFloat32) {
-		return // x or dy is not finite, and dγ and dβ are what they have to be
-	}
-	n := padded(a.p.Cols)
-	exact, dx := Borrow[T](2*n), Borrow[T](len(a.x))
-	defer exact.Release()
-	defer dx.Release()
-	a.dx, a.plain = dx.Data, true // dx itself is right
-	split(a.p.tasks(), len(a.x), a)
-	sumGrads(exact.Data[:a.p.Cols], exact.Data[n:][:a.p.Cols], a.work.Data, n, 4*n)
-	for i, grads := range [][]T{dgamma, dbeta} {
-		for c, g := range grads {
-			if g-g != 0 {
-				grads[c] = exact.Data[i*n+c]
-			}
-		}
-	}
 }
 
 func (a *layerNormBwd[T]) run(first, last int) {

@@ -5,8 +5,9 @@ package kernel
 
 // layerNormRowsGo normalizes rows.
 func layerNormRowsGo[T Float](y, x, gamma, beta []T, p Rows) {
-	for ; len(x) > 0; y, x = y[p.Cols:], x[p.Cols:] {
-		layerNormRowGo(y[:p.Cols], x[:p.Cols], gamma[:p.Cols], beta[:p.Cols], p)
+	for i := range p.in(len(x)) {
+		from, to := p.row(i)
+		layerNormRowGo(y[from:to], x[from:to], gamma[:p.Cols], beta[:p.Cols], p)
 	}
 }
 
@@ -37,8 +38,9 @@ func rowMoments[T Float](x []T) moments {
 // layerNormGradRowsGo gives dx of rows and adds to grads, which are dgamma and dbeta,
 // padded, one after the other, or empty.
 func layerNormGradRowsGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows) {
-	for ; len(x) > 0; dx, x, dy = dx[p.Cols:], x[p.Cols:], dy[p.Cols:] {
-		layerNormGradRowGo(dx[:p.Cols], grads, x[:p.Cols], gamma, dy[:p.Cols], p)
+	for i := range p.in(len(x)) {
+		from, to := p.row(i)
+		layerNormGradRowGo(dx[from:to], grads, x[from:to], gamma, dy[from:to], p)
 	}
 }
 

@@ -4,24 +4,23 @@
 
 #include "textflag.h"
 
-// func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormRowsF32AVX2(SB), $392-96
+TEXT ·layerNormRowsF32AVX2(SB), $392-104
 	MOVQ y+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+8(FP), AX
 	MOVQ AX, 32(SP)
 	MOVQ rows+40(FP), AX
 	MOVQ AX, (SP)
-	MOVQ n+48(FP), AX
-	SHLQ $0x02, AX
+	MOVQ pitch+56(FP), AX
 
 group:
-	MOVQ    group+64(FP), CX
+	MOVQ    group+72(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+56(FP), CX
+	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -258,7 +257,7 @@ known:
 	VSUBPD       Y0, Y1, Y1
 	VCVTPD2PSY   Y1, X0
 	VMOVUPS      X0, 328(SP)
-	MOVQ         stream+72(FP), CX
+	MOVQ         stream+80(FP), CX
 	TESTQ        CX, CX
 	JNE          past
 	CMPQ         8(SP), $0x04
@@ -518,9 +517,9 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+80(FP)
+	MOVQ AX, left+88(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+88(FP)
+	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
 
@@ -540,9 +539,9 @@ GLOBL quarter<>(SB), RODATA|NOPTR, $8
 DATA one<>+0(SB)/8, $0x3ff0000000000000
 GLOBL one<>(SB), RODATA|NOPTR, $8
 
-// func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF32AVX2(SB), $1080-120
+TEXT ·layerNormGradRowsF32AVX2(SB), $1080-128
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -551,16 +550,15 @@ TEXT ·layerNormGradRowsF32AVX2(SB), $1080-120
 	MOVQ AX, 40(SP)
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
-	MOVQ n+64(FP), AX
-	SHLQ $0x02, AX
+	MOVQ pitch+72(FP), AX
 	MOVQ $0x00000000, 944(SP)
 
 group:
-	MOVQ    group+80(FP), CX
+	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+72(FP), CX
+	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -939,7 +937,7 @@ known:
 	CMPQ         16(SP), $0x00
 	JNE          singly
 	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
+	MOVQ         stream+96(FP), DX
 	TESTQ        CX, CX
 	JE           plainPacks
 	TESTQ        DX, DX
@@ -1588,11 +1586,11 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+96(FP)
+	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+104(FP)
+	MOVQ AX, bad+112(FP)
 	MOVQ 944(SP), AX
-	MOVQ AX, again+112(FP)
+	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 
@@ -1605,9 +1603,9 @@ GLOBL magnitude32<>(SB), RODATA|NOPTR, $32
 DATA big<>+0(SB)/8, $0x6570000000000000
 GLOBL big<>(SB), RODATA|NOPTR, $8
 
-// func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX2, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1080-120
+TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1080-128
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -1616,16 +1614,15 @@ TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1080-120
 	MOVQ AX, 40(SP)
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
-	MOVQ n+64(FP), AX
-	SHLQ $0x02, AX
+	MOVQ pitch+72(FP), AX
 	MOVQ $0x00000000, 944(SP)
 
 group:
-	MOVQ      group+80(FP), CX
+	MOVQ      group+88(FP), CX
 	CMPQ      CX, (SP)
 	CMOVQGT   (SP), CX
 	MOVQ      CX, 8(SP)
-	MOVQ      head+72(FP), CX
+	MOVQ      head+80(FP), CX
 	MOVQ      $0x00000004, BX
 	MOVQ      CX, DX
 	CMPQ      DX, BX
@@ -2161,11 +2158,11 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+96(FP)
+	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+104(FP)
+	MOVQ AX, bad+112(FP)
 	MOVQ 944(SP), AX
-	MOVQ AX, again+112(FP)
+	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 
@@ -2259,24 +2256,23 @@ columnsDone:
 	VZEROUPPER
 	RET
 
-// func layerNormRowsF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// func layerNormRowsF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormRowsF64AVX2(SB), $392-96
+TEXT ·layerNormRowsF64AVX2(SB), $392-104
 	MOVQ y+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+8(FP), AX
 	MOVQ AX, 32(SP)
 	MOVQ rows+40(FP), AX
 	MOVQ AX, (SP)
-	MOVQ n+48(FP), AX
-	SHLQ $0x03, AX
+	MOVQ pitch+56(FP), AX
 
 group:
-	MOVQ    group+64(FP), CX
+	MOVQ    group+72(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+56(FP), CX
+	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000004, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -2497,7 +2493,7 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VSUBPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 328(SP)
-	MOVQ         stream+72(FP), CX
+	MOVQ         stream+80(FP), CX
 	TESTQ        CX, CX
 	JNE          past
 	CMPQ         8(SP), $0x04
@@ -2757,15 +2753,15 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+80(FP)
+	MOVQ AX, left+88(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+88(FP)
+	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
 
-// func layerNormGradRowsF64AVX2(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// func layerNormGradRowsF64AVX2(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF64AVX2(SB), $1080-120
+TEXT ·layerNormGradRowsF64AVX2(SB), $1080-128
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -2774,16 +2770,15 @@ TEXT ·layerNormGradRowsF64AVX2(SB), $1080-120
 	MOVQ AX, 40(SP)
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
-	MOVQ n+64(FP), AX
-	SHLQ $0x03, AX
+	MOVQ pitch+72(FP), AX
 	MOVQ $0x00000000, 944(SP)
 
 group:
-	MOVQ    group+80(FP), CX
+	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+72(FP), CX
+	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000004, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -3132,7 +3127,7 @@ known:
 	CMPQ         16(SP), $0x00
 	JNE          singly
 	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
+	MOVQ         stream+96(FP), DX
 	TESTQ        CX, CX
 	JE           plainPacks
 	TESTQ        DX, DX
@@ -3653,11 +3648,11 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+96(FP)
+	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+104(FP)
+	MOVQ AX, bad+112(FP)
 	MOVQ 944(SP), AX
-	MOVQ AX, again+112(FP)
+	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 
@@ -3730,17 +3725,16 @@ columnsDone:
 	VZEROUPPER
 	RET
 
-// func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·layerNormRowsF32AVX512(SB), $392-96
+TEXT ·layerNormRowsF32AVX512(SB), $392-104
 	MOVQ  y+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+8(FP), AX
 	MOVQ  AX, 32(SP)
 	MOVQ  rows+40(FP), AX
 	MOVQ  AX, (SP)
-	MOVQ  n+48(FP), AX
-	SHLQ  $0x02, AX
+	MOVQ  pitch+56(FP), AX
 	MOVQ  n+48(FP), CX
 	ANDQ  $0x0f, CX
 	MOVL  $0xffffffff, DX
@@ -3748,11 +3742,11 @@ TEXT ·layerNormRowsF32AVX512(SB), $392-96
 	KMOVW DX, K1
 
 group:
-	MOVQ    group+64(FP), CX
+	MOVQ    group+72(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+56(FP), CX
+	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000010, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -3994,7 +3988,7 @@ known:
 	VSUBPD       Y0, Y1, Y1
 	VCVTPD2PSY   Y1, X0
 	VMOVUPS      X0, 328(SP)
-	MOVQ         stream+72(FP), CX
+	MOVQ         stream+80(FP), CX
 	TESTQ        CX, CX
 	JNE          past
 	CMPQ         8(SP), $0x04
@@ -4260,15 +4254,15 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+80(FP)
+	MOVQ AX, left+88(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+88(FP)
+	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
 
-// func layerNormGradRowsF32AVX512(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// func layerNormGradRowsF32AVX512(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF32AVX512(SB), $952-120
+TEXT ·layerNormGradRowsF32AVX512(SB), $952-128
 	MOVQ  dx+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+24(FP), AX
@@ -4277,8 +4271,7 @@ TEXT ·layerNormGradRowsF32AVX512(SB), $952-120
 	MOVQ  AX, 40(SP)
 	MOVQ  rows+56(FP), AX
 	MOVQ  AX, (SP)
-	MOVQ  n+64(FP), AX
-	SHLQ  $0x02, AX
+	MOVQ  pitch+72(FP), AX
 	MOVQ  n+64(FP), CX
 	ANDQ  $0x0f, CX
 	MOVL  $0xffffffff, DX
@@ -4287,11 +4280,11 @@ TEXT ·layerNormGradRowsF32AVX512(SB), $952-120
 	MOVQ  $0x00000000, 944(SP)
 
 group:
-	MOVQ    group+80(FP), CX
+	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+72(FP), CX
+	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000010, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -4707,7 +4700,7 @@ known:
 	CMPQ         16(SP), $0x00
 	JNE          singly
 	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
+	MOVQ         stream+96(FP), DX
 	TESTQ        CX, CX
 	JE           plainPacks
 	TESTQ        DX, DX
@@ -5650,17 +5643,17 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+96(FP)
+	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+104(FP)
+	MOVQ AX, bad+112(FP)
 	MOVQ 944(SP), AX
-	MOVQ AX, again+112(FP)
+	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 
-// func layerNormGradRowsInDoubleAVX512(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// func layerNormGradRowsInDoubleAVX512(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsInDoubleAVX512(SB), $952-120
+TEXT ·layerNormGradRowsInDoubleAVX512(SB), $952-128
 	MOVQ  dx+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+24(FP), AX
@@ -5669,8 +5662,7 @@ TEXT ·layerNormGradRowsInDoubleAVX512(SB), $952-120
 	MOVQ  AX, 40(SP)
 	MOVQ  rows+56(FP), AX
 	MOVQ  AX, (SP)
-	MOVQ  n+64(FP), AX
-	SHLQ  $0x02, AX
+	MOVQ  pitch+72(FP), AX
 	MOVQ  n+64(FP), CX
 	ANDQ  $0x07, CX
 	MOVL  $0xffffffff, DX
@@ -5679,11 +5671,11 @@ TEXT ·layerNormGradRowsInDoubleAVX512(SB), $952-120
 	MOVQ  $0x00000000, 944(SP)
 
 group:
-	MOVQ    group+80(FP), CX
+	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+72(FP), CX
+	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -6232,11 +6224,11 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+96(FP)
+	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+104(FP)
+	MOVQ AX, bad+112(FP)
 	MOVQ 944(SP), AX
-	MOVQ AX, again+112(FP)
+	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 
@@ -6324,17 +6316,16 @@ columnsDone:
 	VZEROUPPER
 	RET
 
-// func layerNormRowsF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int)
+// func layerNormRowsF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·layerNormRowsF64AVX512(SB), $392-96
+TEXT ·layerNormRowsF64AVX512(SB), $392-104
 	MOVQ  y+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+8(FP), AX
 	MOVQ  AX, 32(SP)
 	MOVQ  rows+40(FP), AX
 	MOVQ  AX, (SP)
-	MOVQ  n+48(FP), AX
-	SHLQ  $0x03, AX
+	MOVQ  pitch+56(FP), AX
 	MOVQ  n+48(FP), CX
 	ANDQ  $0x07, CX
 	MOVL  $0xffffffff, DX
@@ -6342,11 +6333,11 @@ TEXT ·layerNormRowsF64AVX512(SB), $392-96
 	KMOVW DX, K1
 
 group:
-	MOVQ    group+64(FP), CX
+	MOVQ    group+72(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+56(FP), CX
+	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -6572,7 +6563,7 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VSUBPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 328(SP)
-	MOVQ         stream+72(FP), CX
+	MOVQ         stream+80(FP), CX
 	TESTQ        CX, CX
 	JNE          past
 	CMPQ         8(SP), $0x04
@@ -6838,15 +6829,15 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+80(FP)
+	MOVQ AX, left+88(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+88(FP)
+	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
 
-// func layerNormGradRowsF64AVX512(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, head int, group int, stream int) (left int, bad int, again int)
+// func layerNormGradRowsF64AVX512(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF64AVX512(SB), $952-120
+TEXT ·layerNormGradRowsF64AVX512(SB), $952-128
 	MOVQ  dx+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+24(FP), AX
@@ -6855,8 +6846,7 @@ TEXT ·layerNormGradRowsF64AVX512(SB), $952-120
 	MOVQ  AX, 40(SP)
 	MOVQ  rows+56(FP), AX
 	MOVQ  AX, (SP)
-	MOVQ  n+64(FP), AX
-	SHLQ  $0x03, AX
+	MOVQ  pitch+72(FP), AX
 	MOVQ  n+64(FP), CX
 	ANDQ  $0x07, CX
 	MOVL  $0xffffffff, DX
@@ -6865,11 +6855,11 @@ TEXT ·layerNormGradRowsF64AVX512(SB), $952-120
 	MOVQ  $0x00000000, 944(SP)
 
 group:
-	MOVQ    group+80(FP), CX
+	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
-	MOVQ    head+72(FP), CX
+	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
 	CMPQ    DX, BX
@@ -7255,7 +7245,7 @@ known:
 	CMPQ         16(SP), $0x00
 	JNE          singly
 	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+88(FP), DX
+	MOVQ         stream+96(FP), DX
 	TESTQ        CX, CX
 	JE           plainPacks
 	TESTQ        DX, DX
@@ -7942,11 +7932,11 @@ written:
 done:
 	SFENCE
 	MOVQ (SP), AX
-	MOVQ AX, left+96(FP)
+	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
-	MOVQ AX, bad+104(FP)
+	MOVQ AX, bad+112(FP)
 	MOVQ 944(SP), AX
-	MOVQ AX, again+112(FP)
+	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 

@@ -64,7 +64,8 @@ func byDefinition[T Float](p Rows) bool { return isa == generic || is32[T]() && 
 // streamed says whether a pass over rows that moves so many arrays of all elements
 // writes past the caches.
 func streamed[T Float](arrays int, out []T, all int, p Rows) int {
-	if pastCaches(arrays, all, out) && p.Cols*int(unsafe.Sizeof(T(0)))%64 == 0 {
+	size := int(unsafe.Sizeof(T(0)))
+	if pastCaches(arrays, all, out) && p.Cols*size%64 == 0 && p.apart()*size%64 == 0 {
 		return 1
 	}
 	return 0
@@ -77,35 +78,34 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 		return
 	}
 	c, head, group := rowConstantsOf[T](p, is32[T]())
-	n := p.Cols
-	rows := len(x) / n
-	_, gamma, beta = y[rows*n-1], gamma[:n], beta[:n]
+	_, gamma, beta = y[len(x)-1], gamma[:p.Cols], beta[:p.Cols]
 	stream := streamed(2, y, all, p)
-	for rows > 0 {
-		left, bad := layerNormGroups(y, x, gamma, beta, &c, rows, n, head, group, stream)
+	for first, rows := 0, p.in(len(x)); first < rows; {
+		from, _ := p.row(first)
+		left, bad := layerNormGroups(y[from:], x[from:], gamma, beta, &c, rows-first, p, head, group, stream)
 		for k := range group {
 			if bad>>k&1 != 0 {
-				from, to := p.row(lastGroup(rows-left, group) + k)
+				from, to := p.row(first + lastGroup(rows-left-first, group) + k)
 				layerNormRowGo(y[from:to], x[from:to], gamma, beta, p)
 			}
 		}
-		done := (rows - left) * n
-		y, x, rows = y[done:], x[done:], left
+		first = rows - left
 	}
 }
 
 // layerNormGroups normalizes rows in the assembly, in groups, until it left some of
 // a group out: bad has bits for them.
-func layerNormGroups[T Float](y, x, gamma, beta []T, c *rowConstants, rows, n, head, group, stream int) (left, bad int) {
+func layerNormGroups[T Float](y, x, gamma, beta []T, c *rowConstants, rows int, p Rows, head, group, stream int) (left, bad int) {
+	n, pitch := p.Cols, p.apart()*int(unsafe.Sizeof(T(0)))
 	switch {
 	case isa == avx2 && is32[T]():
-		return layerNormRowsF32AVX2(f32(y), f32(x), f32(gamma), f32(beta), &c[0], rows, n, head, group, stream)
+		return layerNormRowsF32AVX2(f32(y), f32(x), f32(gamma), f32(beta), &c[0], rows, n, pitch, head, group, stream)
 	case isa == avx2:
-		return layerNormRowsF64AVX2(f64(y), f64(x), f64(gamma), f64(beta), &c[0], rows, n, head, group, stream)
+		return layerNormRowsF64AVX2(f64(y), f64(x), f64(gamma), f64(beta), &c[0], rows, n, pitch, head, group, stream)
 	case is32[T]():
-		return layerNormRowsF32AVX512(f32(y), f32(x), f32(gamma), f32(beta), &c[0], rows, n, head, group, stream)
+		return layerNormRowsF32AVX512(f32(y), f32(x), f32(gamma), f32(beta), &c[0], rows, n, pitch, head, group, stream)
 	default:
-		return layerNormRowsF64AVX512(f64(y), f64(x), f64(gamma), f64(beta), &c[0], rows, n, head, group, stream)
+		return layerNormRowsF64AVX512(f64(y), f64(x), f64(gamma), f64(beta), &c[0], rows, n, pitch, head, group, stream)
 	}
 }
 
@@ -127,7 +127,7 @@ func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows
 	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], stream: streamed(3, dx, all, p)}
 	k.c, k.head, _ = rowConstantsOf[T](p, is32[T]())
 	_ = dx[:len(x)]
-	rows := len(x) / p.Cols
+	rows := p.in(len(x))
 	if work == nil {
 		k.rows(0, rows, nil, p)
 		return
@@ -157,7 +157,7 @@ const gradGroup = 4
 // arithmetic.
 func (k *gradKernel[T]) rows(from, to int, grads []float64, p Rows) {
 	for from < to {
-		left, bad, again := k.groups(from, to-from, p.Cols)
+		left, bad, again := k.groups(from, to-from, p)
 		first := from + lastGroup(to-left-from, gradGroup)
 		for r := 0; bad|again != 0 && r < gradGroup; r++ {
 			switch {
@@ -176,19 +176,20 @@ func (k *gradKernel[T]) rows(from, to int, grads []float64, p Rows) {
 
 // inDouble does rows in float64 arithmetic.
 func (k *gradKernel[T]) inDouble(from, rows int, grads []float64, p Rows) {
-	n, to := p.Cols, from+rows
+	to, pitch := from+rows, p.apart()*int(unsafe.Sizeof(T(0)))
 	for from < to && is32[T]() {
 		var dgamma, dbeta *float64
 		if len(grads) != 0 {
 			dgamma, dbeta = &grads[0], &grads[len(grads)/2]
 		}
 		c, head, _ := rowConstantsOf[T](p, false)
-		dx, x, dy := k.dx[from*n:], k.x[from*n:], k.dy[from*n:]
+		at, _ := p.row(from)
+		dx, x, dy := k.dx[at:], k.x[at:], k.dy[at:]
 		var left, bad int
 		if isa == avx2 {
-			left, bad, _ = layerNormGradRowsInDoubleAVX2(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, n, head, gradGroup, 0)
+			left, bad, _ = layerNormGradRowsInDoubleAVX2(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, p.Cols, pitch, head, gradGroup, 0)
 		} else {
-			left, bad, _ = layerNormGradRowsInDoubleAVX512(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, n, head, gradGroup, 0)
+			left, bad, _ = layerNormGradRowsInDoubleAVX512(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, p.Cols, pitch, head, gradGroup, 0)
 		}
 		first := from + lastGroup(to-left-from, gradGroup)
 		for r := range gradGroup {
@@ -210,17 +211,19 @@ func (k *gradKernel[T]) inGo(row int, grads []float64, p Rows) {
 
 // groups does groups of rows until some of a group are left out: bad has bits for them,
 // and again for those that only lack dx.
-func (k *gradKernel[T]) groups(from, rows, n int) (left, bad, again int) {
-	dx, x, dy := k.dx[from*n:], k.x[from*n:], k.dy[from*n:]
+func (k *gradKernel[T]) groups(from, rows int, p Rows) (left, bad, again int) {
+	at, _ := p.row(from)
+	dx, x, dy := k.dx[at:], k.x[at:], k.dy[at:]
+	n, pitch := p.Cols, p.apart()*int(unsafe.Sizeof(T(0)))
 	switch {
 	case isa == avx2 && is32[T]():
-		return layerNormGradRowsF32AVX2(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF32AVX2(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
 	case isa == avx2:
-		return layerNormGradRowsF64AVX2(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF64AVX2(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
 	case is32[T]():
-		return layerNormGradRowsF32AVX512(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF32AVX512(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
 	default:
-		return layerNormGradRowsF64AVX512(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF64AVX512(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
 	}
 }
 

@@ -59,7 +59,7 @@ func rows(v variant) {
 // and memory.
 type group struct {
 	v     variant
-	size  Register       // of a row, in bytes
+	pitch Register       // from row to row, in bytes
 	left  Mem            // rows that are not done yet
 	count Mem            // rows of this group
 	now   map[string]Mem // where the group begins in each array
@@ -80,9 +80,7 @@ func (v variant) begin(sheets int, arrays ...string) *group {
 		MOVQ(pointer(a), g.now[a])
 	}
 	MOVQ(pointer("rows"), g.left)
-	g.size = GP64()
-	MOVQ(address("n"), g.size)
-	SHLQ(Imm(map[int]uint64{4: 2, 8: 3}[v.bytes]), g.size)
+	g.pitch = pointer("pitch")
 	g.sums = AllocLocal(sheets * sheet)
 	g.m0, g.scale, g.shift = AllocLocal(slot), AllocLocal(slot), AllocLocal(slot)
 	g.part = v.tail
@@ -108,7 +106,7 @@ func (g *group) pick() {
 func (g *group) next(arrays []string, again string, stops ...Mem) {
 	count, step := GP64(), GP64()
 	MOVQ(g.count, count)
-	MOVQ(g.size, step)
+	MOVQ(g.pitch, step)
 	IMULQ(count, step)
 	for _, a := range arrays {
 		ADDQ(step, g.now[a])
@@ -145,7 +143,7 @@ func (g *group) each(name string, arrays []string, body func(at map[string]Regis
 	Label(name)
 	body(at, k, sums)
 	for _, a := range arrays {
-		ADDQ(g.size, at[a])
+		ADDQ(g.pitch, at[a])
 	}
 	ADDQ(Imm(slot), sums)
 	INCQ(k)

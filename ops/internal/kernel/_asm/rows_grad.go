@@ -34,8 +34,8 @@ func layerNormGradRows(v variant) {
 	if v.converts() {
 		name = "layerNormGradRowsInDouble" + v.isa
 	}
-	TEXT(name, 0, fmt.Sprintf("func(dx *%[1]s, dgamma, dbeta *%[2]s, x, gamma, dy *%[1]s, constants *float64, rows, n, head, group, stream int) (left, bad, again int)", v.elem(), v.real().elem()))
-	Doc(name + " gives the gradient for rows of n elements, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.")
+	TEXT(name, 0, fmt.Sprintf("func(dx *%[1]s, dgamma, dbeta *%[2]s, x, gamma, dy *%[1]s, constants *float64, rows, n, pitch, head, group, stream int) (left, bad, again int)", v.elem(), v.real().elem()))
+	Doc(name + " gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.")
 	Pragma("noescape")
 	arrays := []string{"dx", "x", "dy"}
 	g := &gradGroup{group: v.begin(pages, arrays...)}

@@ -11,8 +11,8 @@ import (
 // layerNormRows emits y = x̂·gamma + beta.
 func layerNormRows(v variant) {
 	name := "layerNormRows" + v.suffix()
-	TEXT(name, 0, fmt.Sprintf("func(y, x, gamma, beta *%s, constants *float64, rows, n, head, group, stream int) (left, bad int)", v.elem()))
-	Doc(name + " normalizes rows of n elements, in groups, until a row is left out: bad has bits for such rows of the last group.")
+	TEXT(name, 0, fmt.Sprintf("func(y, x, gamma, beta *%s, constants *float64, rows, n, pitch, head, group, stream int) (left, bad int)", v.elem()))
+	Doc(name + " normalizes rows of n elements, pitch bytes apart, in groups, until a row is left out: bad has bits for such rows of the last group.")
 	Pragma("noescape")
 	arrays := []string{"y", "x"}
 	g := v.begin(2, arrays...)
@@ -71,16 +71,16 @@ func (g *group) packs(name string, arrays []string, begin func(k Register) func(
 	v := g.v
 	k, three := GP64(), GP64()
 	XORQ(k, k)
-	LEAQ(Mem{Base: g.size, Index: g.size, Scale: 2}, three)
+	LEAQ(Mem{Base: g.pitch, Index: g.pitch, Scale: 2}, three)
 	of := func(p Register, r int) Mem {
-		return [4]Mem{{Base: p}, {Base: p, Index: g.size, Scale: 1}, {Base: p, Index: g.size, Scale: 2}, {Base: p, Index: three, Scale: 1}}[r]
+		return [4]Mem{{Base: p}, {Base: p, Index: g.pitch, Scale: 1}, {Base: p, Index: g.pitch, Scale: 2}, {Base: p, Index: three, Scale: 1}}[r]
 	}
 	Label(name)
 	at := g.addresses(arrays...)
 	if v.pack() < rowsOfGroup {
 		skip := GP64()
 		MOVQ(k, skip)
-		IMULQ(g.size, skip)
+		IMULQ(g.pitch, skip)
 		for _, a := range arrays {
 			ADDQ(skip, at[a])
 		}

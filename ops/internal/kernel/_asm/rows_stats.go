@@ -77,7 +77,7 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 func (g *group) ahead(row Register) Register {
 	r := GP64()
 	MOVQ(g.count, r)
-	IMULQ(g.size, r)
+	IMULQ(g.pitch, r)
 	ADDQ(row, r)
 	return r
 }

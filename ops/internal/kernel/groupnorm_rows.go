@@ -1,0 +1,134 @@
+package kernel
+
+import (
+	"math"
+	"unsafe"
+)
+
+// groupRows is group norm by the kernels over rows. A group of a sample is a row, each
+// element of which has a gamma and a beta; the same group of other samples gives more
+// rows, a sample apart. Where channels have few elements, this is faster than to go from
+// channel to channel.
+type groupRows[T Float] struct {
+	of          groupNorm[T]
+	rows        Rows        // of a group
+	cuts        int         // of the samples
+	gamma, beta *Scratch[T] // for each element of a sample
+	work        *Scratch[float64]
+}
+
+const (
+	// runBytes is what a channel has less than, and groupBytes what a group has at most,
+	// to be done by rows: longer channels are fast enough, and longer rows leave L1 and
+	// L2 too little room for what all of them share.
+	runBytes, groupBytes = 1 << 10, 1 << 15
+
+	// fewSamples is how many there are at least.
+	fewSamples = 8
+)
+
+// byRows returns group norm by rows, where it is faster.
+func (a groupNorm[T]) byRows() (r groupRows[T], ok bool) {
+	p, size := a.p, int(unsafe.Sizeof(T(0)))
+	n := p.per() * p.Inner
+	r = groupRows[T]{of: a, rows: Rows{Rows: p.N, Cols: n, Eps: p.Eps, pitch: p.Channels * p.Inner}}
+	if a.mask != nil || p.N < fewSamples || p.Inner*size >= runBytes || n*size > groupBytes || byDefinition[T](r.rows) {
+		return r, false
+	}
+	tasks := min(maxTasks, len(a.x)/taskLen)
+	r.cuts = max(1, min(ceilDiv(tasks, p.Groups), p.N/fewSamples))
+	return r, true
+}
+
+// do does the pass, and in the backward pass leaves sums for dγ and dβ in work, if there
+// is some.
+func (r groupRows[T]) do() {
+	spread := func(k []T) *Scratch[T] {
+		s := Borrow[T](len(k) * r.of.p.Inner)
+		for c, x := range k {
+			run := s.Data[c*r.of.p.Inner:][:r.of.p.Inner]
+			for i := range run {
+				run[i] = x
+			}
+		}
+		return s
+	}
+	r.gamma = spread(r.of.gamma[:r.of.p.Channels])
+	defer r.gamma.Release()
+	if r.of.dy == nil {
+		r.beta = spread(r.of.beta[:r.of.p.Channels])
+		defer r.beta.Release()
+	}
+	split(r.of.p.Groups*r.cuts, len(r.of.x), r)
+}
+
+// run does tasks: a group of some of the samples each.
+func (r *groupRows[T]) run(first, last int) {
+	a, n := &r.of, r.rows.Cols
+	for task := first; task < last; task++ {
+		group, cut := task/r.cuts, task%r.cuts
+		from, _ := r.rows.row(a.p.N * cut / r.cuts)
+		_, to := r.rows.row(a.p.N*(cut+1)/r.cuts - 1)
+		from, to = from+group*n, to+group*n
+		gamma := r.gamma.Data[group*n:][:n]
+		if a.dy == nil {
+			layerNormRows(a.out[from:to], a.x[from:to], gamma, r.beta.Data[group*n:][:n], r.rows, len(a.x))
+			continue
+		}
+		var work []float64
+		if r.work != nil {
+			work = r.work.part(task, 4*padded(n))
+			clear(work[:2*padded(n)])
+		}
+		layerNormGradRows(a.out[from:to], work, a.x[from:to], gamma, a.dy[from:to], r.rows, len(a.x))
+	}
+}
+
+// backward sets dx, and dγ and dβ, which may be nil.
+func (r groupRows[T]) backward(dgamma, dbeta []T) {
+	if dgamma == nil && dbeta == nil {
+		r.do()
+		return
+	}
+	p, n := r.of.p, padded(r.rows.Cols)
+	r.work = Borrow[float64](p.Groups * r.cuts * 4 * n)
+	defer r.work.Release()
+	r.do()
+	for i, grads := range [][]T{dgamma, dbeta} {
+		for c := range grads {
+			group, at := c/p.per(), c%p.per()*p.Inner
+			var s float64
+			for cut := range r.cuts {
+				s += sumGo(r.work.part(group*r.cuts+cut, 4*n)[i*n+at:][:p.Inner])
+			}
+			grads[c] = T(s)
+		}
+	}
+	mendOverflown(dgamma, dbeta, r.of.out, func(dgamma, dbeta, dx []T) {
+		r.of.out = dx
+		r.of.backward(dgamma, dbeta)
+	})
+}
+
+// mendOverflown sets those of dγ and dβ again that short sums in float32 have made
+// infinite. again gives all of them without such sums, and dx, which is right already.
+func mendOverflown[T Float](dgamma, dbeta, dx []T, again func(dgamma, dbeta, dx []T)) {
+	if !is32[T]() || within(dgamma, 0, math.MaxFloat32) && within(dbeta, 0, math.MaxFloat32) {
+		return
+	}
+	if !within(dx, 0, math.MaxFloat32) {
+		return // x or dy is not finite, and dγ and dβ are what they have to be
+	}
+	n := max(len(dgamma), len(dbeta))
+	exact := Borrow[T](2*n + len(dx))
+	defer exact.Release()
+	all := [][]T{exact.Data[:n], exact.Data[n:][:n]}
+	again(all[0], all[1], exact.Data[2*n:])
+	for i, grads := range [][]T{dgamma, dbeta} {
+		for c, g := range grads {
+			if g-g != 0 {
+				grads[c] = all[i][c]
+			}
+		}
+	}
+}
