@@ -9,7 +9,7 @@
 // Figure 6 of Ba, Kiros and Hinton, 2016, has a network of rectifiers in batches of 128
 // and of 4. Here each is trained from the same weights, on the same batches and by the
 // same solver for every normalization, with one learning rate for all (-search tries
-// a small grid), and from some seeds. The figures, a table and all numbers go
+// a small grid), and from some seeds. The figures, tables and all numbers go
 // to out/compare.
 //
 // Sergey Ioffe, Christian Szegedy, "Batch Normalization: Accelerating Deep Network
@@ -27,9 +27,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
+	"github.com/gorgonorm/norm/examples/internal/output"
 )
 
 // config holds what the flags say.
@@ -53,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	err = compare(ctx, cfg, stdout, stderr)
 	switch {
-	case ctx.Err() != nil:
+	case errors.Is(err, context.Canceled): // in the training; what follows it goes on
 		fmt.Fprintln(stderr, "compare: interrupted, nothing is written")
 		return command.Interrupted
 	case err != nil:
@@ -69,18 +71,45 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	fs.StringVar(&cfg.only, "only", "", "one `experiment`: sigmoid, batch128 or batch4")
 	fs.Float64Var(&cfg.share, "share", 1, "`part` of the training steps, up to 1")
 	fs.IntVar(&cfg.seeds, "seeds", 3, "seeds: 1, 2, … this `number`")
-	fs.BoolVar(&quick, "quick", false, "the same as -share 0.1 -seeds 1")
+	fs.BoolVar(&quick, "quick", false, "the same as -share 0.1 -seeds 1, for what is not given")
 	fs.BoolVar(&cfg.search, "search", false, "try the learning rates of the grids instead")
-	fs.BoolVar(&cfg.redraw, "redraw", false, "make figures and table from the numbers in the folder again")
+	fs.BoolVar(&cfg.redraw, "redraw", false, "make figures and tables from the numbers in the folder again")
 	fs.StringVar(&cfg.data, "data", "", "`folder` of IDX files, plain or .gz (default: MNIST from the GoMNIST module)")
-	fs.StringVar(&cfg.out, "out", filepath.Join("out", "compare"), "`folder` for figures, table and numbers")
+	fs.StringVar(&cfg.out, "out", filepath.Join("out", "compare"), "`folder` for figures, tables and numbers; with -only, those of the other experiments stay")
 	if err := command.Parse(fs, args, stderr); err != nil {
 		return cfg, err
 	}
-	if quick {
-		cfg.share, cfg.seeds = 0.1, 1
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if quick && !given["share"] {
+		cfg.share = 0.1
+	}
+	if quick && !given["seeds"] {
+		cfg.seeds = 1
+	}
+	if err := cfg.clash(given); err != nil {
+		return cfg, err
 	}
 	return cfg, cfg.check()
+}
+
+// clash tells the first flag that would be ignored.
+func (c config) clash(given map[string]bool) error {
+	if c.redraw {
+		for _, name := range []string{"only", "share", "seeds", "quick", "search", "data"} {
+			if given[name] {
+				return fmt.Errorf("-redraw with -%s: it draws all numbers in the folder and trains nothing", name)
+			}
+		}
+	}
+	if c.search {
+		for _, name := range []string{"seeds", "out"} {
+			if given[name] {
+				return fmt.Errorf("-search with -%s: it takes one seed of its own and writes nothing", name)
+			}
+		}
+	}
+	return nil
 }
 
 func (c config) check() error {
@@ -112,6 +141,17 @@ func (c config) steps(e *experiment) int {
 	return max(evaluations, int(c.share*float64(e.steps)))
 }
 
+// others returns the runs in the folder, if there are any, of experiments that are not
+// asked for.
+func (c config) others() ([]*Run, error) {
+	runs, err := readRuns(c.out)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	asked := c.experiments()
+	return slices.DeleteFunc(runs, func(r *Run) bool { return slices.Contains(asked, find(r.Experiment)) }), err
+}
+
 // compare trains all networks and writes what came out.
 func compare(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
 	if cfg.redraw {
@@ -134,9 +174,15 @@ func compare(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
 	if cfg.search {
 		return search(ctx, cfg, d, stdout, stderr)
 	}
-	// Made before the training: minutes of work are not lost to a typing error.
-	if err := os.MkdirAll(cfg.out, 0o755); err != nil {
-		return fmt.Errorf("output folder: %w", err)
+	// Before the training: minutes of work are not lost to a typing error.
+	for _, name := range []string{"sigmoid.png", "inputs.png", "batches.png", numbers, page} {
+		if err := output.Check(filepath.Join(cfg.out, name)); err != nil {
+			return err
+		}
+	}
+	runs, err := cfg.others()
+	if err != nil {
+		return err
 	}
 
 	var jobs []job
@@ -151,7 +197,6 @@ func compare(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var runs []*Run
 	for _, o := range outcomes {
 		if o.run == nil {
 			return fmt.Errorf("%s, norm %s, seed %d: training diverges", o.job.name, o.job.kind, o.job.seed)

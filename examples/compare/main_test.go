@@ -36,6 +36,10 @@ func TestBadFlags(t *testing.T) {
 		"out":      {[]string{"-out", ""}, "-out: want a folder"},
 		"unknown":  {[]string{"-norm", "batch"}, "not defined: -norm"},
 		"argument": {[]string{"batch"}, `unexpected argument "batch"`},
+
+		"one of the numbers": {[]string{"-redraw", "-only", "sigmoid"}, "-redraw with -only: it draws all numbers"},
+		"draw and search":    {[]string{"-redraw", "-search"}, "-redraw with -search"},
+		"seeds of a search":  {[]string{"-search", "-seeds", "2"}, "-search with -seeds: it takes one seed of its own"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := program(context.Background(), tc.args...)
@@ -54,7 +58,7 @@ func TestRunTimeErrors(t *testing.T) {
 	file := filepath.Join(out, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 	wrong := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(wrong, numbers), []byte(`[{"Experiment":"x"}]`), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(wrong, numbers), []byte(`[]`), 0o644))
 	for name, tc := range map[string]struct {
 		args []string
 		want string
@@ -63,7 +67,8 @@ func TestRunTimeErrors(t *testing.T) {
 		"few images":    {[]string{"-data", dir, "-out", out}, "a batch of 128 images out of 100"},
 		"out is a file": {[]string{"-data", dir, "-only", "batch4", "-out", file}, "output folder"},
 		"no numbers":    {[]string{"-redraw", "-out", out}, numbers},
-		"other numbers": {[]string{"-redraw", "-out", wrong}, "not the numbers of this program"},
+		"other numbers": {[]string{"-redraw", "-out", wrong}, "not the numbers of this program: no runs"},
+		"beside others": {[]string{"-data", dir, "-only", "batch4", "-out", wrong}, "not the numbers of this program: no runs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, _, stderr := program(context.Background(), tc.args...)
@@ -95,10 +100,10 @@ func TestCompare(t *testing.T) {
 		require.NoError(t, err)
 		assert.Greater(t, img.Width, 1000, name)
 	}
-	page := read(out, "README.md")
-	assert.Contains(t, page, "rectifiers, batch 4, 25 steps, seeds 1 2")
+	tables := read(out, page)
+	assert.Contains(t, tables, "rectifiers, batch 4, 25 steps, seeds 1 2")
 	for _, kind := range kinds {
-		assert.Equal(t, 4, strings.Count(page, "| "+names[kind]+" |"), kind)
+		assert.Equal(t, 4, strings.Count(tables, "| "+names[kind]+" |"), kind)
 	}
 	assert.Contains(t, stdout, "batch4    norm weight  seed 2")
 
@@ -113,10 +118,10 @@ func TestCompare(t *testing.T) {
 
 	t.Run("redraw", func(t *testing.T) {
 		before := read(out, "sigmoid.png")
-		require.NoError(t, os.Remove(filepath.Join(out, "README.md")))
+		require.NoError(t, os.Remove(filepath.Join(out, page)))
 		status, _, stderr := program(context.Background(), "-redraw", "-out", out)
 		require.Equal(t, command.OK, status, stderr)
-		assert.Equal(t, page, read(out, "README.md"))
+		assert.Equal(t, tables, read(out, page))
 		assert.Equal(t, before, read(out, "sigmoid.png"))
 	})
 	t.Run("one thread", func(t *testing.T) {
@@ -124,6 +129,71 @@ func TestCompare(t *testing.T) {
 		again, _ := all()
 		assert.Equal(t, read(out, numbers), read(again, numbers))
 	})
+	t.Run("one experiment", func(t *testing.T) {
+		before := read(out, "sigmoid.png")
+		status, _, stderr := program(context.Background(), "-only", "batch4", "-share", "0.01", "-seeds", "1", "-data", dir, "-out", out)
+		require.Equal(t, command.OK, status, stderr)
+		tables := read(out, page)
+		assert.Contains(t, tables, "sigmoid units, batch 60, 25 steps, seeds 1 2\n", "as they were")
+		assert.Contains(t, tables, "rectifiers, batch 4, 120 steps, seed 1\n")
+		assert.NotContains(t, tables, "batch 4, 25 steps")
+		assert.Regexp(t, `none \| 0.001 .* % \| – \|`, tables, "no range of one seed")
+		assert.True(t, before == read(out, "sigmoid.png"))
+	})
+}
+
+// Each of these would panic in the figures, or draw nothing.
+func TestCheck(t *testing.T) {
+	whole := func() (runs []*Run) {
+		for _, kind := range kinds {
+			for _, seed := range []uint64{1, 2} {
+				runs = append(runs, &Run{
+					Experiment: "sigmoid", Kind: kind, Seed: seed, Points: []Point{{Step: 5, TrainLoss: 1}, {Step: 10, TrainLoss: 1}},
+					Spread: &Spread{Steps: []int{10}, Values: [][3]float64{{-1, 0, 1}}},
+				})
+			}
+		}
+		return runs
+	}
+	require.NoError(t, check(whole()))
+	for name, tc := range map[string]struct {
+		change func(runs []*Run) []*Run
+		want   string
+	}{
+		"nothing":      {func([]*Run) []*Run { return nil }, "no runs"},
+		"empty":        {func(runs []*Run) []*Run { return append(runs, nil) }, "run 9: empty"},
+		"experiment":   {func(runs []*Run) []*Run { runs[3].Experiment = "x"; return runs }, `run 4: experiment "x"`},
+		"kind":         {func(runs []*Run) []*Run { runs[3].Kind = "group"; return runs }, `run 4: norm "group"`},
+		"no points":    {func(runs []*Run) []*Run { runs[3].Points = nil; return runs }, "run 4: no points"},
+		"no spread":    {func(runs []*Run) []*Run { runs[3].Spread = nil; return runs }, "run 4: no spread"},
+		"half spread":  {func(runs []*Run) []*Run { runs[3].Spread.Values = nil; return runs }, "run 4: no spread"},
+		"zero step":    {func(runs []*Run) []*Run { runs[3].Points[0].Step = 0; return runs }, "run 4: step 0"},
+		"no loss":      {func(runs []*Run) []*Run { runs[3].Points[1].TrainLoss = 0; return runs }, "run 4: step 10, training loss 0"},
+		"three kinds":  {func(runs []*Run) []*Run { return runs[:6] }, "sigmoid: 3 kinds of networks, want 4"},
+		"fewer seeds":  {func(runs []*Run) []*Run { return runs[:7] }, "norm weight has other seeds than none"},
+		"other seeds":  {func(runs []*Run) []*Run { runs[7].Seed = 3; return runs }, "norm weight has other seeds than none"},
+		"fewer points": {func(runs []*Run) []*Run { runs[1].Points = runs[1].Points[:1]; return runs }, "norm none, seed 2 has points at other steps"},
+	} {
+		t.Run(name, func(t *testing.T) { assert.ErrorContains(t, check(tc.change(whole())), tc.want) })
+	}
+}
+
+func TestQuick(t *testing.T) {
+	for _, tc := range []struct {
+		args  []string
+		share float64
+		seeds int
+	}{
+		{[]string{"-quick"}, 0.1, 1},
+		{[]string{"-quick", "-seeds", "2"}, 0.1, 2},
+		{[]string{"-share", "0.5", "-quick"}, 0.5, 1},
+		{nil, 1, 3},
+	} {
+		cfg, err := parseFlags(tc.args, nil)
+		require.NoError(t, err)
+		assert.Equal(t, tc.share, cfg.share, tc.args)
+		assert.Equal(t, tc.seeds, cfg.seeds, tc.args)
+	}
 }
 
 func TestSearch(t *testing.T) {
@@ -142,4 +212,30 @@ func TestInterrupt(t *testing.T) {
 	assert.Equal(t, command.Interrupted, status)
 	assert.Contains(t, stderr, "interrupted")
 	assert.NoFileExists(t, filepath.Join(out, numbers))
+}
+
+// trigger is where the program writes to, which calls f when it reads a text.
+type trigger struct {
+	text string
+	f    func()
+}
+
+func (t trigger) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), t.text) {
+		t.f()
+	}
+	return len(p), nil
+}
+
+// All that is written is written when Ctrl-C comes after the training.
+func TestInterruptAfterTraining(t *testing.T) {
+	dir, out := mnisttest.Synthetic(300, 60).Write(t), t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var stderr bytes.Buffer
+	args := []string{"-data", dir, "-only", "batch4", "-share", "0.002", "-seeds", "1", "-out", out}
+	assert.Equal(t, command.OK, run(ctx, args, trigger{"| norm |", cancel}, &stderr))
+	assert.Error(t, ctx.Err())
+	assert.Empty(t, stderr.String())
+	assert.FileExists(t, filepath.Join(out, page))
 }

@@ -24,6 +24,12 @@ var lines = map[string]draw.LineStyle{
 	"weight": {Color: figure.Green, Width: vg.Points(1.8), Dashes: []vg.Length{vg.Points(5), vg.Points(3)}},
 }
 
+// The widths, in points, of the lines of percentiles.
+const (
+	middle vg.Length = 1.5
+	edge   vg.Length = 0.7
+)
+
 func legend() (entries []figure.Entry) {
 	for _, kind := range kinds {
 		entries = append(entries, figure.Entry{Text: names[kind], LineStyle: lines[kind]})
@@ -61,7 +67,9 @@ func drawFigures(dir string, runs []*Run) (files []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := figure.Write(filepath.Join(dir, "inputs.png"), 22*vg.Centimeter, 13*vg.Centimeter, panels); err != nil {
+		if err := figure.Write(filepath.Join(dir, "inputs.png"), 22*vg.Centimeter, 14*vg.Centimeter, panels,
+			figure.Entry{Text: "50th percentile over the images", LineStyle: draw.LineStyle{Color: figure.Black, Width: middle}},
+			figure.Entry{Text: "15th and 85th", LineStyle: draw.LineStyle{Color: figure.Black, Width: edge}}); err != nil {
 			return nil, err
 		}
 		files = append(files, "sigmoid.png", "inputs.png")
@@ -81,16 +89,22 @@ func drawFigures(dir string, runs []*Run) (files []string, err error) {
 func accuracyPanel(title string, gs []group) (*plot.Plot, error) {
 	p := figure.NewPanel(title, "training steps", "test accuracy (%)")
 	percent := func(p Point) float64 { return 100 * p.TestAccuracy }
-	low, high := math.Inf(1), math.Inf(-1)
+	low, high, least := math.Inf(1), math.Inf(-1), math.Inf(1)
 	for _, g := range gs {
-		for i := len(g.runs[0].Points) / 5; i < len(g.runs[0].Points); i++ {
-			_, mid, most := g.at(i, percent)
-			low, high = min(low, mid), max(high, most)
+		for i := range g.runs[0].Points {
+			worst, mid, most := g.at(i, percent)
+			least = min(least, worst)
+			if i >= len(g.runs[0].Points)/5 {
+				low, high = min(low, mid), max(high, most)
+			}
 		}
 	}
 	ticks := figure.LinearTicks(low, high, 6)
-	low, high = setY(p, ticks)
-	return p, addCurves(p, gs, percent, low, high)
+	if least < ticks[0].Value {
+		p.Legend.Add("lower points are cut off")
+		p.Legend.Top, p.Legend.ThumbnailWidth, p.Legend.XOffs, p.Legend.YOffs = false, 0, -12, 6
+	}
+	return p, addCurves(p, gs, percent, ticks)
 }
 
 // lossPanel draws the loss of the training on a logarithmic axis.
@@ -103,21 +117,14 @@ func lossPanel(gs []group) (*plot.Plot, error) {
 			low, high = min(low, least), max(high, most)
 		}
 	}
-	ticks := figure.LogTicks(low, high)
 	p.Y.Scale = plot.LogScale{}
-	low, high = setY(p, ticks)
-	return p, addCurves(p, gs, trainLoss, low, high)
-}
-
-func setY(p *plot.Plot, ticks []plot.Tick) (low, high float64) {
-	p.Y.Tick.Marker = plot.ConstantTicks(ticks)
-	p.Y.Min, p.Y.Max = ticks[0].Value, ticks[len(ticks)-1].Value
-	return p.Y.Min, p.Y.Max
+	return p, addCurves(p, gs, trainLoss, figure.LogTicks(low, high))
 }
 
 // addCurves adds for each kind the median over the seeds, and a band from the smallest
-// to the largest. What is outside of low and high is not drawn.
-func addCurves(p *plot.Plot, gs []group, number func(Point) float64, low, high float64) error {
+// to the largest. What is outside of the ticks of the y axis is not drawn.
+func addCurves(p *plot.Plot, gs []group, number func(Point) float64, ticks []plot.Tick) error {
+	low, high := ticks[0].Value, ticks[len(ticks)-1].Value
 	var curves []plot.Plotter
 	for _, g := range gs {
 		var mids, lows, highs plotter.XYs
@@ -143,13 +150,16 @@ func addCurves(p *plot.Plot, gs []group, number func(Point) float64, low, high f
 		}
 		line.LineStyle = lines[g.kind]
 		curves = append(curves, line)
-		p.X.Max = mids[len(mids)-1].X
 	}
 	p.Add(curves...)
-	p.X.Min = 0
-	p.X.Tick.Marker = plot.ConstantTicks(figure.LinearTicks(0, p.X.Max, 5))
-	p.Y.Min, p.Y.Max = low, high // Add has widened it
+	setAxes(p, gs[0].runs[0].last().Step, ticks)
 	return nil
+}
+
+// setAxes is for when all has been added, which widens axes.
+func setAxes(p *plot.Plot, steps int, y []plot.Tick) {
+	figure.SetTicks(&p.X, figure.LinearTicks(0, float64(steps), 6))
+	figure.SetTicks(&p.Y, y)
 }
 
 // band is the area between two curves.
@@ -179,8 +189,8 @@ func spreadPanels(gs []group) (rows [][]*plot.Plot, err error) {
 	}
 	ticks := figure.LinearTicks(low, high, 6)
 	for i, g := range gs {
-		p := figure.NewPanel(names[g.kind], "training steps", "input of a unit")
 		s := g.runs[0].Spread
+		p := figure.NewPanel(fmt.Sprintf("%s: unit %d, seed %d", names[g.kind], s.Unit, g.runs[0].Seed), "training steps", "input of the unit")
 		curves := make([]plotter.XYs, len(percentiles))
 		for k, v := range s.Values {
 			for c := range curves {
@@ -200,22 +210,17 @@ func spreadPanels(gs []group) (rows [][]*plot.Plot, err error) {
 				return nil, err
 			}
 			line.LineStyle = style
-			line.Width = vg.Points(0.7)
+			line.Width = edge
 			if c == 1 {
-				line.Width = vg.Points(1.5)
+				line.Width = middle
 			}
 			p.Add(line)
 		}
-		setY(p, ticks)
-		p.X.Min, p.X.Max = 0, curves[1][len(curves[1])-1].X
-		p.X.Tick.Marker = plot.ConstantTicks(figure.LinearTicks(0, p.X.Max, 5))
+		setAxes(p, g.runs[0].last().Step, ticks)
 		if i%2 == 0 {
 			rows = append(rows, nil)
 		}
 		rows[len(rows)-1] = append(rows[len(rows)-1], p)
-	}
-	if n := len(rows); len(rows[n-1]) == 1 && n > 1 {
-		return nil, fmt.Errorf("%d kinds of networks, want an even number", len(gs))
 	}
 	return rows, nil
 }

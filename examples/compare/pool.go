@@ -22,8 +22,8 @@ type outcome struct {
 }
 
 // runAll does the jobs, one on each processor at a time, and returns what they came
-// to in the order of the jobs. The numbers do not depend on the processors. The first
-// error ends all.
+// to in the order of the jobs. The numbers do not depend on how many there are. The
+// first error ends all.
 func runAll(ctx context.Context, jobs []job, d data, stdout, stderr io.Writer) ([]outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -4,30 +4,34 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
+
+	"github.com/gorgonorm/norm/examples/internal/output"
 )
 
-// report writes figures and table, and prints the table.
+// page is the file of the tables. It is not README.md, for the folder may be the user's.
+const page = "runs.md"
+
+// report writes figures and tables, and prints the tables.
 func report(dir string, runs []*Run, stdout io.Writer) error {
 	files, err := drawFigures(dir, runs)
 	if err != nil {
 		return err
 	}
-	var page bytes.Buffer
-	writeTables(&page, runs)
-	if _, err := fmt.Fprintf(stdout, "\n%s", page.Bytes()); err != nil {
+	var tables bytes.Buffer
+	writeTables(&tables, runs)
+	if _, err := fmt.Fprintf(stdout, "\n%s", tables.Bytes()); err != nil {
 		return err
 	}
-	fmt.Fprintln(&page)
+	fmt.Fprintln(&tables)
 	for _, f := range files {
-		fmt.Fprintf(&page, "![%s](%s)\n", f, f)
+		fmt.Fprintf(&tables, "![%s](%s)\n", f, f)
 	}
-	path := filepath.Join(dir, "README.md")
-	if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
+	path := filepath.Join(dir, page)
+	if err := output.Write(path, func(w io.Writer) error { _, err := tables.WriteTo(w); return err }); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "\nfigures and table: %s\n", path)
+	_, err = fmt.Fprintf(stdout, "\nfigures and tables: %s\n", path)
 	return err
 }
 
@@ -40,7 +44,11 @@ func writeTables(w io.Writer, runs []*Run) {
 			continue
 		}
 		steps := gs[0].runs[0].last().Step
-		fmt.Fprintf(w, "%s, %d steps, seeds", e.title, steps)
+		word := "seeds"
+		if len(gs[0].runs) == 1 {
+			word = "seed"
+		}
+		fmt.Fprintf(w, "%s, %d steps, %s", e.title, steps, word)
 		for _, r := range gs[0].runs {
 			fmt.Fprintf(w, " %d", r.Seed)
 		}
@@ -50,12 +58,15 @@ func writeTables(w io.Writer, runs []*Run) {
 			_, train, _ := g.at(end, trainLoss)
 			_, test, _ := g.at(end, testLoss)
 			low, mid, high := g.at(end, testAccuracy)
-			reached := "–"
+			span, reached := "–", "–"
+			if len(g.runs) > 1 {
+				span = fmt.Sprintf("%.2f to %.2f", 100*low, 100*high)
+			}
 			if step := g.reaches(e.target); step > 0 {
 				reached = fmt.Sprint(step)
 			}
-			fmt.Fprintf(w, "| %s | %g | %.4f | %.4f | %.2f %% | %.2f to %.2f | %s |\n",
-				names[g.kind], g.runs[0].Rate, train, test, 100*mid, 100*low, 100*high, reached)
+			fmt.Fprintf(w, "| %s | %g | %.4f | %.4f | %.2f %% | %s | %s |\n",
+				names[g.kind], g.runs[0].Rate, train, test, 100*mid, span, reached)
 		}
 		fmt.Fprintln(w)
 		for _, g := range gs {

@@ -2,22 +2,22 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/gorgonorm/norm/examples/internal/output"
 )
 
 // numbers is the file of all that was measured, from which -redraw makes figures and
-// table again.
+// tables again.
 const numbers = "runs.json"
 
 func writeRuns(dir string, runs []*Run) error {
-	b, err := json.Marshal(runs)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, numbers), append(b, '\n'), 0o644)
+	return output.Write(filepath.Join(dir, numbers), func(w io.Writer) error { return json.NewEncoder(w).Encode(runs) })
 }
 
 func readRuns(dir string) (runs []*Run, err error) {
@@ -26,15 +26,74 @@ func readRuns(dir string) (runs []*Run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(b, &runs); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	err = json.Unmarshal(b, &runs)
+	if err == nil {
+		err = check(runs)
 	}
-	for _, r := range runs {
-		if r == nil || len(r.Points) == 0 || !slices.Contains(kinds, r.Kind) || find(r.Experiment) == nil {
-			return nil, fmt.Errorf("%s: not the numbers of this program", path)
-		}
+	if err != nil {
+		return nil, fmt.Errorf("%s: not the numbers of this program: %w", path, err)
 	}
 	return runs, nil
+}
+
+// check says what figures and tables miss in the runs: of an experiment they take every
+// kind, from the same seeds and with points at the same steps.
+func check(runs []*Run) error {
+	if len(runs) == 0 {
+		return errors.New("no runs")
+	}
+	for i, r := range runs {
+		if err := r.check(); err != nil {
+			return fmt.Errorf("run %d: %w", i+1, err)
+		}
+	}
+	for _, e := range experiments {
+		gs := groups(runs, e.name)
+		if gs == nil {
+			continue
+		}
+		if len(gs) != len(kinds) {
+			return fmt.Errorf("%s: %d kinds of networks, want %d", e.name, len(gs), len(kinds))
+		}
+		first := gs[0].runs
+		for _, g := range gs {
+			if !slices.EqualFunc(g.runs, first, func(a, b *Run) bool { return a.Seed == b.Seed }) {
+				return fmt.Errorf("%s: norm %s has other seeds than %s", e.name, g.kind, gs[0].kind)
+			}
+			for _, r := range g.runs {
+				if !slices.EqualFunc(r.Points, first[0].Points, func(a, b Point) bool { return a.Step == b.Step }) {
+					return fmt.Errorf("%s: norm %s, seed %d has points at other steps", e.name, g.kind, r.Seed)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// check looks at one run by itself.
+func (r *Run) check() error {
+	if r == nil {
+		return errors.New("empty")
+	}
+	e := find(r.Experiment)
+	switch {
+	case e == nil:
+		return fmt.Errorf("experiment %q", r.Experiment)
+	case !slices.Contains(kinds, r.Kind):
+		return fmt.Errorf("norm %q", r.Kind)
+	case len(r.Points) == 0:
+		return errors.New("no points")
+	case e.spread && (r.Spread == nil || len(r.Spread.Steps) == 0 || len(r.Spread.Steps) != len(r.Spread.Values)):
+		return errors.New("no spread of a unit's input at each of its steps")
+	}
+	last := 0
+	for _, p := range r.Points {
+		if p.Step <= last || p.TrainLoss <= 0 {
+			return fmt.Errorf("step %d, training loss %g: want steps in order and losses above 0", p.Step, p.TrainLoss)
+		}
+		last = p.Step
+	}
+	return nil
 }
 
 // find returns the experiment of that name, or nil.

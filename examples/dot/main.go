@@ -10,28 +10,39 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/examples/internal/command"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/gorgonia/encoding/dot"
 	"gorgonia.org/tensor"
 )
 
-func main() {
-	log.SetFlags(0)
-	out := flag.String("o", "", "file to draw to, .png or .svg; needs Graphviz")
-	flag.Parse()
-	if err := run(*out, os.Stdout); err != nil {
-		log.Fatal(err)
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program without the process around it.
+func run(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("dot", flag.ContinueOnError)
+	out := fs.String("o", "", "`file` to draw to, .png or .svg; needs Graphviz")
+	err := command.Parse(fs, args, stderr)
+	if ext := filepath.Ext(*out); err == nil && *out != "" && ext != ".png" && ext != ".svg" {
+		err = fmt.Errorf("-o %q: want a .png or .svg file", *out)
 	}
+	if err != nil {
+		return command.Mistake("dot", err, stderr)
+	}
+	if err := write(*out, stdout); err != nil {
+		return command.Fail("dot", err, stderr)
+	}
+	return command.OK
 }
 
-func run(out string, w io.Writer) error {
+// write writes the graph to w, or draws it to a file.
+func write(out string, w io.Writer) error {
 	g, err := model()
 	if err != nil {
 		return err
@@ -45,10 +56,10 @@ func run(out string, w io.Writer) error {
 		return err
 	}
 	var said bytes.Buffer
-	cmd := exec.Command("dot", "-T"+strings.TrimPrefix(filepath.Ext(out), "."), "-Gdpi=96", "-o", out)
+	cmd := exec.Command("dot", "-T"+filepath.Ext(out)[1:], "-Gdpi=96", "-o", out)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(text), &said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("dot, of Graphviz: %w\n%s", err, said.Bytes())
+		return fmt.Errorf("running Graphviz: %w: %s", err, said.Bytes())
 	}
 	return nil
 }

@@ -1,3 +1,4 @@
+// Command first normalizes a batch and prints it and its statistics.
 package main
 
 import (

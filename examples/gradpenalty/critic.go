@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -60,39 +61,39 @@ func (c *critic) learnables() G.Nodes {
 
 // fwd returns the numbers of the points x, of shape (batch, 1).
 func (c *critic) fwd(x *G.Node) (*G.Node, error) {
-	h, err := c.first.Fwd(x)
-	if err != nil {
-		return nil, err
-	}
-	h = G.Must(G.Mul(G.Must(G.Tanh(h)), c.w[0]))
-	if h, err = c.ln.Fwd(h); err != nil {
-		return nil, err
-	}
-	return G.Mul(G.Must(G.Tanh(h)), c.w[1])
+	return chain(x, c.first.Fwd, G.Tanh, times(c.w[0]), c.ln.Fwd, G.Tanh, times(c.w[1]))
 }
 
-// slopePenalty is the mean of (‖∂D/∂x‖ − 1)² over the points x, and the slopes.
-func (c *critic) slopePenalty(x *G.Node) (penalty, slopes *G.Node, err error) {
-	d, err := c.fwd(x)
-	if err != nil {
-		return nil, nil, err
-	}
+// slopePenalty is the mean of (‖∂D/∂x‖ − 1)² over the points x, and the mean of the
+// slopes ‖∂D/∂x‖.
+func (c *critic) slopePenalty(x *G.Node) (penalty, slope *G.Node, err error) {
 	// Each D depends on its own x alone, so the sum has all gradients at once.
-	grads, err := diff.Grad(G.Must(G.Sum(d)), x)
+	sum, err := chain(x, c.fwd, total)
 	if err != nil {
 		return nil, nil, err
 	}
-	squares := G.Must(G.Sum(G.Must(G.Square(grads[0])), 1))
-	slopes = G.Must(G.Sqrt(squares))
-	return G.Must(G.Mean(G.Must(G.Square(G.Must(G.Sub(slopes, G.NewConstant(float32(1)))))))), slopes, nil
+	grads, err := diff.Grad(sum, x)
+	if err != nil {
+		return nil, nil, err
+	}
+	slopes, err := chain(grads[0], G.Square, sumOfRows, G.Sqrt)
+	if err != nil {
+		return nil, nil, err
+	}
+	if penalty, err = chain(slopes, minus(G.NewConstant(float32(1))), G.Square, mean); err != nil {
+		return nil, nil, err
+	}
+	slope, err = mean(slopes)
+	return penalty, slope, err
 }
 
-// point is what is known after a step.
-type point struct{ distance, penalty, slope float64 }
+// step is what the critic has for the points of a training step.
+type step struct{ distance, penalty, slope float64 }
 
 // train takes steps of the critic between two clouds that stay as they are: a ring
-// of points, which is real, and a blob in its middle, which is not.
-func train(steps int, report func(step int, h point)) (history []point, err error) {
+// of points, which are the real ones, and a blob in its middle, the fakes. report is
+// told the number of each step, from 1.
+func train(steps int, report func(number int, s step)) (history []step, err error) {
 	g := G.NewGraph()
 	c, err := newCritic(g)
 	if err != nil {
@@ -101,21 +102,27 @@ func train(steps int, report func(step int, h point)) (history []point, err erro
 	cloud := func(name string) *G.Node {
 		return G.NewMatrix(g, tensor.Float32, G.WithShape(batch, 2), G.WithName(name))
 	}
-	real, fake, between := cloud("real"), cloud("fake"), cloud("between")
-	onReal, err := c.fwd(real)
+	ring, blob, between := cloud("ring"), cloud("blob"), cloud("between")
+	onRing, err := chain(ring, c.fwd, mean)
 	if err != nil {
 		return nil, err
 	}
-	onFake, err := c.fwd(fake)
+	onBlob, err := chain(blob, c.fwd, mean)
 	if err != nil {
 		return nil, err
 	}
-	penalty, slopes, err := c.slopePenalty(between)
+	distance, err := G.Sub(onRing, onBlob)
 	if err != nil {
 		return nil, err
 	}
-	distance := G.Must(G.Sub(G.Must(G.Mean(onReal)), G.Must(G.Mean(onFake))))
-	cost := G.Must(G.Sub(G.Must(G.Mul(penalty, G.NewConstant(float32(penaltyWeight)))), distance))
+	penalty, slope, err := c.slopePenalty(between)
+	if err != nil {
+		return nil, err
+	}
+	cost, err := chain(penalty, times(G.NewConstant(float32(penaltyWeight))), minus(distance))
+	if err != nil {
+		return nil, err
+	}
 
 	params := c.learnables()
 	grads, err := diff.Grad(cost, params...)
@@ -126,16 +133,16 @@ func train(steps int, report func(step int, h point)) (history []point, err erro
 		return nil, err
 	}
 	var values [3]G.Value
-	for i, n := range []*G.Node{distance, penalty, G.Must(G.Mean(slopes))} {
+	for i, n := range []*G.Node{distance, penalty, slope} {
 		G.Read(n, &values[i])
 	}
 	vm := G.NewTapeMachine(g, G.BindDualValues(params...))
-	defer vm.Close()
+	defer func() { err = errors.Join(err, vm.Close()) }()
 	solver := G.NewAdamSolver(G.WithLearnRate(learnRate), G.WithBeta1(0.5), G.WithBeta2(0.9))
 	r := rand.New(rand.NewPCG(7, 8))
-	for step := range steps {
+	for number := 1; number <= steps; number++ {
 		a, b, mid := clouds(r)
-		for n, v := range map[*G.Node]*tensor.Dense{real: a, fake: b, between: mid} {
+		for n, v := range map[*G.Node]*tensor.Dense{ring: a, blob: b, between: mid} {
 			if err := G.Let(n, v); err != nil {
 				return nil, err
 			}
@@ -143,9 +150,9 @@ func train(steps int, report func(step int, h point)) (history []point, err erro
 		if err := vm.RunAll(); err != nil {
 			return nil, err
 		}
-		h := point{number(values[0]), number(values[1]), number(values[2])}
-		history = append(history, h)
-		report(step, h)
+		s := step{float(values[0]), float(values[1]), float(values[2])}
+		history = append(history, s)
+		report(number, s)
 		if err := solver.Step(G.NodesToValueGrads(params)); err != nil {
 			return nil, err
 		}
@@ -154,11 +161,33 @@ func train(steps int, report func(step int, h point)) (history []point, err erro
 	return history, nil
 }
 
-func number(v G.Value) float64 { return float64(v.Data().(float32)) }
+func float(v G.Value) float64 { return float64(v.Data().(float32)) }
+
+// chain applies functions one after another.
+func chain(x *G.Node, fs ...func(*G.Node) (*G.Node, error)) (_ *G.Node, err error) {
+	for _, f := range fs {
+		if x, err = f(x); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+func times(w *G.Node) func(*G.Node) (*G.Node, error) {
+	return func(x *G.Node) (*G.Node, error) { return G.Mul(x, w) }
+}
+
+func minus(y *G.Node) func(*G.Node) (*G.Node, error) {
+	return func(x *G.Node) (*G.Node, error) { return G.Sub(x, y) }
+}
+
+func mean(x *G.Node) (*G.Node, error)      { return G.Mean(x) }
+func total(x *G.Node) (*G.Node, error)     { return G.Sum(x) }
+func sumOfRows(x *G.Node) (*G.Node, error) { return G.Sum(x, 1) }
 
 // clouds draws points of a ring of eight and of a blob, and points on the lines
 // between each two.
-func clouds(r *rand.Rand) (real, fake, between *tensor.Dense) {
+func clouds(r *rand.Rand) (ring, blob, between *tensor.Dense) {
 	a, b, mid := make([]float32, 2*batch), make([]float32, 2*batch), make([]float32, 2*batch)
 	for i := range batch {
 		angle, t := 2*math.Pi*float64(r.IntN(8))/8, r.Float32()

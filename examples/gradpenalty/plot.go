@@ -3,43 +3,36 @@ package main
 import (
 	"image/color"
 
+	"github.com/gorgonorm/norm/examples/internal/figure"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-)
-
-// Two colours that differ for colour-blind eyes as well.
-var (
-	distanceColor = color.RGBA{R: 0x1f, G: 0x77, B: 0xb4, A: 0xff}
-	penaltyColor  = color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff}
+	"gonum.org/v1/plot/vg/draw"
 )
 
 // plotHistory draws the distance and the penalty of each step.
-func plotHistory(path string, history []point) error {
-	p := plot.New()
-	p.Title.Text = "Critic of a WGAN-GP with layer norm"
-	p.X.Label.Text = "step"
-	p.Legend.Top, p.Legend.Padding, p.Legend.XOffs, p.Legend.YOffs = true, 4, -4, -4
-	p.Add(plotter.NewGrid())
+func plotHistory(path string, history []step) error {
+	p := figure.NewPanel("Critic of a WGAN-GP with layer norm", "step", "distance and penalty")
+	var legend []figure.Entry
 	for _, c := range []struct {
-		label string
+		text  string
 		color color.Color
-		of    func(h point) float64
+		of    func(s step) float64
 	}{
-		{"distance, mean D(real) − mean D(fake)", distanceColor, func(h point) float64 { return h.distance }},
-		{"penalty, mean (‖∂D/∂x‖ − 1)²", penaltyColor, func(h point) float64 { return h.penalty }},
+		{"distance, mean D(real) − mean D(fake)", figure.Blue, func(s step) float64 { return s.distance }},
+		{"penalty, mean (‖∂D/∂x‖ − 1)²", figure.Vermilion, func(s step) float64 { return s.penalty }},
 	} {
-		xys := make(plotter.XYs, len(history))
-		for i, h := range history {
-			xys[i] = plotter.XY{X: float64(i), Y: c.of(h)}
+		var xys plotter.XYs
+		for i, s := range history {
+			xys = append(xys, plotter.XY{X: float64(i + 1), Y: c.of(s)})
 		}
-		line, err := plotter.NewLine(xys)
-		if err != nil {
+		style := draw.LineStyle{Color: c.color, Width: vg.Points(1.3)}
+		if err := figure.AddCurve(p, xys, style); err != nil {
 			return err
 		}
-		line.Color, line.Width = c.color, vg.Points(1.3)
-		p.Add(line)
-		p.Legend.Add(c.label, line)
+		legend = append(legend, figure.Entry{Text: c.text, LineStyle: style})
 	}
-	return p.Save(16*vg.Centimeter, 10*vg.Centimeter, path)
+	figure.SetTicks(&p.X, figure.LinearTicks(0, float64(len(history)), 5))
+	figure.SetTicks(&p.Y, figure.LinearTicks(p.Y.Min, p.Y.Max, 8))
+	return figure.Write(path, 16*vg.Centimeter, 10*vg.Centimeter, [][]*plot.Plot{{p}}, legend...)
 }

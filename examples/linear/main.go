@@ -6,16 +6,25 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
-	"log"
+	"io"
+	"os"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/examples/internal/command"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-func main() {
-	log.SetFlags(0)
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+
+// run is the program without the process around it.
+func run(args []string, stderr io.Writer) int {
+	if err := command.Parse(flag.NewFlagSet("linear", flag.ContinueOnError), args, stderr); err != nil {
+		return command.Mistake("linear", err, stderr)
+	}
 	for _, example := range []struct {
 		name string
 		run  func() (loss float32, err error)
@@ -26,15 +35,16 @@ func main() {
 	} {
 		loss, err := example.run()
 		if err != nil {
-			log.Fatalf("%s: %v", example.name, err)
+			return command.Fail("linear: "+example.name, err, stderr)
 		}
-		fmt.Printf("%-12s final loss %.4f\n", example.name, loss)
+		fmt.Printf("%-12s final loss %.2g\n", example.name, loss)
 	}
+	return command.OK
 }
 
 // batchNorm learns prices from features whose sizes differ by thousands. Then it
 // predicts a single price in a graph of its own, with the running statistics.
-func batchNorm() (float32, error) {
+func batchNorm() (loss float32, err error) {
 	features, prices := flats(64)
 	g := G.NewGraph()
 	x := G.NodeFromAny(g, features, G.WithName("x"))
@@ -45,9 +55,15 @@ func batchNorm() (float32, error) {
 	if err != nil {
 		return 0, err
 	}
-	pred := G.Must(G.Mul(G.Must(bn.Fwd(x)), w))
-	loss, err := fit(pred, y, append(bn.Learnables(), w))
+	normalized, err := bn.Fwd(x)
 	if err != nil {
+		return 0, err
+	}
+	pred, err := G.Mul(normalized, w)
+	if err != nil {
+		return 0, err
+	}
+	if loss, err = fit(pred, y, append(bn.Learnables(), w)); err != nil {
 		return 0, err
 	}
 
@@ -61,19 +77,27 @@ func batchNorm() (float32, error) {
 	flat := tensor.New(tensor.WithShape(1, 3), tensor.WithBacking([]float32{100, 4, 2000}))
 	x2 := G.NodeFromAny(g2, flat, G.WithName("x"))
 	w2 := G.NodeFromAny(g2, w.Value(), G.WithName("w"))
-	pred2 := G.Must(G.Mul(G.Must(bn2.Fwd(x2)), w2))
+	if normalized, err = bn2.Fwd(x2); err != nil {
+		return 0, err
+	}
+	pred2, err := G.Mul(normalized, w2)
+	if err != nil {
+		return 0, err
+	}
+	var predicted G.Value
+	G.Read(pred2, &predicted)
 
 	vm := G.NewTapeMachine(g2, G.EvalMode())
-	defer vm.Close()
+	defer func() { err = errors.Join(err, vm.Close()) }()
 	if err := vm.RunAll(); err != nil {
 		return 0, err
 	}
-	fmt.Printf("%-12s a flat worth %.2f, predicted %.2f\n", "batch norm", price(100, 4, 2000), pred2.Value().Data())
+	fmt.Printf("%-12s a flat worth %.2f, predicted %.2f\n", "batch norm", price(100, 4, 2000), predicted.Data().([]float32)[0])
 	return loss, nil
 }
 
 // layerNorm tells rising from falling rows, however large their numbers are.
-func layerNorm() (float32, error) {
+func layerNorm() (loss float32, err error) {
 	rows, directions := slopes(64)
 	g := G.NewGraph()
 	x := G.NodeFromAny(g, rows, G.WithName("x"))
@@ -84,12 +108,19 @@ func layerNorm() (float32, error) {
 	if err != nil {
 		return 0, err
 	}
-	pred := G.Must(G.Mul(G.Must(ln.Fwd(x)), w))
+	normalized, err := ln.Fwd(x)
+	if err != nil {
+		return 0, err
+	}
+	pred, err := G.Mul(normalized, w)
+	if err != nil {
+		return 0, err
+	}
 	return fit(pred, y, append(ln.Learnables(), w))
 }
 
 // weightNorm fits a plane. There is no w here: the layer is the linear layer.
-func weightNorm() (float32, error) {
+func weightNorm() (loss float32, err error) {
 	points, heights := plane(64)
 	g := G.NewGraph()
 	x := G.NodeFromAny(g, points, G.WithName("x"))
@@ -99,18 +130,34 @@ func weightNorm() (float32, error) {
 	if err != nil {
 		return 0, err
 	}
-	pred := G.Must(wn.Fwd(x))
+	pred, err := wn.Fwd(x)
+	if err != nil {
+		return 0, err
+	}
 	return fit(pred, y, wn.Learnables())
 }
 
 // fit makes the mean squared error small and returns what is left of it.
-func fit(pred, y *G.Node, params G.Nodes) (float32, error) {
-	cost := G.Must(G.Mean(G.Must(G.Square(G.Must(G.Sub(pred, y))))))
+func fit(pred, y *G.Node, params G.Nodes) (loss float32, err error) {
+	miss, err := G.Sub(pred, y)
+	if err != nil {
+		return 0, err
+	}
+	squares, err := G.Square(miss)
+	if err != nil {
+		return 0, err
+	}
+	cost, err := G.Mean(squares)
+	if err != nil {
+		return 0, err
+	}
+	var left G.Value
+	G.Read(cost, &left)
 	if _, err := G.Grad(cost, params...); err != nil {
 		return 0, err
 	}
 	vm := G.NewTapeMachine(cost.Graph(), G.BindDualValues(params...))
-	defer vm.Close()
+	defer func() { err = errors.Join(err, vm.Close()) }()
 	solver := G.NewAdamSolver(G.WithLearnRate(0.02))
 	for range 1000 {
 		if err := vm.RunAll(); err != nil {
@@ -121,5 +168,5 @@ func fit(pred, y *G.Node, params G.Nodes) (float32, error) {
 		}
 		vm.Reset()
 	}
-	return cost.Value().Data().(float32), nil
+	return left.Data().(float32), nil
 }

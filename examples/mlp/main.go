@@ -25,7 +25,6 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,6 +32,7 @@ import (
 	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
 	"github.com/gorgonorm/norm/examples/internal/nn"
+	"github.com/gorgonorm/norm/examples/internal/output"
 )
 
 // config holds what the flags say.
@@ -121,7 +121,8 @@ func (c config) check() error {
 }
 
 // trainAndReport does the work: it loads the images, trains, and writes what
-// came out. It stops early, but reports all the same, when ctx is cancelled.
+// came out. It stops early, but reports all the same, when ctx is cancelled or the
+// training diverges after an epoch.
 func trainAndReport(ctx context.Context, cfg config, stdout, stderr io.Writer) error {
 	train, test, err := mnist.Load(ctx, cfg.data)
 	if err != nil {
@@ -131,28 +132,29 @@ func trainAndReport(ctx context.Context, cfg config, stdout, stderr io.Writer) e
 	if train.Count() < cfg.batch {
 		return fmt.Errorf("a batch of %d images out of %d: lower -batch", cfg.batch, train.Count())
 	}
-	// Made before the training: a minute of work is not lost to a typing error.
-	if err := os.MkdirAll(cfg.out, 0o755); err != nil {
-		return fmt.Errorf("output folder: %w", err)
+	// Before the training: a minute of work is not lost to a typing error.
+	base := filepath.Join(cfg.out, cfg.net+"-"+cfg.norm)
+	for _, ext := range []string{".csv", ".png"} {
+		if err := output.Check(base + ext); err != nil {
+			return err
+		}
 	}
 
-	res, err := trainNetwork(ctx, cfg, train, test, stdout, stderr)
-	if err != nil {
-		return err
+	res, failed := trainNetwork(ctx, cfg, train, test, stdout, stderr)
+	if res == nil {
+		return failed
 	}
 	if len(res.curve) == 0 {
 		fmt.Fprintln(stdout, "interrupted before the first step: nothing to report")
-		return nil
-	}
-
-	base := filepath.Join(cfg.out, cfg.net+"-"+cfg.norm)
-	if err := writeCSV(base+".csv", res.curve); err != nil {
-		return err
-	}
-	if err := plotCurves(base+".png", cfg, res); err != nil {
-		return err
+		return failed
 	}
 	printSummary(stdout, cfg, res)
+	if err := writeCSV(base+".csv", res.curve); err != nil {
+		return errors.Join(failed, err)
+	}
+	if err := plotCurves(base+".png", cfg, res); err != nil {
+		return errors.Join(failed, err)
+	}
 	fmt.Fprintf(stdout, "\nlearning curves: %s.png, %s.csv\n", base, base)
-	return nil
+	return failed
 }

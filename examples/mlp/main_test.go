@@ -69,6 +69,8 @@ func TestRunTimeErrors(t *testing.T) {
 	file := filepath.Join(out, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o644))
 
+	require.NoError(t, os.Mkdir(filepath.Join(out, "mlp-layer.png"), 0o755))
+
 	for name, tc := range map[string]struct {
 		args []string
 		want string
@@ -77,11 +79,13 @@ func TestRunTimeErrors(t *testing.T) {
 		"batch too big": {[]string{"-data", dir, "-out", out, "-batch", "21"}, "a batch of 21 images out of 20"},
 		"limit":         {[]string{"-data", dir, "-out", out, "-batch", "16", "-limit", "15"}, "a batch of 16 images out of 15"},
 		"out is a file": {[]string{"-data", dir, "-out", file, "-batch", "10"}, "output folder"},
+		"a PNG folder":  {[]string{"-data", dir, "-out", out, "-batch", "10", "-norm", "layer"}, "mlp-layer.png is a folder"},
 		"diverges":      {[]string{"-data", dir, "-out", out, "-batch", "10", "-norm", "none", "-lr", "1e30", "-epochs", "20"}, "lower -lr"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, _, stderr := mlp(context.Background(), tc.args...)
+			status, stdout, stderr := mlp(context.Background(), tc.args...)
 			assert.Equal(t, command.Failure, status)
+			assert.Empty(t, stdout, "no epoch is over")
 			assert.Contains(t, stderr, tc.want)
 			assert.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
 		})
@@ -147,6 +151,20 @@ func TestReport(t *testing.T) {
 	cfg, err := png.DecodeConfig(img)
 	require.NoError(t, err)
 	assert.Greater(t, cfg.Width, 600)
+}
+
+// What was learned before the training diverges is reported, and the error all the same.
+// There is one step in an epoch; its rate sends the weights far away, and the next step
+// out of range.
+func TestLateDivergence(t *testing.T) {
+	dir, out := mnisttest.Synthetic(20, 5).Write(t), t.TempDir()
+	status, stdout, stderr := mlp(context.Background(),
+		"-data", dir, "-out", out, "-batch", "20", "-norm", "none", "-lr", "1e12", "-epochs", "3")
+	assert.Equal(t, command.Failure, status)
+	assert.Contains(t, stderr, "mlp: epoch 2, step 1: training diverges")
+	assert.Regexp(t, `none +55210 +1 `, stdout, "the summary of one epoch")
+	assert.FileExists(t, filepath.Join(out, "mlp-none.png"))
+	assert.FileExists(t, filepath.Join(out, "mlp-none.csv"))
 }
 
 // countdown is a context that is cancelled after its error was asked for n times.

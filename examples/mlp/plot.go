@@ -21,44 +21,38 @@ func plotCurves(path string, cfg config, r *result) error {
 	if err != nil {
 		return fmt.Errorf("plot: %w", err)
 	}
-	for _, p := range []*plot.Plot{loss, accuracy} {
-		p.X.Min, p.X.Max = 0, r.epochs
-		// No ticks between the epochs, unless there is nothing else.
-		n := max(1, min(10, int(r.epochs)))
-		if r.epochs < 1 {
-			n = 5
-		}
-		p.X.Tick.Marker = plot.ConstantTicks(figure.LinearTicks(0, r.epochs, n))
+	// No ticks between the epochs, unless there is nothing else.
+	end := r.curve[len(r.curve)-1].epoch
+	n := min(10, int(math.Ceil(end)))
+	if end < 1 {
+		n = 5
 	}
-
+	for _, p := range []*plot.Plot{loss, accuracy} {
+		figure.SetTicks(&p.X, figure.LinearTicks(0, end, n))
+	}
 	return figure.Write(path, 16*vg.Centimeter, 16*vg.Centimeter, [][]*plot.Plot{{loss}, {accuracy}})
 }
 
 // lossPanel draws the loss on a logarithmic axis, for it falls by powers of ten.
 func lossPanel(cfg config, curve []point) (*plot.Plot, error) {
-	p := figure.NewPanel(fmt.Sprintf("%s, norm: %s", titles[cfg.net], cfg.norm), "epoch", "training loss")
-	var steps plotter.XYs
+	title := fmt.Sprintf("%s, norm: %s\ncross-entropy on training images, mean of at most %d steps", titles[cfg.net], cfg.norm, recordEvery)
+	p := figure.NewPanel(title, "epoch", "training loss")
+	var xys plotter.XYs
 	for _, pt := range curve {
 		// A loss of zero has no place on the axis.
-		steps = append(steps, plotter.XY{X: pt.epoch, Y: math.Max(pt.loss, 1e-6)})
+		xys = append(xys, plotter.XY{X: pt.epoch, Y: math.Max(pt.loss, 1e-6)})
 	}
-	line, err := plotter.NewLine(steps)
-	if err != nil {
+	if err := figure.AddCurve(p, xys, draw.LineStyle{Color: figure.Blue, Width: vg.Points(1.3)}); err != nil {
 		return nil, err
 	}
-	line.Color, line.Width = figure.Blue, vg.Points(1.3)
-	p.Add(line)
-	p.Legend.Add(fmt.Sprintf("cross-entropy on training images, mean of %d steps", recordEvery), line)
-
-	ticks := figure.LogTicks(p.Y.Min, p.Y.Max)
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.ConstantTicks(ticks)
-	p.Y.Min, p.Y.Max = ticks[0].Value, ticks[len(ticks)-1].Value
+	p.Y.Scale = plot.LogScale{}
+	figure.SetTicks(&p.Y, figure.LogTicks(p.Y.Min, p.Y.Max))
 	return p, nil
 }
 
 // accuracyPanel draws the accuracy on the test images after each epoch.
 func accuracyPanel(r *result) (*plot.Plot, error) {
-	p := figure.NewPanel("", "epoch", "test accuracy (%)")
+	p := figure.NewPanel(fmt.Sprintf("%d test images, best %.2f %%", r.testImages, 100*r.best), "epoch", "test accuracy (%)")
 	var xys plotter.XYs
 	for _, pt := range r.curve {
 		if !math.IsNaN(pt.accuracy) {
@@ -72,11 +66,11 @@ func accuracyPanel(r *result) (*plot.Plot, error) {
 	line.Color, line.Width = figure.Vermilion, vg.Points(1.6)
 	points.Color, points.Shape, points.Radius = figure.Vermilion, draw.CircleGlyph{}, vg.Points(3)
 	p.Add(line, points)
-	p.Legend.Add(fmt.Sprintf("on %d test images, best %.2f %%", r.testImages, 100*r.best), line, points)
-	p.Legend.Top, p.Legend.YOffs = false, 6
 
-	ticks := figure.LinearTicks(p.Y.Min, p.Y.Max, 6)
-	p.Y.Tick.Marker = plot.ConstantTicks(ticks)
-	p.Y.Min, p.Y.Max = ticks[0].Value, ticks[len(ticks)-1].Value
+	low, high := p.Y.Min, p.Y.Max
+	if high-low < 1 { // nor does a small change, or a single point, fill the axis
+		low, high = max(0, low-0.5), min(100, high+0.5)
+	}
+	figure.SetTicks(&p.Y, figure.LinearTicks(low, high, 6))
 	return p, nil
 }

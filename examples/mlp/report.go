@@ -5,36 +5,26 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"text/tabwriter"
+
+	"github.com/gorgonorm/norm/examples/internal/output"
 )
 
-// writeCSV writes the points of the curves. There are no times in the file: the
-// same seed gives the same file.
-func writeCSV(path string, curve []point) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-
+// writeCSV writes the points of the curves. There are no times in the file: the same
+// seed gives the same file on the same processor.
+func writeCSV(path string, curve []point) error {
 	num := func(v float64) string {
 		if math.IsNaN(v) {
 			return "" // not measured
 		}
 		return strconv.FormatFloat(v, 'g', 8, 64)
 	}
-	w := csv.NewWriter(f)
 	rows := [][]string{{"step", "epoch", "train_loss", "test_accuracy"}}
 	for _, p := range curve {
 		rows = append(rows, []string{strconv.Itoa(p.step), num(p.epoch), num(p.loss), num(p.accuracy)})
 	}
-	return w.WriteAll(rows)
+	return output.Write(path, func(w io.Writer) error { return csv.NewWriter(w).WriteAll(rows) })
 }
 
 // printSummary prints the table at the end.

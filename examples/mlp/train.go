@@ -44,7 +44,8 @@ type result struct {
 	interrupted bool
 }
 
-// trainNetwork trains until the epochs are over or ctx is cancelled.
+// trainNetwork trains until the epochs are over or ctx is cancelled. If the training
+// diverges after the first epoch, there is a result beside the error.
 func trainNetwork(ctx context.Context, cfg config, train, test *mnist.Dataset, stdout, stderr io.Writer) (res *result, err error) {
 	// Two streams of one seed: a change in the network leaves the order of the
 	// images alone.
@@ -71,15 +72,16 @@ func trainNetwork(ctx context.Context, cfg config, train, test *mnist.Dataset, s
 		r.res.params += p.Shape().TotalSize()
 	}
 	start := time.Now()
-	for epoch := 0; epoch < cfg.epochs && ctx.Err() == nil; epoch++ {
+	for epoch := 0; epoch < cfg.epochs && ctx.Err() == nil && err == nil; epoch++ {
 		shuffling.Shuffle(len(r.order), func(i, j int) { r.order[i], r.order[j] = r.order[j], r.order[i] })
-		if err := r.epoch(ctx, epoch, stdout, stderr); err != nil {
-			return nil, err
-		}
+		err = r.epoch(ctx, epoch, stdout, stderr)
+	}
+	if err != nil && (r.res.epochs == 0 || !errors.Is(err, nn.ErrDiverged)) {
+		return nil, err
 	}
 	r.res.elapsed = time.Since(start)
 	r.res.interrupted = ctx.Err() != nil
-	return &r.res, nil
+	return &r.res, err
 }
 
 // runner holds what the epochs have in common.
@@ -123,6 +125,7 @@ func (r *runner) epoch(ctx context.Context, epoch int, stdout, stderr io.Writer)
 		}
 		if err != nil {
 			bar.Clear()
+			record()
 			return fmt.Errorf("epoch %d, step %d: %w", epoch+1, done+1, err)
 		}
 		done++

@@ -2,10 +2,10 @@
 package figure
 
 import (
-	"fmt"
 	"image/color"
-	"os"
+	"io"
 
+	"github.com/gorgonorm/norm/examples/internal/output"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -44,6 +44,27 @@ func NewPanel(title, x, y string) *plot.Plot {
 	return p
 }
 
+// SetTicks has an axis go from the first of its ticks to the last.
+func SetTicks(a *plot.Axis, ticks []plot.Tick) {
+	a.Tick.Marker = plot.ConstantTicks(ticks)
+	a.Min, a.Max = ticks[0].Value, ticks[len(ticks)-1].Value
+}
+
+// AddCurve adds a line through the points, or a dot where there is only one.
+func AddCurve(p *plot.Plot, xys plotter.XYs, style draw.LineStyle) error {
+	line, points, err := plotter.NewLinePoints(xys)
+	if err != nil {
+		return err
+	}
+	line.LineStyle = style
+	points.Color, points.Shape, points.Radius = style.Color, draw.CircleGlyph{}, vg.Points(3)
+	p.Add(line)
+	if len(xys) == 1 {
+		p.Add(points)
+	}
+	return nil
+}
+
 // Entry is a line and what it stands for.
 type Entry struct {
 	Text string
@@ -52,7 +73,7 @@ type Entry struct {
 
 // Write draws the panels, in rows, and writes them to a PNG file of that size. The
 // entries of a legend go above them, where they hide nothing.
-func Write(path string, width, height vg.Length, panels [][]*plot.Plot, legend ...Entry) (err error) {
+func Write(path string, width, height vg.Length, panels [][]*plot.Plot, legend ...Entry) error {
 	img := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))
 	tiles := draw.Tiles{
 		Rows: len(panels), Cols: len(panels[0]), PadX: 6 * vg.Millimeter, PadY: 6 * vg.Millimeter,
@@ -69,19 +90,10 @@ func Write(path string, width, height vg.Length, panels [][]*plot.Plot, legend .
 			panels[i][j].Draw(c)
 		}
 	}
-	f, err := os.Create(path)
-	if err != nil {
+	return output.Write(path, func(w io.Writer) error {
+		_, err := vgimg.PngCanvas{Canvas: img}.WriteTo(w)
 		return err
-	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	if _, err = (vgimg.PngCanvas{Canvas: img}).WriteTo(f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	})
 }
 
 // drawLegend draws the entries side by side, in the middle of the canvas.

@@ -32,10 +32,15 @@ func LinearTicks(from, to float64, n int) []plot.Tick {
 	return ticks
 }
 
-// LogTicks returns ticks at 1, 2 and 5 times powers of ten that enclose the range.
+// LogTicks returns ticks at 1, 2 and 5 times powers of ten that enclose the range; in a
+// wide range, at some of the powers alone.
 func LogTicks(from, to float64) (ticks []plot.Tick) {
-	for e := int(math.Floor(math.Log10(from))); ; e++ {
-		for _, m := range []float64{1, 2, 5} {
+	factors, decades := []float64{1, 2, 5}, 1
+	if wide := math.Log10(to / from); wide > 4 {
+		factors, decades = []float64{1}, 1+int(wide/8)
+	}
+	for e := int(math.Floor(math.Log10(from))); ; e += decades {
+		for _, m := range factors {
 			v := m * math.Pow10(e)
 			if v <= from {
 				ticks = ticks[:0] // a closer one below the range

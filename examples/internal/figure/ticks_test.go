@@ -22,4 +22,6 @@ func TestTicks(t *testing.T) {
 	assert.Equal(t, []string{"90", "90.1"}, labels(LinearTicks(90, 90, 6)))
 	assert.Equal(t, []string{"0.02", "0.05", "0.1", "0.2", "0.5", "1"}, labels(LogTicks(0.04, 0.9)))
 	assert.Equal(t, []string{"0.1", "0.2"}, labels(LogTicks(0.1, 0.1)))
+	assert.Equal(t, []string{"0.1", "1", "10", "100", "1000", "10000"}, labels(LogTicks(0.1, 9999)))
+	assert.Equal(t, []string{"0.1", "10000", "1e+09", "1e+14", "1e+19", "1e+24", "1e+29", "1e+34"}, labels(LogTicks(0.1, 1e33)))
 }

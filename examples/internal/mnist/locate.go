@@ -30,6 +30,9 @@ func Load(ctx context.Context, dir string) (train, test *Dataset, err error) {
 // mnistDir asks the go command where the GoMNIST module is.
 func mnistDir(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", mnistModule).Output()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	dir := strings.TrimSpace(string(out))
 	if err == nil && dir == "" {
 		err = errors.New("not in the module cache, try go mod download")

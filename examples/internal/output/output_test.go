@@ -1,0 +1,57 @@
+package output
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func text(s string, err error) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, werr := io.WriteString(w, s)
+		return errors.Join(werr, err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	for name, tc := range map[string]struct{ path, want string }{
+		"new folders":     {filepath.Join(dir, "a", "b", "new"), ""},
+		"there already":   {file, ""},
+		"a folder":        {filepath.Join(dir, "a"), "is a folder"},
+		"file for folder": {filepath.Join(file, "new"), "output folder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.MkdirAll(filepath.Join(dir, "a"), 0o755))
+			err := Check(tc.path)
+			if tc.want == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, tc.want)
+			}
+		})
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+func TestWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, Write(path, text("first", nil)))
+	require.NoError(t, Write(path, text("second", nil)))
+	require.ErrorContains(t, Write(path, text("half of the thi", errors.New("disk full"))), path+": disk full")
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "second", string(got))
+	files, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Len(t, files, 1, "no half of a file is left")
+}
