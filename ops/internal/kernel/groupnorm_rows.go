@@ -21,7 +21,7 @@ const (
 	// runBytes is what a channel has less than, and groupBytes what a group has at most,
 	// to be done by rows: longer channels are fast enough, and longer rows leave L1 and
 	// L2 too little room for what all of them share.
-	runBytes, groupBytes = 1 << 10, 1 << 15
+	runBytes, groupBytes = 1 << 10, 1 << 14
 
 	// fewSamples is how many there are at least.
 	fewSamples = 8
