@@ -254,9 +254,8 @@ TEXT ·outsideF32AVX2(SB), NOSPLIT, $0-32
 	JL           numbersOneEnd
 
 numbersOne:
-	VXORPD    Y3, Y3, Y3
-	VMOVUPS   (AX)(DX*4), Y4
-	VANDPS    Y2, Y4, Y4
+	VMOVUPS   (AX)(DX*4), Y3
+	VANDPS    Y2, Y3, Y4
 	VMAXPS    Y4, Y3, Y3
 	VCMPPS    $0x09, Y0, Y3, Y4
 	VMOVMSKPS Y4, SI
@@ -275,9 +274,8 @@ numbersOneEnd:
 	LEAQ       tailMask<>+0(SB), SI
 	NEGQ       BX
 	VMOVUPS    32(SI)(BX*4), Y3
-	VXORPD     Y4, Y4, Y4
-	VMASKMOVPS (AX)(DX*4), Y3, Y5
-	VANDPS     Y2, Y5, Y2
+	VMASKMOVPS (AX)(DX*4), Y3, Y4
+	VANDPS     Y2, Y4, Y2
 	VMAXPS     Y2, Y4, Y4
 	VCMPPS     $0x09, Y0, Y4, Y0
 	VANDPD     Y3, Y0, Y0
@@ -779,9 +777,8 @@ TEXT ·outsideF32AVX512(SB), NOSPLIT, $0-32
 	JL           numbersOneEnd
 
 numbersOne:
-	VXORPD   Z2, Z2, Z2
-	VMOVUPS  (AX)(DX*4), Z3
-	VRANGEPS $0x0b, Z3, Z2, Z2
+	VMOVUPS  (AX)(DX*4), Z2
+	VRANGEPS $0x0b, Z2, Z2, Z2
 	VCMPPS   $0x09, Z0, Z2, K1
 	KMOVW    K1, SI
 	ORQ      SI, CX
@@ -799,9 +796,8 @@ numbersOneEnd:
 	MOVL      $0xffffffff, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
-	VXORPD    Z2, Z2, Z2
-	VMOVUPS.Z (AX)(DX*4), K1, Z3
-	VRANGEPS  $0x0b, Z3, Z2, Z2
+	VMOVUPS.Z (AX)(DX*4), K1, Z2
+	VRANGEPS  $0x0b, Z2, Z2, Z2
 	VCMPPS    $0x09, Z0, Z2, K1, K2
 	KMOVW     K2, AX
 	ORQ       AX, CX

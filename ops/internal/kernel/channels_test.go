@@ -95,11 +95,18 @@ func TestUntrustedChannels(t *testing.T) {
 
 func TestWithin(t *testing.T) {
 	const least, most = 0x1p-126, 0x1p100
+	nan := float32(math.NaN())
 	for n := 1; n <= 2*pad+3; n++ {
 		for at := range n {
+			zeros := make([]float32, n)
+			zeros[at] = nan
+			paths(func(path string) {
+				require.False(t, within(zeros, 0, math.MaxFloat32), "%s: NaN at %d of %d", path, at, n)
+				require.True(t, within(zeros[:at], 0, math.MaxFloat32), "%s: %d zeros", path, at)
+			})
 			for v, want := range map[float32]bool{
 				1: true, -least: true, math.Nextafter32(most, 0): true, 0: false, least / 2: false, most: false, -most: false,
-				float32(math.Inf(1)): false, float32(math.NaN()): false,
+				float32(math.Inf(1)): false, nan: false,
 			} {
 				k := make([]float32, n)
 				for i := range k {

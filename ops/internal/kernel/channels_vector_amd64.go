@@ -62,8 +62,7 @@ func storeTimes[T Float](dst []T, v []float64, factor float64) {
 	}
 }
 
-// within says of float32 numbers that least ≤ |k| < most; it may be false for a NaN,
-// whatever the bounds.
+// within says of float32 numbers that least ≤ |k| < most.
 func within[T Float](k []T, least, most float32) bool {
 	n := len(k)
 	switch {

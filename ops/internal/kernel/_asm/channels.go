@@ -189,8 +189,8 @@ func outside(v variant) {
 	XORQ(bad, bad)
 	magnitude := v.magnitude()
 	v.loop("numbers", pointer("n"), i, 1, v.tail, func(_ int, part mask) {
-		x := v.zeros(1)[0]
-		v.maxAbs(x, v.load(v.at(k, i, 0), part), magnitude)
+		x := v.load(v.at(k, i, 0), part)
+		v.maxAbs(x, x, magnitude) // which may drop a NaN beside a number, and not beside itself
 		v.mark(bad, x, notGreaterOrEqual, least, part)
 		v.mark(bad, x, notLess, most, part)
 	})
