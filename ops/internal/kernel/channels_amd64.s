@@ -245,50 +245,85 @@ TEXT ·outsideF32AVX2(SB), NOSPLIT, $0-32
 	MOVQ         k+0(FP), AX
 	VBROADCASTSS least+16(FP), Y0
 	VBROADCASTSS most+20(FP), Y1
-	XORQ         CX, CX
 	VMOVUPS      magnitude32<>+0(SB), Y2
-	MOVQ         n+8(FP), DX
-	MOVQ         DX, BX
-	XORQ         DX, DX
-	SUBQ         $0x08, BX
-	JL           numbersOneEnd
+	VXORPD       Y3, Y3, Y3
+	MOVQ         n+8(FP), CX
+	MOVQ         CX, DX
+	XORQ         CX, CX
+	SUBQ         $0x20, DX
+	JL           numbersManyEnd
+
+numbersMany:
+	VMOVUPS (AX)(CX*4), Y4
+	VANDPS  Y2, Y4, Y5
+	VMAXPS  Y5, Y4, Y4
+	VCMPPS  $0x09, Y0, Y4, Y5
+	VORPS   Y5, Y3, Y3
+	VCMPPS  $0x05, Y1, Y4, Y4
+	VORPS   Y4, Y3, Y3
+	VMOVUPS 32(AX)(CX*4), Y4
+	VANDPS  Y2, Y4, Y5
+	VMAXPS  Y5, Y4, Y4
+	VCMPPS  $0x09, Y0, Y4, Y5
+	VORPS   Y5, Y3, Y3
+	VCMPPS  $0x05, Y1, Y4, Y4
+	VORPS   Y4, Y3, Y3
+	VMOVUPS 64(AX)(CX*4), Y4
+	VANDPS  Y2, Y4, Y5
+	VMAXPS  Y5, Y4, Y4
+	VCMPPS  $0x09, Y0, Y4, Y5
+	VORPS   Y5, Y3, Y3
+	VCMPPS  $0x05, Y1, Y4, Y4
+	VORPS   Y4, Y3, Y3
+	VMOVUPS 96(AX)(CX*4), Y4
+	VANDPS  Y2, Y4, Y5
+	VMAXPS  Y5, Y4, Y4
+	VCMPPS  $0x09, Y0, Y4, Y5
+	VORPS   Y5, Y3, Y3
+	VCMPPS  $0x05, Y1, Y4, Y4
+	VORPS   Y4, Y3, Y3
+	ADDQ    $0x20, CX
+	SUBQ    $0x20, DX
+	JGE     numbersMany
+
+numbersManyEnd:
+	ADDQ $0x20, DX
+	SUBQ $0x08, DX
+	JL   numbersOneEnd
 
 numbersOne:
-	VMOVUPS   (AX)(DX*4), Y3
-	VANDPS    Y2, Y3, Y4
-	VMAXPS    Y4, Y3, Y3
-	VCMPPS    $0x09, Y0, Y3, Y4
-	VMOVMSKPS Y4, SI
-	ORQ       SI, CX
-	VCMPPS    $0x05, Y1, Y3, Y3
-	VMOVMSKPS Y3, SI
-	ORQ       SI, CX
-	ADDQ      $0x08, DX
-	SUBQ      $0x08, BX
-	JGE       numbersOne
+	VMOVUPS (AX)(CX*4), Y4
+	VANDPS  Y2, Y4, Y5
+	VMAXPS  Y5, Y4, Y4
+	VCMPPS  $0x09, Y0, Y4, Y5
+	VORPS   Y5, Y3, Y3
+	VCMPPS  $0x05, Y1, Y4, Y4
+	VORPS   Y4, Y3, Y3
+	ADDQ    $0x08, CX
+	SUBQ    $0x08, DX
+	JGE     numbersOne
 
 numbersOneEnd:
-	ADDQ       $0x08, BX
-	TESTQ      BX, BX
+	ADDQ       $0x08, DX
+	TESTQ      DX, DX
 	JE         numbersDone
-	LEAQ       tailMask<>+0(SB), SI
-	NEGQ       BX
-	VMOVUPS    32(SI)(BX*4), Y3
-	VMASKMOVPS (AX)(DX*4), Y3, Y4
-	VANDPS     Y2, Y4, Y2
-	VMAXPS     Y2, Y4, Y4
-	VCMPPS     $0x09, Y0, Y4, Y0
-	VANDPD     Y3, Y0, Y0
-	VMOVMSKPS  Y0, AX
-	ORQ        AX, CX
-	VCMPPS     $0x05, Y1, Y4, Y0
-	VANDPD     Y3, Y0, Y0
-	VMOVMSKPS  Y0, AX
-	ORQ        AX, CX
+	LEAQ       tailMask<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*4), Y4
+	VMASKMOVPS (AX)(CX*4), Y4, Y5
+	VANDPS     Y2, Y5, Y2
+	VMAXPS     Y2, Y5, Y5
+	VCMPPS     $0x09, Y0, Y5, Y0
+	VANDPS     Y4, Y0, Y0
+	VORPS      Y0, Y3, Y3
+	VCMPPS     $0x05, Y1, Y5, Y0
+	VANDPS     Y4, Y0, Y0
+	VORPS      Y0, Y3, Y3
 
 numbersDone:
+	VMOVMSKPS Y3, AX
 	VZEROUPPER
-	MOVQ CX, bad+24(FP)
+	MOVQ      AX, bad+24(FP)
 	RET
 
 DATA magnitude32<>+0(SB)/8, $0x7fffffff7fffffff
@@ -769,45 +804,77 @@ TEXT ·outsideF32AVX512(SB), NOSPLIT, $0-32
 	MOVQ         k+0(FP), AX
 	VBROADCASTSS least+16(FP), Z0
 	VBROADCASTSS most+20(FP), Z1
+	VXORPD       Z2, Z2, Z2
+	KXORW        K1, K1, K1
+	MOVQ         n+8(FP), CX
+	MOVQ         CX, DX
 	XORQ         CX, CX
-	MOVQ         n+8(FP), DX
-	MOVQ         DX, BX
-	XORQ         DX, DX
-	SUBQ         $0x10, BX
-	JL           numbersOneEnd
+	SUBQ         $0x40, DX
+	JL           numbersManyEnd
+
+numbersMany:
+	VMOVUPS  (AX)(CX*4), Z2
+	VRANGEPS $0x0b, Z2, Z2, Z2
+	VCMPPS   $0x09, Z0, Z2, K2
+	KORW     K2, K1, K1
+	VCMPPS   $0x05, Z1, Z2, K2
+	KORW     K2, K1, K1
+	VMOVUPS  64(AX)(CX*4), Z2
+	VRANGEPS $0x0b, Z2, Z2, Z2
+	VCMPPS   $0x09, Z0, Z2, K2
+	KORW     K2, K1, K1
+	VCMPPS   $0x05, Z1, Z2, K2
+	KORW     K2, K1, K1
+	VMOVUPS  128(AX)(CX*4), Z2
+	VRANGEPS $0x0b, Z2, Z2, Z2
+	VCMPPS   $0x09, Z0, Z2, K2
+	KORW     K2, K1, K1
+	VCMPPS   $0x05, Z1, Z2, K2
+	KORW     K2, K1, K1
+	VMOVUPS  192(AX)(CX*4), Z2
+	VRANGEPS $0x0b, Z2, Z2, Z2
+	VCMPPS   $0x09, Z0, Z2, K2
+	KORW     K2, K1, K1
+	VCMPPS   $0x05, Z1, Z2, K2
+	KORW     K2, K1, K1
+	ADDQ     $0x40, CX
+	SUBQ     $0x40, DX
+	JGE      numbersMany
+
+numbersManyEnd:
+	ADDQ $0x40, DX
+	SUBQ $0x10, DX
+	JL   numbersOneEnd
 
 numbersOne:
-	VMOVUPS  (AX)(DX*4), Z2
+	VMOVUPS  (AX)(CX*4), Z2
 	VRANGEPS $0x0b, Z2, Z2, Z2
-	VCMPPS   $0x09, Z0, Z2, K1
-	KMOVW    K1, SI
-	ORQ      SI, CX
-	VCMPPS   $0x05, Z1, Z2, K1
-	KMOVW    K1, SI
-	ORQ      SI, CX
-	ADDQ     $0x10, DX
-	SUBQ     $0x10, BX
+	VCMPPS   $0x09, Z0, Z2, K2
+	KORW     K2, K1, K1
+	VCMPPS   $0x05, Z1, Z2, K2
+	KORW     K2, K1, K1
+	ADDQ     $0x10, CX
+	SUBQ     $0x10, DX
 	JGE      numbersOne
 
 numbersOneEnd:
-	ADDQ      $0x10, BX
-	TESTQ     BX, BX
+	ADDQ      $0x10, DX
+	TESTQ     DX, DX
 	JE        numbersDone
-	MOVL      $0xffffffff, SI
-	BZHIL     BX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (AX)(DX*4), K1, Z2
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	VMOVUPS.Z (AX)(CX*4), K2, Z2
 	VRANGEPS  $0x0b, Z2, Z2, Z2
-	VCMPPS    $0x09, Z0, Z2, K1, K2
-	KMOVW     K2, AX
-	ORQ       AX, CX
-	VCMPPS    $0x05, Z1, Z2, K1, K1
-	KMOVW     K1, AX
-	ORQ       AX, CX
+	VCMPPS    $0x09, Z0, Z2, K2, K3
+	KORW      K3, K1, K1
+	VCMPPS    $0x05, Z1, Z2, K2, K2
+	KORW      K2, K1, K1
 
 numbersDone:
+	KMOVW K1, AX
 	VZEROUPPER
-	MOVQ CX, bad+24(FP)
+	MOVQ  AX, bad+24(FP)
 	RET
 
 // func settleF64AVX512(mean *float64, residual *float64, m2 *float64, d *float64, q *float64, m *float64, n int, count float64, bound float64, least float64, most float64) (bad int)

@@ -105,6 +105,9 @@ func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	defer a.work.Release()
 	split(p.tasks(), len(x), a)
 	sumGrads(dgamma, dbeta, a.work.Data, n, 4*n)
+	if p.Rows == 1 {
+		return // no sums
+	}
 	mendOverflown(dgamma, dbeta, dx, func(dgamma, dbeta, dx []T) {
 		a.dx, a.plain = dx, true
 		split(p.tasks(), len(x), a)

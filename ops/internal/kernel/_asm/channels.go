@@ -185,15 +185,42 @@ func outside(v variant) {
 	Doc(name + " says by a number other than 0 that least ≤ |k| < most does not hold for all n numbers.")
 	Pragma("noescape")
 	k, least, most := pointer("k"), v.constant("least"), v.constant("most")
-	bad, i := GP64(), GP64()
-	XORQ(bad, bad)
-	magnitude := v.magnitude()
-	v.loop("numbers", pointer("n"), i, 1, v.tail, func(_ int, part mask) {
-		x := v.load(v.at(k, i, 0), part)
+	i, bad, magnitude := GP64(), GP64(), v.magnitude()
+	found, lanes := K(), v.zeros(1)[0] // where a number is outside, on AVX-512 and on AVX2
+	if v.wide() {
+		KXORW(found, found, found)
+	}
+	v.loop("numbers", pointer("n"), i, 4, v.tail, func(j int, part mask) {
+		x := v.load(v.at(k, i, j), part)
 		v.maxAbs(x, x, magnitude) // which may drop a NaN beside a number, and not beside itself
-		v.mark(bad, x, notGreaterOrEqual, least, part)
-		v.mark(bad, x, notLess, most, part)
+		for _, bound := range []struct {
+			how uint64
+			of  VecVirtual
+		}{{notGreaterOrEqual, least}, {notLess, most}} {
+			switch {
+			case v.wide() && part.all():
+				m := K()
+				VCMPPS(Imm(bound.how), bound.of, x, m)
+				KORW(m, found, found)
+			case v.wide():
+				m := K()
+				VCMPPS(Imm(bound.how), bound.of, x, part.k, m)
+				KORW(m, found, found)
+			default:
+				y := YMM()
+				VCMPPS(Imm(bound.how), bound.of, x, y)
+				if !part.all() {
+					VANDPS(part.y, y, y)
+				}
+				VORPS(y, lanes, lanes)
+			}
+		}
 	})
+	if v.wide() {
+		KMOVW(found, bad.As32())
+	} else {
+		VMOVMSKPS(lanes, bad.As32())
+	}
 	VZEROUPPER()
 	Store(bad, ReturnIndex(0))
 	RET()
