@@ -2,15 +2,14 @@ package norm
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"reflect"
 	"unicode/utf8"
 
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/replacefile"
 	"github.com/gorgonorm/norm/internal/statefile"
 	"github.com/nlpodyssey/safetensors"
 )
@@ -113,24 +112,10 @@ func SaveFile(path string, items ...Stateful) error {
 	if path == "" {
 		return fmt.Errorf("norm: save: %q: %w", path, os.ErrNotExist)
 	}
-	if err := replaceFile(path, s.write); err != nil {
-		return fmt.Errorf("norm: save: %w", ofFile(path, err))
+	if err := replacefile.Write(path, s.write); err != nil {
+		return fmt.Errorf("norm: save: %w", err)
 	}
 	return nil
-}
-
-// ofFile returns an error of the file system as one of the path that was given, in the
-// place of the temporary file beside it.
-func ofFile(path string, err error) error {
-	var of *os.PathError
-	var renamed *os.LinkError
-	switch {
-	case errors.As(err, &of):
-		return &os.PathError{Op: of.Op, Path: path, Err: of.Err}
-	case errors.As(err, &renamed):
-		return &os.PathError{Op: renamed.Op, Path: path, Err: renamed.Err}
-	}
-	return err
 }
 
 // saving is a checked state on its way out.
@@ -174,63 +159,4 @@ func (n *headerSize) Write(b []byte) (int, error) {
 
 func (s saving) write(w io.Writer) error {
 	return safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, w)
-}
-
-// replaceFile writes a file and replaces the one at path by it.
-func replaceFile(path string, write func(io.Writer) error) (err error) {
-	old, statErr := os.Stat(path)
-	if statErr == nil {
-		if !old.Mode().IsRegular() { // renaming would replace a device or a pipe by a file
-			return fmt.Errorf("%s is not a regular file", path)
-		}
-		if path, err = filepath.EvalSymlinks(path); err != nil { // keep the link
-			return err
-		}
-	}
-	dir, base := filepath.Split(path)
-	f, err := createTemp(dir, base)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if statErr == nil {
-		if err := f.Chmod(old.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	if d, err := os.Open(filepath.Clean(dir)); err == nil { // some systems cannot
-		d.Sync()
-		d.Close()
-	}
-	return nil
-}
-
-// createTemp makes a new file in a folder, with the usual mode of new files. One from
-// os.CreateTemp could be read by its owner only.
-func createTemp(dir, base string) (*os.File, error) {
-	for i := 0; ; i++ {
-		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d.tmp", base, os.Getpid(), i))
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-		if os.IsExist(err) && i < 1000 {
-			continue
-		}
-		return f, err
-	}
 }

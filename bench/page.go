@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gorgonorm/norm/internal/replacefile"
 )
 
 // marks begin the place of a section.
@@ -40,7 +42,7 @@ func (f *figures) writePage(path string) error {
 	if places == 0 {
 		return fmt.Errorf("%s has no place for a section", path)
 	}
-	return writeFile(path, page)
+	return writeFile(path, func(w io.Writer) error { _, err := w.Write(page); return err })
 }
 
 func (f *figures) replace(page []byte, s section) ([]byte, error) {
@@ -74,33 +76,12 @@ func countRows(text string) (n int) {
 	return n
 }
 
-// writeFile writes a file beside the one at path, and then puts it in its place.
-func writeFile(path string, data []byte) (err error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil { // keep a link
-		path = real
+// writeFile writes a file whole or not at all.
+func writeFile(path string, write func(io.Writer) error) error {
+	err := replacefile.Write(path, write)
+	var of *os.PathError
+	if errors.As(err, &of) {
+		return fmt.Errorf("write %s: %w", path, of.Err)
 	}
-	mode := os.FileMode(0o644)
-	if old, err := os.Stat(path); err == nil {
-		mode = old.Mode().Perm()
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, errors.Unwrap(err)) // without the name of that file
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(file.Name())
-		}
-	}()
-	if _, err := file.Write(data); err != nil {
-		return err
-	}
-	if err := file.Chmod(mode); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return err
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
+	"io"
 	"maps"
 	"math"
 	"path/filepath"
@@ -283,9 +283,5 @@ func writePicture(path string, grid [][]*plot.Plot) error {
 			grid[i][j].Draw(c)
 		}
 	}
-	var picture bytes.Buffer
-	if _, err := canvas.WriteTo(&picture); err != nil {
-		return err
-	}
-	return writeFile(path, picture.Bytes())
+	return writeFile(path, func(w io.Writer) error { _, err := canvas.WriteTo(w); return err })
 }

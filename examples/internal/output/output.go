@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/gorgonorm/norm/internal/replacefile"
 )
 
 // Check makes the folder of a file and says whether the file can be written, for a
@@ -26,28 +28,10 @@ func Check(path string) error {
 	return os.Remove(f.Name())
 }
 
-// Write writes a file whole or not at all: under another name, which it changes at the
-// end.
-func Write(path string, write func(w io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "norm-*.tmp")
-	if err != nil {
-		return err
+// Write writes a file whole or not at all.
+func Write(path string, write func(w io.Writer) error) error {
+	if err := replacefile.Write(path, write); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-	}()
-	err = write(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Chmod(f.Name(), 0o644); err != nil { // a temporary file is for its owner only
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return nil
 }

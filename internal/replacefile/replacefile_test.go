@@ -1,4 +1,4 @@
-package norm
+package replacefile
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 // A writer that fails half way, on a full disk say, leaves the old file, and no
 // other; and until the last byte the old file is there.
-func TestReplaceFile(t *testing.T) {
+func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	read := func() string {
@@ -31,11 +31,11 @@ func TestReplaceFile(t *testing.T) {
 			return err
 		}
 	}
-	require.NoError(t, replaceFile(path, text("old", nil)))
+	require.NoError(t, Write(path, text("old", nil)))
 	full := errors.New("full")
-	require.ErrorIs(t, replaceFile(path, text("ne", full)), full)
+	require.ErrorIs(t, Write(path, text("ne", full)), full)
 	require.Equal(t, "old", read())
-	require.NoError(t, replaceFile(path, text("new", nil)))
+	require.NoError(t, Write(path, text("new", nil)))
 	require.Equal(t, "new", read())
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
