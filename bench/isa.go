@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
-)
 
-// isas are the instruction sets of the kernels; each has what the ones before it have.
-var isas = []string{"generic", "avx2", "avx512"}
+	"github.com/gorgonorm/norm/internal/instructions"
+)
 
 // isaInUse returns what the kernels use where best is what the processor has, if
 // NORM_ISA is as given. The kernels ignore what they do not know or have; here that
@@ -16,6 +15,7 @@ func isaInUse(best, given string) (string, error) {
 	if given == "" {
 		return best, nil
 	}
+	isas := instructions.Names[:]
 	if at := slices.Index(isas, given); at < 0 || at > slices.Index(isas, best) {
 		return "", fmt.Errorf("NORM_ISA=%s has no effect here: the kernels use %s", given, best)
 	}
@@ -23,7 +23,7 @@ func isaInUse(best, given string) (string, error) {
 }
 
 // isa is the instruction set in use, or why there is none to speak of.
-var isa, isaErr = isaInUse(bestISA(), os.Getenv("NORM_ISA"))
+var isa, isaErr = isaInUse(instructions.Names[instructions.Best()], os.Getenv("NORM_ISA"))
 
 // systemSuffix tells apart what is measured with other kernels and another BLAS.
 var systemSuffix = isaSuffix(os.Getenv("NORM_ISA"))

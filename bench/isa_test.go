@@ -2,9 +2,7 @@ package main
 
 import (
 	"io"
-	"os"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,16 +31,4 @@ func TestISAInUse(t *testing.T) {
 		require.EqualError(t, run(args, io.Discard, io.Discard), "NORM_ISA=bogus has no effect here: the kernels use avx2")
 	}
 	require.NoError(t, run([]string{"-table", linesFile}, io.Discard, io.Discard), "lines may be read with any")
-}
-
-// The instruction set is chosen as the package kernel does.
-func TestISAIsThatOfTheKernels(t *testing.T) {
-	conditions := func(path string) []string {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		return regexp.MustCompile(`(?m)^//go:build .*|case cpu\.X86.*`).FindAllString(string(text), -1)
-	}
-	ours := conditions("isa_amd64.go")
-	require.Len(t, ours, 3)
-	require.Equal(t, conditions(filepath.Join("..", "ops", "internal", "kernel", "isa_amd64.go")), ours)
 }

@@ -1,16 +1,19 @@
 package kernel
 
-import "unsafe"
+import (
+	"unsafe"
 
-// The instruction sets that there is assembly for. Every one has what the ones
-// before it have.
-const (
-	generic = iota // the Go definitions
-	avx2           // AVX2, FMA and BMI2: registers of 32 bytes
-	avx512         // AVX-512 F, DQ and VL: 64 bytes
+	"github.com/gorgonorm/norm/internal/instructions"
 )
 
-var isaNames = [...]string{"generic", "avx2", "avx512"}
+// The instruction sets that there is assembly for.
+const (
+	generic = instructions.Generic // the Go definitions
+	avx2    = instructions.AVX2
+	avx512  = instructions.AVX512
+)
+
+var isaNames = instructions.Names
 
 // is32 says whether T is float32.
 func is32[T Float]() bool { return unsafe.Sizeof(T(0)) == 4 }

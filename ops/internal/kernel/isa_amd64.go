@@ -6,22 +6,12 @@ import (
 	"os"
 	"unsafe"
 
-	"golang.org/x/sys/cpu"
+	"github.com/gorgonorm/norm/internal/instructions"
 )
 
 // isa is the instruction set in use. The environment variable NORM_ISA lowers
 // it, to one of the names above, to tell whether a fault is in the assembly.
-var isa = lower(detect(), os.Getenv("NORM_ISA"))
-
-func detect() int {
-	switch {
-	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL && cpu.X86.HasFMA && cpu.X86.HasBMI2:
-		return avx512
-	case cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2:
-		return avx2
-	}
-	return generic
-}
+var isa = lower(instructions.Best(), os.Getenv("NORM_ISA"))
 
 func lower(isa int, name string) int {
 	for i, n := range isaNames {
