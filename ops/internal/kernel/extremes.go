@@ -165,3 +165,26 @@ func usualSums(n float64, sums []float64) bool {
 	}
 	return true
 }
+
+// mendOverflown sets those of dγ and dβ again that short sums in float32 have made
+// infinite. again gives all of them without such sums, and dx, which is right already.
+func mendOverflown[T Float](dgamma, dbeta, dx []T, again func(dgamma, dbeta, dx []T)) {
+	if !is32[T]() || within(dgamma, 0, math.MaxFloat32) && within(dbeta, 0, math.MaxFloat32) {
+		return
+	}
+	if !within(dx, 0, math.MaxFloat32) {
+		return // x or dy is not finite, and dγ and dβ are what they have to be
+	}
+	n := max(len(dgamma), len(dbeta))
+	exact := Borrow[T](2*n + len(dx))
+	defer exact.Release()
+	all := [][]T{exact.Data[:n], exact.Data[n:][:n]}
+	again(all[0], all[1], exact.Data[2*n:])
+	for i, grads := range [][]T{dgamma, dbeta} {
+		for c, g := range grads {
+			if g-g != 0 {
+				grads[c] = all[i][c]
+			}
+		}
+	}
+}

@@ -1,9 +1,6 @@
 package kernel
 
-import (
-	"math"
-	"unsafe"
-)
+import "unsafe"
 
 // groupRows is group norm by the kernels over rows. A group of a sample is a row, each
 // element of which has a gamma and a beta; the same group of other samples gives more
@@ -43,23 +40,16 @@ func (a groupNorm[T]) byRows() (r groupRows[T], ok bool) {
 // do does the pass, and in the backward pass leaves sums for dγ and dβ in work, if there
 // is some.
 func (r groupRows[T]) do() {
-	spread := func(k []T) *Scratch[T] {
-		s := Borrow[T](len(k) * r.of.p.Inner)
-		for c, x := range k {
-			run := s.Data[c*r.of.p.Inner:][:r.of.p.Inner]
-			for i := range run {
-				run[i] = x
-			}
-		}
-		return s
-	}
-	r.gamma = spread(r.of.gamma[:r.of.p.Channels])
+	p := r.of.p
+	r.gamma = Borrow[T](p.Channels * p.Inner)
 	defer r.gamma.Release()
+	repeatEach(r.gamma.Data, r.of.gamma[:p.Channels], p.Inner)
 	if r.of.dy == nil {
-		r.beta = spread(r.of.beta[:r.of.p.Channels])
+		r.beta = Borrow[T](p.Channels * p.Inner)
 		defer r.beta.Release()
+		repeatEach(r.beta.Data, r.of.beta[:p.Channels], p.Inner)
 	}
-	split(r.of.p.Groups*r.cuts, len(r.of.x), r)
+	split(p.Groups*r.cuts, len(r.of.x), r)
 }
 
 // run does tasks: a group of some of the samples each.
@@ -108,27 +98,4 @@ func (r groupRows[T]) backward(dgamma, dbeta []T) {
 		r.of.out = dx
 		r.of.backward(dgamma, dbeta)
 	})
-}
-
-// mendOverflown sets those of dγ and dβ again that short sums in float32 have made
-// infinite. again gives all of them without such sums, and dx, which is right already.
-func mendOverflown[T Float](dgamma, dbeta, dx []T, again func(dgamma, dbeta, dx []T)) {
-	if !is32[T]() || within(dgamma, 0, math.MaxFloat32) && within(dbeta, 0, math.MaxFloat32) {
-		return
-	}
-	if !within(dx, 0, math.MaxFloat32) {
-		return // x or dy is not finite, and dγ and dβ are what they have to be
-	}
-	n := max(len(dgamma), len(dbeta))
-	exact := Borrow[T](2*n + len(dx))
-	defer exact.Release()
-	all := [][]T{exact.Data[:n], exact.Data[n:][:n]}
-	again(all[0], all[1], exact.Data[2*n:])
-	for i, grads := range [][]T{dgamma, dbeta} {
-		for c, g := range grads {
-			if g-g != 0 {
-				grads[c] = all[i][c]
-			}
-		}
-	}
 }

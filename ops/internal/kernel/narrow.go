@@ -55,13 +55,19 @@ func (f folding) left() block {
 
 // repeatInto sets wide, with an element for each column, to what their channels have in k.
 func repeatInto[T Float](wide, k []T, f folding) {
-	row := wide[:f.v.Channels*f.v.Inner]
-	for c, x := range k[:f.v.Channels] {
-		for i := range f.v.Inner {
-			row[c*f.v.Inner+i] = x
-		}
+	row := f.v.Channels * f.v.Inner
+	repeatEach(wide[:row], k[:f.v.Channels], f.v.Inner)
+	for at := row; at < f.wide.Channels; at += copy(wide[at:f.wide.Channels], wide[:at]) {
 	}
-	for at := len(row); at < f.wide.Channels; at += copy(wide[at:f.wide.Channels], wide[:at]) {
+}
+
+// repeatEach sets dst to the elements of k, each of them n times.
+func repeatEach[T Float](dst, k []T, n int) {
+	for c, x := range k {
+		run := dst[c*n:][:n]
+		for i := range run {
+			run[i] = x
+		}
 	}
 }
 
@@ -79,12 +85,11 @@ func (p sumPass[T]) folded(f folding) totals {
 	count, n := p.loop.results(), padded(f.v.Channels)
 	all := totals{Borrow[float64](count * n), n}
 	clear(all.scratch.Data)
+	row := View{f.rows, f.v.Channels, f.v.Inner}
 	var s [3][]float64
 	for i := range count {
 		s[i] = all.of(i)
-		sums(s[i], columns.of(i), block{
-			channels: f.v.Channels, rows: f.rows, stride: f.v.Channels * f.v.Inner, inner: f.v.Inner, pitch: f.v.Inner,
-		})
+		sums(s[i], columns.of(i), row.whole())
 	}
 	if f.rest.Outer > 0 {
 		p.add(s, f.left())
