@@ -10,8 +10,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Some derivatives of Gorgonia v0.9.18 are wrong or missing. What is here takes their place, or
-// says that there is none; the types of the ops are not exported, so they are known by name.
+// Some derivatives of Gorgonia v0.9.18 are wrong or missing. What is here takes their
+// place, or says that there is none. The types of the ops are not exported, so they are
+// known by name.
 
 // rightOp returns the op of a node with its right derivative, or the error that it has none.
 func rightOp(n *G.Node) (G.SDOp, error) {
