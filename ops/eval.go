@@ -115,7 +115,7 @@ type result[T dense.Float] struct {
 // would be overwritten.
 func newResult[T dense.Float](op, name string, dst *tensor.Dense, shape tensor.Shape, v *values) (r result[T], err error) {
 	if dst == nil {
-		r.data = make([]T, shape.TotalSize())
+		r.data = dense.Uninitialized[T](shape.TotalSize())
 		r.out = dense.New(shape, r.data)
 		return r, nil
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 // memory is where an op puts its results: into new memory on each run or, on
-// request, into the same again. New memory has to be cleared and collected, which costs
-// more than many kernels; the same memory is overwritten by the next run.
+// request, into the same again. New memory has to be collected, and may be in
+// no cache or not yet there; the same memory is overwritten by the next run.
 type memory[T dense.Float] struct {
 	reuse bool
 	kept  []T
@@ -20,7 +20,7 @@ func (m *memory[T]) tensor(shape ...int) (*tensor.Dense, []T) {
 	n := tensor.Shape(shape).TotalSize()
 	data := m.kept
 	if len(data) < n {
-		data = make([]T, n)
+		data = dense.Uninitialized[T](n)
 		if m.reuse {
 			m.kept = data
 		}

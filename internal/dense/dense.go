@@ -5,6 +5,7 @@ package dense
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/gorgonorm/norm/internal/fault"
@@ -40,6 +41,25 @@ func New[T Float](shape tensor.Shape, data []T) *tensor.Dense {
 	}
 	d.Init(sizes[:rank:rank], strides)
 	return &d
+}
+
+// clearedBelow is the size in bytes up to which memory is cleared, as that stays in L1 and takes no
+// longer than the detour of Uninitialized.
+const clearedBelow = 32 << 10
+
+// Uninitialized returns n elements whose values are not defined, for a caller that writes them
+// all. To clear a large array, as make does, takes longer than most kernels take to fill it.
+func Uninitialized[T Float](n int) []T {
+	size := n * int(unsafe.Sizeof(T(0)))
+	if size < clearedBelow {
+		return make([]T, n)
+	}
+	// A Builder is the one way to have Go allocate without clearing. Its memory is as any
+	// other without pointers: collected when no slice of it is left.
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteByte(0) // an empty string need not have an address
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.StringData(b.String()))), n)
 }
 
 var (
@@ -102,7 +122,7 @@ func Elements[T Float](op, name string, v G.Value) ([]T, error) {
 	if RowMajor(d) {
 		return Own[T](d), nil
 	}
-	out := make([]T, d.Shape().TotalSize())
+	out := Uninitialized[T](d.Shape().TotalSize())
 	Gather(out, d)
 	return out, nil
 }

@@ -3,6 +3,7 @@ package dense
 import (
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"gorgonia.org/tensor"
@@ -52,4 +53,31 @@ func must(v any, err error) any {
 		panic(err)
 	}
 	return v
+}
+
+// Memory that is not cleared is memory like any other: of its own, all of it there, and
+// aligned; around the size from which it comes another way, too.
+func TestUninitialized(t *testing.T) {
+	requireUninitialized[float32](t)
+	requireUninitialized[float64](t)
+}
+
+func requireUninitialized[T Float](t *testing.T) {
+	for _, n := range []int{0, 1, 7, clearedBelow/8 - 1, clearedBelow / 8, clearedBelow/4 - 1, clearedBelow / 4, 100_003} {
+		a, b := Uninitialized[T](n), Uninitialized[T](n)
+		require.Len(t, a, n)
+		require.Equal(t, n, cap(a))
+		for i := range a {
+			a[i], b[i] = T(i), -T(i)
+		}
+		runtime.GC() // a slice is all that keeps it
+		for i := range a {
+			if a[i] != T(i) || b[i] != -T(i) {
+				t.Fatalf("%d: element %d is %v and %v", n, i, a[i], b[i])
+			}
+		}
+		if n > 0 {
+			require.Zero(t, uintptr(unsafe.Pointer(&a[0]))%unsafe.Sizeof(a[0]))
+		}
+	}
 }
