@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -59,6 +60,11 @@ func (n *norm[T]) describe(suffix string) string {
 	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v%v, reuse=%v)", n.name, suffix, n.normalizer, n.gamma, n.beta, n.mask, n.reuse)
 }
 
+// inputRanks returns those of x and of what there is of γ and β.
+func (n *norm[T]) inputRanks() []int {
+	return append([]int{n.rank}, slices.Repeat([]int{len(n.params)}, n.count())...)
+}
+
 // check checks the shape of a value of x.
 func (n *norm[T]) check(op string, x tensor.Shape) error {
 	if len(x) != n.rank || x.TotalSize() == 0 {
@@ -79,11 +85,7 @@ func (o *normOp[T]) String() string { return o.base.String() }
 
 // Type is (x, γ?, β?, mask?) -> y.
 func (o *normOp[T]) Type() hm.Type {
-	ranks := []int{o.rank}
-	for range o.count() {
-		ranks = append(ranks, len(o.params))
-	}
-	return fnType[T](append(o.mask.appendRank(ranks), o.rank)...)
+	return fnType[T](append(o.mask.appendRank(o.inputRanks()), o.rank)...)
 }
 
 // InferShape returns the shape of x.

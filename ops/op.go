@@ -82,6 +82,21 @@ func (l *lastOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
 	return fault.NewOrder(l.label)
 }
 
+// constant is embedded by ops whose results are constants to Gorgonia's differentiation, as those that
+// take the results have the derivatives by what they are made of.
+type constant struct{}
+
+// DiffWRT is false.
+func (constant) DiffWRT(inputs int) []bool { return make([]bool, inputs) }
+
+// SymDiff returns no gradient.
+func (constant) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
+	return make(G.Nodes, len(in)), nil
+}
+
+// DoDiff adds nothing.
+func (constant) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
+
 // fnType returns the type of an op from tensors of the given ranks to one, all
 // of T. It is made on each call since Gorgonia recycles it.
 func fnType[T dense.Float](ranks ...int) hm.Type {

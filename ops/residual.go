@@ -70,32 +70,33 @@ func checkOther(name string, x, other arg) error {
 
 func applyResidual[T dense.Float](name string, of *normOp[T], x, r, gamma, beta *G.Node) (y, sum *G.Node, err error) {
 	in, _ := affineArgs(x, gamma, beta)
-	packed, err := apply(name, newAddNorm(name, of.norm, x.Shape()), slices.Insert(nodes(in), 1, r)...)
+	packed, err := apply(name, newAddNorm(of.norm, x.Shape()), slices.Insert(nodes(in), 1, r)...)
 	if err != nil {
 		return nil, nil, err
 	}
-	if y, err = apply(name, newPart[T](name, 0, x.Shape(), of.reuse), packed); err != nil {
+	if sum, err = apply(name, newSum(name, of.norm, x.Shape()), x, r, packed); err != nil {
 		return nil, nil, err
 	}
-	sum, err = apply(name, newPart[T](name, x.Shape().TotalSize(), x.Shape(), of.reuse), packed)
+	in[0].node = sum
+	y, err = apply(name, newNormOfSum(of, x.Shape()), append(nodes(in), packed)...)
 	return y, sum, err
 }
 
-// addNormOp is the op, of (x, r, γ?, β?), with the result [y | sum].
+// addNormOp is the op, of (x, r, γ?, β?), with the result [y | sum]. To Gorgonia's differentiation
+// that is a constant: two ops that take it apart have the derivatives.
 type addNormOp[T dense.Float] struct {
 	base
+	constant
 	norm[T]
-	kind  string // for errors
-	shape tensor.Shape
-	mem   memory[T]
+	mem memory[T]
 }
 
-func newAddNorm[T dense.Float](kind string, n norm[T], shape tensor.Shape) *addNormOp[T] {
+func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 	size := shape.TotalSize()
 	sizes := slices.Insert(n.inputSizes(n.n), 1, size)
 	sizes[0] = size
 	n.name = "Add" + n.name
-	return &addNormOp[T]{base{n.describe(""), sizes}, n, kind, shape.Clone(), memory[T]{reuse: n.reuse}}
+	return &addNormOp[T]{base{n.describe(""), sizes}, constant{}, n, memory[T]{reuse: n.reuse}}
 }
 
 // String is that of base, not of the normalizer.
@@ -103,11 +104,7 @@ func (o *addNormOp[T]) String() string { return o.base.String() }
 
 // Type is (x, r, γ?, β?) -> [y | sum].
 func (o *addNormOp[T]) Type() hm.Type {
-	ranks := []int{o.rank, o.rank}
-	for range o.count() {
-		ranks = append(ranks, len(o.params))
-	}
-	return fnType[T](append(ranks, 1)...)
+	return fnType[T](slices.Concat([]int{o.rank}, o.inputRanks(), []int{1})...)
 }
 
 // InferShape returns twice the size of x.
@@ -144,97 +141,112 @@ func (p plusOne[T]) add(y, sum, x, r, gamma, beta []T) {
 	p.normalizer.(residual[T]).add(y, sum, x, r, scale.data, beta)
 }
 
-// DiffWRT is true for every input.
-func (o *addNormOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
-
-// of is the norm of the sum.
-func (o *addNormOp[T]) of() *normOp[T] {
-	return newNorm(o.kind, o.normalizer, o.affine, o.rank, o.params, o.reuse)
+// fusedOp is an op whose result has been made together with those of others, and is part of their
+// packed vector: its last input. It has the derivatives of the op by the inputs before it.
+type fusedOp[T dense.Float] struct {
+	base
+	derivatives
+	ranks []int // of the inputs
+	at    int
+	shape tensor.Shape
+	mem   memory[T]
 }
 
-// SymDiff returns the gradients: those of the norm at the sum, where that of the
-// sum adds to both of its terms.
-func (o *addNormOp[T]) SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error) {
-	var parts [3]*G.Node
-	for i, p := range []struct {
-		part *partOp[T]
-		of   *G.Node
-	}{
-		{newPart[T](o.kind, o.sizes[0], o.shape, o.reuse), out}, // the sum, as the caller has it
-		{newCopiedPart[T](o.kind, 0, o.shape, o.reuse), u},
-		{newCopiedPart[T](o.kind, o.sizes[0], o.shape, o.reuse), u},
-	} {
-		var err error
-		if parts[i], err = apply(o.kind, p.part, p.of); err != nil {
-			return nil, err
-		}
-	}
-	sum, dy, dsum := parts[0], parts[1], parts[2]
-	norm := o.of()
-	grads, err := norm.SymDiff(append(G.Nodes{sum}, in[2:]...), nil, dy)
-	if err != nil {
-		return nil, err
-	}
-	dx, err := G.Add(grads[0], dsum)
-	if err != nil {
-		return nil, err
-	}
-	dr := dx
-	if in[0].Op() == nil && in[1].Op() == nil {
-		// Two parameters: a solver clears the gradient of the first when it has used it.
-		if dr, err = G.Add(dsum, grads[0]); err != nil { // in this order it is a node of its own
-			return nil, err
-		}
-	}
-	return append(G.Nodes{dx, dr}, grads[1:]...), nil
+// derivatives are those of an op.
+type derivatives interface {
+	DiffWRT(inputs int) []bool
+	SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error)
+	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error // as a LispMachine wants it
 }
 
-// DoDiff adds to the gradients of x, r, γ and β.
-func (o *addNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+// newSum returns the sum as an op of (x, r, packed).
+func newSum[T dense.Float](kind string, n norm[T], shape tensor.Shape) *fusedOp[T] {
+	size := shape.TotalSize()
+	n.name = "Add" + n.name + "Sum"
+	b := base{n.describe(""), []int{size, size, 2 * size}}
+	return &fusedOp[T]{b, sumOf[T]{kind, n.reuse}, []int{n.rank, n.rank, 1}, size, shape.Clone(), memory[T]{reuse: n.reuse}}
+}
+
+// newNormOfSum returns the norm as an op of (sum, γ?, β?, packed).
+func newNormOfSum[T dense.Float](of *normOp[T], shape tensor.Shape) *fusedOp[T] {
+	size := shape.TotalSize()
+	n := of.norm
+	n.name += "OfSum"
+	b := base{n.describe(""), n.inputSizes(n.n, 2*size)}
+	b.sizes[0] = size
+	return &fusedOp[T]{b, of, append(of.inputRanks(), 1), 0, shape.Clone(), memory[T]{reuse: n.reuse}}
+}
+
+// Type is (inputs of the op, packed) -> result of the op.
+func (o *fusedOp[T]) Type() hm.Type { return fnType[T](append(slices.Clone(o.ranks), len(o.shape))...) }
+
+// InferShape returns the shape of x.
+func (o *fusedOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
+
+// Do returns the result.
+func (o *fusedOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
-	n := o.sizes[0]
-	values := make([]G.Value, 0, maxInputs)
-	packed, err := dense.Elements[T](o.label, "the result", out.Value())
+	in, err := inputs[T](&o.base, vs)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	grad, err := out.Grad()
-	if err != nil {
-		return err
-	}
-	u, err := dense.Elements[T](o.label, "the gradient", grad)
-	if err != nil {
-		return err
-	}
-	values = append(values, dense.New(o.shape, packed[n:]))
-	if o.gamma {
-		values = append(values, in[2].Value())
-	}
-	v, err := newNormGrad(o.of().norm).Do(append(values, dense.New(o.shape, u[:n]))...)
-	if err != nil {
-		return err
-	}
-	grads, err := dense.Elements[T](o.label, "the gradient", v)
-	if err != nil {
-		return err
-	}
-	kernel.Accumulate(grads[:n], u[n:])
-	return o.spread(in, grads)
+	to := o.at + o.shape.TotalSize()
+	return o.mem.part(in[len(vs)-1][o.at:to:to], o.shape), nil
 }
 
-// spread adds [dx | dγ? | dβ?] to the gradients of the inputs, dx to two.
-func (o *addNormOp[T]) spread(in G.Nodes, grads []T) error {
-	n := o.sizes[0]
-	parts := [][]T{grads[:n], grads[:n]}
-	for at := n; at < len(grads); at += o.n {
-		parts = append(parts, grads[at:at+o.n])
+// DiffWRT is that of the op, and false for the vector.
+func (o *fusedOp[T]) DiffWRT(inputs int) []bool {
+	return append(o.derivatives.DiffWRT(inputs-1), false)
+}
+
+// SymDiff returns the gradients of the op.
+func (o *fusedOp[T]) SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error) {
+	grads, err := o.derivatives.SymDiff(in[:len(in)-1], out, u)
+	return append(grads, nil), err
+}
+
+// DoDiff adds to the gradients of the inputs of the op.
+func (o *fusedOp[T]) DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return o.derivatives.DoDiff(ctx, in[:len(in)-1], out)
+}
+
+// sumOf has the derivatives of the sum of two tensors.
+type sumOf[T dense.Float] struct {
+	kind  string // for errors
+	reuse bool
+}
+
+// DiffWRT is true for both terms.
+func (s sumOf[T]) DiffWRT(int) []bool { return []bool{true, true} }
+
+// SymDiff returns the gradient of the sum, for each term.
+func (s sumOf[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
+	if in[0].Op() != nil || in[1].Op() != nil {
+		return G.Nodes{u, u}, nil
 	}
-	for i, part := range parts {
-		d, err := in[i].Grad()
+	// Two parameters: a solver clears the gradient of the first when it has used it, so that of the
+	// second is a node of its own.
+	again, err := apply(s.kind, newCopiedPart[T](s.kind, u.Dims(), 0, u.Shape(), s.reuse), u)
+	return G.Nodes{u, again}, err
+}
+
+// DoDiff adds the gradient of the sum to those of its terms.
+func (s sumOf[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
+	v, err := out.Grad()
+	if err != nil {
+		return err
+	}
+	u, err := dense.Elements[T](s.kind, "the gradient", v)
+	if err != nil {
+		return err
+	}
+	for _, n := range in {
+		d, err := n.Grad()
 		if err != nil {
 			return err
 		}
-		if err := addTo(o.label, d, part); err != nil {
+		if err := addTo(s.kind, d, u); err != nil {
 			return err
 		}
 	}
@@ -244,4 +256,6 @@ func (o *addNormOp[T]) spread(in G.Nodes, grads []T) error {
 var (
 	_ G.SDOp = (*addNormOp[float32])(nil)
 	_ G.ADOp = (*addNormOp[float32])(nil)
+	_ G.SDOp = (*fusedOp[float32])(nil)
+	_ G.ADOp = (*fusedOp[float32])(nil)
 )

@@ -8,10 +8,10 @@ import (
 )
 
 // stateful is embedded by the ops with state, those that give the statistics to
-// normalize by. Their results are constants to Gorgonia's differentiation: the
-// gradient of the op that takes them is the total derivative.
+// normalize by. The gradient of the op that takes them is the total derivative.
 type stateful struct {
 	base
+	constant
 	evaluating atomic.Bool
 	holds      atomic.Int64
 }
@@ -39,17 +39,6 @@ func (s *stateful) Hold() (release func()) {
 }
 
 func (s *stateful) held() bool { return s.holds.Load() > 0 }
-
-// DiffWRT is false.
-func (s *stateful) DiffWRT(inputs int) []bool { return make([]bool, inputs) }
-
-// SymDiff returns no gradient.
-func (s *stateful) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
-	return make(G.Nodes, len(in)), nil
-}
-
-// DoDiff adds nothing.
-func (s *stateful) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
 
 // statefulOp is an op that embeds stateful.
 type statefulOp interface {
