@@ -64,6 +64,8 @@ func (c benchCase) passes(s system) []string {
 		return nil
 	}
 	switch {
+	case s.today && !c.hasGorgonia():
+		return nil
 	case s.copies && (c.isModel() || c.isLinear() || c.evaluates()):
 		return nil // the others have all sizes
 	case s.copies:
@@ -156,6 +158,7 @@ type system struct {
 	raw    bool // ops called directly, without a graph
 	reuse  bool // results keep their memory
 	copies bool // no op at all: a copy of the input
+	today  bool // Gorgonia without this package
 }
 
 var systems = []system{
@@ -163,6 +166,7 @@ var systems = []system{
 	{name: graphSystem},
 	{name: reuseSystem, reuse: true},
 	{name: copySystem, copies: true},
+	{name: gorgoniaSystem, today: true},
 }
 
 // systemOf returns the system of a name.

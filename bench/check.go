@@ -19,7 +19,7 @@ import (
 type outcome struct {
 	y     vector // empty where the pass has none
 	grads []vector
-	stats *ops.RunningStats // batch norm's
+	stats *ops.RunningStats // batch norm's, or nil
 
 	vectors *ops.SingularVectors // spectral norm's
 }
@@ -213,7 +213,7 @@ func (k *checker) batchNorm(shape []int, training bool) {
 
 // running compares the running statistics of a channel after one batch.
 func (k *checker) running(c int, mean, variance float64) {
-	if k.err != nil {
+	if k.err != nil || k.stats == nil {
 		return
 	}
 	m, v, _ := k.stats.Values()

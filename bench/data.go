@@ -19,12 +19,19 @@ type data struct {
 // newData draws the values of a case, the same on each call: inputs and output
 // gradients are normal, parameters uniform. A plain linear map has its weight
 // as (in, out) for a graph, where Gorgonia's product takes it so without a
-// copy, and as (out, in), PyTorch's way, for a raw call.
+// copy, and as (out, in), PyTorch's way, for a raw call. Gorgonia's ops take the parameters of a norm
+// in the shape in which they are broadcast.
 func newData(c benchCase, s system) *data {
 	r := source{rand.New(rand.NewPCG(1, 2)), c.dtype}
 	d := &data{}
 	add := func(name string, v *tensor.Dense) {
 		d.names, d.args = append(d.names, name), append(d.args, v)
+	}
+	along := func(axis int) tensor.Shape { // the shape of a parameter
+		if s.today {
+			return onAxis(c.shape, axis)
+		}
+		return tensor.Shape{c.shape[axis]}
 	}
 	f, isFamily := c.family()
 	switch {
@@ -51,17 +58,17 @@ func newData(c benchCase, s system) *data {
 		d.dy = r.normal(batch, out)
 	case c.name == "weight_norm":
 		add("v", r.normal(c.shape...))
-		add("g", r.uniform(0.5, 1.5, c.shape[0]))
+		add("g", r.uniform(0.5, 1.5, along(0)...))
 		d.dy = r.normal(c.shape...)
 	default:
-		features := c.shape[len(c.shape)-1]
+		axis := len(c.shape) - 1
 		if c.isBatchNorm() {
-			features = c.shape[1]
-			d.mean, d.variance = r.floats(-1, 1, features), r.floats(0.5, 1.5, features)
+			axis = 1
+			d.mean, d.variance = r.floats(-1, 1, c.shape[axis]), r.floats(0.5, 1.5, c.shape[axis])
 		}
 		add("x", r.normal(c.shape...))
-		add("gamma", r.uniform(0.5, 1.5, features))
-		add("beta", r.uniform(-1, 1, features))
+		add("gamma", r.uniform(0.5, 1.5, along(axis)...))
+		add("beta", r.uniform(-1, 1, along(axis)...))
 		d.dy = r.normal(c.shape...)
 	}
 	return d

@@ -219,7 +219,7 @@ var (
 	torchDefault     = peerGroup{"PyTorch default", []string{"torch-default"}, "torch_default"}
 	torchBest        = peerGroup{"PyTorch", []string{"torch-default", "torch-warm", "torch-tuned", "torch-tuned-omp"}, "torch_best"}
 	oneDNN           = peerGroup{"oneDNN", []string{"onednn", "onednn-nhwc"}, "onednn"}
-	gorgonia         = peerGroup{"Gorgonia", []string{"gorgonia"}, "gorgonia"}
+	gorgonia         = peerGroup{"Gorgonia", []string{gorgoniaSystem}, "gorgonia"}
 	gorgoniaOpenBLAS = peerGroup{"Gorgonia with OpenBLAS", []string{"gorgonia-netlib"}, "gorgonia_openblas"}
 )
 

@@ -14,6 +14,7 @@
 //	norm-raw    the ops called directly, results in memory that is kept: the kernels
 //	norm        a tape machine over a graph, as the package is used by default
 //	norm-reuse  the same with Reuse, where results keep their memory
+//	gorgonia    the same with what Gorgonia has, its batch norm and ops to compose others of
 //	copy        no norm but a copy of its input, for the rate of the memory
 //
 // Passes are fwd, bwd, fwdbwd and step; a filter is a regular expression on
@@ -192,7 +193,7 @@ func measure(c benchCase, sys system, pass string, d *data, threads int, minTime
 		return r, err
 	}
 	r = newResult(c, sys.name, threads, pass, s)
-	if !sys.copies {
+	if !sys.copies && !sys.today {
 		r.System += systemSuffix
 		r.ISA = isa
 	}

@@ -32,8 +32,8 @@ func (r *rawCall) do(stats G.Value) (G.Value, error) {
 }
 
 // newRaw takes the ops of a case out of its graph.
-func newRaw(c benchCase, pass string, d *data) (*program, error) {
-	e, err := express(c, d, true, pass != fwd)
+func newRaw(c benchCase, s system, pass string, d *data) (*program, error) {
+	e, err := express(c, d, s, pass != fwd)
 	if err != nil {
 		return nil, err
 	}

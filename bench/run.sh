@@ -9,6 +9,7 @@
 #
 #   PATHS="avx2 generic"   our kernels on lower instruction sets: norm-raw-avx2,
 #                          norm-raw-generic
+#   -system norm,gorgonia  after FILTER: in a graph, ours and what Gorgonia has without us
 #   BLAS=openblas          linear layers and models with OpenBLAS (libopenblas-dev):
 #                          norm-raw-openblas, norm-openblas, norm-reuse-openblas
 #

@@ -107,6 +107,8 @@ const (
 	graphSystem  = "norm"
 	reuseSystem  = "norm-reuse"
 	copySystem   = "copy"
+
+	gorgoniaSystem = "gorgonia"
 )
 
 func (f *figures) kernelLevel(w io.Writer) {
