@@ -66,7 +66,7 @@ func TestEveryCaseIsTimed(t *testing.T) {
 		if c.isModel() {
 			want = append(want, "steps_per_s")
 		}
-		if !s.copies {
+		if s.ours() {
 			want = append(want, "isa")
 		}
 		for _, k := range want {

@@ -161,6 +161,9 @@ type system struct {
 	today  bool // Gorgonia without this package
 }
 
+// ours says whether the kernels of this package run.
+func (s system) ours() bool { return !s.copies && !s.today }
+
 var systems = []system{
 	{name: kernelSystem, raw: true, reuse: true},
 	{name: graphSystem},

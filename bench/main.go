@@ -193,7 +193,7 @@ func measure(c benchCase, sys system, pass string, d *data, threads int, minTime
 		return r, err
 	}
 	r = newResult(c, sys.name, threads, pass, s)
-	if !sys.copies && !sys.today {
+	if sys.ours() {
 		r.System += systemSuffix
 		r.ISA = isa
 	}
