@@ -91,7 +91,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	out, packed := o.mem.tensor(statsLen(o.channels))
 	s, _ := unpackStats(packed, o.channels)
-	if o.stats != nil && (o.cfg.Frozen || o.evaluating.Load()) {
+	if o.stats != nil && !o.trains() {
 		o.stats.read(s, o.cfg.Eps)
 		packed[len(packed)-1] = 0
 		return out, nil

@@ -58,7 +58,7 @@ func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.
 func checkWalk(name string, in G.Nodes) error {
 	for _, n := range in {
 		if n.Deriv() != nil && !walking.In(n.Graph()) {
-			return fault.New(fault.ErrOrder, name, "%s has a gradient from gorgonia.Grad, which would make a wrong one of it; want diff.Grad for the gradient of a gradient", n.Name())
+			return fault.NewSecondGrad(name, n.Name())
 		}
 	}
 	return nil

@@ -127,7 +127,11 @@ func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f l
 		samples = x[1]
 	}
 	lengths := m.rank == 1 && len(x) > 2
-	if want := map[bool]int{true: samples, false: n}[lengths]; len(mask) != want {
+	want := n
+	if lengths {
+		want = samples
+	}
+	if len(mask) != want {
 		return f, fault.New(fault.ErrValue, op, "the mask has %d elements, want %d for x %v", len(mask), want, x)
 	}
 	f.scratch = kernel.Borrow[T](n)

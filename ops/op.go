@@ -82,20 +82,20 @@ func (l *lastOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
 	return fault.NewOrder(l.label)
 }
 
-// constant is embedded by ops whose results are constants to Gorgonia's differentiation, as those that
-// take the results have the derivatives by what they are made of.
-type constant struct{}
+// noGradient is embedded by ops at which Gorgonia's differentiation ends: the op that takes the result
+// has the total derivative by what the result is made of.
+type noGradient struct{}
 
 // DiffWRT is false.
-func (constant) DiffWRT(inputs int) []bool { return make([]bool, inputs) }
+func (noGradient) DiffWRT(inputs int) []bool { return make([]bool, inputs) }
 
 // SymDiff returns no gradient.
-func (constant) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
+func (noGradient) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
 	return make(G.Nodes, len(in)), nil
 }
 
 // DoDiff adds nothing.
-func (constant) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
+func (noGradient) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
 
 // fnType returns the type of an op from tensors of the given ranks to one, all
 // of T. It is made on each call since Gorgonia recycles it.

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -11,39 +10,48 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// partOp takes a tensor out of another, in which it lies in one piece: out of a
-// packed vector, mostly.
-type partOp[T dense.Float] struct {
-	base
-	of    string // the op whose gradients are packed
-	rank  int    // of the other
+// piece is a tensor that lies in a packed vector.
+type piece[T dense.Float] struct {
 	at    int
 	shape tensor.Shape
-	copy  bool // whatever its size: others may read that piece
 	mem   memory[T]
 }
 
-// copyBelow is the size up to which a part is copied. A larger part is a header
+// copyBelow is the size up to which a piece is copied. A larger one is a header
 // on the packed memory: nobody else reads that piece of it.
 const copyBelow = 1 << 12
 
+// end is where the piece ends.
+func (p *piece[T]) end() int { return p.at + p.shape.TotalSize() }
+
+// take returns the tensor.
+func (p *piece[T]) take(packed []T) *tensor.Dense {
+	data := packed[p.at:p.end():p.end()]
+	if len(data) > copyBelow {
+		return dense.New(p.shape, data)
+	}
+	out, to := p.mem.tensor(p.shape...)
+	copy(to, data)
+	return out
+}
+
+// InferShape returns the shape of the piece.
+func (p *piece[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return p.shape.Clone(), nil }
+
+// partOp takes a tensor out of a packed vector.
+type partOp[T dense.Float] struct {
+	base
+	piece[T]
+	of string // the op whose gradients are packed
+}
+
 func newPart[T dense.Float](of string, at int, shape tensor.Shape, reuse bool) *partOp[T] {
 	label := fmt.Sprintf("norm.Part(of=%s, at=%d, shape=%v, reuse=%v)", of, at, shape, reuse)
-	return &partOp[T]{base{label, []int{anySize}}, of, 1, at, shape, false, memory[T]{reuse: reuse}}
+	return &partOp[T]{base{label, []int{anySize}}, piece[T]{at, shape, memory[T]{reuse: reuse}}, of}
 }
 
-// newCopiedPart is newPart of a tensor of some rank that others may read as well.
-func newCopiedPart[T dense.Float](of string, rank, at int, shape tensor.Shape, reuse bool) *partOp[T] {
-	o := newPart[T](of, at, shape, reuse)
-	o.rank, o.copy, o.label = rank, true, strings.Replace(o.label, "Part(", "CopiedPart(", 1)
-	return o
-}
-
-// Type is (whole) -> part.
-func (o *partOp[T]) Type() hm.Type { return fnType[T](o.rank, len(o.shape)) }
-
-// InferShape returns the shape of the part.
-func (o *partOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
+// Type is (packed) -> part.
+func (o *partOp[T]) Type() hm.Type { return fnType[T](1, len(o.shape)) }
 
 // Do returns the part.
 func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
@@ -52,95 +60,62 @@ func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err != nil {
 		return nil, err
 	}
-	to := o.at + o.shape.TotalSize()
-	if to > len(in[0]) {
-		return nil, fault.New(fault.ErrValue, o.label, "the whole has %d elements, want at least %d", len(in[0]), to)
+	if len(in[0]) < o.end() {
+		return nil, fault.New(fault.ErrValue, o.label, "packed vector has %d elements, want at least %d", len(in[0]), o.end())
 	}
-	if o.copy {
-		return o.mem.copied(in[0][o.at:to], o.shape), nil
-	}
-	return o.mem.part(in[0][o.at:to:to], o.shape), nil
-}
-
-// part returns a tensor of a part of a vector that nobody else reads.
-func (m *memory[T]) part(part []T, shape tensor.Shape) *tensor.Dense {
-	if len(part) > copyBelow {
-		return dense.New(shape, part)
-	}
-	return m.copied(part, shape)
-}
-
-func (m *memory[T]) copied(data []T, shape tensor.Shape) *tensor.Dense {
-	out, to := m.tensor(shape...)
-	copy(to, data)
-	return out
+	return o.take(in[0]), nil
 }
 
 // DiffWRT is true.
 func (o *partOp[T]) DiffWRT(int) []bool { return []bool{true} }
 
-// SymDiff returns the gradient of the whole.
+// SymDiff returns the gradient of the packed vector.
 func (o *partOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	place, err := apply(o.of, newPlace[T](o.of, o.at, o.shape, in[0].Shape(), o.mem.reuse), u)
+	place, err := apply(o.of, newPlace[T](o.of, o.at, o.shape, in[0].Shape().TotalSize(), o.mem.reuse), u)
 	return G.Nodes{place}, err
 }
 
-// DoDiff adds to the gradient of the whole.
+// DoDiff adds to the gradient of the packed vector.
 func (o *partOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
 	defer guard(o, &err)
-	return doDiff[T](gradient{op: newPlace[T](o.of, o.at, o.shape, in[0].Shape(), false), wrt: []int{0}}, in, out)
+	return doDiff[T](gradient{op: newPlace[T](o.of, o.at, o.shape, in[0].Shape().TotalSize(), false), wrt: []int{0}}, in, out)
 }
 
-// placeOp is the derivative of partOp, and partOp its: a tensor of zeros with another in
-// its place.
+// placeOp is the derivative of partOp: a vector of zeros with a tensor in its place. The
+// vector is the gradient of one of gradients, and so of the second order.
 type placeOp[T dense.Float] struct {
-	base
-	of    string
-	at    int
-	shape tensor.Shape
-	whole tensor.Shape
-	mem   memory[T]
+	lastOrder
+	at     int
+	shape  tensor.Shape
+	length int
+	mem    memory[T]
 }
 
-func newPlace[T dense.Float](of string, at int, shape, whole tensor.Shape, reuse bool) *placeOp[T] {
-	whole = whole.Clone()
-	label := fmt.Sprintf("norm.Place(of=%s, at=%d, shape=%v, whole=%v, reuse=%v)", of, at, shape, whole, reuse)
-	return &placeOp[T]{base{label, []int{shape.TotalSize()}}, of, at, shape, whole, memory[T]{reuse: reuse}}
+func newPlace[T dense.Float](of string, at int, shape tensor.Shape, length int, reuse bool) *placeOp[T] {
+	label := fmt.Sprintf("norm.Place(of=%s, at=%d, shape=%v, length=%d, reuse=%v)", of, at, shape, length, reuse)
+	return &placeOp[T]{lastOrder{base{label, []int{shape.TotalSize()}}}, at, shape, length, memory[T]{reuse: reuse}}
 }
 
-// Type is (part) -> whole.
-func (o *placeOp[T]) Type() hm.Type { return fnType[T](len(o.shape), len(o.whole)) }
+// Type is (part) -> packed.
+func (o *placeOp[T]) Type() hm.Type { return fnType[T](len(o.shape), 1) }
 
-// InferShape returns the shape of the whole.
-func (o *placeOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.whole.Clone(), nil }
+// InferShape returns the length of the packed vector.
+func (o *placeOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
+	return tensor.Shape{o.length}, nil
+}
 
-// Do returns the whole.
+// Do returns the packed vector.
 func (o *placeOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer guard(o, &err)
 	in, err := inputs[T](&o.base, vs)
 	if err != nil {
 		return nil, err
 	}
-	out, data := o.mem.tensor(o.whole...)
-	clear(data[:o.at])
-	copy(data[o.at:], in[0])
-	clear(data[o.at+len(in[0]):])
+	out, packed := o.mem.tensor(o.length)
+	clear(packed[:o.at])
+	copy(packed[o.at:], in[0])
+	clear(packed[o.at+len(in[0]):])
 	return out, nil
-}
-
-// DiffWRT is true.
-func (o *placeOp[T]) DiffWRT(int) []bool { return []bool{true} }
-
-// SymDiff returns the gradient of the part.
-func (o *placeOp[T]) SymDiff(_ G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	part, err := apply(o.of, newCopiedPart[T](o.of, len(o.whole), o.at, o.shape, o.mem.reuse), u)
-	return G.Nodes{part}, err
-}
-
-// DoDiff adds to the gradient of the part.
-func (o *placeOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](gradient{op: newCopiedPart[T](o.of, len(o.whole), o.at, o.shape, false), wrt: []int{0}}, in, out)
 }
 
 var (

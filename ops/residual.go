@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/chewxy/hm"
@@ -82,11 +83,11 @@ func applyResidual[T dense.Float](name string, of *normOp[T], x, r, gamma, beta 
 	return y, sum, err
 }
 
-// addNormOp is the op, of (x, r, γ?, β?), with the result [y | sum]. To Gorgonia's differentiation
-// that is a constant: two ops that take it apart have the derivatives.
+// addNormOp computes both results in one pass, of (x, r, γ?, β?): [y | sum]. It has no gradient: the ops
+// of newSum and newNormOfSum, which take its result apart, have those of x, r, γ and β.
 type addNormOp[T dense.Float] struct {
 	base
-	constant
+	noGradient
 	norm[T]
 	mem memory[T]
 }
@@ -96,7 +97,7 @@ func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 	sizes := slices.Insert(n.inputSizes(n.n), 1, size)
 	sizes[0] = size
 	n.name = "Add" + n.name
-	return &addNormOp[T]{base{n.describe(""), sizes}, constant{}, n, memory[T]{reuse: n.reuse}}
+	return &addNormOp[T]{base{n.describe(""), sizes}, noGradient{}, n, memory[T]{reuse: n.reuse}}
 }
 
 // String is that of base, not of the normalizer.
@@ -145,11 +146,9 @@ func (p plusOne[T]) add(y, sum, x, r, gamma, beta []T) {
 // packed vector: its last input. It has the derivatives of the op by the inputs before it.
 type fusedOp[T dense.Float] struct {
 	base
+	piece[T]
 	derivatives
 	ranks []int // of the inputs
-	at    int
-	shape tensor.Shape
-	mem   memory[T]
 }
 
 // derivatives are those of an op.
@@ -164,7 +163,8 @@ func newSum[T dense.Float](kind string, n norm[T], shape tensor.Shape) *fusedOp[
 	size := shape.TotalSize()
 	n.name = "Add" + n.name + "Sum"
 	b := base{n.describe(""), []int{size, size, 2 * size}}
-	return &fusedOp[T]{b, sumOf[T]{kind, n.reuse}, []int{n.rank, n.rank, 1}, size, shape.Clone(), memory[T]{reuse: n.reuse}}
+	p := piece[T]{size, shape.Clone(), memory[T]{reuse: n.reuse}}
+	return &fusedOp[T]{b, p, sumOf[T]{kind, n.reuse}, []int{n.rank, n.rank, 1}}
 }
 
 // newNormOfSum returns the norm as an op of (sum, γ?, β?, packed).
@@ -174,14 +174,12 @@ func newNormOfSum[T dense.Float](of *normOp[T], shape tensor.Shape) *fusedOp[T] 
 	n.name += "OfSum"
 	b := base{n.describe(""), n.inputSizes(n.n, 2*size)}
 	b.sizes[0] = size
-	return &fusedOp[T]{b, of, append(of.inputRanks(), 1), 0, shape.Clone(), memory[T]{reuse: n.reuse}}
+	p := piece[T]{0, shape.Clone(), memory[T]{reuse: n.reuse}}
+	return &fusedOp[T]{b, p, of, append(of.inputRanks(), 1)}
 }
 
 // Type is (inputs of the op, packed) -> result of the op.
 func (o *fusedOp[T]) Type() hm.Type { return fnType[T](append(slices.Clone(o.ranks), len(o.shape))...) }
-
-// InferShape returns the shape of x.
-func (o *fusedOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
 
 // Do returns the result.
 func (o *fusedOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
@@ -190,8 +188,7 @@ func (o *fusedOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err != nil {
 		return nil, err
 	}
-	to := o.at + o.shape.TotalSize()
-	return o.mem.part(in[len(vs)-1][o.at:to:to], o.shape), nil
+	return o.take(in[len(vs)-1]), nil
 }
 
 // DiffWRT is that of the op, and false for the vector.
@@ -211,24 +208,28 @@ func (o *fusedOp[T]) DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) (er
 	return o.derivatives.DoDiff(ctx, in[:len(in)-1], out)
 }
 
-// sumOf has the derivatives of the sum of two tensors.
+// sumOf has the derivatives of a sum of tensors.
 type sumOf[T dense.Float] struct {
 	kind  string // for errors
 	reuse bool
 }
 
-// DiffWRT is true for both terms.
-func (s sumOf[T]) DiffWRT(int) []bool { return []bool{true, true} }
+// DiffWRT is true for every term.
+func (s sumOf[T]) DiffWRT(terms int) []bool { return slices.Repeat([]bool{true}, terms) }
 
 // SymDiff returns the gradient of the sum, for each term.
-func (s sumOf[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	if in[0].Op() != nil || in[1].Op() != nil {
-		return G.Nodes{u, u}, nil
+func (s sumOf[T]) SymDiff(in G.Nodes, _, u *G.Node) (_ G.Nodes, err error) {
+	grads := slices.Repeat(G.Nodes{u}, len(in))
+	for i := 1; i < len(in); i++ {
+		if in[i].Op() == nil && in[i-1].Op() == nil {
+			// Two parameters: a solver clears the gradient of one when it has used it, so that of the
+			// other has to be a node of its own.
+			if grads[i], err = apply(s.kind, newCopy[T](s, u.Shape()), u); err != nil {
+				return nil, err
+			}
+		}
 	}
-	// Two parameters: a solver clears the gradient of the first when it has used it, so that of the
-	// second is a node of its own.
-	again, err := apply(s.kind, newCopiedPart[T](s.kind, u.Dims(), 0, u.Shape(), s.reuse), u)
-	return G.Nodes{u, again}, err
+	return grads, nil
 }
 
 // DoDiff adds the gradient of the sum to those of its terms.
@@ -253,9 +254,48 @@ func (s sumOf[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	return nil
 }
 
+// copyOp is a copy of its input: the sum of one tensor.
+type copyOp[T dense.Float] struct {
+	base
+	sumOf[T]
+	shape tensor.Shape
+	mem   memory[T]
+}
+
+func newCopy[T dense.Float](s sumOf[T], shape tensor.Shape) *copyOp[T] {
+	label := fmt.Sprintf("norm.Copy(shape=%v, reuse=%v)", shape, s.reuse)
+	return &copyOp[T]{base{label, []int{shape.TotalSize()}}, s, shape.Clone(), memory[T]{reuse: s.reuse}}
+}
+
+// Type is (tensor) -> copy.
+func (o *copyOp[T]) Type() hm.Type { return fnType[T](len(o.shape), len(o.shape)) }
+
+// InferShape returns the shape.
+func (o *copyOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
+
+// Do returns the copy.
+func (o *copyOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, err := inputs[T](&o.base, vs)
+	if err != nil {
+		return nil, err
+	}
+	out, data := o.mem.tensor(o.shape...)
+	copy(data, in[0])
+	return out, nil
+}
+
+// DoDiff adds to the gradient of the input.
+func (o *copyOp[T]) DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return o.sumOf.DoDiff(ctx, in, out)
+}
+
 var (
 	_ G.SDOp = (*addNormOp[float32])(nil)
 	_ G.ADOp = (*addNormOp[float32])(nil)
 	_ G.SDOp = (*fusedOp[float32])(nil)
 	_ G.ADOp = (*fusedOp[float32])(nil)
+	_ G.SDOp = (*copyOp[float32])(nil)
+	_ G.ADOp = (*copyOp[float32])(nil)
 )

@@ -189,7 +189,7 @@ func (o *singularOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	out, packed := o.mem.tensor(o.statsLen())
 	u, v, sigma := o.unpack(packed)
-	if o.evaluating.Load() || o.held() {
+	if !o.trains() || o.held() {
 		o.vectors.read(u, v)
 	} else {
 		iterate(o.vectors, in[0], o.cfg.PowerIterations, o.cfg.Eps, u, v)

@@ -2,16 +2,17 @@ package ops
 
 import (
 	"iter"
+	"sync"
 	"sync/atomic"
 
 	G "gorgonia.org/gorgonia"
 )
 
 // stateful is embedded by the ops with state, those that give the statistics to
-// normalize by. The gradient of the op that takes them is the total derivative.
+// normalize by.
 type stateful struct {
 	base
-	constant
+	noGradient
 	evaluating atomic.Bool
 	holds      atomic.Int64
 }
@@ -30,12 +31,7 @@ func (s *stateful) trains() bool { return !s.evaluating.Load() }
 // graph only to look at it, such as a gradient check.
 func (s *stateful) Hold() (release func()) {
 	s.holds.Add(1)
-	var once atomic.Bool
-	return func() {
-		if once.CompareAndSwap(false, true) {
-			s.holds.Add(-1)
-		}
-	}
+	return sync.OnceFunc(func() { s.holds.Add(-1) })
 }
 
 func (s *stateful) held() bool { return s.holds.Load() > 0 }
@@ -47,7 +43,7 @@ type statefulOp interface {
 	trains() bool
 }
 
-// withState gives the ops in a graph, which may be nil, that have a state.
+// withState gives the ops in a graph, which may be nil, that have this state.
 func withState(g *G.ExprGraph, state any) iter.Seq[statefulOp] {
 	return func(yield func(statefulOp) bool) {
 		if g == nil {
@@ -61,14 +57,14 @@ func withState(g *G.ExprGraph, state any) iter.Seq[statefulOp] {
 	}
 }
 
-// setTraining sets the mode of the ops in a graph that have a state.
+// setTraining sets the mode of the ops in a graph that have this state.
 func setTraining(g *G.ExprGraph, state any, training bool) {
 	for op := range withState(g, state) {
 		op.SetTraining(training) // never fails
 	}
 }
 
-// trainingIn says whether ops in a graph that have a state are in training mode and,
+// trainingIn says whether ops in a graph that have this state are in training mode and,
 // by applied, whether there are any.
 func trainingIn(g *G.ExprGraph, state any) (training, applied bool) {
 	for op := range withState(g, state) {

@@ -59,19 +59,31 @@ func Of(name string, err error) error {
 	return err
 }
 
-// noThirdOrder is the text of every ErrOrder.
-const noThirdOrder = "a third derivative is not implemented"
+// What every ErrOrder says; Is goes by it.
+const (
+	noThirdOrder = "a third derivative is not implemented"
+	wantDiff     = "want diff.Grad for the gradient of a gradient"
+)
 
 // NewOrder returns the error of an op that has no derivative.
 func NewOrder(op string) error { return New(ErrOrder, op, noThirdOrder) }
+
+// NewSecondGrad returns the error of a second gorgonia.Grad through a node.
+func NewSecondGrad(op, node string) error {
+	return New(ErrOrder, op, "%s has a gradient from gorgonia.Grad, which would make a wrong one of it; "+wantDiff, node)
+}
 
 // Is is errors.Is for errors that come out of a machine's RunAll or of G.Grad:
 // Gorgonia wraps them in types that errors.Is does not see through.
 func Is(err, kind error) bool {
 	// G.Grad shows no more of its cause than the text.
 	var symbolic G.SymDiffError
-	if kind == ErrOrder && errors.As(err, &symbolic) && strings.Contains(symbolic.Error(), noThirdOrder) {
-		return true
+	if kind == ErrOrder && errors.As(err, &symbolic) {
+		for _, text := range []string{noThirdOrder, wantDiff} {
+			if strings.Contains(symbolic.Error(), text) {
+				return true
+			}
+		}
 	}
 	for err != nil {
 		if errors.Is(err, kind) {
