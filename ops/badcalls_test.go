@@ -15,6 +15,7 @@ func badCalls() (all []badCall) {
 	all = append(all, badLinears()...)
 	all = append(all, badMoments()...)
 	all = append(all, badRMSNorms()...)
+	all = append(all, badResiduals()...)
 	all = append(all, badLayerNormAxes()...)
 	all = append(all, badRMSNormAxes()...)
 	all = append(all, badMasks()...)

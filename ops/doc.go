@@ -29,9 +29,8 @@
 //     row-major order.
 //   - float32 and float64, the same for all inputs of an op. Sums are accumulated in
 //     float64 for both, some of them from short sums in float32; everything else is
-//     arithmetic in the dtype, within about four roundings of the largest value of a
-//     row or channel. The product in
-//     WeightNormLinear is computed by the BLAS.
+//     arithmetic in the dtype, within a few roundings; package norm has the bounds. The
+//     product in WeightNormLinear is computed by the BLAS.
 //   - Building the graph returns an error if nodes do not fit. It names the op, what
 //     was given and what is wanted, and errors.Is tells its kind. Errors at run time
 //     come from RunAll. Nothing panics but methods of values not made by their

@@ -39,7 +39,7 @@ type normalizer[T dense.Float] interface {
 // norm is what a forward op and its gradient have in common.
 type norm[T dense.Float] struct {
 	affine
-	normalizer[T]
+	how    normalizer[T]
 	name   string       // as LayerNorm
 	rank   int          // of x
 	params tensor.Shape // of γ and β
@@ -49,7 +49,7 @@ type norm[T dense.Float] struct {
 }
 
 func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int, params tensor.Shape, reuse bool) *normOp[T] {
-	return norm[T]{affine: aff, normalizer: how, name: name, rank: rank, params: params.Clone(), n: params.TotalSize(), reuse: reuse}.op()
+	return norm[T]{affine: aff, how: how, name: name, rank: rank, params: params.Clone(), n: params.TotalSize(), reuse: reuse}.op()
 }
 
 func (n norm[T]) op() *normOp[T] {
@@ -57,7 +57,7 @@ func (n norm[T]) op() *normOp[T] {
 }
 
 func (n *norm[T]) describe(suffix string) string {
-	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v%v, reuse=%v)", n.name, suffix, n.normalizer, n.gamma, n.beta, n.mask, n.reuse)
+	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v%v, reuse=%v)", n.name, suffix, n.how, n.gamma, n.beta, n.mask, n.reuse)
 }
 
 // inputRanks returns those of x and of what there is of γ and β.
@@ -70,7 +70,7 @@ func (n *norm[T]) check(op string, x tensor.Shape) error {
 	if len(x) != n.rank || x.TotalSize() == 0 {
 		return fault.New(fault.ErrValue, op, "x is %v, want rank %d and elements", x, n.rank)
 	}
-	return n.fits(op, x)
+	return n.how.fits(op, x)
 }
 
 // normOp is the forward op, of (x, γ?, β?, mask?).
@@ -79,9 +79,6 @@ type normOp[T dense.Float] struct {
 	norm[T]
 	mem memory[T]
 }
-
-// String is that of base, not of the normalizer.
-func (o *normOp[T]) String() string { return o.base.String() }
 
 // Type is (x, γ?, β?, mask?) -> y.
 func (o *normOp[T]) Type() hm.Type {
@@ -111,7 +108,7 @@ func (o *normOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer mask.release()
 	gamma, beta := affineOf(o.affine, in[1:])
 	out, y := o.mem.tensor(shape...)
-	o.forward(y, in[0], mask.data, gamma, beta, shape)
+	o.how.forward(y, in[0], mask.data, gamma, beta, shape)
 	return out, nil
 }
 
@@ -145,9 +142,6 @@ func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
 	return &normGradOp[T]{base{n.describe("Grad"), sizes}, n, memory[T]{reuse: n.reuse}}
 }
 
-// String is that of base, not of the normalizer.
-func (o *normGradOp[T]) String() string { return o.base.String() }
-
 // Type is (x, γ?, mask?, dy) -> packed.
 func (o *normGradOp[T]) Type() hm.Type {
 	ranks := []int{o.rank}
@@ -176,7 +170,7 @@ func (o *normGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	defer mask.release()
 	out, packed := o.mem.tensor(len(x) + o.count()*o.n)
 	dgamma, dbeta := affineParts(o.affine, packed[len(x):], o.n)
-	o.backward(packed[:len(x)], dgamma, dbeta, x, mask.data, gamma, dy, vs[0].Shape())
+	o.how.backward(packed[:len(x)], dgamma, dbeta, x, mask.data, gamma, dy, vs[0].Shape())
 	return out, nil
 }
 
@@ -230,7 +224,7 @@ func (o *normGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Den
 	out, packed := mem.tensor(2*n + len(gamma))
 	grads := secondParts(packed, n, len(gamma))
 	args := kernel.SecondArgs[T]{X: x, Gamma: gamma, DY: dy, UX: u[:n], UGamma: ugamma, UBeta: ubeta}
-	o.normalizer.second(grads, args, mask.data, vs[0].Shape())
+	o.how.second(grads, args, mask.data, vs[0].Shape())
 	return out, nil
 }
 

@@ -100,9 +100,6 @@ func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 	return &addNormOp[T]{base{n.describe(""), sizes}, noGradient{}, n, memory[T]{reuse: n.reuse}}
 }
 
-// String is that of base, not of the normalizer.
-func (o *addNormOp[T]) String() string { return o.base.String() }
-
 // Type is (x, r, γ?, β?) -> [y | sum].
 func (o *addNormOp[T]) Type() hm.Type {
 	return fnType[T](slices.Concat([]int{o.rank}, o.inputRanks(), []int{1})...)
@@ -123,7 +120,7 @@ func (o *addNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	x, r := in[0], in[1]
 	gamma, beta := affineOf(o.affine, in[2:])
 	out, packed := o.mem.tensor(2 * len(x))
-	o.normalizer.(residual[T]).add(packed[:len(x)], packed[len(x):], x, r, gamma, beta)
+	o.how.(residual[T]).add(packed[:len(x)], packed[len(x):], x, r, gamma, beta)
 	return out, nil
 }
 
@@ -217,16 +214,16 @@ type sumOf[T dense.Float] struct {
 // DiffWRT is true for every term.
 func (s sumOf[T]) DiffWRT(terms int) []bool { return slices.Repeat([]bool{true}, terms) }
 
-// SymDiff returns the gradient of the sum, for each term.
+// SymDiff returns the gradient of the sum, for each term. A solver clears the gradient of a
+// parameter when it has used it, so that a term that may be one has a node of its own.
 func (s sumOf[T]) SymDiff(in G.Nodes, _, u *G.Node) (_ G.Nodes, err error) {
 	grads := slices.Repeat(G.Nodes{u}, len(in))
-	for i := 1; i < len(in); i++ {
-		if in[i].Op() == nil && in[i-1].Op() == nil {
-			// Two parameters: a solver clears the gradient of one when it has used it, so that of the
-			// other has to be a node of its own.
-			if grads[i], err = apply(s.kind, newCopy[T](s, u.Shape()), u); err != nil {
-				return nil, err
-			}
+	for i, term := range in {
+		if term.Op() != nil {
+			continue
+		}
+		if grads[i], err = apply(s.kind, newCopy(s, term, u), u); err != nil {
+			return nil, err
 		}
 	}
 	return grads, nil
@@ -254,7 +251,7 @@ func (s sumOf[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	return nil
 }
 
-// copyOp is a copy of its input: the sum of one tensor.
+// copyOp is a copy of its input: the sum of one tensor. It is that for a node, and no other's.
 type copyOp[T dense.Float] struct {
 	base
 	sumOf[T]
@@ -262,9 +259,10 @@ type copyOp[T dense.Float] struct {
 	mem   memory[T]
 }
 
-func newCopy[T dense.Float](s sumOf[T], shape tensor.Shape) *copyOp[T] {
-	label := fmt.Sprintf("norm.Copy(shape=%v, reuse=%v)", shape, s.reuse)
-	return &copyOp[T]{base{label, []int{shape.TotalSize()}}, s, shape.Clone(), memory[T]{reuse: s.reuse}}
+func newCopy[T dense.Float](s sumOf[T], owner, u *G.Node) *copyOp[T] {
+	shape := u.Shape().Clone()
+	label := fmt.Sprintf("norm.Copy(shape=%v, node=%d, reuse=%v)", shape, owner.ID(), s.reuse)
+	return &copyOp[T]{base{label, []int{shape.TotalSize()}}, s, shape, memory[T]{reuse: s.reuse}}
 }
 
 // Type is (tensor) -> copy.

@@ -153,34 +153,3 @@ func TestSolversTrainAsWithPrimitiveOps(t *testing.T) {
 		}
 	}
 }
-
-// The terms of a residual sum have one gradient, and each its own memory for it, so
-// that a solver can clear that of one before it takes the other's.
-func TestResidualOfTwoParameters(t *testing.T) {
-	g := G.NewGraph()
-	values := G.Nodes{}
-	for i, name := range []string{"x", "r"} {
-		data := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{1, 4, 2, 8, 5, 7}))
-		values = append(values, graphtest.Leaf(g, name, data))
-		data.Set(i, 3.0)
-	}
-	before := [][]float64{slices.Clone(floats(values[0].Value())), slices.Clone(floats(values[1].Value()))}
-	y, sum, err := ops.AddLayerNorm(values[0], values[1], nil, nil, tensor.Shape{3}, ops.LayerNormConfig{Eps: modelEps})
-	require.NoError(t, err)
-	cost := G.Must(G.Sum(G.Must(G.HadamardProd(y, sum))))
-	_, err = G.Grad(cost, values...)
-	require.NoError(t, err)
-	m := G.NewTapeMachine(g)
-	defer m.Close()
-	require.NoError(t, m.RunAll())
-	require.NoError(t, solvers["vanilla"]().Step(G.NodesToValueGrads(values)))
-	moved := func(i int) []float64 {
-		d := slices.Clone(floats(values[i].Value()))
-		for k := range d {
-			d[k] -= before[i][k]
-			require.NotZero(t, d[k])
-		}
-		return d
-	}
-	require.InDeltaSlice(t, moved(0), moved(1), 1e-14)
-}

@@ -39,3 +39,23 @@ type totals struct {
 func (t totals) of(i int) []float64 { return t.scratch.part(i, t.padded) }
 
 func (t totals) release() { t.scratch.Release() }
+
+// centre returns a mean as a number of the type of the data and the rest.
+func centre[T Float](mean, residual float64) (m, rest float64) {
+	m = float64(T(mean))
+	return m, (mean - m) + residual
+}
+
+// normalizeConstants returns the constants of normalizePass that follow the m of centre.
+func normalizeConstants(rest, rstd, gamma, beta float64) (scale, shift float64) {
+	scale = rstd * gamma
+	return scale, beta - rest*scale
+}
+
+// normGradConstants returns the last two constants of normGradPass, of which the
+// first are m, rstd and γ, from the means of u = γ·dy and of u·x̂ over what is
+// normalized together.
+func normGradConstants(rest, rstd, u, ux float64) (a, b float64) {
+	b = ux * rstd
+	return u - rest*b, b
+}

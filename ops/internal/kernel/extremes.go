@@ -144,18 +144,20 @@ func mendDots[T Float](q, p []float64, v, dw []T, b block) {
 	}
 	for i := range b.channels {
 		c := b.channel + i
-		if inRange[T](n, q[c]) && (inRange[T](n, math.Abs(p[c])) || p[c] == 0 && q[c] >= n*0x1p-40) {
-			continue
-		}
 		// A product of 0 usually has zero terms. But they may all be below the range,
 		// while p/√q is not, if v is small.
+		zero := p[c] == 0 && q[c] >= n*0x1p-40
+		if inRange[T](n, q[c]) && (inRange[T](n, math.Abs(p[c])) || zero) {
+			continue
+		}
 		q[c], p[c] = 0, 0
 		dotsGo(q, p, v, dw, b.one(i))
 	}
 }
 
 // usualSums says that sums of n terms are well within the range of float32; it may be
-// false although they are.
+// false although they are. Bits, shifted by the sign, are in the order of magnitudes, with NaN and Inf above
+// all: one comparison for each sum, as every call of weight norm asks.
 func usualSums(n float64, sums []float64) bool {
 	least, most := math.Float64bits(n*0x1p-99)<<1, math.Float64bits(0x1p127)<<1
 	for _, v := range sums {
@@ -187,4 +189,23 @@ func mendOverflown[T Float](dgamma, dbeta, dx []T, again func(dgamma, dbeta, dx 
 			}
 		}
 	}
+}
+
+// leftOver is the part of the energy Σu², u = γ·dy, that has to be left in
+// Σ(dx/scale)² for float32 arithmetic. Where u is nearly a combination of 1 and x̂, as
+// it is in batches of a few, dx is a difference of almost equal numbers.
+const leftOver = 0.25
+
+// cancelled marks a channel where less is left, in place of its energy.
+const cancelled = -1
+
+// cancels says whether less is left of the energy Σu² of n values with the sums Σu = s
+// and Σu·x̂ = p, or whether u is out of the range of T: its root mean square may be as
+// small as 2⁻¹⁰⁰ in float32, and no element larger than 2¹²⁶.
+func cancels[T Float](n, energy, s, p float64) bool {
+	least, most := n*0x1p-200, 0x1p252
+	if !is32[T]() {
+		least, most = rangeOf[T](n)
+	}
+	return energy-(s*s+p*p)/n < energy*leftOver || energy != 0 && !(energy >= least && energy < most)
 }

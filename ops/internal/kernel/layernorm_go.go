@@ -24,15 +24,7 @@ func momentsOfRow[T Float](x []T, p Rows) moments {
 	if p.Uncentred {
 		return moments{n: float64(len(x)), m2: dotGo(x, x)}
 	}
-	return rowMoments(x)
-}
-
-// rowMoments returns the moments of a row, in two passes.
-func rowMoments[T Float](x []T) moments {
-	n := float64(len(x))
-	m0 := sumGo(x) / n
-	d, q := centredGo(x, m0)
-	return momentsOf(n, m0, d, q)
+	return runMoments(x)
 }
 
 // layerNormGradRowsGo gives dx of rows and adds to grads, which are dgamma and dbeta,

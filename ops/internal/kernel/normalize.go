@@ -119,7 +119,7 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 		for i, v := range x {
 			c := l.channel + i*l.step
 			r := ratio(float64(v), top[c])
-			norm[c] += t.power(math.Abs(r))
+			norm[c] += t.p.power(math.Abs(r))
 			if r == 1 || r == -1 {
 				ties[c]++
 			}
@@ -152,7 +152,7 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 			case below:
 				out[i] = T(float64(t.dy[l.at+i]) / t.p.Eps)
 			default:
-				slope := t.slope(r, norm[c], ties[c])
+				slope := t.p.slope(r, norm[c], ties[c])
 				out[i] = T((float64(t.dy[l.at+i]) - slope*along[c]/norm[c]) / norm[c] / top[c])
 			}
 		}
@@ -168,8 +168,8 @@ func ratio(x, top float64) float64 {
 }
 
 // power returns r^p, r ≥ 0. What it gives for +Inf is not used.
-func (t *lpTasks[T]) power(r float64) float64 {
-	switch t.p.P {
+func (p Lp) power(r float64) float64 {
+	switch p.P {
 	case 1:
 		return r
 	case 3:
@@ -177,32 +177,32 @@ func (t *lpTasks[T]) power(r float64) float64 {
 	case 4:
 		return (r * r) * (r * r)
 	}
-	if math.IsInf(t.p.P, 1) {
+	if math.IsInf(p.P, 1) {
 		return r
 	}
-	return math.Pow(r, t.p.P)
+	return math.Pow(r, p.P)
 }
 
 // slope returns ∂n/∂x at x = r·top, where n is norm·top and ties of |x| are top.
-func (t *lpTasks[T]) slope(r, norm, ties float64) float64 {
+func (p Lp) slope(r, norm, ties float64) float64 {
 	switch {
 	case r == 0:
 		return 0
-	case t.p.P == 1:
+	case p.P == 1:
 		return math.Copysign(1, r)
-	case math.IsInf(t.p.P, 1) && math.Abs(r) < 1:
+	case math.IsInf(p.P, 1) && math.Abs(r) < 1:
 		return 0
-	case math.IsInf(t.p.P, 1):
+	case math.IsInf(p.P, 1):
 		return math.Copysign(1/ties, r)
 	}
 	q := math.Abs(r) / norm
-	switch t.p.P {
+	switch p.P {
 	case 3:
 		q *= q
 	case 4:
 		q *= q * q
 	default:
-		q = math.Pow(q, t.p.P-1)
+		q = math.Pow(q, p.P-1)
 	}
 	return math.Copysign(q, r)
 }

@@ -16,10 +16,14 @@ import (
 // of 11.5 and 12.6 instead of 19.5. One that is parked costs 8 to 35 µs to wake and
 // begins after 100 or more: work of 160 µs takes 190, of 320 µs 280, of 640 µs 440.
 // The Go loops take up to ten times as long for an element.
-var (
-	parallelLen = map[bool]int{true: 1 << 14, false: 1 << 15}[isa == generic]
-	wakeLen     = map[bool]int{true: 1 << 18, false: 1 << 21}[isa == generic]
-)
+var parallelLen, wakeLen = sharing(isa)
+
+func sharing(isa int) (parallelLen, wakeLen int) {
+	if isa == generic {
+		return 1 << 14, 1 << 18
+	}
+	return 1 << 15, 1 << 21
+}
 
 // sharesMap says whether it pays to share a map, which takes half the time of a whole
 // norm.

@@ -41,7 +41,7 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	if single {
 		least, leastGrad, mostGrad = 0x1p-100, 0x1p-60, 0x1p100
 	}
-	if underRoot > 0x1p-64 {
+	if underRoot >= negligible {
 		least = 0 // whatever they are, they are nothing beside eps
 	}
 	if int(unsafe.Sizeof(T(0)))*p.Cols > longRow {

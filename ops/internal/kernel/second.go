@@ -53,16 +53,48 @@ func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, count
 		a.stats, a.given = *s, true
 	}
 	if out.Gamma != nil {
-		a.gamma = Borrow[float64](tasks * g.Params)
+		a.gamma = Borrow[float64](tasks * padded(g.Params))
 		defer a.gamma.Release()
 		clear(a.gamma.Data)
 	}
 	split(tasks, len(in.X), a)
 	if out.Gamma != nil {
-		for t := 1; t < tasks; t++ {
-			Accumulate(a.gamma.part(0, g.Params), a.gamma.part(t, g.Params))
-		}
-		store(out.Gamma, a.gamma.part(0, g.Params))
+		sumParts(out.Gamma, a.gamma.Data, padded(g.Params))
+	}
+}
+
+// BatchNormSecond is NormSecond of batch norm, of what the mask, which may be nil, says
+// counts.
+func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v View, s Stats, batch bool) {
+	a := validOf(mask, v)
+	defer a.release()
+	if a.spans != nil {
+		clear(out.X)
+		clear(out.DY)
+	}
+	g := Groups{Batches: 1, View: v, Params: v.Channels, ParamInner: v.Inner}
+	normSecondIn(out, in, g, a, Rows{}, &s, batch)
+}
+
+// GroupNormSecond is NormSecond of group norm, of what the mask, which may be nil, says
+// counts.
+func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p GroupShape) {
+	g := Groups{Batches: 1, View: p.groups(), Params: p.Channels, ParamInner: p.Inner}
+	if mask == nil {
+		NormSecond(out, in, g, Rows{Eps: p.Eps})
+		return
+	}
+	clear(out.X)
+	clear(out.DY)
+	g.View = p.sample().groups()
+	in.Gamma, in.UGamma, in.UBeta = ones(in.Gamma, p.Channels), zeros(in.UGamma, p.Channels), zeros(in.UBeta, p.Channels)
+	n, tasks := padded(p.Channels), p.sampleTasks()
+	a := maskedSecond[T]{normSecond[T]{out: out, in: in, g: g, p: Rows{Eps: p.Eps}, gamma: Borrow[float64](tasks * n)}, mask, p}
+	defer a.of.gamma.Release()
+	clear(a.of.gamma.Data)
+	split(tasks, len(in.X), a)
+	if out.Gamma != nil {
+		sumParts(out.Gamma, a.of.gamma.Data, n)
 	}
 }
 
@@ -83,7 +115,7 @@ func (a *normSecond[T]) run(first, last int) {
 	for t := first; t < last; t++ {
 		var dgamma []float64
 		if a.gamma != nil {
-			dgamma = a.gamma.part(t, a.g.Params)
+			dgamma = a.gamma.part(t, padded(a.g.Params))[:a.g.Params]
 		}
 		from, to := t*groups/a.tasks, (t+1)*groups/a.tasks
 		if a.columns() {

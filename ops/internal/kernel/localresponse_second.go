@@ -1,0 +1,67 @@
+package kernel
+
+// LocalResponseNormSecond gives the second derivative of local response norm, that
+// is the gradients of s = ⟨u, dx⟩ by x and dy, dx being what LocalResponseNormBwd
+// gives. With a = 2·αβ/size and t = Σ(x·u) over the window,
+//
+//	s      = Σ dy·(u·d^−β − a·x·t·d^(−β−1))
+//	∂s/∂dy = u·d^−β − a·x·t·d^(−β−1)
+//	∂s/∂x  = −a·dy·t·d^(−β−1) − a·u·Σ(dy·x·d^(−β−1))
+//	         + 2·α/size·x·Σ(dy·(a·(β+1)·x·t·d^(−β−2) − β·u·d^(−β−1)))
+//
+// where the last two sums are over the channels whose windows the element is in.
+func LocalResponseNormSecond[T Float](sx, sdy, x, dy, u []T, v View, p LocalResponse) {
+	split(v.mapGrid().tasks(), v.Len(), localResponseSecond[T]{sx, sdy, x, dy, u, v, p})
+}
+
+type localResponseSecond[T Float] struct {
+	sx, sdy, x, dy, u []T
+	v                 View
+	p                 LocalResponse
+}
+
+func (a *localResponseSecond[T]) run(first, last int) {
+	places, tasks := a.v.Outer*a.v.Inner, a.v.mapGrid().tasks()
+	s := Borrow[float64](3 * a.v.Channels)
+	defer s.Release()
+	for i := first * places / tasks; i < last*places/tasks; i++ {
+		at := i/a.v.Inner*a.v.Channels*a.v.Inner + i%a.v.Inner
+		a.place(at, s.part(0, a.v.Channels), s.part(1, a.v.Channels), s.part(2, a.v.Channels))
+	}
+}
+
+// place does one place of all channels, the first of which is at. own, byU and byX are
+// scratch: −a·dy·t·d^(−β−1), and the terms of the two sums.
+func (a *localResponseSecond[T]) place(at int, own, byU, byX []float64) {
+	before, after := a.p.reach()
+	share, beta := a.p.share(), a.p.Beta
+	k := 2 * beta * share
+	window := func(c, before, after int) (from, to int) {
+		return max(0, c-before), min(c+after, a.v.Channels-1)
+	}
+	for c := range own {
+		d, t := a.p.K, 0.0
+		from, to := window(c, before, after)
+		for j := from; j <= to; j++ {
+			x := float64(a.x[at+j*a.v.Inner])
+			d, t = d+share*x*x, t+x*float64(a.u[at+j*a.v.Inner])
+		}
+		i := at + c*a.v.Inner
+		x, u, dy := float64(a.x[i]), float64(a.u[i]), float64(a.dy[i])
+		power := a.p.power(d)
+		next := power / d
+		a.sdy[i] = T(u*power - k*x*t*next)
+		own[c] = -k * dy * t * next
+		byU[c] = -k * dy * x * next
+		byX[c] = 2 * share * dy * (k*(beta+1)*x*t*next/d - beta*u*next)
+	}
+	for c := range own {
+		i := at + c*a.v.Inner
+		x, u, s := float64(a.x[i]), float64(a.u[i]), own[c]
+		from, to := window(c, after, before)
+		for j := from; j <= to; j++ {
+			s += u*byU[j] + x*byX[j]
+		}
+		a.sx[i] = T(s)
+	}
+}

@@ -1,0 +1,131 @@
+package ops_test
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm/internal/graphtest"
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// residuals are the ways to use the two results of a residual norm.
+var residuals = map[string]func(y, sum *G.Node) (*G.Node, error){
+	"y":    func(y, _ *G.Node) (*G.Node, error) { return y, nil },
+	"sum":  func(_, sum *G.Node) (*G.Node, error) { return G.Mul(G.NewConstant(2.0), sum) },
+	"both": func(y, sum *G.Node) (*G.Node, error) { return G.HadamardProd(y, sum) },
+}
+
+func TestResidualGradients(t *testing.T) {
+	for use, result := range residuals {
+		for name, a := range affines {
+			t.Run(use+"/"+name, func(t *testing.T) {
+				if use == "sum" && (a.gamma || a.beta) {
+					return // they have no gradient
+				}
+				in := append([]*tensor.Dense{wave(0.5, 2, 3, 5)}, affineValues(a.gamma, a.beta, 5)...)
+				in = append(in, wave(0.9, 2, 3, 5))
+				for _, rms := range []bool{false, true} {
+					gradients(t, func(ns G.Nodes) (*G.Node, error) {
+						x, r := ns[0], ns[len(ns)-1]
+						gamma, beta := affineNodes(ns[:len(ns)-1], a.gamma, a.beta)
+						y, sum, err := ops.AddLayerNorm(x, r, gamma, beta, tensor.Shape{5}, ops.LayerNormConfig{Eps: 1e-2})
+						if rms {
+							y, sum, err = ops.AddRMSNorm(x, r, gamma, beta, tensor.Shape{5}, ops.RMSNormConfig{Eps: 1e-2})
+						}
+						if err != nil {
+							return nil, err
+						}
+						return result(y, sum)
+					}, in)
+				}
+			})
+		}
+	}
+}
+
+func TestResidualIsNormOfSum(t *testing.T) {
+	g := G.NewGraph()
+	x, r := graphtest.Leaf(g, "x", wave(0.5, 4, 6)), graphtest.Leaf(g, "r", wave(0.9, 4, 6))
+	y, sum, err := ops.AddLayerNorm(x, r, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-5})
+	require.NoError(t, err)
+	wantSum := G.Must(G.Add(x, r))
+	want, err := ops.LayerNorm(wantSum, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-5})
+	require.NoError(t, err)
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	require.NoError(t, m.RunAll())
+	require.Equal(t, want.Value().Data(), y.Value().Data())
+	require.Equal(t, wantSum.Value().Data(), sum.Value().Data())
+}
+
+// The terms of a residual sum have one gradient, and parameters each a node of their own for it: a
+// solver clears that of one before it takes the other's.
+func TestResidualOfParameters(t *testing.T) {
+	add := func(x, r *G.Node) (y, sum *G.Node) {
+		y, sum, err := ops.AddLayerNorm(x, r, nil, nil, tensor.Shape{3}, ops.LayerNormConfig{Eps: modelEps})
+		require.NoError(t, err)
+		return y, sum
+	}
+	for name, build := range map[string]func(x *G.Node, p G.Nodes) (y, sum *G.Node){
+		"both terms": func(_ *G.Node, p G.Nodes) (y, sum *G.Node) { return add(p[0], p[1]) },
+		"one, after a sum of Gorgonia": func(x *G.Node, p G.Nodes) (y, sum *G.Node) {
+			return add(G.Must(G.Add(x, p[0])), p[1])
+		},
+		"one, after another": func(x *G.Node, p G.Nodes) (y, sum *G.Node) {
+			_, sum = add(x, p[0])
+			return add(sum, p[1])
+		},
+		"sums of two": func(_ *G.Node, p G.Nodes) (y, sum *G.Node) {
+			_, first := add(p[0], p[1])
+			_, second := add(p[2], p[3])
+			return add(first, second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := G.NewGraph()
+			var params G.Nodes
+			for i, name := range []string{"a", "b", "c", "d"} {
+				params = append(params, graphtest.Leaf(g, name, wave(float64(i), 2, 3)))
+			}
+			y, sum := build(G.Must(G.Tanh(graphtest.Leaf(g, "x", wave(0.5, 2, 3)))), params)
+			if name != "sums of two" {
+				params = params[:2]
+			}
+			cost := G.Must(G.Sum(G.Must(G.HadamardProd(y, sum))))
+			_, err := G.Grad(cost, params...)
+			require.NoError(t, err)
+			m := G.NewTapeMachine(g)
+			defer m.Close()
+			require.NoError(t, m.RunAll())
+			moved := make([][]float64, len(params))
+			for i, p := range params {
+				for _, v := range floats(p.Value()) {
+					moved[i] = append(moved[i], -v)
+				}
+			}
+			require.NoError(t, solvers["vanilla"]().Step(G.NodesToValueGrads(params)))
+			for i, p := range params {
+				for k, v := range floats(p.Value()) {
+					moved[i][k] += v
+					require.NotZero(t, moved[i][k], "parameter %d", i)
+				}
+				require.InDeltaSlice(t, moved[0], moved[i], 1e-14, "parameter %d", i)
+			}
+		})
+	}
+}
+
+func badResiduals() []badCall {
+	add := func(x, r *G.Node) error {
+		_, _, err := ops.AddLayerNorm(x, r, nil, nil, shape(6), ops.LayerNormConfig{Eps: 1e-5})
+		return err
+	}
+	return []badCall{
+		{"addlayernorm: r nil", ops.ErrGraph, func(b *bench) error { return add(b.f(4, 6), nil) }},
+		{"addlayernorm: r of another shape", ops.ErrShape, func(b *bench) error { return add(b.f(4, 6), b.f(6, 4)) }},
+		{"addlayernorm: r of another graph", ops.ErrGraph, func(b *bench) error { return add(b.f(4, 6), b.elsewhere(4, 6)) }},
+		{"addlayernorm: r float32", ops.ErrDtype, func(b *bench) error { return add(b.f(4, 6), b.of(tensor.Float32, 4, 6)) }},
+	}
+}
