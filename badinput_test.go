@@ -142,6 +142,10 @@ func badKinds() (all []badCall) {
 				norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{2}, norm.WithName(k.name)))
 				in := k.in(G.NewGraph())
 				return func() error { return in(g) }
+			}},
+			badCall{k.name + ": in its own graph", norm.ErrName, func(g *G.ExprGraph) func() error {
+				in := k.in(g)
+				return func() error { return in(g) }
 			}})
 	}
 	return all

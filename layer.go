@@ -89,7 +89,7 @@ func label(kind, name string) string {
 // name. The errors name the kind only, as they quote the name.
 func (l *layer) checkName() error {
 	if names.taken(l.graph, l.name) {
-		return fault.New(ErrName, l.kind, "the graph has a layer %q already, want another name", l.name)
+		return fault.New(ErrName, l.kind, "the graph has a layer %q already, want another name (WithName)", l.name)
 	}
 	for _, s := range l.suffixes {
 		if full := l.name + "." + s; len(l.graph.ByName(full)) > 0 {
@@ -143,6 +143,12 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
+	switch {
+	case g == l.graph && g != nil:
+		return layer{}, fault.New(ErrName, l.label, "the graph is that of the layer already, want another")
+	case g != nil && names.taken(g, l.name):
+		return layer{}, fault.New(ErrName, l.label, "the graph has a layer %q already: of an earlier In, which can be used again, or another, that wants a name of its own (WithName)", l.name)
+	}
 	other, err := newLayer(l.kind, g, l.dtype, l.name, l.suffixes...)
 	if err != nil {
 		return other, fault.Of(l.label, err)
@@ -173,7 +179,7 @@ func (l *layer) checkNode(name string, n *G.Node) error {
 	switch {
 	case n == nil:
 		return fault.New(ErrGraph, l.label, "%s is nil, want a node", name)
-	case n.Graph() != l.graph:
+	case n.Graph() != l.graph && n.Graph() != nil: // that of a constant, of which the ops decide
 		return fault.New(ErrGraph, l.label, "%s belongs to another graph than the layer", name)
 	}
 	if t, ok := n.Type().(G.TensorType); ok && t.Of != l.dtype {

@@ -179,8 +179,8 @@ func configure[O interface{ set(*config) }](opts []O) config {
 func WithName(name string) AnyOption { return option(func(c *config) { c.name = name }) }
 
 // WithReuse keeps the memory of the layer's results, and of their gradients, and
-// writes into it again on the next run. New memory, which is the default, costs
-// more time than the arithmetic of many layers. Reuse has three conditions: only one
+// writes into it again on the next run. By default they are new memory, which has to be
+// collected. Reuse has three conditions: only one
 // machine at a time runs the layer's graph, clones of the graph included; a
 // value is valid only until the next run begins, so copy what you want to keep;
 // and nobody else writes into the values.
@@ -206,7 +206,8 @@ func WithoutBias() ShiftOption {
 }
 
 // WithUnbiasedStd divides by σ + eps with the unbiased standard deviation
-// σ = √(Σ(x − mean)²/(n−1)), instead of by √(variance + eps).
+// σ = √(Σ(x − mean)²/(n−1)), instead of by √(variance + eps). A row of one element
+// has no σ and gives NaN.
 func WithUnbiasedStd() LayerNormOption { return option(func(c *config) { c.unbiasedStd = true }) }
 
 // WithChannelAxis sets which axis of the input has the channels, by default 1.

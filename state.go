@@ -127,7 +127,7 @@ func newSaving(items []Stateful) (saving, error) {
 		return nil, err
 	}
 	all := entries(parts)
-	if _, err := byName(all); err != nil {
+	if _, err := byName(all, ownNames); err != nil {
 		return nil, err
 	}
 	s := saving{}

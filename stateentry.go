@@ -29,19 +29,22 @@ func entries(parts []part) (all []*entry) {
 
 // byName returns entries by their names, by all that they are read under.
 //
-// Errors: ErrName for two of one name.
-func byName(all []*entry) (map[string]*entry, error) {
+// Errors: ErrName for two of one name, with advice.
+func byName(all []*entry, advice string) (map[string]*entry, error) {
 	named := map[string]*entry{}
 	for _, e := range all {
 		for _, name := range e.names {
 			if other := named[name]; other != nil && other != e {
-				return nil, fault.New(ErrName, stateName, "two entries are called %q, want one: give layers of two graphs names by WithName, and pass a layer in two graphs once", name)
+				return nil, fault.New(ErrName, stateName, "two entries are called %q, want one: %s", name, advice)
 			}
 			named[name] = e
 		}
 	}
 	return named, nil
 }
+
+// ownNames is the advice about names of layers and nodes.
+const ownNames = "give layers of two graphs names by WithName, and pass a layer in two graphs once"
 
 // entry is one tensor of a state: how it is in a file, and where it is here.
 type entry struct {
@@ -96,16 +99,20 @@ func (e *entry) reads(dt safetensors.DType, convert bool) bool {
 	switch {
 	case dt == e.dtype:
 		return true
-	case e.holds == parameter:
-		return convert && isFloat(dt)
-	case e.holds == batches:
+	case e.holds == batches || !isFloat(dt):
 		return false
+	case e.holds == parameter || isHalf(dt):
+		return convert
 	default:
-		return isFloat(dt)
+		return true
 	}
 }
 
-func isFloat(dt safetensors.DType) bool { return dt == safetensors.F32 || dt == safetensors.F64 }
+func isFloat(dt safetensors.DType) bool {
+	return dt == safetensors.F32 || dt == safetensors.F64 || isHalf(dt)
+}
+
+func isHalf(dt safetensors.DType) bool { return dt == safetensors.F16 || dt == safetensors.BF16 }
 
 // shapeHint says which option lets a node take a tensor of another shape.
 func (e *entry) shapeHint(f statefile.Entry) string {
@@ -122,7 +129,7 @@ func (e *entry) shapeHint(f statefile.Entry) string {
 
 // dtypeHint says how another dtype may be read.
 func (e *entry) dtypeHint(dt safetensors.DType) string {
-	if isFloat(dt) && isFloat(e.dtype) {
+	if isFloat(dt) && isFloat(e.dtype) { // not the number of batches
 		return " (or LoadOptions.Convert)"
 	}
 	return ""
@@ -144,6 +151,10 @@ func (b block) len() int { return len(b.data) / int(b.dtype.Size()) }
 func (b block) at(i int) float64 {
 	data := b.data[i*int(b.dtype.Size()):]
 	switch b.dtype {
+	case safetensors.F16:
+		return float16(binary.LittleEndian.Uint16(data))
+	case safetensors.BF16: // the first half of a float32
+		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(data)) << 16))
 	case safetensors.F32:
 		return float64(math.Float32frombits(binary.LittleEndian.Uint32(data)))
 	case safetensors.F64:
@@ -151,6 +162,26 @@ func (b block) at(i int) float64 {
 	default: // I64
 		return float64(int64(binary.LittleEndian.Uint64(data)))
 	}
+}
+
+// float16 is the number that has the bits in IEEE 754's binary16.
+func float16(bits uint16) float64 {
+	sign, exponent, fraction := bits>>15, int(bits>>10&31), float64(bits&1023)
+	var x float64
+	switch {
+	case exponent == 0:
+		x = fraction * 0x1p-24
+	case exponent < 31:
+		x = math.Ldexp(1024+fraction, exponent-25)
+	case fraction == 0:
+		x = math.Inf(1)
+	default:
+		return math.NaN()
+	}
+	if sign == 1 {
+		return -x
+	}
+	return x
 }
 
 // converted are the values of a block as they will be here.

@@ -75,6 +75,7 @@ func (l *channelLayer) part() ([]part, error) {
 	count := floats{float64(n)}
 	number := l.kept(batches, count, "num_batches_tracked")
 	number.dtype, number.shape = safetensors.I64, []uint64{}
+	number.optional = true // PyTorch's strict loading does not miss it either
 	return append(parts, part{
 		entries: []*entry{mean, vari, number},
 		commit:  func(func(*entry) bool) { l.stats.Set(m, v, int64(count[0])) }, // checked

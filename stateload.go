@@ -20,7 +20,8 @@ import (
 // during the call.
 //
 // The file must have all entries of the layers and nodes and no others, each with its
-// shape and dtype, and without a NaN, an infinity or a negative variance. Otherwise one
+// shape and dtype, and without a NaN, an infinity or a negative variance; the number of
+// batches alone may be missing, as in PyTorch, and then stays. Otherwise one
 // error names everything that does not fit, and nothing has changed. LoadOptions are
 // less strict.
 //
@@ -46,8 +47,9 @@ type LoadOptions struct {
 	// AllowSurplus ignores file entries that the layers and nodes do not have.
 	AllowSurplus bool
 
-	// Convert reads float32 into float64, which is exact, and float64 into float32,
-	// which rounds to nearest. A number that is too large for a float32 is ErrValue.
+	// Convert reads float16, bfloat16 and float32 into float32 and float64, which is exact, and
+	// float64 into float32, which rounds to nearest. A number that is too large for a
+	// float32 is ErrValue.
 	Convert bool
 
 	// Keras gives the layers that normalize activations Keras' names: gamma, or scale
@@ -133,7 +135,11 @@ func (l *loading) name() (err error) {
 			}
 		}
 	}
-	l.wanted, err = byName(l.model)
+	advice := ownNames
+	if l.Rename != nil {
+		advice = "LoadOptions.Rename gives that name to both"
+	}
+	l.wanted, err = byName(l.model, advice)
 	return err
 }
 
@@ -166,11 +172,22 @@ func (l *loading) match() (problems []error) {
 			missing = append(missing, fault.New(ErrState, l.who, "%s is missing", strings.Join(e.names, " or ")))
 		}
 	}
-	// Nothing at all is a wrong name or a wrong file.
-	if !l.AllowMissing || len(found) == 0 {
+	switch {
+	case !l.AllowMissing:
 		problems = append(missing, problems...)
+	case len(found) == 0 && len(missing) > 0: // a wrong name or a wrong file
+		problems = append(problems, l.nothing())
 	}
 	return problems
+}
+
+// nothing is the error where AllowMissing would have nothing to load.
+func (l *loading) nothing() error {
+	has := "has none"
+	if len(l.file) > 0 {
+		has = fmt.Sprintf("has %s", statefile.Shown(l.file[0].Name))
+	}
+	return fault.New(ErrState, l.who, "no entry of the model is in the file, want one at least: the first of the model is %s, and the file %s", strings.Join(l.model[0].names, " or "), has)
 }
 
 // surplusErrors names the first of the entries that are surplus. A wrong file may have

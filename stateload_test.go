@@ -107,7 +107,8 @@ func TestLoadIsStrict(t *testing.T) {
 				"norm: load: bn.bias is F64, want F32 (or LoadOptions.Convert)",
 			},
 		},
-		"half":          {replace(0, block{"bn.weight", "F16", []int{2}, make([]byte, 4)}), []error{norm.ErrDtype}, []string{"norm: load: bn.weight is F16, want F32"}},
+		"half":          {replace(0, block{"bn.weight", "F16", []int{2}, make([]byte, 4)}), []error{norm.ErrDtype}, []string{"norm: load: bn.weight is F16, want F32 (or LoadOptions.Convert)"}},
+		"half mean":     {replace(2, block{"bn.running_mean", "BF16", []int{2}, make([]byte, 4)}), []error{norm.ErrDtype}, []string{"norm: load: bn.running_mean is BF16, want F64 (or LoadOptions.Convert)"}},
 		"integer":       {replace(2, block{"bn.running_mean", "I64", []int{2}, i64s(7, 8)}), []error{norm.ErrDtype}, []string{"norm: load: bn.running_mean is I64, want F64"}},
 		"float batches": {replace(4, block{"bn.num_batches_tracked", "F32", []int{}, f32s(1)}), []error{norm.ErrDtype}, []string{"norm: load: bn.num_batches_tracked is F32, want I64"}},
 		"scalar":        {replace(4, block{"bn.num_batches_tracked", "I64", []int{1}, i64s(1)}), []error{norm.ErrShape}, []string{"norm: load: bn.num_batches_tracked is (1), want ()"}},
@@ -124,7 +125,7 @@ func TestLoadIsStrict(t *testing.T) {
 			[]string{"norm: load: bn.num_batches_tracked: element 0 is -1 in I64, want at least 0 and less than 2⁵³"}},
 		"nothing": {nil, []error{norm.ErrState}, []string{
 			"norm: load: bn.weight is missing", "norm: load: bn.bias is missing", "norm: load: bn.running_mean is missing",
-			"norm: load: bn.running_var is missing", "norm: load: bn.num_batches_tracked is missing"}},
+			"norm: load: bn.running_var is missing"}},
 	} {
 		bn := newBN(t)
 		err := norm.Load(bytes.NewReader(file(c.blocks...)), bn)
@@ -159,13 +160,32 @@ func TestLoadOptions(t *testing.T) {
 		bn := newBN(t)
 		require.NoError(t, load(bn, norm.LoadOptions{AllowSurplus: true}, slices.Concat(sound[:2], []block{surplus}, sound[2:])...))
 		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
-		require.EqualError(t, load(bn, norm.LoadOptions{AllowSurplus: true}, append(sound[:4:4], surplus)...), "norm: load: bn.num_batches_tracked is missing")
+		require.EqualError(t, load(bn, norm.LoadOptions{AllowSurplus: true}, append(sound[:3:3], surplus, sound[4])...), "norm: load: bn.running_var is missing")
 	})
 	t.Run("nothing of the model", func(t *testing.T) {
 		bn := newBN(t)
 		err := load(bn, norm.LoadOptions{AllowMissing: true, AllowSurplus: true}, surplus)
 		require.ErrorIs(t, err, norm.ErrState)
-		require.ErrorContains(t, err, "bn.weight is missing")
+		require.EqualError(t, err, "norm: load: no entry of the model is in the file, want one at least: the first of the model is bn.weight, and the file has fc.weight")
+	})
+	t.Run("without the number of batches", func(t *testing.T) { // PyTorch reads that, too
+		bn := newBN(t)
+		require.NoError(t, load(bn, norm.LoadOptions{}, sound[:4]...))
+		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 0}, whole(bn))
+	})
+	t.Run("halves", func(t *testing.T) {
+		bn := newBN(t)
+		half := func(name, dtype string, a, b uint16) block {
+			return block{name, dtype, []int{2}, []byte{byte(a), byte(a >> 8), byte(b), byte(b >> 8)}}
+		}
+		require.NoError(t, load(bn, norm.LoadOptions{Convert: true},
+			half("bn.weight", "F16", 0x3555, 0x8001),       // 1365·2⁻¹², and −2⁻²⁴
+			half("bn.bias", "BF16", 0x3eab, 0xc2f7),        // 171·2⁻⁹, and −123.5
+			half("bn.running_mean", "F16", 0xfbff, 0x0400), // −65504, and 2⁻¹⁴
+			half("bn.running_var", "BF16", 0x4049, 0)))
+		require.Equal(t, []float64{1365.0 / 4096, -0x1p-24, 171.0 / 512, -123.5, -65504, 0x1p-14, 3.140625, 0, 0}, whole(bn))
+		require.EqualError(t, load(bn, norm.LoadOptions{Convert: true, AllowMissing: true}, half("bn.weight", "F16", 0x7c00, 0x7e00)),
+			"norm: load: bn.weight: element 0 is +Inf in F32, and 1 more like it, want a finite number")
 	})
 	t.Run("a broken half stays", func(t *testing.T) { // statistics are set as one
 		bn := newBN(t)
@@ -232,9 +252,10 @@ func TestLoadOptions(t *testing.T) {
 		o := norm.LoadOptions{Rename: strings.NewReplacer("bn.", "net.0.").Replace}
 		require.NoError(t, load(bn, o, blocks...))
 		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
-		require.EqualError(t, load(bn, o, blocks[:4]...), "norm: load: net.0.num_batches_tracked is missing")
+		require.EqualError(t, load(bn, o, blocks[:3]...), "norm: load: net.0.running_var is missing")
 		err := load(bn, norm.LoadOptions{Rename: func(string) string { return "a" }}, blocks...)
 		require.ErrorIs(t, err, norm.ErrName)
+		require.ErrorContains(t, err, "LoadOptions.Rename gives that name to both")
 	})
 	t.Run("keras and rename", func(t *testing.T) {
 		bn := newBN(t, norm.WithoutRunningStats())

@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/gorgonorm/norm/internal/graphtest"
@@ -68,31 +69,37 @@ func TestResidualOfParameters(t *testing.T) {
 		require.NoError(t, err)
 		return y, sum
 	}
-	for name, build := range map[string]func(x *G.Node, p G.Nodes) (y, sum *G.Node){
-		"both terms": func(_ *G.Node, p G.Nodes) (y, sum *G.Node) { return add(p[0], p[1]) },
-		"one, after a sum of Gorgonia": func(x *G.Node, p G.Nodes) (y, sum *G.Node) {
+	for _, c := range []struct {
+		name  string
+		used  int // parameters
+		build func(x *G.Node, p G.Nodes) (y, sum *G.Node)
+	}{
+		{"both terms", 2, func(_ *G.Node, p G.Nodes) (y, sum *G.Node) { return add(p[0], p[1]) }},
+		{"one, after a sum of Gorgonia", 2, func(x *G.Node, p G.Nodes) (y, sum *G.Node) {
 			return add(G.Must(G.Add(x, p[0])), p[1])
-		},
-		"one, after another": func(x *G.Node, p G.Nodes) (y, sum *G.Node) {
+		}},
+		{"one, after another", 2, func(x *G.Node, p G.Nodes) (y, sum *G.Node) {
 			_, sum = add(x, p[0])
 			return add(sum, p[1])
-		},
-		"sums of two": func(_ *G.Node, p G.Nodes) (y, sum *G.Node) {
+		}},
+		{"one, after both terms", 3, func(_ *G.Node, p G.Nodes) (y, sum *G.Node) {
+			_, sum = add(p[0], p[1])
+			return add(sum, p[2])
+		}},
+		{"sums of two", 4, func(_ *G.Node, p G.Nodes) (y, sum *G.Node) {
 			_, first := add(p[0], p[1])
 			_, second := add(p[2], p[3])
 			return add(first, second)
-		},
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			g := G.NewGraph()
 			var params G.Nodes
 			for i, name := range []string{"a", "b", "c", "d"} {
 				params = append(params, graphtest.Leaf(g, name, wave(float64(i), 2, 3)))
 			}
-			y, sum := build(G.Must(G.Tanh(graphtest.Leaf(g, "x", wave(0.5, 2, 3)))), params)
-			if name != "sums of two" {
-				params = params[:2]
-			}
+			y, sum := c.build(G.Must(G.Tanh(graphtest.Leaf(g, "x", wave(0.5, 2, 3)))), params)
+			params = params[:c.used]
 			cost := G.Must(G.Sum(G.Must(G.HadamardProd(y, sum))))
 			_, err := G.Grad(cost, params...)
 			require.NoError(t, err)
@@ -128,4 +135,55 @@ func badResiduals() []badCall {
 		{"addlayernorm: r of another graph", ops.ErrGraph, func(b *bench) error { return add(b.f(4, 6), b.elsewhere(4, 6)) }},
 		{"addlayernorm: r float32", ops.ErrDtype, func(b *bench) error { return add(b.f(4, 6), b.of(tensor.Float32, 4, 6)) }},
 	}
+}
+
+// The gradient that the caller gives is nobody's own: it stays what it was.
+func TestResidualLeavesTheGivenGradient(t *testing.T) {
+	g := G.NewGraph()
+	var in G.Nodes
+	for i, name := range []string{"x", "r", "dsum"} {
+		in = append(in, graphtest.Leaf(g, name, wave(float64(i), 2, 3)))
+	}
+	_, sum, err := ops.AddRMSNorm(in[0], in[1], nil, nil, tensor.Shape{3}, ops.RMSNormConfig{Eps: modelEps})
+	require.NoError(t, err)
+	_, err = G.Backpropagate(G.Nodes{sum}, in[2:], in[:2])
+	require.NoError(t, err)
+	m := G.NewTapeMachine(g, G.BindDualValues(in[:2]...))
+	defer m.Close()
+	want := slices.Clone(floats(in[2].Value()))
+	for range 2 {
+		require.NoError(t, m.RunAll())
+		m.Reset()
+	}
+	for _, n := range in[:2] { // two runs without a solver add up
+		for i, v := range floats(must(n.Grad())) {
+			require.InDelta(t, 2*want[i], v, 1e-14)
+		}
+	}
+	require.NoError(t, solvers["vanilla"]().Step(G.NodesToValueGrads(in[:2])))
+	require.Equal(t, want, floats(in[2].Value()))
+}
+
+// A constant belongs to no graph until an op takes it, as Gorgonia's own do.
+func TestConstantsAreInputs(t *testing.T) {
+	run := func(of func(*G.ExprGraph, *tensor.Dense) *G.Node) []float64 {
+		g := G.NewGraph()
+		x := graphtest.Leaf(g, "x", wave(0.5, 4, 2, 3))
+		y, sum, err := ops.AddLayerNorm(x, of(g, wave(0.9, 4, 2, 3)), of(g, wave(0.2, 3)), nil, tensor.Shape{3}, ops.LayerNormConfig{Eps: modelEps})
+		require.NoError(t, err)
+		lengths := tensor.New(tensor.WithShape(4), tensor.WithBacking([]float64{1, 3, 2, 3}))
+		z, err := ops.GroupNorm(G.Must(G.Add(y, sum)), nil, nil, ops.GroupNormConfig{Groups: 2, Eps: modelEps, Mask: of(g, lengths)})
+		require.NoError(t, err)
+		dx, err := G.Grad(G.Must(G.Sum(G.Must(G.Cube(z)))), x)
+		require.NoError(t, err)
+		m := G.NewTapeMachine(g)
+		defer m.Close()
+		require.NoError(t, m.RunAll())
+		return slices.Concat(floats(z.Value()), floats(dx[0].Value()))
+	}
+	inputs := 0
+	require.Equal(t, run(func(g *G.ExprGraph, v *tensor.Dense) *G.Node {
+		inputs++
+		return graphtest.Leaf(g, string(rune('a'+inputs)), v)
+	}), run(func(_ *G.ExprGraph, v *tensor.Dense) *G.Node { return G.NewConstant(v) }))
 }
