@@ -230,11 +230,23 @@ func (l *layer) wrap(err error) error { return fault.Of(l.label, err) }
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }
 
+// String returns the layer's kind and, if it has another, its name; Summary has more.
+func (l *layer) String() string { return label(l.kind, l.name) }
+
 // Learnables returns the trainable parameters, always in the same order: pass
 // them to gorgonia.Grad, to gorgonia.BindDualValues and, by
 // gorgonia.NodesToValueGrads, to a solver. They are input nodes of rank 1 or
 // more whose names are unique in the graph.
 func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
+
+// Learnables returns the trainable parameters of layers, one layer after the other, as for
+// gorgonia.Grad and a solver.
+func Learnables(layers ...Layer) (all G.Nodes) {
+	for _, l := range layers {
+		all = append(all, l.Learnables()...)
+	}
+	return all
+}
 
 // filled returns a tensor of equal values.
 func filled(dt tensor.Dtype, value float64, shape ...int) *tensor.Dense {

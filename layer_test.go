@@ -1,6 +1,7 @@
 package norm_test
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -164,6 +165,21 @@ func TestLearnablesIsACopy(t *testing.T) {
 	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
 	ln.Learnables()[0] = nil
 	require.NotNil(t, ln.Learnables()[0])
+}
+
+func TestLearnablesOfLayers(t *testing.T) {
+	g := G.NewGraph()
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
+	none := norm.Must(norm.NewRMSNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithoutScale()))
+	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithoutBias()))
+	require.Equal(t, append(ln.Learnables(), bn.Learnables()...), norm.Learnables(ln, none, bn))
+	require.Empty(t, norm.Learnables())
+}
+
+func TestLayersPrint(t *testing.T) {
+	g := G.NewGraph()
+	require.Equal(t, "layernorm", fmt.Sprint(norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))))
+	require.Equal(t, `batchnorm "bn1"`, fmt.Sprint(norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithName("bn1")))))
 }
 
 func TestWithoutParameters(t *testing.T) {

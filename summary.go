@@ -10,7 +10,7 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Layer is what Summary takes: any layer of this package, or one of your own.
+// Layer is any layer of this package, or one of your own.
 type Layer interface {
 	Name() string
 	Learnables() G.Nodes
