@@ -20,6 +20,7 @@ type outcome struct {
 	y     vector // empty where the pass has none
 	grads []vector
 	stats *ops.RunningStats // batch norm's, or nil
+	slack float64           // the tolerance is at least that
 
 	vectors *ops.SingularVectors // spectral norm's
 }
@@ -84,7 +85,7 @@ func (v vector) pick(from, step, n int) []float64 {
 
 // verify compares an outcome with the reference.
 func verify(c benchCase, d *data, o outcome) error {
-	k := checker{data: d, outcome: o, tolerance: tolerance(c.dtype)}
+	k := checker{data: d, outcome: o, tolerance: max(o.slack, tolerance(c.dtype))}
 	if o.y.len() == 0 && o.grads == nil {
 		return errors.New("there is no value")
 	}
