@@ -64,5 +64,9 @@ func Reestimate(run func() error, layers ...*BatchNorm) error {
 		}
 		stats[i] = b.stats
 	}
-	return ops.Reestimate(run, stats...)
+	err := ops.Reestimate(run, stats...)
+	if i, ok := fault.Item(err); ok {
+		return fault.Of("reestimate: "+layers[i].label, err)
+	}
+	return err
 }

@@ -117,7 +117,11 @@ func TestReestimateRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, first.SetStats([]float64{1, 2, 3}, []float64{4, 5, 6}))
-			require.ErrorIs(t, norm.Reestimate(c.run, c.layers...), c.kind)
+			err := norm.Reestimate(c.run, c.layers...)
+			require.ErrorIs(t, err, c.kind)
+			if name == "not in the run" {
+				require.EqualError(t, err, "norm: reestimate: "+unused.Name()+": no batch was seen, want runs in training mode")
+			}
 			mean, variance := first.Stats()
 			require.Equal(t, []float64{1, 2, 3, 4, 5, 6}, slices.Concat(mean, variance))
 			train(t, x, y, batches[0])

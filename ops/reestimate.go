@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 
@@ -83,10 +82,10 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	release() // from here on the pools are nobody else's
 	for i, s := range stats {
 		if pools[s].batches == 0 {
-			return fault.New(fault.ErrBatch, name, "statistics %d saw no batch, want runs in training mode", i)
+			return fault.OfItem(name, "statistics", i, fault.New(fault.ErrBatch, name, "no batch was seen, want runs in training mode"))
 		}
 		if err := s.checkMoments(pools[s]); err != nil {
-			return fault.Of(fmt.Sprintf("%s: statistics %d", name, i), err)
+			return fault.OfItem(name, "statistics", i, err)
 		}
 	}
 	for s, m := range pools {

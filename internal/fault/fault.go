@@ -33,6 +33,7 @@ type fault struct {
 	kind error
 	op   string // or the layer, or the file
 	text string
+	item int // of several that were given: its number from 1, or 0
 }
 
 func (e *fault) Error() string { return fmt.Sprintf("norm: %s: %s", e.op, e.text) }
@@ -47,16 +48,33 @@ func New(kind error, op, format string, args ...any) error {
 			args[i] = "<no dtype>"
 		}
 	}
-	return &fault{kind, op, fmt.Sprintf(format, args...)}
+	return &fault{kind: kind, op: op, text: fmt.Sprintf(format, args...)}
 }
 
 // Of returns an error of New with another name in front: that of the layer that has
 // applied the op, or of the file.
 func Of(name string, err error) error {
 	if e, ok := err.(*fault); ok {
-		return &fault{e.kind, name, e.text}
+		return &fault{kind: e.kind, op: name, text: e.text}
 	}
 	return err
+}
+
+// OfItem is Of for number i of several things that an op was given, such as statistics.
+func OfItem(op, things string, i int, err error) error {
+	if e, ok := err.(*fault); ok {
+		return &fault{e.kind, fmt.Sprintf("%s: %s %d", op, things, i), e.text, i + 1}
+	}
+	return err
+}
+
+// Item returns the number of an error of OfItem.
+func Item(err error) (i int, ok bool) {
+	e, _ := err.(*fault)
+	if e == nil || e.item == 0 {
+		return 0, false
+	}
+	return e.item - 1, true
 }
 
 // What every ErrOrder says; Is goes by it.
