@@ -57,6 +57,9 @@ func badLayerNorms() []badCall {
 		{"layernorm: eps NaN", ops.ErrOption, func(b *bench) error { return ln(b.f(4, 6), nil, nil, six, nan) }},
 		{"layernorm: eps infinite", ops.ErrOption, func(b *bench) error { return ln(b.f(4, 6), nil, nil, six, inf) }},
 		{"layernorm: x a constant", ops.ErrGraph, func(b *bench) error { return ln(G.NewConstant(wave(0, 4, 6)), nil, nil, six, 1e-5) }},
+		{"layernorm: gamma a constant of float32", ops.ErrDtype, func(b *bench) error {
+			return ln(b.f(4, 6), G.NewConstant(tensor.New(tensor.WithShape(6), tensor.Of(tensor.Float32))), nil, six, 1e-5)
+		}},
 		{"layernorm: gamma of another graph", ops.ErrGraph, func(b *bench) error { return ln(b.f(4, 6), b.elsewhere(6), nil, six, 1e-5) }},
 		{"layernorm: beta of another graph", ops.ErrGraph, func(b *bench) error { return ln(b.f(4, 6), nil, b.elsewhere(6), six, 1e-5) }},
 	}
