@@ -71,26 +71,22 @@ func doDiff[T dense.Float](g gradient, in G.Nodes, out *G.Node) error {
 	for _, i := range g.from {
 		args = append(args, in[i].Value())
 	}
-	dy, err := out.Grad()
+	name := g.op.String()
+	dy, err := gradOf(name, out)
 	if err != nil {
-		return fmt.Errorf("norm: %v: %w", g.op, err)
+		return err
 	}
 	v, err := g.op.Do(append(args, dy)...)
 	if err != nil {
 		return err
 	}
-	name := g.op.String()
 	packed, err := dense.Elements[T](name, "the gradient", v)
 	if err != nil {
 		return err
 	}
 	for _, i := range g.wrt {
-		d, err := in[i].Grad()
-		if err != nil {
-			return fmt.Errorf("norm: %v: %w", g.op, err)
-		}
 		n := in[i].Shape().TotalSize()
-		if err := addTo(name, d, packed[:n]); err != nil {
+		if err := addTo(name, in[i], packed[:n]); err != nil {
 			return err
 		}
 		packed = packed[n:]
@@ -98,9 +94,22 @@ func doDiff[T dense.Float](g gradient, in G.Nodes, out *G.Node) error {
 	return nil
 }
 
-// addTo adds row-major data to a tensor of any layout: the gradient of an
-// input has the layout of the input.
-func addTo[T dense.Float](op string, v G.Value, data []T) error {
+// gradOf returns the gradient that a node holds. op is for the error.
+func gradOf(op string, n *G.Node) (G.Value, error) {
+	v, err := n.Grad()
+	if err != nil {
+		return nil, fmt.Errorf("norm: %s: %w", op, err)
+	}
+	return v, nil
+}
+
+// addTo adds row-major data to the gradient that a node holds. That may be of any layout: the
+// gradient of an input has the layout of the input.
+func addTo[T dense.Float](op string, n *G.Node, data []T) error {
+	v, err := gradOf(op, n)
+	if err != nil {
+		return err
+	}
 	d, ok := v.(*tensor.Dense)
 	if !ok || d == nil || d.Dtype() != dense.Dtype[T]() || d.Shape().TotalSize() != len(data) {
 		return fault.New(fault.ErrValue, op, "cannot add a gradient of %d %v to %T %v", len(data), dense.Dtype[T](), v, v)

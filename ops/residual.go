@@ -231,7 +231,7 @@ func (s sumOf[T]) SymDiff(in G.Nodes, _, u *G.Node) (_ G.Nodes, err error) {
 
 // DoDiff adds the gradient of the sum to those of its terms.
 func (s sumOf[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
-	v, err := out.Grad()
+	v, err := gradOf(s.kind, out)
 	if err != nil {
 		return err
 	}
@@ -240,11 +240,7 @@ func (s sumOf[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 		return err
 	}
 	for _, n := range in {
-		d, err := n.Grad()
-		if err != nil {
-			return err
-		}
-		if err := addTo(s.kind, d, u); err != nil {
+		if err := addTo(s.kind, n, u); err != nil {
 			return err
 		}
 	}
