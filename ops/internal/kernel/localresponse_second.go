@@ -21,11 +21,9 @@ type localResponseSecond[T Float] struct {
 }
 
 func (a *localResponseSecond[T]) run(first, last int) {
-	places, tasks := a.v.Outer*a.v.Inner, a.v.mapGrid().tasks()
 	s := Borrow[float64](3 * a.v.Channels)
 	defer s.Release()
-	for i := first * places / tasks; i < last*places/tasks; i++ {
-		at := i/a.v.Inner*a.v.Channels*a.v.Inner + i%a.v.Inner
+	for at := range a.v.places(first, last) {
 		a.place(at, s.part(0, a.v.Channels), s.part(1, a.v.Channels), s.part(2, a.v.Channels))
 	}
 }

@@ -23,9 +23,8 @@ type lpSecond[T Float] struct {
 }
 
 func (a *lpSecond[T]) run(first, last int) {
-	groups, tasks := a.v.Outer*a.v.Inner, a.v.mapGrid().tasks()
-	for i := first * groups / tasks; i < last*groups/tasks; i++ {
-		a.group(i/a.v.Inner*a.v.Channels*a.v.Inner + i%a.v.Inner)
+	for at := range a.v.places(first, last) {
+		a.group(at)
 	}
 }
 

@@ -1,6 +1,9 @@
 package kernel
 
-import "unsafe"
+import (
+	"iter"
+	"unsafe"
+)
 
 // View sees a row-major tensor as [Outer, Channels, Inner], where each channel
 // has statistics, a scale and the like: batch norm of (N,C,H,W) is
@@ -114,6 +117,19 @@ func (v View) sumsGrid() grid { return v.grid(ceilDiv(sumsLen, v.Inner)) }
 
 // mapGrid is for maps over all elements.
 func (v View) mapGrid() grid { return v.grid(1) }
+
+// places gives the first channel of each place that tasks [first, last) of mapGrid have to do, where
+// they do not share blocks but places: each with all of its channels.
+func (v View) places(first, last int) iter.Seq[int] {
+	return func(yield func(at int) bool) {
+		n, tasks := v.Outer*v.Inner, v.mapGrid().tasks()
+		for i := first * n / tasks; i < last*n/tasks; i++ {
+			if !yield(i/v.Inner*v.Channels*v.Inner + i%v.Inner) {
+				return
+			}
+		}
+	}
+}
 
 func (v View) grid(leastRows int) grid {
 	tasks := max(1, min(v.Len()/taskLen, maxTasks))
