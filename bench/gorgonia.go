@@ -13,10 +13,7 @@ func (e *expression) applyGorgonia(c benchCase) (*G.Node, error) {
 	case c.name == "layernorm":
 		return composedLayerNorm(a[0], a[1], a[2])
 	case c.isBatchNorm():
-		y, _, _, op, err := G.BatchNorm(a[0], a[1], a[2], momentum, eps)
-		if err == nil && c.evaluates() {
-			op.SetTraining(false)
-		}
+		y, _, _, _, err := G.BatchNorm(a[0], a[1], a[2], momentum, eps)
 		return y, err
 	default:
 		return composedWeightNorm(a[0], a[1])

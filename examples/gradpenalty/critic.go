@@ -55,8 +55,7 @@ func weights(seed uint64, rows, cols int) *tensor.Dense {
 }
 
 func (c *critic) learnables() G.Nodes {
-	params := append(c.first.Learnables(), c.ln.Learnables()...)
-	return append(params, c.w...)
+	return append(norm.Learnables(c.first, c.ln), c.w...)
 }
 
 // fwd returns the numbers of the points x, of shape (batch, 1).

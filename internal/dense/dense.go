@@ -129,11 +129,7 @@ func Elements[T Float](op, name string, v G.Value) ([]T, error) {
 // copied returns the elements of a tensor of T in row-major order, in memory of their own.
 func copied[T Float](d *tensor.Dense) []T {
 	out := Uninitialized[T](d.Shape().TotalSize())
-	if RowMajor(d) {
-		copy(out, Own[T](d))
-	} else {
-		Gather(out, d)
-	}
+	Gather(out, d)
 	return out
 }
 
