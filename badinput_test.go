@@ -212,12 +212,20 @@ func badConstructors() (all []badCall) {
 	add("layernorm: no axes", norm.ErrShape, ln(tensor.Shape{3}, norm.WithAxes()))
 	add("rmsnorm: more axes than sizes", norm.ErrShape, rms(tensor.Shape{3}, norm.WithAxes(1, 2)))
 	add("rmsnorm: scale plus one, and none", norm.ErrOption, rms(tensor.Shape{3}, norm.WithScalePlusOne(), norm.WithoutScale()))
+	add("rmsnorm: bias that it has not", norm.ErrOption, rms(tensor.Shape{3}, norm.WithBiasInit(G.Ones())))
+	add("batchnorm: scale left out, and given", norm.ErrOption, bn(4, norm.WithoutScale(), norm.WithScaleInit(G.Ones())))
+	add("instancenorm: scale that it has not", norm.ErrOption, in(4, norm.WithScaleInit(G.Ones())))
+	add("layernorm: scale without initializer", norm.ErrOption, ln(tensor.Shape{3}, norm.WithScaleInit(nil)))
+	add("groupnorm: scale of float32", norm.ErrValue, gn(2, 4, norm.WithScaleInit(initial(make([]float32, 4)))))
+	add("batchnorm: bias too short", norm.ErrValue, bn(4, norm.WithBiasInit(initial(make([]float64, 3)))))
 	return all
 }
 
+// initial is an initializer that gives v.
+func initial(v any) G.InitWFn { return func(tensor.Dtype, ...int) any { return v } }
+
 // badWeights are options and sizes of the layers that normalize weights.
 func badWeights() (all []badCall) {
-	initial := func(v any) G.InitWFn { return func(tensor.Dtype, ...int) any { return v } }
 	for _, k := range []struct {
 		name string
 		make func(g *G.ExprGraph, shape tensor.Shape, o norm.WeightOption) error
@@ -257,6 +265,13 @@ func badWeights() (all []badCall) {
 		masked := tensor.New(tensor.WithShape(4, 3), tensor.WithBacking(make([]float64, 12), make([]bool, 12)))
 		add("weight with a mask", norm.ErrValue, four, norm.WithWeight(masked))
 	}
+	linear := func(name string, kind error, o ...norm.WeightNormLinearOption) {
+		all = append(all, badCall{"weightnormlinear: " + name, kind, func(g *G.ExprGraph) func() error {
+			return func() error { return errorOf(norm.NewWeightNormLinear(g, f64, 3, 4, o...)) }
+		}})
+	}
+	linear("bias left out, and given", norm.ErrOption, norm.WithoutBias(), norm.WithBiasInit(G.Ones()))
+	linear("bias too short", norm.ErrValue, norm.WithBiasInit(initial(make([]float64, 3))))
 	for _, n := range []struct {
 		name string
 		n    int

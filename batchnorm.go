@@ -35,11 +35,11 @@ type BatchNorm struct{ channelLayer }
 // NewBatchNorm makes a layer for inputs (N, channels), (N, channels, L),
 // (N, channels, H, W) or (N, channels, D, H, W) of a dtype, or with the channels
 // in another axis. Options: WithName, WithChannelAxis (1), WithEps (1e-5),
-// WithMomentum (0.1), WithCumulativeAverage, WithoutAffine, WithoutScale,
-// WithoutBias, WithoutRunningStats, WithReuse.
+// WithMomentum (0.1), WithCumulativeAverage, WithScaleInit (1), WithBiasInit (0),
+// WithoutAffine, WithoutScale, WithoutBias, WithoutRunningStats, WithReuse.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
-// graph is as it was.
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
+// initial value that does not fit. After an error the graph is as it was.
 func NewBatchNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...BatchNormOption) (*BatchNorm, error) {
 	l, err := newChannelLayer("batchnorm", g, dt, channels, configure(opts), ops.BatchNorm, ops.EvalBatchNorm, "WithoutRunningStats")
 	if err != nil {

@@ -49,7 +49,9 @@ func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int,
 			return l, err
 		}
 	}
-	l.addAffine(tensor.Shape{channels})
+	if err := l.addAffine(tensor.Shape{channels}, c); err != nil {
+		return l, err
+	}
 	l.done()
 	return l, nil
 }

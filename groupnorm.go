@@ -28,11 +28,11 @@ type GroupNorm struct {
 
 // NewGroupNorm makes a layer for inputs (N, channels), (N, channels, L),
 // (N, channels, H, W) or (N, channels, D, H, W) of a dtype. The number of groups
-// divides that of the channels. Options: WithName, WithEps (1e-5), WithoutAffine,
-// WithoutScale, WithoutBias, WithReuse.
+// divides that of the channels. Options: WithName, WithEps (1e-5), WithScaleInit
+// (1), WithBiasInit (0), WithoutAffine, WithoutScale, WithoutBias, WithReuse.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
-// graph is as it was.
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
+// initial value that does not fit. After an error the graph is as it was.
 func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ...GroupNormOption) (*GroupNorm, error) {
 	const kind = "groupnorm"
 	c := configure(opts)
@@ -49,7 +49,9 @@ func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ..
 	if err := fault.Eps(l.label, c.eps); err != nil {
 		return nil, err
 	}
-	l.addAffine(tensor.Shape{channels})
+	if err := l.addAffine(tensor.Shape{channels}, c); err != nil {
+		return nil, err
+	}
 	l.done()
 	return &GroupNorm{l, channels, ops.GroupNormConfig{Groups: groups, Eps: c.eps, Reuse: c.reuse}}, nil
 }

@@ -107,12 +107,13 @@ func (l *layer) done() {
 	}
 }
 
-// addParam makes the node of the next parameter, with value as its storage.
-func (l *layer) addParam(value *tensor.Dense) *G.Node {
-	n := G.NewTensor(l.graph, l.dtype, value.Dims(), G.WithShape(value.Shape()...),
-		G.WithName(l.name+"."+l.suffixes[len(l.params)]), G.WithValue(value))
-	l.params = append(l.params, n)
-	return n
+// addParams makes the nodes of the parameters, with the values as their storage. It is
+// called when nothing can fail any more, so that the graph is as it was after an error.
+func (l *layer) addParams(values ...*tensor.Dense) {
+	for i, v := range values {
+		l.params = append(l.params, G.NewTensor(l.graph, l.dtype, v.Dims(), G.WithShape(v.Shape()...),
+			G.WithName(l.name+"."+l.suffixes[i]), G.WithValue(v)))
+	}
 }
 
 // values returns the values of the parameters.
@@ -154,10 +155,11 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 		return other, fault.Of(l.label, err)
 	}
 	other.label = l.label
-	for _, v := range values {
+	for i, v := range values {
 		// A tensor for each graph, as building a machine sets the engines of all values.
-		other.addParam(dense.Alias(v))
+		values[i] = dense.Alias(v)
 	}
+	other.addParams(values...)
 	other.done()
 	return other, nil
 }
@@ -268,13 +270,44 @@ func affineSuffixes(c config) (s []string) {
 	return s
 }
 
-// addAffine makes the nodes of γ = 1 and β = 0, where the layer has them.
-func (l *layer) addAffine(shape tensor.Shape) {
-	for _, s := range l.suffixes {
-		start := 0.0
-		if s == "gamma" {
+// addAffine makes the nodes of γ and β, where the layer has them.
+func (l *layer) addAffine(shape tensor.Shape, c config) error {
+	if err := l.checkInits(c); err != nil {
+		return err
+	}
+	values := make([]*tensor.Dense, len(l.suffixes))
+	for i, s := range l.suffixes {
+		var err error
+		if values[i], err = l.startOf(s, shape, c); err != nil {
+			return err
+		}
+	}
+	l.addParams(values...)
+	return nil
+}
+
+// checkInits checks that the parameters are there whose first values are given.
+func (l *layer) checkInits(c config) error {
+	switch {
+	case c.scaleInit.given && !slices.Contains(l.suffixes, "gamma"):
+		return fault.New(ErrOption, l.label, "WithScaleInit, but the layer has no gamma, want one or the option left out")
+	case c.biasInit.given && !slices.Contains(l.suffixes, "beta") && !slices.Contains(l.suffixes, "b"):
+		return fault.New(ErrOption, l.label, "WithBiasInit, but the layer has no bias, want one or the option left out")
+	}
+	return nil
+}
+
+// startOf returns the first value of γ, β, or the b of a linear layer.
+func (l *layer) startOf(suffix string, shape tensor.Shape, c config) (*tensor.Dense, error) {
+	start, i := 0.0, c.biasInit
+	if suffix == "gamma" {
+		i = c.scaleInit
+		if !c.plusOne {
 			start = 1
 		}
-		l.addParam(filled(l.dtype, start, shape...))
 	}
+	if i.given {
+		return l.initialize(suffix, shape, i.init)
+	}
+	return filled(l.dtype, start, shape...), nil
 }

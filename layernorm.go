@@ -27,18 +27,21 @@ type LayerNorm struct {
 }
 
 // NewLayerNorm makes a layer for inputs (..., shape) of a dtype. Options:
-// WithName, WithAxes (the trailing ones), WithEps (1e-5), WithoutAffine,
-// WithoutScale, WithoutBias, WithUnbiasedStd, WithReuse.
+// WithName, WithAxes (the trailing ones), WithEps (1e-5), WithScaleInit (1),
+// WithBiasInit (0), WithoutAffine, WithoutScale, WithoutBias, WithUnbiasedStd,
+// WithReuse.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
-// graph is as it was.
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
+// initial value that does not fit. After an error the graph is as it was.
 func NewLayerNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...LayerNormOption) (*LayerNorm, error) {
 	c := configure(opts)
 	l, err := newAxesLayer("layernorm", g, dt, shape, c)
 	if err != nil {
 		return nil, err
 	}
-	l.addAffine(shape)
+	if err := l.addAffine(shape, c); err != nil {
+		return nil, err
+	}
 	l.done()
 	return &LayerNorm{l, ops.LayerNormConfig{Eps: c.eps, UnbiasedStd: c.unbiasedStd, Reuse: c.reuse}}, nil
 }

@@ -126,6 +126,8 @@ type config struct {
 	cumulative bool
 	untracked  bool
 
+	scaleInit, biasInit initial
+
 	axis      int
 	init      G.InitWFn
 	weight    *tensor.Dense
@@ -134,6 +136,12 @@ type config struct {
 	powerIterations int
 
 	reuse bool
+}
+
+// initial is what a parameter starts from, if the caller says so.
+type initial struct {
+	init  G.InitWFn
+	given bool
 }
 
 // gamma says whether there is a γ, and beta whether there is a β.
@@ -203,6 +211,20 @@ func WithoutScale() NormOption { return option(func(c *config) { c.noScale = tru
 // ignores it.
 func WithoutBias() ShiftOption {
 	return option(func(c *config) { c.noBias = true })
+}
+
+// WithScaleInit sets what γ starts from, by default 1. init is called with its shape.
+// gorgonia.Zeroes() for the last norm of a residual block lets the block begin as the
+// identity: Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
+// 2017, arXiv:1706.02677v2, section 5.1. It is an error for a layer without γ.
+func WithScaleInit(init G.InitWFn) NormOption {
+	return option(func(c *config) { c.scaleInit = initial{init, true} })
+}
+
+// WithBiasInit sets what β, or the b of a linear layer, starts from, by default 0. init is
+// called with its shape. It is an error for a layer without either.
+func WithBiasInit(init G.InitWFn) ShiftOption {
+	return option(func(c *config) { c.biasInit = initial{init, true} })
 }
 
 // WithUnbiasedStd divides by σ + eps with the unbiased standard deviation

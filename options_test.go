@@ -121,6 +121,33 @@ func TestWithWeightInit(t *testing.T) {
 	}
 }
 
+// Initializers get the shape of γ and β, or of the b of a linear layer, and what they give
+// is where these start.
+func TestWithScaleInitAndWithBiasInit(t *testing.T) {
+	f32 := tensor.Float32
+	start := func(first float64, shape ...int) G.InitWFn {
+		return func(dt tensor.Dtype, s ...int) any {
+			require.Equal(t, f32, dt)
+			require.Equal(t, shape, s)
+			return wave(f32, first, shape...).Data()
+		}
+	}
+	scale, bias := norm.WithScaleInit(start(1, 4)), norm.WithBiasInit(start(2, 4))
+	for kind, l := range map[string]layer{
+		"batchnorm":    norm.Must(norm.NewBatchNorm(G.NewGraph(), f32, 4, scale, bias)),
+		"groupnorm":    norm.Must(norm.NewGroupNorm(G.NewGraph(), f32, 2, 4, scale, bias)),
+		"instancenorm": norm.Must(norm.NewInstanceNorm(G.NewGraph(), f32, 4, norm.WithAffine(), scale, bias)),
+		"layernorm":    norm.Must(norm.NewLayerNorm(G.NewGraph(), f32, tensor.Shape{4}, bias, scale)),
+		"rmsnorm":      norm.Must(norm.NewRMSNorm(G.NewGraph(), f32, tensor.Shape{4}, norm.WithScalePlusOne(), scale)),
+	} {
+		for i, p := range l.Learnables() {
+			require.Equal(t, wave(f32, float64(i+1), 4).Data(), p.Value().Data(), "%s: %s", kind, p.Name())
+		}
+	}
+	linear := norm.Must(norm.NewWeightNormLinear(G.NewGraph(), f32, 3, 4, bias))
+	require.Equal(t, wave(f32, 2, 4).Data(), linear.Learnables()[2].Value().Data())
+}
+
 // An option that is nil is passed over.
 func TestNilOptionIsIgnored(t *testing.T) {
 	_, err := norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, nil, norm.WithName("ln"), nil)

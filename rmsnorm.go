@@ -28,10 +28,11 @@ type RMSNorm struct {
 
 // NewRMSNorm makes a layer for inputs (..., shape) of a dtype. Options:
 // WithName, WithAxes (the trailing ones), WithEps (1e-5; PyTorch's default is the
-// dtype's machine epsilon), WithoutScale or WithoutAffine, WithScalePlusOne, WithReuse.
+// dtype's machine epsilon), WithScaleInit (1, or 0 WithScalePlusOne), WithoutScale
+// or WithoutAffine, WithScalePlusOne, WithReuse.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName. After an error the
-// graph is as it was.
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
+// initial value that does not fit. After an error the graph is as it was.
 func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMSNormOption) (*RMSNorm, error) {
 	const kind = "rmsnorm"
 	c := configure(opts)
@@ -40,13 +41,11 @@ func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMS
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case c.plusOne && !c.gamma():
+	if c.plusOne && !c.gamma() {
 		return nil, fault.New(ErrOption, l.label, "WithScalePlusOne and WithoutScale, want at most one of them")
-	case c.plusOne:
-		l.addParam(filled(dt, 0, shape...))
-	default:
-		l.addAffine(shape)
+	}
+	if err := l.addAffine(shape, c); err != nil {
+		return nil, err
 	}
 	l.done()
 	return &RMSNorm{l, ops.RMSNormConfig{Eps: c.eps, ScalePlusOne: c.plusOne, Reuse: c.reuse}}, nil

@@ -59,7 +59,7 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 	if s.vectors, err = ops.NewSingularVectors(w, c.axis); err != nil {
 		return nil, l.wrap(err)
 	}
-	l.addParam(w)
+	l.addParams(w)
 	l.done()
 	s.layer = l
 	return s, nil

@@ -105,12 +105,12 @@ func TestSpectralNormOfConvolution(t *testing.T) {
 
 func TestSpectralNormRefuses(t *testing.T) {
 	for text, opt := range map[string]norm.SpectralNormOption{
-		"norm: spectralnorm: 0 power iterations, want at least 1":                                        norm.WithPowerIterations(0),
-		"norm: spectralnorm: axis is 2, want 0 to 1 for a weight (4, 3), or WholeTensor":                 norm.WithAxis(2),
-		"norm: spectralnorm: the weight is nil":                                                          norm.WithWeight(nil),
-		"norm: spectralnorm: the weight is float64 (3, 4), want float64 (4, 3)":                          norm.WithWeight(wave(tensor.Float64, 0, 3, 4)),
-		"norm: spectralnorm: the initializer of the weight is nil, want one such as gorgonia.GlorotU(1)": norm.WithWeightInit(nil),
-		"norm: spectralnorm: the initializer of the weight panicked: interface conversion:":              norm.WithWeightInit(func(tensor.Dtype, ...int) any { return any(1).(string) }),
+		"norm: spectralnorm: 0 power iterations, want at least 1":                                              norm.WithPowerIterations(0),
+		"norm: spectralnorm: axis is 2, want 0 to 1 for a weight (4, 3), or WholeTensor":                       norm.WithAxis(2),
+		"norm: spectralnorm: the weight is nil":                                                                norm.WithWeight(nil),
+		"norm: spectralnorm: the weight is float64 (3, 4), want float64 (4, 3)":                                norm.WithWeight(wave(tensor.Float64, 0, 3, 4)),
+		"norm: spectralnorm: the initializer of the weight is nil, want one such as gorgonia.Gaussian(0, 0.1)": norm.WithWeightInit(nil),
+		"norm: spectralnorm: the initializer of the weight panicked: interface conversion:":                    norm.WithWeightInit(func(tensor.Dtype, ...int) any { return any(1).(string) }),
 	} {
 		g := G.NewGraph()
 		_, err := norm.NewSpectralNorm(g, tensor.Float64, tensor.Shape{4, 3}, opt)

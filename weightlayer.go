@@ -10,32 +10,28 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// addWeight makes the nodes of v and of g = ‖v‖.
-func (l *layer) addWeight(shape tensor.Shape, c config) error {
+// startOfWeightNorm returns the first values of v and of g = ‖v‖.
+func (l *layer) startOfWeightNorm(shape tensor.Shape, c config) (v, g *tensor.Dense, err error) {
 	if err := fault.Sizes(l.label, "v", shape); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := fault.Axis(l.label, shape, c.axis); err != nil {
-		return err
+		return nil, nil, err
 	}
-	v, err := l.startOfWeight(shape, c)
-	if err != nil {
-		return err
+	if v, err = l.startOfWeight(shape, c); err != nil {
+		return nil, nil, err
 	}
-	g, err := ops.WeightLengths(v, c.axis)
-	if err != nil {
-		return l.wrap(err)
+	if g, err = ops.WeightLengths(v, c.axis); err != nil {
+		return nil, nil, l.wrap(err)
 	}
-	l.addParam(v)
-	l.addParam(g)
-	return nil
+	return v, g, nil
 }
 
 // startOfWeight returns the first value of v, row-major storage of its own.
 func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, error) {
 	switch {
 	case !c.hasWeight:
-		return l.initialize(shape, c.init)
+		return l.initialize("the weight", shape, c.init)
 	case c.weight == nil:
 		return nil, fault.New(ErrValue, l.label, "the weight is nil, want %v %v", l.dtype, shape)
 	case c.weight.Dtype() != l.dtype || !slices.Equal(c.weight.Shape(), shape):
@@ -50,13 +46,13 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 
 // initialize returns a tensor with what an initializer gives. Some of
 // Gorgonia's initializers panic for float32.
-func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
+func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
 	if init == nil {
-		return nil, fault.New(ErrOption, l.label, "the initializer of the weight is nil, want one such as gorgonia.GlorotU(1)")
+		return nil, fault.New(ErrOption, l.label, "the initializer of %s is nil, want one such as gorgonia.Gaussian(0, 0.1)", what)
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fault.New(ErrValue, l.label, "the initializer of the weight panicked: %v", r)
+			err = fault.New(ErrValue, l.label, "the initializer of %s panicked: %v", what, r)
 		}
 	}()
 	backing, n := init(l.dtype, shape...), 0
@@ -68,8 +64,8 @@ func (l *layer) initialize(shape tensor.Shape, init G.InitWFn) (v *tensor.Dense,
 		dt, n = tensor.Float64, len(b)
 	}
 	if n != shape.TotalSize() || dt != l.dtype {
-		return nil, fault.New(ErrValue, l.label, "the initializer gave %T of length %d, want %v of length %d",
-			backing, n, l.dtype, shape.TotalSize())
+		return nil, fault.New(ErrValue, l.label, "the initializer of %s gave %T of length %d, want %v of length %d",
+			what, backing, n, l.dtype, shape.TotalSize())
 	}
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
 }

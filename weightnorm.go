@@ -34,9 +34,11 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 	if err != nil {
 		return nil, err
 	}
-	if err := l.addWeight(shape, c); err != nil {
+	v, lengths, err := l.startOfWeightNorm(shape, c)
+	if err != nil {
 		return nil, err
 	}
+	l.addParams(v, lengths)
 	l.done()
 	return &WeightNorm{l, c.weightNorm()}, nil
 }
@@ -77,7 +79,7 @@ type WeightNormLinear struct {
 
 // NewWeightNormLinear makes a layer for inputs (..., in) and outputs (..., out)
 // of a dtype. Options: WithName, WithAxis (0), WithWeightInit
-// (gorgonia.GlorotU(1)), WithWeight, WithoutBias, WithReuse.
+// (gorgonia.GlorotU(1)), WithWeight, WithBiasInit (0), WithoutBias, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
 // initial value that does not fit. After an error the graph is as it was.
@@ -91,12 +93,22 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 	if err != nil {
 		return nil, err
 	}
-	if err := l.addWeight(tensor.Shape{out, in}, c); err != nil {
+	if err := l.checkInits(c); err != nil {
 		return nil, err
 	}
-	if !c.noBias {
-		l.addParam(filled(dt, 0, out))
+	v, lengths, err := l.startOfWeightNorm(tensor.Shape{out, in}, c)
+	if err != nil {
+		return nil, err
 	}
+	start := []*tensor.Dense{v, lengths}
+	if !c.noBias {
+		b, err := l.startOf("b", tensor.Shape{out}, c)
+		if err != nil {
+			return nil, err
+		}
+		start = append(start, b)
+	}
+	l.addParams(start...)
 	l.done()
 	return &WeightNormLinear{l, c.weightNorm()}, nil
 }
