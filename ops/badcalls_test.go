@@ -23,6 +23,7 @@ func badCalls() (all []badCall) {
 	all = append(all, badNormalizes()...)
 	all = append(all, badLocalResponses()...)
 	all = append(all, badSpectrals()...)
+	all = append(all, badReshapes()...)
 	return append(all, badOthers()...)
 }
 

@@ -138,7 +138,8 @@ func nodes(args []arg) G.Nodes {
 }
 
 // apply is G.ApplyOp with the op's name before the error.
-func apply(op string, o G.Op, children ...*G.Node) (*G.Node, error) {
+func apply(op string, o derivableOp, children ...*G.Node) (*G.Node, error) {
+	o, children = hold(o, children)
 	n, err := G.ApplyOp(o, children...)
 	if err != nil {
 		return nil, fmt.Errorf("norm: %s: %w", op, err)

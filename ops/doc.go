@@ -18,7 +18,8 @@
 //     such statistics over a data set or several workers.
 //   - Of weights: WeightNorm, WeightNormLinear, and SpectralNorm with its
 //     SingularVectors. WeightLengths and MaterializeWeight compute on tensors.
-//   - Without parameters: Normalize and LocalResponseNorm.
+//   - Without parameters: Normalize and LocalResponseNorm; and Reshape, for what
+//     gorgonia.Reshape does wrong.
 //
 // Batch, group and instance norm ignore padding that the Mask of their settings marks.
 //

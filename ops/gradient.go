@@ -21,7 +21,7 @@ import (
 // and when the forward op is applied twice; and one pass over the data gives
 // all.
 type gradient struct {
-	op        G.SDOp
+	op        derivableOp
 	from, wrt []int
 	reuse     bool // of the parts
 }

@@ -222,7 +222,8 @@ func (s sumOf[T]) SymDiff(in G.Nodes, _, u *G.Node) (_ G.Nodes, err error) {
 		if term.Op() != nil {
 			continue
 		}
-		if grads[i], err = apply(s.kind, newCopy(s, term, u), u); err != nil {
+		of := fmt.Sprintf(", gradient of %d", term.ID())
+		if grads[i], err = apply(s.kind, newReshape[T](u.Shape(), u.Shape(), of, s.reuse), u); err != nil {
 			return nil, err
 		}
 	}
@@ -247,49 +248,9 @@ func (s sumOf[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	return nil
 }
 
-// copyOp is a copy of its input: the sum of one tensor. It is that for a node, and no other's.
-type copyOp[T dense.Float] struct {
-	base
-	sumOf[T]
-	shape tensor.Shape
-	mem   memory[T]
-}
-
-func newCopy[T dense.Float](s sumOf[T], owner, u *G.Node) *copyOp[T] {
-	shape := u.Shape().Clone()
-	label := fmt.Sprintf("norm.Copy(shape=%v, node=%d, reuse=%v)", shape, owner.ID(), s.reuse)
-	return &copyOp[T]{base{label, []int{shape.TotalSize()}}, s, shape, memory[T]{reuse: s.reuse}}
-}
-
-// Type is (tensor) -> copy.
-func (o *copyOp[T]) Type() hm.Type { return fnType[T](len(o.shape), len(o.shape)) }
-
-// InferShape returns the shape.
-func (o *copyOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
-
-// Do returns the copy.
-func (o *copyOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
-	defer guard(o, &err)
-	in, err := inputs[T](&o.base, vs)
-	if err != nil {
-		return nil, err
-	}
-	out, data := o.mem.tensor(o.shape...)
-	copy(data, in[0])
-	return out, nil
-}
-
-// DoDiff adds to the gradient of the input.
-func (o *copyOp[T]) DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return o.sumOf.DoDiff(ctx, in, out)
-}
-
 var (
 	_ G.SDOp = (*addNormOp[float32])(nil)
 	_ G.ADOp = (*addNormOp[float32])(nil)
 	_ G.SDOp = (*fusedOp[float32])(nil)
 	_ G.ADOp = (*fusedOp[float32])(nil)
-	_ G.SDOp = (*copyOp[float32])(nil)
-	_ G.ADOp = (*copyOp[float32])(nil)
 )

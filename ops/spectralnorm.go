@@ -46,7 +46,9 @@ func DefaultSpectralNorm() SpectralNormConfig {
 //	dW = (dw − Σ(dw·W)/σ·u·vᵀ)/σ
 //
 // Where σ is 0, as it is for a weight of zeros, w and the gradient are 0 (PyTorch
-// gives NaN). It is torch.nn.utils.parametrizations.spectral_norm.
+// gives NaN). An iteration is that of the paper and of torch.nn.utils.spectral_norm, v = Wᵀu
+// before u = Wv; torch.nn.utils.parametrizations.spectral_norm has them the other way
+// round, so that in training its estimate is half an iteration apart.
 //
 // Building a machine sets the mode of every op in its graph: evaluation with
 // gorgonia.EvalMode(), else training. Until then the mode is training.

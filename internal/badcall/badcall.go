@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,9 +52,9 @@ func Check(t *testing.T, prefix string, named bool, calls []Call) {
 	}
 	switch {
 	case t.Failed():
-	case ran == len(calls):
+	case ran == len(calls) && strconv.IntSize == 64: // the greatest sizes depend on it
 		compareWords(t, filepath.Join("testdata", "errors.txt"), words.String())
-	case *update:
+	case *update && ran < len(calls):
 		t.Fatalf("-update ran %d of %d calls, want all", ran, len(calls))
 	}
 }

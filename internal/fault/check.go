@@ -26,7 +26,7 @@ func Momentum(op string, m float64) error {
 
 // maxSize bounds the elements of a parameter. It keeps products of sizes from
 // overflowing, and a typing error from asking for all memory.
-const maxSize = 1<<31 - 1 // also an int of 32 bits
+const maxSize = min(1<<31-1, math.MaxInt/16) // where an int has 32 bits, 1 GiB of float64
 
 // Sizes checks the shape of a parameter, or the part of one that a layer
 // normalizes over.

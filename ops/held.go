@@ -1,0 +1,112 @@
+package ops
+
+import (
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"slices"
+
+	"github.com/chewxy/hm"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// heldOp is an op with further inputs, which it does not use: the tensors that its own inputs are
+// a gorgonia.Reshape of. That shares their memory, but a TapeMachine does not know it, and lets
+// another op write into such a tensor as soon as nothing has it as input any more.
+type heldOp struct {
+	derivableOp
+	inputs int       // of the op
+	held   []hm.Type // the types of the further ones
+}
+
+// derivableOp is any op of this package.
+type derivableOp interface {
+	G.SDOp
+	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error
+}
+
+// hold returns the op and its inputs, with what they share memory with. Of a stateful op,
+// which has to be found in the graph, nothing is held: the op that takes the statistics
+// runs later, and has the same input.
+func hold(op derivableOp, in G.Nodes) (derivableOp, G.Nodes) {
+	if _, ok := op.(statefulOp); ok {
+		return op, in
+	}
+	var held G.Nodes
+	var types []hm.Type
+	for _, n := range in {
+		for n = reshaped(n); n != nil && !slices.Contains(held, n); n = reshaped(n) {
+			held, types = append(held, n), append(types, n.Type())
+		}
+	}
+	if held == nil {
+		return op, in
+	}
+	return &heldOp{op, len(in), types}, slices.Concat(in, held)
+}
+
+// reshaped returns the tensor that a node is a gorgonia.Reshape of, or nil. The type of that
+// op is not exported.
+func reshaped(n *G.Node) *G.Node {
+	if n.Graph() == nil || fmt.Sprintf("%T", n.Op()) != "gorgonia.reshapeOp" {
+		return nil
+	}
+	for it := n.Graph().From(n.ID()); it.Next(); {
+		if from := it.Node().(*G.Node); from.Dims() > 0 {
+			return from
+		}
+	}
+	return nil
+}
+
+// Arity is the number of all inputs.
+func (o *heldOp) Arity() int { return o.inputs + len(o.held) }
+
+// Type is that of the op, with further inputs.
+func (o *heldOp) Type() hm.Type {
+	ts := o.derivableOp.Type().(*hm.FunctionType).FlatTypes()
+	return hm.NewFnType(slices.Insert(ts, o.inputs, o.held...)...)
+}
+
+// InferShape is the op's.
+func (o *heldOp) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	return o.derivableOp.InferShape(in[:o.inputs]...)
+}
+
+// Do is the op's.
+func (o *heldOp) Do(vs ...G.Value) (G.Value, error) { return o.derivableOp.Do(vs[:o.inputs]...) }
+
+// WriteHash writes the op's, and how many inputs are held.
+func (o *heldOp) WriteHash(h hash.Hash) {
+	o.derivableOp.WriteHash(h)
+	fmt.Fprintf(h, ", held=%d", len(o.held))
+}
+
+// Hashcode is that of what WriteHash writes.
+func (o *heldOp) Hashcode() uint32 {
+	h := fnv.New32a()
+	o.WriteHash(h)
+	return h.Sum32()
+}
+
+// DiffWRT is the op's, and false for what is held.
+func (o *heldOp) DiffWRT(int) []bool {
+	return append(o.derivableOp.DiffWRT(o.inputs), make([]bool, len(o.held))...)
+}
+
+// SymDiff returns the gradients of the op.
+func (o *heldOp) SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error) {
+	grads, err := o.derivableOp.SymDiff(in[:o.inputs], out, u)
+	return append(grads, make(G.Nodes, len(o.held))...), err
+}
+
+// DoDiff adds to the gradients of the op's inputs.
+func (o *heldOp) DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error {
+	return o.derivableOp.DoDiff(ctx, in[:o.inputs], out)
+}
+
+var (
+	_ G.SDOp = (*heldOp)(nil)
+	_ G.ADOp = (*heldOp)(nil)
+)

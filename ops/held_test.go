@@ -1,0 +1,72 @@
+package ops_test
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm/diff"
+	"github.com/gorgonorm/norm/gradcheck"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A gorgonia.Reshape shares memory with its input, into which a TapeMachine lets Square
+// write, here of each input of an op: after the first or the second of two reshapes.
+func TestReshapedInputs(t *testing.T) {
+	eachOp(t, func(t *testing.T, c opCase) {
+		s := c.stats(t)
+		gradients(t, func(in G.Nodes) (*G.Node, error) {
+			return costOfReshaped(c, in, func(reshaped G.Nodes) (*G.Node, error) { return c.build(reshaped, s) })
+		}, flattened(c), append(c.checkOptions(), gradcheck.WithMachines(gradcheck.Tape))...)
+	})
+}
+
+// The same for gradients of the gradient by the first input. Central differences of it are good to
+// three or four digits; what is read after it has been overwritten is off by as much as it is.
+func TestReshapedInputsSecondOrder(t *testing.T) {
+	eachOp(t, func(t *testing.T, c opCase) {
+		s := c.stats(t)
+		gradients(t, func(in G.Nodes) (*G.Node, error) {
+			cost, err := costOfReshaped(c, in, func(reshaped G.Nodes) (*G.Node, error) { return c.build(reshaped, s) })
+			if err != nil {
+				return nil, err
+			}
+			ds, err := diff.Grad(cost, in[0])
+			if err != nil {
+				return nil, err
+			}
+			return G.Tanh(ds[0])
+		}, flattened(c), append(c.checkOptions(), gradcheck.WithMachines(gradcheck.Tape), gradcheck.WithMaxElements(2), gradcheck.WithTolerance(1e-2, 1e-5))...)
+	})
+}
+
+// costOfReshaped is Σ y³ of what is built on reshaped values, and Σ u² of these values.
+func costOfReshaped(c opCase, in G.Nodes, build func(reshaped G.Nodes) (*G.Node, error)) (*G.Node, error) {
+	reshaped := make(G.Nodes, len(in))
+	squared := make(G.Nodes, len(in))
+	for i, n := range in {
+		u := G.Must(G.Add(n, n)) // whose own gradient needs no values
+		if i%2 == 1 {
+			u = G.Must(G.Reshape(u, tensor.Shape{1, n.Shape().TotalSize()}))
+		}
+		reshaped[i] = G.Must(G.Reshape(u, c.shapes[i].Clone()))
+		squared[i] = u
+	}
+	y, err := build(reshaped)
+	if err != nil {
+		return nil, err
+	}
+	cost := G.Must(G.Sum(G.Must(G.Cube(y))))
+	for _, u := range squared {
+		cost = G.Must(G.Add(cost, G.Must(G.Sum(G.Must(G.Square(u))))))
+	}
+	return cost, nil
+}
+
+// flattened returns the values of a case as vectors.
+func flattened(c opCase) []*tensor.Dense {
+	vs := c.values(tensor.Float64, 0.4)
+	for _, v := range vs {
+		_ = v.Reshape(v.Shape().TotalSize()) // never fails
+	}
+	return vs
+}

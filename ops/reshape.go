@@ -1,0 +1,113 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/fault"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Reshape returns the elements of x, in row-major order, in another shape. One of its sizes
+// may be −1, for what is left.
+//
+// The result of gorgonia.Reshape shares the memory of its input, and a TapeMachine does not
+// know it: an op that works in place, such as gorgonia.Square of the result, overwrites a value
+// of which the gradient of another op is still to be taken. In a LispMachine it replaces the gradient
+// of an input with other uses instead of adding to it. This op copies, and has none of these faults.
+//
+// Dtypes: float32 or float64.
+//
+// Errors at graph building: ErrGraph, ErrDtype, ErrShape.
+func Reshape(x *G.Node, shape tensor.Shape) (*G.Node, error) {
+	const name = "reshape"
+	dt, err := checkArgs(name, []arg{{"x", x}})
+	if err != nil {
+		return nil, err
+	}
+	to, err := inferred(name, x.Shape(), shape)
+	if err != nil {
+		return nil, err
+	}
+	if dt == tensor.Float32 {
+		return apply(name, newReshape[float32](x.Shape(), to, "", false), x)
+	}
+	return apply(name, newReshape[float64](x.Shape(), to, "", false), x)
+}
+
+// inferred returns the shape with a size instead of −1.
+func inferred(op string, from, shape tensor.Shape) (tensor.Shape, error) {
+	to := shape.Clone()
+	product, open := 1, -1
+	for i, n := range to {
+		switch {
+		case n == -1 && open < 0:
+			open = i
+		case n < 1 || n > from.TotalSize()/product:
+			return nil, fault.New(fault.ErrShape, op, "the new shape is %v, want one of %d elements, as x has in %v", shape, from.TotalSize(), from)
+		default:
+			product *= n
+		}
+	}
+	if open >= 0 {
+		to[open] = from.TotalSize() / product
+		product *= to[open]
+	}
+	if len(to) == 0 || product != from.TotalSize() {
+		return nil, fault.New(fault.ErrShape, op, "the new shape is %v, want one of %d elements, as x has in %v", shape, from.TotalSize(), from)
+	}
+	return to, nil
+}
+
+// reshapeOp is a copy of its input in a shape.
+type reshapeOp[T dense.Float] struct {
+	base
+	from, to tensor.Shape
+	mem      memory[T]
+}
+
+// newReshape makes the op. What it is for tells ops apart that are to have a result each.
+func newReshape[T dense.Float](from, to tensor.Shape, purpose string, reuse bool) *reshapeOp[T] {
+	label := fmt.Sprintf("norm.Reshape(from=%v, to=%v%s, reuse=%v)", from, to, purpose, reuse)
+	return &reshapeOp[T]{base{label, []int{from.TotalSize()}}, from.Clone(), to.Clone(), memory[T]{reuse: reuse}}
+}
+
+// Type is (tensor) -> tensor.
+func (o *reshapeOp[T]) Type() hm.Type { return fnType[T](len(o.from), len(o.to)) }
+
+// InferShape returns the new shape.
+func (o *reshapeOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.to.Clone(), nil }
+
+// Do returns the copy.
+func (o *reshapeOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
+	defer guard(o, &err)
+	in, err := inputs[T](&o.base, vs)
+	if err != nil {
+		return nil, err
+	}
+	out, data := o.mem.tensor(o.to...)
+	copy(data, in[0])
+	return out, nil
+}
+
+// DiffWRT is true.
+func (o *reshapeOp[T]) DiffWRT(int) []bool { return []bool{true} }
+
+// SymDiff returns the gradient in the shape of the input.
+func (o *reshapeOp[T]) SymDiff(_ G.Nodes, _, u *G.Node) (G.Nodes, error) {
+	d, err := apply("reshape", newReshape[T](o.to, o.from, "", o.mem.reuse), u)
+	return G.Nodes{d}, err
+}
+
+// DoDiff adds to the gradient of the input.
+func (o *reshapeOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(o, &err)
+	return doDiff[T](gradient{op: newReshape[T](o.to, o.from, "", false), wrt: []int{0}}, in, out)
+}
+
+var (
+	_ G.SDOp = (*reshapeOp[float32])(nil)
+	_ G.ADOp = (*reshapeOp[float32])(nil)
+)
