@@ -25,6 +25,10 @@
 // SoftMax and LogSoftMax along one of the first four axes. AveragePool2D, and second
 // derivatives through Gorgonia's own BatchNorm, GroupNorm and CTCLoss, are ErrOp.
 //
+// Values that a TapeMachine overwrites too early are out of reach here: with
+// gorgonia.Reshape beside an op whose derivative is made of its result, such as Tanh, Exp
+// and SoftMax, second derivatives may be wrong. ops.Reshape has no such fault.
+//
 // Grad goes as far as the ops do: an op on the way without a symbolic derivative is
 // ErrOp, and never silently left out; so is one whose gradient has none, for a gradient
 // of a gradient. The ops of this module have second derivatives and no third.
