@@ -153,13 +153,16 @@ func (b *batchNorm) describe(name string) string {
 type batchNormOp[T dense.Float] struct {
 	base
 	batchNorm
+	differentiable[T]
 	mem memory[T]
 }
 
 func newBatchNorm[T dense.Float](c channelAxis, within *channelGroups, aff affine, mask masking, reuse bool) *batchNormOp[T] {
 	b := batchNorm{aff, c, within, mask, reuse}
 	sizes := append(aff.inputSizes(c.channels, statsLen(c.channels)), mask.sizes()...)
-	return &batchNormOp[T]{base{b.describe("norm.BatchNorm"), sizes}, b, memory[T]{reuse: reuse}}
+	o := &batchNormOp[T]{base: base{b.describe("norm.BatchNorm"), sizes}, batchNorm: b, mem: memory[T]{reuse: reuse}}
+	o.differentiable = differentiable[T]{"batchnorm", o}
+	return o
 }
 
 // Type is (x, γ?, β?, statistics, mask?) -> y.
@@ -194,17 +197,7 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 // whose part is in the gradient of x.
 func (o *batchNormOp[T]) DiffWRT(inputs int) []bool { return o.wrtOf(inputs, o.count()+1) }
 
-// SymDiff returns the gradients of x, γ and β.
-func (o *batchNormOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
-	return symDiff[T]("batchnorm", o.gradient(), in, dy)
-}
-
-// DoDiff adds to the gradients of x, γ and β.
-func (o *batchNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of x, γ and β.
 func (o *batchNormOp[T]) gradient() gradient {
 	stats := o.count() + 1
 	from := o.mask.appendInput(append(o.from(), stats), stats+1)
@@ -217,12 +210,15 @@ func (o *batchNormOp[T]) gradient() gradient {
 type batchNormGradOp[T dense.Float] struct {
 	base
 	batchNorm
+	differentiable[T]
 	mem memory[T]
 }
 
 func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
 	sizes := append(affine{gamma: b.gamma}.inputSizes(b.channels, statsLen(b.channels)), append(b.mask.sizes(), anySize)...)
-	return &batchNormGradOp[T]{base{b.describe("norm.BatchNormGrad"), sizes}, b, memory[T]{reuse: b.reuse}}
+	o := &batchNormGradOp[T]{base: base{b.describe("norm.BatchNormGrad"), sizes}, batchNorm: b, mem: memory[T]{reuse: b.reuse}}
+	o.differentiable = differentiable[T]{"batchnorm", o}
+	return o
 }
 
 // Type is (x, γ?, statistics, mask?, dy) -> packed.
@@ -278,17 +274,7 @@ func (o *batchNormGradOp[T]) values(vs []G.Value) (in batchIn[T], x, gamma, dy [
 // whose part is in the gradient of x.
 func (o *batchNormGradOp[T]) DiffWRT(inputs int) []bool { return o.wrtOf(inputs, o.statsAt()) }
 
-// SymDiff returns the gradients of x, γ and dy.
-func (o *batchNormGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	return symDiff[T]("batchnorm", o.gradient(), in, u)
-}
-
-// DoDiff adds to the gradients of x, γ and dy.
-func (o *batchNormGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of x, γ and dy.
 func (o *batchNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
 
 // second returns the gradients of ⟨u, packed⟩ by x, γ and dy.

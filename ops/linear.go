@@ -73,6 +73,7 @@ func checkLinear(name string, in []arg, cfg WeightNormConfig) (tensor.Dtype, err
 type linearOp[T dense.Float] struct {
 	base
 	linear
+	differentiable[T]
 	mem memory[T]
 }
 
@@ -88,7 +89,9 @@ func newLinear[T dense.Float](l linear) *linearOp[T] {
 	if l.bias {
 		sizes = append(sizes, anySize)
 	}
-	return &linearOp[T]{base{l.describe("norm.WeightNormLinear"), sizes}, l, memory[T]{reuse: l.cfg.Reuse}}
+	o := &linearOp[T]{base: base{l.describe("norm.WeightNormLinear"), sizes}, linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
+	o.differentiable = differentiable[T]{"weightnormlinear", o}
+	return o
 }
 
 func (l *linear) describe(name string) string {
@@ -196,17 +199,7 @@ func repeatFirst(s []float64, n int) {
 // DiffWRT is true for every input.
 func (o *linearOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
-// SymDiff returns the gradients of x, v, g and b.
-func (o *linearOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
-	return symDiff[T]("weightnormlinear", o.gradient(), in, dy)
-}
-
-// DoDiff adds to the gradients of x, v, g and b.
-func (o *linearOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of x, v, g and b.
 func (o *linearOp[T]) gradient() gradient {
 	return gradient{op: newLinearGrad[T](o.linear), from: []int{0, 1, 2}, wrt: []int{0, 1, 2, 3}[:o.Arity()], reuse: o.cfg.Reuse}
 }

@@ -21,11 +21,15 @@ import (
 type linearGradOp[T dense.Float] struct {
 	base
 	linear
+	differentiable[T]
 	mem memory[T]
 }
 
 func newLinearGrad[T dense.Float](l linear) *linearGradOp[T] {
-	return &linearGradOp[T]{base{l.describe("norm.WeightNormLinearGrad"), []int{anySize, anySize, anySize, anySize}}, l, memory[T]{reuse: l.cfg.Reuse}}
+	sizes := []int{anySize, anySize, anySize, anySize}
+	o := &linearGradOp[T]{base: base{l.describe("norm.WeightNormLinearGrad"), sizes}, linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
+	o.differentiable = differentiable[T]{"weightnormlinear", o}
+	return o
 }
 
 // Type is (x, v, g, dy) -> packed.
@@ -125,17 +129,7 @@ func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, norm []float64, s sizes) {
 // DiffWRT is true for every input.
 func (o *linearGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
-// SymDiff returns the gradients of x, v, g and dy.
-func (o *linearGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	return symDiff[T]("weightnormlinear", o.gradient(), in, u)
-}
-
-// DoDiff adds to the gradients of x, v, g and dy.
-func (o *linearGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of x, v, g and dy.
 func (o *linearGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }
 
 // second returns the gradients of s = ⟨u, packed⟩ by x, v, g and dy. With

@@ -3,6 +3,7 @@ package ops
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -53,8 +54,13 @@ func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int
 }
 
 func (n norm[T]) op() *normOp[T] {
-	return &normOp[T]{base{n.describe(""), n.inputSizes(n.n, n.mask.sizes()...)}, n, memory[T]{reuse: n.reuse}}
+	o := &normOp[T]{base: base{n.describe(""), n.inputSizes(n.n, n.mask.sizes()...)}, norm: n, mem: memory[T]{reuse: n.reuse}}
+	o.differentiable = differentiable[T]{n.kind(), o}
+	return o
 }
+
+// kind is the name for errors.
+func (n *norm[T]) kind() string { return strings.ToLower(n.name) }
 
 func (n *norm[T]) describe(suffix string) string {
 	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v%v, reuse=%v)", n.name, suffix, n.how, n.gamma, n.beta, n.mask, n.reuse)
@@ -77,6 +83,7 @@ func (n *norm[T]) check(op string, x tensor.Shape) error {
 type normOp[T dense.Float] struct {
 	base
 	norm[T]
+	differentiable[T]
 	mem memory[T]
 }
 
@@ -115,17 +122,7 @@ func (o *normOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 // DiffWRT is true for every input but the mask.
 func (o *normOp[T]) DiffWRT(inputs int) []bool { return o.mask.wrt(inputs, inputs-1) }
 
-// SymDiff returns the gradients of x, γ and β.
-func (o *normOp[T]) SymDiff(in G.Nodes, _, dy *G.Node) (G.Nodes, error) {
-	return symDiff[T](o.name, o.gradient(), in, dy)
-}
-
-// DoDiff adds to the gradients of x, γ and β.
-func (o *normOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of x, γ and β.
 func (o *normOp[T]) gradient() gradient {
 	return gradient{op: newNormGrad(o.norm), from: o.mask.appendInput(o.from(), o.Arity()-1), wrt: o.wrt(), reuse: o.reuse}
 }
@@ -134,12 +131,15 @@ func (o *normOp[T]) gradient() gradient {
 type normGradOp[T dense.Float] struct {
 	base
 	norm[T]
+	differentiable[T]
 	mem memory[T]
 }
 
 func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
 	sizes := affine{gamma: n.gamma}.inputSizes(n.n, append(n.mask.sizes(), anySize)...)
-	return &normGradOp[T]{base{n.describe("Grad"), sizes}, n, memory[T]{reuse: n.reuse}}
+	o := &normGradOp[T]{base: base{n.describe("Grad"), sizes}, norm: n, mem: memory[T]{reuse: n.reuse}}
+	o.differentiable = differentiable[T]{n.kind(), o}
+	return o
 }
 
 // Type is (x, γ?, mask?, dy) -> packed.
@@ -196,17 +196,7 @@ func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask lent[T], er
 // DiffWRT is true for every input but the mask.
 func (o *normGradOp[T]) DiffWRT(inputs int) []bool { return o.mask.wrt(inputs, inputs-2) }
 
-// SymDiff returns the gradients of x, γ and dy.
-func (o *normGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	return symDiff[T](o.name, o.gradient(), in, u)
-}
-
-// DoDiff adds to the gradients of x, γ and dy.
-func (o *normGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of x, γ and dy.
 func (o *normGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
 
 // second returns the gradients of ⟨u, packed⟩ by x, γ and dy.

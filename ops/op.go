@@ -97,6 +97,26 @@ func (noGradient) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
 // DoDiff adds nothing.
 func (noGradient) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
 
+// differentiable is embedded by ops whose derivative is one fused op.
+type differentiable[T dense.Float] struct {
+	kind string // for errors of SymDiff
+	op   interface {
+		fmt.Stringer
+		gradient() gradient // a new one each time, as its op may keep memory
+	}
+}
+
+// SymDiff returns the gradients of the inputs that have one.
+func (d differentiable[T]) SymDiff(in G.Nodes, _, upstream *G.Node) (G.Nodes, error) {
+	return symDiff[T](d.kind, d.op.gradient(), in, upstream)
+}
+
+// DoDiff adds to the gradients of the inputs that have one.
+func (d differentiable[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+	defer guard(d.op, &err)
+	return doDiff[T](d.op.gradient(), in, out)
+}
+
 // fnType returns the type of an op from tensors of the given ranks to one, all
 // of T. It is made on each call since Gorgonia recycles it.
 func fnType[T dense.Float](ranks ...int) hm.Type {

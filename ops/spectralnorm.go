@@ -204,12 +204,15 @@ func (o *singularOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 type spectralNormOp[T dense.Float] struct {
 	base
 	spectral
+	differentiable[T]
 	mem memory[T]
 }
 
 func newSpectralNorm[T dense.Float](n spectral) *spectralNormOp[T] {
 	sizes := []int{n.shape.TotalSize(), n.statsLen()}
-	return &spectralNormOp[T]{base{n.describe("norm.SpectralNorm"), sizes}, n, memory[T]{reuse: n.reuse}}
+	o := &spectralNormOp[T]{base: base{n.describe("norm.SpectralNorm"), sizes}, spectral: n, mem: memory[T]{reuse: n.reuse}}
+	o.differentiable = differentiable[T]{spectralNorm, o}
+	return o
 }
 
 // Type is (weight, statistics) -> w.
@@ -248,17 +251,7 @@ func weightOnly(inputs int) []bool {
 	return wrt
 }
 
-// SymDiff returns the gradient of the weight.
-func (o *spectralNormOp[T]) SymDiff(in G.Nodes, _, dw *G.Node) (G.Nodes, error) {
-	return symDiff[T](spectralNorm, o.gradient(), in, dw)
-}
-
-// DoDiff adds to the gradient of the weight.
-func (o *spectralNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of the weight.
 func (o *spectralNormOp[T]) gradient() gradient {
 	return gradient{op: newSpectralNormGrad[T](o.spectral), from: []int{0, 1}, wrt: []int{0}, reuse: o.reuse}
 }
@@ -267,13 +260,16 @@ func (o *spectralNormOp[T]) gradient() gradient {
 type spectralNormGradOp[T dense.Float] struct {
 	base
 	spectral
+	differentiable[T]
 	mem memory[T]
 }
 
 func newSpectralNormGrad[T dense.Float](n spectral) *spectralNormGradOp[T] {
 	size := n.shape.TotalSize()
 	sizes := []int{size, n.statsLen(), size}
-	return &spectralNormGradOp[T]{base{n.describe("norm.SpectralNormGrad"), sizes}, n, memory[T]{reuse: n.reuse}}
+	o := &spectralNormGradOp[T]{base: base{n.describe("norm.SpectralNormGrad"), sizes}, spectral: n, mem: memory[T]{reuse: n.reuse}}
+	o.differentiable = differentiable[T]{spectralNorm, o}
+	return o
 }
 
 // Type is (weight, statistics, dw) -> vector.
@@ -303,17 +299,7 @@ func (o *spectralNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 // DiffWRT is true for the weight and dw.
 func (o *spectralNormGradOp[T]) DiffWRT(inputs int) []bool { return weightOnly(inputs) }
 
-// SymDiff returns the gradients of the weight and dw.
-func (o *spectralNormGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	return symDiff[T](spectralNorm, o.gradient(), in, u)
-}
-
-// DoDiff adds to the gradients of the weight and dw.
-func (o *spectralNormGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of the weight and of dw.
 func (o *spectralNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
 
 // second returns the gradients of ⟨upstream, dweight⟩ by the weight and dw.

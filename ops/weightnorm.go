@@ -135,6 +135,7 @@ func weightLengths[T dense.Float](name string, v *tensor.Dense, axis int) (*tens
 type weightNormOp[T dense.Float] struct {
 	base
 	weightNorm
+	differentiable[T]
 	mem memory[T]
 }
 
@@ -146,7 +147,9 @@ type weightNorm struct {
 
 func newWeightNorm[T dense.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
 	w := weightNorm{rank, rankG, cfg}
-	return &weightNormOp[T]{base{w.describe("norm.WeightNorm"), []int{anySize, anySize}}, w, memory[T]{reuse: cfg.Reuse}}
+	o := &weightNormOp[T]{base: base{w.describe("norm.WeightNorm"), []int{anySize, anySize}}, weightNorm: w, mem: memory[T]{reuse: cfg.Reuse}}
+	o.differentiable = differentiable[T]{"weightnorm", o}
+	return o
 }
 
 func (w *weightNorm) describe(name string) string { return fmt.Sprintf("%s(%v)", name, w.cfg) }
@@ -200,17 +203,7 @@ func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 // DiffWRT is true for both inputs.
 func (o *weightNormOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
-// SymDiff returns the gradients of v and g.
-func (o *weightNormOp[T]) SymDiff(in G.Nodes, _, dw *G.Node) (G.Nodes, error) {
-	return symDiff[T]("weightnorm", o.gradient(), in, dw)
-}
-
-// DoDiff adds to the gradients of v and g.
-func (o *weightNormOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of v and g.
 func (o *weightNormOp[T]) gradient() gradient {
 	return gradient{op: newWeightNormGrad[T](o.weightNorm), from: []int{0, 1}, wrt: []int{0, 1}, reuse: o.cfg.Reuse}
 }
@@ -219,11 +212,15 @@ func (o *weightNormOp[T]) gradient() gradient {
 type weightNormGradOp[T dense.Float] struct {
 	base
 	weightNorm
+	differentiable[T]
 	mem memory[T]
 }
 
 func newWeightNormGrad[T dense.Float](w weightNorm) *weightNormGradOp[T] {
-	return &weightNormGradOp[T]{base{w.describe("norm.WeightNormGrad"), []int{anySize, anySize, anySize}}, w, memory[T]{reuse: w.cfg.Reuse}}
+	sizes := []int{anySize, anySize, anySize}
+	o := &weightNormGradOp[T]{base: base{w.describe("norm.WeightNormGrad"), sizes}, weightNorm: w, mem: memory[T]{reuse: w.cfg.Reuse}}
+	o.differentiable = differentiable[T]{"weightnorm", o}
+	return o
 }
 
 // Type is (v, g, dw) -> packed.
@@ -268,17 +265,7 @@ func (o *weightNormGradOp[T]) values(vs []G.Value) (v, g, dw []T, view kernel.Vi
 // DiffWRT is true for every input.
 func (o *weightNormGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
-// SymDiff returns the gradients of v, g and dw.
-func (o *weightNormGradOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	return symDiff[T]("weightnorm", o.gradient(), in, u)
-}
-
-// DoDiff adds to the gradients of v, g and dw.
-func (o *weightNormGradOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
-	defer guard(o, &err)
-	return doDiff[T](o.gradient(), in, out)
-}
-
+// gradient is that of v, g and dw.
 func (o *weightNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }
 
 // second returns the gradients of ⟨u, packed⟩ by v, g and dw.
