@@ -117,6 +117,7 @@ func TestFoldRefuses(t *testing.T) {
 		{bn, w, b, 2, norm.ErrShape, "the axis of the outputs is 2, want -2 to 1 for a weight (3, 4)"},
 		{bn, w, wave(f64, 0, 4), 0, norm.ErrShape, "the bias is (4), want (3), or 3 in one axis and 1 in the others"},
 		{bn, w, wave(f64, 0, 3, 4), 0, norm.ErrShape, "the bias is (3, 4), want (3), or 3 in one axis and 1 in the others"},
+		{bn, tensor.New(tensor.WithShape(3, 0), tensor.Of(tensor.Float64)), b, 0, norm.ErrValue, "the weight is (3, 0), want no empty axis"},
 		{bn, masked, b, 0, norm.ErrValue, "the weight is masked, want a tensor without mask"},
 		{norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3, norm.WithoutRunningStats())), w, b, 0, norm.ErrOption,
 			"the layer has no running statistics (WithoutRunningStats)"},

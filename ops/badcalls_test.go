@@ -182,6 +182,7 @@ func badOthers() (all []badCall) {
 		{"weightnorm: lengths of ints", ops.ErrDtype, lengths(ints, 0)},
 		{"weightnorm: lengths along an axis too many", ops.ErrShape, lengths(wave(0, 4, 3), 2)},
 		{"weightnorm: lengths of a scalar", ops.ErrShape, lengths(tensor.New(tensor.FromScalar(1.0)), ops.WholeTensor)},
+		{"weightnorm: lengths of an empty tensor", ops.ErrShape, lengths(tensor.New(tensor.WithShape(0, 3), tensor.Of(tensor.Float64)), 0)},
 		{"weightnorm: lengths of a masked tensor", ops.ErrValue, lengths(masked, 0)},
 	}
 	for _, c := range badStats() {

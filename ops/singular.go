@@ -44,17 +44,18 @@ const firstIterations = 15
 //
 // Errors: ErrValue, ErrDtype, ErrShape.
 func NewSingularVectors(w *tensor.Dense, axis int) (*SingularVectors, error) {
-	if err := checkWeightValue(spectralNorm, w); err != nil {
+	dt, err := checkValues(spectralNorm, []arg{{"the weight", w}})
+	if err != nil {
 		return nil, err
 	}
 	if err := fault.Axis(spectralNorm, w.Shape(), axis); err != nil {
 		return nil, err
 	}
 	view := weightView(w.Shape(), axis)
-	s := &SingularVectors{id: lastStats.Add(1), shape: w.Shape().Clone(), axis: axis}
+	s := &SingularVectors{id: lastState.Add(1), shape: w.Shape().Clone(), axis: axis}
 	s.u, s.v = randomUnit(view.Channels, 1), randomUnit(view.Count(), 2)
 	iterate := iterateValue[float64]
-	if w.Dtype() == tensor.Float32 {
+	if dt == tensor.Float32 {
 		iterate = iterateValue[float32]
 	}
 	return s, iterate(s, w)
@@ -95,17 +96,6 @@ func randomUnit(n int, stream uint64) []float64 {
 		v[i] /= math.Sqrt(square)
 	}
 	return v
-}
-
-// checkWeightValue checks the value of a weight.
-func checkWeightValue(op string, w *tensor.Dense) error {
-	switch {
-	case w == nil:
-		return fault.New(fault.ErrValue, op, "the weight is nil, want a tensor")
-	case w.Dtype() != tensor.Float32 && w.Dtype() != tensor.Float64:
-		return fault.New(fault.ErrDtype, op, "the weight is %v, want float32 or float64", w.Dtype())
-	}
-	return nil
 }
 
 func (s *SingularVectors) view() kernel.View { return weightView(s.shape, s.axis) }

@@ -239,6 +239,7 @@ func badSpectrals() []badCall {
 		{"spectralnorm: vectors of ints", ops.ErrDtype, vectors(ints, 0)},
 		{"spectralnorm: vectors along an axis too many", ops.ErrShape, vectors(wave(0, 4, 3), 2)},
 		{"spectralnorm: vectors along a negative axis", ops.ErrShape, vectors(wave(0, 4, 3), -1)},
+		{"spectralnorm: vectors of an empty tensor", ops.ErrShape, vectors(tensor.New(tensor.WithShape(0, 3), tensor.Of(tensor.Float64)), 0)},
 		{"spectralnorm: vectors of a masked tensor", ops.ErrValue, vectors(masked, 0)},
 		{"spectralnorm: u too long", ops.ErrShape, set([]float64{1, 2, 3}, []float64{1})},
 		{"spectralnorm: no v", ops.ErrShape, set([]float64{1, 2}, nil)},

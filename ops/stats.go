@@ -41,7 +41,8 @@ type RunningStats struct {
 	fixed   any    // nil or a *fixedNorm[T] of the T that it was last made for
 }
 
-var lastStats atomic.Uint64
+// lastState is the last id that running statistics or singular vectors have been given.
+var lastState atomic.Uint64
 
 // NewRunningStats returns the statistics of a number of channels, at mean 0 and
 // variance 1.
@@ -51,7 +52,7 @@ func NewRunningStats(channels int) (*RunningStats, error) {
 	if err := fault.Channels("runningstats", channels); err != nil {
 		return nil, err
 	}
-	s := &RunningStats{id: lastStats.Add(1), mean: make([]float64, channels), variance: make([]float64, channels)}
+	s := &RunningStats{id: lastState.Add(1), mean: make([]float64, channels), variance: make([]float64, channels)}
 	s.Reset()
 	return s, nil
 }

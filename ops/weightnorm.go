@@ -101,22 +101,20 @@ func weightView(shape tensor.Shape, axis int) kernel.View {
 // Errors: ErrValue, ErrDtype, ErrShape.
 func WeightLengths(v *tensor.Dense, axis int) (*tensor.Dense, error) {
 	const name = "weightnorm"
-	switch {
-	case v == nil:
-		return nil, fault.New(fault.ErrValue, name, "v is nil, want a tensor")
-	case v.Dtype() == tensor.Float32:
-		return weightLengths[float32](name, v, axis)
-	case v.Dtype() == tensor.Float64:
-		return weightLengths[float64](name, v, axis)
-	default:
-		return nil, fault.New(fault.ErrDtype, name, "v is %v, want float32 or float64", v.Dtype())
+	dt, err := checkValues(name, []arg{{"v", v}})
+	if err != nil {
+		return nil, err
 	}
-}
-
-func weightLengths[T dense.Float](name string, v *tensor.Dense, axis int) (*tensor.Dense, error) {
 	if err := fault.Axis(name, v.Shape(), axis); err != nil {
 		return nil, err
 	}
+	if dt == tensor.Float32 {
+		return weightLengths[float32](name, v, axis)
+	}
+	return weightLengths[float64](name, v, axis)
+}
+
+func weightLengths[T dense.Float](name string, v *tensor.Dense, axis int) (*tensor.Dense, error) {
 	data, err := dense.Elements[T](name, "v", v)
 	if err != nil {
 		return nil, err

@@ -105,6 +105,8 @@ func Check[T Float](op, name string, v G.Value) (*tensor.Dense, error) {
 		return nil, fault.New(fault.ErrValue, op, "%s holds %T, want a dense tensor", name, v)
 	case d.Dtype() != Dtype[T]():
 		return nil, fault.New(fault.ErrValue, op, "%s holds %v, want %v", name, d.Dtype(), Dtype[T]())
+	case d.Shape().TotalSize() == 0: // IsMasked is true then
+		return nil, fault.New(fault.ErrValue, op, "%s is %v, want no empty axis", name, d.Shape())
 	case d.IsMasked():
 		return nil, fault.New(fault.ErrValue, op, "%s is masked, want a tensor without mask", name)
 	case len(d.Shape()) == 0:
