@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorgonorm/norm/internal/command"
 	"gorgonia.org/tensor"
 )
 
@@ -40,17 +41,15 @@ func (s settings) reports() bool { return s.table || s.page != "" || s.plot != "
 // usageError is a mistake in the command line.
 type usageError struct{ error }
 
-// status returns the exit status for the error of a run, which it tells unless the
-// run was asked for help.
+// status returns the exit status for the error of a run, which it tells.
 func status(err error, stderr io.Writer) int {
-	if err == nil || errors.Is(err, flag.ErrHelp) {
-		return 0
+	switch {
+	case err == nil:
+		return command.OK
+	case errors.Is(err, flag.ErrHelp) || errors.As(err, new(usageError)):
+		return command.Mistake("bench", err, stderr)
 	}
-	fmt.Fprintln(stderr, "bench:", err)
-	if errors.As(err, new(usageError)) {
-		return 2
-	}
-	return 1
+	return command.Fail("bench", err, stderr)
 }
 
 // numCPU is how many threads there may be: the copy spins while it waits, and would
@@ -80,13 +79,7 @@ func parseFlags(args []string, stderr io.Writer) (s settings, err error) {
 	f.StringVar(&s.plot, "plot", "", "draw the rates of the memory into a `file`, PNG or SVG")
 	s.rounds.flags(f)
 
-	f.SetOutput(io.Discard) // the package would add the usage to every error
-	if err := f.Parse(args); err != nil {
-		if err == flag.ErrHelp {
-			fmt.Fprintln(stderr, "Usage of bench:")
-			f.SetOutput(stderr)
-			f.PrintDefaults()
-		}
+	if err := command.ParseFlags(f, args, stderr); err != nil {
 		return s, err
 	}
 	s.files = f.Args()

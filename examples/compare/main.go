@@ -29,9 +29,9 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
 	"github.com/gorgonorm/norm/examples/internal/output"
+	"github.com/gorgonorm/norm/internal/command"
 )
 
 // config holds what the flags say.

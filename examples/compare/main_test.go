@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
+	"github.com/gorgonorm/norm/internal/command"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )

@@ -16,7 +16,7 @@ import (
 	"strings"
 
 	"github.com/gorgonorm/norm"
-	"github.com/gorgonorm/norm/examples/internal/command"
+	"github.com/gorgonorm/norm/internal/command"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/gorgonia/encoding/dot"
 	"gorgonia.org/tensor"

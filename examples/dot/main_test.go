@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/gorgonorm/norm/examples/internal/command"
+	"github.com/gorgonorm/norm/internal/command"
 	"github.com/stretchr/testify/require"
 )
 

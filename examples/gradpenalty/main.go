@@ -20,8 +20,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/output"
+	"github.com/gorgonorm/norm/internal/command"
 )
 
 // config holds what the flags say.

@@ -13,7 +13,7 @@ import (
 	"os"
 
 	"github.com/gorgonorm/norm"
-	"github.com/gorgonorm/norm/examples/internal/command"
+	"github.com/gorgonorm/norm/internal/command"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )

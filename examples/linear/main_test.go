@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/gorgonorm/norm/examples/internal/command"
+	"github.com/gorgonorm/norm/internal/command"
 	"github.com/stretchr/testify/require"
 )
 

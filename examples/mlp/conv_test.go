@@ -7,10 +7,10 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
 	"github.com/gorgonorm/norm/examples/internal/mnist/mnisttest"
 	"github.com/gorgonorm/norm/examples/internal/nn"
+	"github.com/gorgonorm/norm/internal/command"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"

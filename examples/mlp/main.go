@@ -29,10 +29,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gorgonorm/norm/examples/internal/command"
 	"github.com/gorgonorm/norm/examples/internal/mnist"
 	"github.com/gorgonorm/norm/examples/internal/nn"
 	"github.com/gorgonorm/norm/examples/internal/output"
+	"github.com/gorgonorm/norm/internal/command"
 )
 
 // config holds what the flags say.

@@ -1,5 +1,5 @@
-// Package command is what the programs share as programs: exit statuses, the end by
-// Ctrl-C, and mistakes that are told in one line.
+// Package command is what bench and the examples share as programs: exit statuses, the
+// end by Ctrl-C, and mistakes that are told in one line.
 package command
 
 import (
@@ -30,22 +30,28 @@ func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// Parse parses flags, and takes no other arguments. Every mistake is told in one line:
-// the flag package would add the whole usage text to it.
+// Parse parses flags, and takes no other arguments.
 func Parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
-	fs.SetOutput(io.Discard)
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintf(stderr, "Usage of %s:\n", fs.Name())
-			fs.SetOutput(stderr)
-			fs.PrintDefaults()
-		}
+	if err := ParseFlags(fs, args, stderr); err != nil {
 		return err
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	return nil
+}
+
+// ParseFlags parses flags, which other arguments may follow. Every mistake is told in one
+// line: the flag package would add the whole usage text to it.
+func ParseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
+	fs.SetOutput(io.Discard)
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(stderr, "Usage of %s:\n", fs.Name())
+		fs.SetOutput(stderr)
+		fs.PrintDefaults()
+	}
+	return err
 }
 
 // Mistake returns the status for an error of the command line, which it tells unless
