@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/gorgonorm/norm/internal/gemm"
 	"gonum.org/v1/gonum/blas"
 	"gorgonia.org/tensor"
 )
@@ -21,7 +22,7 @@ func rawLinear[T float32 | float64](c benchCase, pass string, d *data) *program 
 	y := make([]T, batch*out)
 	dx, dw, db := make([]T, len(x)), make([]T, len(w)), make([]T, len(b))
 	forward := func() error {
-		gemm(blas.NoTrans, blas.Trans, batch, out, in, x, w, y)
+		gemm.Set(blas.NoTrans, blas.Trans, batch, out, in, x, w, y)
 		for r := range batch {
 			row := y[r*out : (r+1)*out]
 			for i, v := range b {
@@ -31,8 +32,8 @@ func rawLinear[T float32 | float64](c benchCase, pass string, d *data) *program 
 		return nil
 	}
 	gradient := func() error {
-		gemm(blas.NoTrans, blas.NoTrans, batch, in, out, dy, w, dx)
-		gemm(blas.Trans, blas.NoTrans, out, in, batch, dy, x, dw)
+		gemm.Set(blas.NoTrans, blas.NoTrans, batch, in, out, dy, w, dx)
+		gemm.Set(blas.Trans, blas.NoTrans, out, in, batch, dy, x, dw)
 		clear(db)
 		for r := range batch {
 			row := dy[r*out : (r+1)*out]
@@ -60,22 +61,4 @@ func rawLinear[T float32 | float64](c benchCase, pass string, d *data) *program 
 		return verify(c, d, o)
 	}
 	return p
-}
-
-// gemm sets c = op(a)·op(b), m×n with k terms, for row-major matrices.
-func gemm[T float32 | float64](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
-	lda, ldb := k, n
-	if transA == blas.Trans {
-		lda = m
-	}
-	if transB == blas.Trans {
-		ldb = k
-	}
-	lib := tensor.WhichBLAS()
-	switch c := any(c).(type) {
-	case []float32:
-		lib.Sgemm(transA, transB, m, n, k, 1, any(a).([]float32), lda, any(b).([]float32), ldb, 0, c, n)
-	case []float64:
-		lib.Dgemm(transA, transB, m, n, k, 1, any(a).([]float64), lda, any(b).([]float64), ldb, 0, c, n)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/gemm"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	"gonum.org/v1/gonum/blas"
 	G "gorgonia.org/gorgonia"
@@ -165,7 +166,7 @@ func linearFwd[T dense.Float](y, x, v, g, b []T, s sizes, view kernel.View, axis
 	if axis != 1 {
 		scale := scales(v, g, view, s.out)
 		defer scale.Release()
-		gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, v, y)
+		gemm.Set(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, v, y)
 		kernel.ScaleColumns(y, y, s.rows, s.out, scale.Data, b)
 		return
 	}
@@ -174,7 +175,7 @@ func linearFwd[T dense.Float](y, x, v, g, b []T, s sizes, view kernel.View, axis
 	xs := kernel.Borrow[T](len(x))
 	defer xs.Release()
 	kernel.ScaleColumns(xs.Data, x, s.rows, s.in, scale.Data, nil)
-	gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, xs.Data, v, y)
+	gemm.Set(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, xs.Data, v, y)
 	if b != nil {
 		kernel.ScaleColumns(y, y, s.rows, s.out, nil, b)
 	}

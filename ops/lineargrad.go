@@ -6,6 +6,7 @@ import (
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/gemm"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	"gonum.org/v1/gonum/blas"
 	G "gorgonia.org/gorgonia"
@@ -70,7 +71,7 @@ func (o *linearGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	kernel.Norms(v, view, norm.Data)
 	o.inputGrad(dx, v, g, dy, norm.Data, s)
 	dw := dv
-	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
+	gemm.Set(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
 	kernel.WeightNormBwd(dv, dg, v, g, dw, view)
 	if o.bias {
 		kernel.ColumnSums(db, dy, s.rows, s.out)
@@ -116,14 +117,14 @@ func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, norm []float64, s sizes) {
 	kernel.ScalesOfNorms(scale.Data, g, norm)
 	repeatFirst(scale.Data, len(norm))
 	if o.cfg.Axis != 0 {
-		gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, v, dx)
+		gemm.Set(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, v, dx)
 		kernel.ScaleColumns(dx, dx, s.rows, s.in, scale.Data, nil)
 		return
 	}
 	scaled := kernel.Borrow[T](len(dy))
 	defer scaled.Release()
 	kernel.ScaleColumns(scaled.Data, dy, s.rows, s.out, scale.Data, nil)
-	gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, scaled.Data, v, dx)
+	gemm.Set(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, scaled.Data, v, dx)
 }
 
 // DiffWRT is true for every input.
@@ -156,20 +157,20 @@ func (o *linearGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.D
 	defer weights.Release()
 	w, e, f, fg := linearParts(weights.Data, len(v), len(v), len(v))
 	dw := f
-	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
+	gemm.Set(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, x, dw)
 	kernel.WeightNormSecond(
 		kernel.WeightSecondGrads[T]{V: sv, G: sg, DW: e},
 		kernel.WeightSecondArgs[T]{V: v, G: g, DW: dw, UV: uv, UG: ug}, view)
-	gemm(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, e, sx)
+	gemm.Set(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, dy, e, sx)
 
 	kernel.WeightNormFwd(w, v, g, view)
-	gemm(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, ux, w, sdy)
-	gemmAdd(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, e, sdy)
+	gemm.Set(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, ux, w, sdy)
+	gemm.Add(blas.NoTrans, blas.Trans, s.rows, s.out, s.in, x, e, sdy)
 	if o.bias {
 		kernel.ScaleColumns(sdy, sdy, s.rows, s.out, nil, ub)
 	}
 
-	gemm(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, ux, f)
+	gemm.Set(blas.Trans, blas.NoTrans, s.out, s.in, s.rows, dy, ux, f)
 	kernel.WeightNormBwd(f, fg, v, g, f, view)
 	kernel.Accumulate(sv, f)
 	kernel.Accumulate(sg, fg)

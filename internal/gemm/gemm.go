@@ -1,4 +1,6 @@
-package ops
+// Package gemm multiplies row-major matrices without gaps, by the BLAS that tensor.Use has
+// set.
+package gemm
 
 import (
 	"github.com/gorgonorm/norm/internal/dense"
@@ -6,14 +8,13 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// gemm sets c = op(a)·op(b), m×n with k terms, for row-major matrices without
-// gaps, by the BLAS that tensor.Use has set.
-func gemm[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
+// Set sets c = op(a)·op(b), m×n with k terms.
+func Set[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
 	product(transA, transB, m, n, k, a, b, 0, c)
 }
 
-// gemmAdd is gemm with c += op(a)·op(b).
-func gemmAdd[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
+// Add is Set with c += op(a)·op(b).
+func Add[T dense.Float](transA, transB blas.Transpose, m, n, k int, a, b, c []T) {
 	product(transA, transB, m, n, k, a, b, 1, c)
 }
 
