@@ -19,7 +19,7 @@ func TestSaveFileKeepsPipes(t *testing.T) {
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
 	require.NoError(t, os.Symlink("pipe", link))
 	for _, p := range []string{path, link} {
-		require.EqualError(t, norm.SaveFile(p, newBN(t)), "norm: save: "+p+" is not a regular file")
+		require.EqualError(t, norm.SaveFile(p, newBN(t)), "norm: save: "+p+": not a regular file")
 	}
 	require.NotZero(t, norm.Must(os.Lstat(path)).Mode()&os.ModeNamedPipe)
 	require.NotZero(t, norm.Must(os.Lstat(link)).Mode()&os.ModeSymlink)

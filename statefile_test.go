@@ -103,7 +103,7 @@ func TestSaveFile(t *testing.T) {
 	require.ErrorIs(t, norm.SaveFile(path, bn), norm.ErrValue)
 	numbersOf[0] = 1
 	require.ErrorIs(t, norm.SaveFile(filepath.Join(dir, "none", "bn"), bn), os.ErrNotExist)
-	require.ErrorContains(t, norm.SaveFile(dir, bn), "is not a regular file")
+	require.ErrorContains(t, norm.SaveFile(dir, bn), "not a regular file")
 	require.ErrorIs(t, norm.SaveFile("", bn), os.ErrNotExist)
 	require.Equal(t, second, must2(os.ReadFile(path)))
 	left, err := os.ReadDir(dir)
@@ -135,7 +135,7 @@ func TestSaveFileReplacesFilesOnly(t *testing.T) {
 		t.Skip("no sockets here: ", err)
 	}
 	defer l.Close()
-	require.EqualError(t, norm.SaveFile(path, newBN(t)), "norm: save: "+path+" is not a regular file")
+	require.EqualError(t, norm.SaveFile(path, newBN(t)), "norm: save: "+path+": not a regular file")
 	require.NotZero(t, norm.Must(os.Lstat(path)).Mode()&os.ModeSocket)
 	require.Len(t, norm.Must(os.ReadDir(dir)), 1)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,7 +41,7 @@ func (f *figures) writePage(path string) error {
 	if places == 0 {
 		return fmt.Errorf("%s has no place for a section", path)
 	}
-	return writeFile(path, func(w io.Writer) error { _, err := w.Write(page); return err })
+	return replacefile.Write(path, func(w io.Writer) error { _, err := w.Write(page); return err })
 }
 
 func (f *figures) replace(page []byte, s section) ([]byte, error) {
@@ -74,14 +73,4 @@ func countRows(text string) (n int) {
 		}
 	}
 	return n
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(path string, write func(io.Writer) error) error {
-	err := replacefile.Write(path, write)
-	var of *os.PathError
-	if errors.As(err, &of) {
-		return fmt.Errorf("write %s: %w", path, of.Err)
-	}
-	return err
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/gorgonorm/norm/internal/replacefile"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -283,5 +284,5 @@ func writePicture(path string, grid [][]*plot.Plot) error {
 			grid[i][j].Draw(c)
 		}
 	}
-	return writeFile(path, func(w io.Writer) error { _, err := canvas.WriteTo(w); return err })
+	return replacefile.Write(path, func(w io.Writer) error { _, err := canvas.WriteTo(w); return err })
 }

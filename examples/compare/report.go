@@ -6,7 +6,7 @@ import (
 	"io"
 	"path/filepath"
 
-	"github.com/gorgonorm/norm/examples/internal/output"
+	"github.com/gorgonorm/norm/internal/replacefile"
 )
 
 // page is the file of the tables. It is not README.md, for the folder may be the user's.
@@ -28,7 +28,7 @@ func report(dir string, runs []*Run, stdout io.Writer) error {
 		fmt.Fprintf(&tables, "![%s](%s)\n", f, f)
 	}
 	path := filepath.Join(dir, page)
-	if err := output.Write(path, func(w io.Writer) error { _, err := tables.WriteTo(w); return err }); err != nil {
+	if err := replacefile.Write(path, func(w io.Writer) error { _, err := tables.WriteTo(w); return err }); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "\nfigures and tables: %s\n", path)

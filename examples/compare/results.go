@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/gorgonorm/norm/examples/internal/output"
+	"github.com/gorgonorm/norm/internal/replacefile"
 )
 
 // numbers is the file of all that was measured, from which -redraw makes figures and
@@ -17,7 +17,7 @@ import (
 const numbers = "runs.json"
 
 func writeRuns(dir string, runs []*Run) error {
-	return output.Write(filepath.Join(dir, numbers), func(w io.Writer) error { return json.NewEncoder(w).Encode(runs) })
+	return replacefile.Write(filepath.Join(dir, numbers), func(w io.Writer) error { return json.NewEncoder(w).Encode(runs) })
 }
 
 func readRuns(dir string) (runs []*Run, err error) {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"text/tabwriter"
 
-	"github.com/gorgonorm/norm/examples/internal/output"
+	"github.com/gorgonorm/norm/internal/replacefile"
 )
 
 // writeCSV writes the points of the curves. There are no times in the file: the same
@@ -24,7 +24,7 @@ func writeCSV(path string, curve []point) error {
 	for _, p := range curve {
 		rows = append(rows, []string{strconv.Itoa(p.step), num(p.epoch), num(p.loss), num(p.accuracy)})
 	}
-	return output.Write(path, func(w io.Writer) error { return csv.NewWriter(w).WriteAll(rows) })
+	return replacefile.Write(path, func(w io.Writer) error { return csv.NewWriter(w).WriteAll(rows) })
 }
 
 // printSummary prints the table at the end.

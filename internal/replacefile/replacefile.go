@@ -12,7 +12,7 @@ import (
 // Write writes a file beside the one at path, and replaces that once the new one is
 // complete and on the disk: after an error the old file is still there. A link stays
 // one, and so does the mode of the old file. What is not a regular file is an error.
-// Errors name path, and not the temporary file.
+// Errors, those of write too, name path, and not the temporary file.
 func Write(path string, write func(io.Writer) error) error {
 	if err := replace(path, write); err != nil {
 		return ofFile(path, err)
@@ -20,8 +20,8 @@ func Write(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// ofFile returns an error of the file system as one of the path that was given, in the
-// place of the temporary file beside it.
+// ofFile returns an error as one of the path that was given, which takes the place of the
+// temporary file beside it.
 func ofFile(path string, err error) error {
 	var of *os.PathError
 	var renamed *os.LinkError
@@ -31,7 +31,7 @@ func ofFile(path string, err error) error {
 	case errors.As(err, &renamed):
 		return &os.PathError{Op: renamed.Op, Path: path, Err: renamed.Err}
 	}
-	return err
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // replace is Write, with errors of the temporary file.
@@ -39,7 +39,7 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	old, statErr := os.Stat(path)
 	if statErr == nil {
 		if !old.Mode().IsRegular() { // renaming would replace a device or a pipe by a file
-			return fmt.Errorf("%s is not a regular file", path)
+			return errors.New("not a regular file")
 		}
 		if path, err = filepath.EvalSymlinks(path); err != nil { // keep the link
 			return err

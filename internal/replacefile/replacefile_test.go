@@ -42,7 +42,7 @@ func TestWrite(t *testing.T) {
 	require.Len(t, files, 1)
 }
 
-// Errors of the disk and of renaming name the file, not the temporary one.
+// Errors of the disk, of renaming and of what writes name the file, not the temporary one.
 func TestErrorsOfTheTemporaryFile(t *testing.T) {
 	full := errors.New("full")
 	for _, err := range []error{
@@ -54,5 +54,7 @@ func TestErrorsOfTheTemporaryFile(t *testing.T) {
 		require.EqualError(t, got, "write f: full")
 		require.ErrorIs(t, got, full)
 	}
-	require.Equal(t, full, ofFile("f", full))
+	got := ofFile("f", full)
+	require.EqualError(t, got, "f: full")
+	require.ErrorIs(t, got, full)
 }

@@ -5,7 +5,7 @@ import (
 	"image/color"
 	"io"
 
-	"github.com/gorgonorm/norm/examples/internal/output"
+	"github.com/gorgonorm/norm/internal/replacefile"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -90,7 +90,7 @@ func Write(path string, width, height vg.Length, panels [][]*plot.Plot, legend .
 			panels[i][j].Draw(c)
 		}
 	}
-	return output.Write(path, func(w io.Writer) error {
+	return replacefile.Write(path, func(w io.Writer) error {
 		_, err := vgimg.PngCanvas{Canvas: img}.WriteTo(w)
 		return err
 	})

@@ -1,13 +1,10 @@
-// Package output writes the files of the examples.
+// Package output is about the files that the examples write.
 package output
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/gorgonorm/norm/internal/replacefile"
 )
 
 // Check makes the folder of a file and says whether the file can be written, for a
@@ -26,12 +23,4 @@ func Check(path string) error {
 	}
 	f.Close()
 	return os.Remove(f.Name())
-}
-
-// Write writes a file whole or not at all.
-func Write(path string, write func(w io.Writer) error) error {
-	if err := replacefile.Write(path, write); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }

@@ -1,8 +1,6 @@
 package output
 
 import (
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,13 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func text(s string, err error) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, werr := io.WriteString(w, s)
-		return errors.Join(werr, err)
-	}
-}
 
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
@@ -41,17 +32,4 @@ func TestCheck(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "*.tmp"))
 	require.NoError(t, err)
 	assert.Empty(t, left)
-}
-
-func TestWrite(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, Write(path, text("first", nil)))
-	require.NoError(t, Write(path, text("second", nil)))
-	require.ErrorContains(t, Write(path, text("half of the thi", errors.New("disk full"))), path+": disk full")
-	got, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, "second", string(got))
-	files, err := os.ReadDir(filepath.Dir(path))
-	require.NoError(t, err)
-	assert.Len(t, files, 1, "no half of a file is left")
 }
