@@ -11,7 +11,7 @@ type groupRows[T Float] struct {
 	rows        Rows        // of a group
 	cuts        int         // of the samples
 	gamma, beta *Scratch[T] // for each element of a sample
-	work        *Scratch[float64]
+	grads       rowGrads
 }
 
 const (
@@ -37,8 +37,8 @@ func (a groupNorm[T]) byRows() (r groupRows[T], ok bool) {
 	return r, true
 }
 
-// do does the pass, and in the backward pass leaves sums for dγ and dβ in work, if there
-// is some.
+// do does the pass, and in the backward pass leaves sums for dγ and dβ in grads, if they
+// are wanted.
 func (r groupRows[T]) do() {
 	p := r.of.p
 	r.gamma = Borrow[T](p.Channels * p.Inner)
@@ -65,12 +65,7 @@ func (r *groupRows[T]) run(first, last int) {
 			layerNormRows(a.out[from:to], a.x[from:to], gamma, r.beta.Data[group*n:][:n], r.rows, len(a.x))
 			continue
 		}
-		var work []float64
-		if r.work != nil {
-			work = r.work.part(task, 4*padded(n))
-			clear(work[:2*padded(n)])
-		}
-		layerNormGradRows(a.out[from:to], work, a.x[from:to], gamma, a.dy[from:to], r.rows, len(a.x))
+		layerNormGradRows(a.out[from:to], r.grads.of(task), a.x[from:to], gamma, a.dy[from:to], r.rows, len(a.x))
 	}
 }
 
@@ -80,16 +75,16 @@ func (r groupRows[T]) backward(dgamma, dbeta []T) {
 		r.do()
 		return
 	}
-	p, n := r.of.p, padded(r.rows.Cols)
-	r.work = Borrow[float64](p.Groups * r.cuts * 4 * n)
-	defer r.work.Release()
+	p := r.of.p
+	r.grads = borrowRowGrads(p.Groups*r.cuts, r.rows.Cols)
+	defer r.grads.release()
 	r.do()
 	for i, grads := range [][]T{dgamma, dbeta} {
 		for c := range grads {
 			group, at := c/p.per(), c%p.per()*p.Inner
 			var s float64
 			for cut := range r.cuts {
-				s += sumGo(r.work.part(group*r.cuts+cut, 4*n)[i*n+at:][:p.Inner])
+				s += sumGo(r.grads.part(group*r.cuts+cut, i)[at:][:p.Inner])
 			}
 			grads[c] = T(s)
 		}

@@ -100,42 +100,36 @@ func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 		split(p.tasks(), len(x), a)
 		return
 	}
-	n := padded(p.Cols)
-	a.work = Borrow[float64](p.tasks() * 4 * n)
-	defer a.work.Release()
+	a.grads = borrowRowGrads(p.tasks(), p.Cols)
+	defer a.grads.release()
 	split(p.tasks(), len(x), a)
-	sumGrads(dgamma, dbeta, a.work.Data, n, 4*n)
+	addUpRowGrads(dgamma, dbeta, a.grads)
 	if p.Rows == 1 {
 		return // no sums
 	}
 	mendOverflown(dgamma, dbeta, dx, func(dgamma, dbeta, dx []T) {
 		a.dx, a.plain = dx, true
 		split(p.tasks(), len(x), a)
-		sumGrads(dgamma, dbeta, a.work.Data, n, 4*n)
+		addUpRowGrads(dgamma, dbeta, a.grads)
 	})
 }
 
 type layerNormBwd[T Float] struct {
 	dx, x, gamma, dy []T
-	work             *Scratch[float64] // of [tasks, 4, padded Cols], if dγ and dβ are wanted: their sums, and space
+	grads            rowGrads
 	p                Rows
 	plain            bool // by the definitions
 }
 
 func (a *layerNormBwd[T]) run(first, last int) {
 	for t := first; t < last; t++ {
-		var work []float64
-		if a.work != nil {
-			n := padded(a.p.Cols)
-			work = a.work.part(t, 4*n)
-			clear(work[:2*n])
-		}
+		grads := a.grads.of(t)
 		r0, r1 := a.p.task(t)
 		from, to := r0*a.p.Cols, r1*a.p.Cols
 		if a.plain {
-			layerNormGradRowsGo(a.dx[from:to], work[:len(work)/2], a.x[from:to], a.gamma, a.dy[from:to], a.p)
+			layerNormGradRowsGo(a.dx[from:to], grads.sums, a.x[from:to], a.gamma, a.dy[from:to], a.p)
 			continue
 		}
-		layerNormGradRows(a.dx[from:to], work, a.x[from:to], a.gamma, a.dy[from:to], a.p, len(a.x))
+		layerNormGradRows(a.dx[from:to], grads, a.x[from:to], a.gamma, a.dy[from:to], a.p, len(a.x))
 	}
 }

@@ -116,30 +116,27 @@ func lastGroup(rows, group int) int { return (rows - 1) / group * group }
 // sums are carried on in float64.
 const shortRows = 16
 
-// layerNormGradRows gives dx of rows and adds to dgamma and dbeta, which are, padded, one
-// after the other, the first half of work, unless this is nil. all is the number of
-// elements of the whole array.
-func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows, all int) {
+// layerNormGradRows gives dx of rows and adds to the sums for dγ and dβ, if there are any. all
+// is the number of elements of the whole array.
+func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows, all int) {
 	if byDefinition[T](p) {
-		layerNormGradRowsGo(dx, work[:len(work)/2], x, gamma, dy, p)
+		layerNormGradRowsGo(dx, grads.sums, x, gamma, dy, p)
 		return
 	}
 	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], stream: streamed(3, dx, all, p)}
 	k.c, k.head, _ = rowConstantsOf[T](p, is32[T]())
 	_ = dx[:len(x)]
 	rows := p.in(len(x))
-	if work == nil {
+	if grads.sums == nil {
 		k.rows(0, rows, nil, p)
 		return
 	}
-	n := padded(p.Cols)
-	grads := work[: 2*n : 2*n]
-	sums := unsafe.Slice((*T)(unsafe.Pointer(&work[2*n:][:2*n][0])), 2*n)
-	clear(sums)
-	k.dgamma, k.dbeta = sums[:n], sums[n:]
+	short := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(grads.short))), len(grads.short))
+	clear(short)
+	k.dgamma, k.dbeta = short[:len(short)/2], short[len(short)/2:]
 	for r := 0; r < rows; r += shortRows {
-		k.rows(r, min(r+shortRows, rows), grads, p)
-		carryRows(grads, sums)
+		k.rows(r, min(r+shortRows, rows), grads.sums, p)
+		carryRows(grads.sums, short)
 	}
 }
 

@@ -10,10 +10,9 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 	layerNormRowsGo(y, x, gamma, beta, p)
 }
 
-// layerNormGradRows gives dx of rows and adds to dgamma and dbeta, which are, padded, one
-// after the other, the first half of work, unless this is nil.
-func layerNormGradRows[T Float](dx []T, work []float64, x, gamma, dy []T, p Rows, all int) {
-	layerNormGradRowsGo(dx, work[:len(work)/2], x, gamma, dy, p)
+// layerNormGradRows gives dx of rows and adds to the sums for dγ and dβ, if there are any.
+func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows, all int) {
+	layerNormGradRowsGo(dx, grads.sums, x, gamma, dy, p)
 }
 
 // sumParts sets out to the sums down the columns of a matrix, of which every row has
