@@ -71,7 +71,7 @@ func TestFold(t *testing.T) {
 							tolerance = 1e-5
 						}
 						for i := range want {
-							require.InEpsilon(t, 10+want[i], 10+got[i], tolerance)
+							require.InDelta(t, want[i], got[i], 10*tolerance)
 						}
 					})
 				}

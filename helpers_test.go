@@ -1,7 +1,6 @@
 package norm_test
 
 import (
-	"math"
 	"slices"
 	"testing"
 
@@ -12,14 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// wave returns a tensor of values without a pattern, of spread 1 around mean.
-func wave(dt tensor.Dtype, mean float64, shape ...int) *tensor.Dense {
-	v := make([]float64, tensor.Shape(shape).TotalSize())
-	for i := range v {
-		v[i] = mean + math.Sin(float64(i)*1.7) + 0.5*math.Cos(float64(i*i%101))
-	}
-	return graphtest.Dense(dt, v, shape...)
-}
+// wave is short for what most tests begin with.
+var wave = graphtest.Wave
 
 // constant is a tensor of rows of equal values.
 func constant(dt tensor.Dtype, cols int, rows ...float64) *tensor.Dense {

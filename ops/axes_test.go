@@ -109,8 +109,8 @@ func TestNormAxesIsNormTransposed(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v %v", kind, c.x, c.axes), func(t *testing.T) {
 				eachMachine(t, func(t *testing.T, dt tensor.Dtype, m graphtest.Machine) {
 					shape := axesShape(c.x, c.axes)
-					x, dy := waveOf(dt, 0.5, c.x...), waveOf(dt, -0.2, c.x...)
-					gamma, beta := waveOf(dt, 1.2, shape...), waveOf(dt, -0.3, shape...)
+					x, dy := graphtest.Wave(dt, 0.5, c.x...), graphtest.Wave(dt, -0.2, c.x...)
+					gamma, beta := graphtest.Wave(dt, 1.2, shape...), graphtest.Wave(dt, -0.3, shape...)
 					got, err := m(func(n G.Nodes) (*G.Node, error) {
 						return norm.over(n[0], n[1], n[2], c.axes)
 					}, []*tensor.Dense{x, gamma, beta}, dy)

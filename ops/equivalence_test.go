@@ -29,16 +29,12 @@ func eachMachine(t *testing.T, f func(t *testing.T, dt tensor.Dtype, m graphtest
 	}
 }
 
-func waveOf(dt tensor.Dtype, mean float64, shape ...int) *tensor.Dense {
-	return graphtest.Dense(dt, floats(wave(mean, shape...)), shape...)
-}
-
 // Batch norm is layer norm of each channel of the transposed data.
 func TestBatchNormIsLayerNormTransposed(t *testing.T) {
 	for _, shape := range []tensor.Shape{{20, 7}, {3, 4, 5}, {2, 3, 4, 5}} {
 		order := []int{1, 0, 2, 3}[:len(shape)]
 		eachMachine(t, func(t *testing.T, dt tensor.Dtype, m graphtest.Machine) {
-			x, dy := waveOf(dt, 0.5, shape...), waveOf(dt, -0.2, shape...)
+			x, dy := graphtest.Wave(dt, 0.5, shape...), graphtest.Wave(dt, -0.2, shape...)
 			got, err := m(func(n G.Nodes) (*G.Node, error) {
 				return ops.BatchNorm(n[0], nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3})
 			}, []*tensor.Dense{x}, dy)
@@ -61,7 +57,7 @@ func TestChannelAxisIsChannelsFirstTransposed(t *testing.T) {
 		for mode, opts := range map[string][]G.VMOpt{"train": nil, "eval": {G.EvalMode()}} {
 			t.Run(fmt.Sprintf("%d/%s", axis, mode), func(t *testing.T) {
 				eachMachine(t, func(t *testing.T, dt tensor.Dtype, m graphtest.Machine) {
-					params := []*tensor.Dense{waveOf(dt, 1.2, 3), waveOf(dt, -0.3, 3)}
+					params := []*tensor.Dense{graphtest.Wave(dt, 1.2, 3), graphtest.Wave(dt, -0.3, 3)}
 					run := func(x, dy *tensor.Dense, axis int) (graphtest.Result, []float64) {
 						s := statsOf(t, 3)
 						r, err := m(func(n G.Nodes) (*G.Node, error) {
@@ -70,7 +66,7 @@ func TestChannelAxisIsChannelsFirstTransposed(t *testing.T) {
 						require.NoError(t, err)
 						return r, snapshot(s)
 					}
-					x, dy := waveOf(dt, 0.5, shape...), waveOf(dt, -0.2, shape...)
+					x, dy := graphtest.Wave(dt, 0.5, shape...), graphtest.Wave(dt, -0.2, shape...)
 					want, wantStats := run(x, dy, 0)
 					got, stats := run(moveAxis(x, 1, axis), moveAxis(dy, 1, axis), axis)
 					got.Y, got.Grads[0] = moveAxis(got.Y, axis, 1), moveAxis(got.Grads[0], axis, 1)
@@ -208,7 +204,7 @@ func TestMaskedBatchNormIsUnpadded(t *testing.T) {
 			t.Run(p.name+"/"+mode, func(t *testing.T) {
 				eachMachine(t, func(t *testing.T, dt tensor.Dtype, m graphtest.Machine) {
 					c := p.shape[p.axis]
-					params := []*tensor.Dense{waveOf(dt, 1.2, c), waveOf(dt, -0.3, c)}
+					params := []*tensor.Dense{graphtest.Wave(dt, 1.2, c), graphtest.Wave(dt, -0.3, c)}
 					run := func(x, dy *tensor.Dense, axis int, mask func(x *G.Node) *G.Node) (graphtest.Result, []float64) {
 						var s *ops.RunningStats
 						if k.tracked {
@@ -277,7 +273,7 @@ func TestMaskedGroupNormIsUnpadded(t *testing.T) {
 
 // checkMaskedGroups compares a norm of padded data with that of each sample.
 func checkMaskedGroups(t *testing.T, p padded, f func(x, gamma, beta, mask *G.Node) (*G.Node, error), dt tensor.Dtype, m graphtest.Machine) {
-	params := []*tensor.Dense{waveOf(dt, 1.2, p.shape[1]), waveOf(dt, -0.3, p.shape[1])}
+	params := []*tensor.Dense{graphtest.Wave(dt, 1.2, p.shape[1]), graphtest.Wave(dt, -0.3, p.shape[1])}
 	for _, padding := range paddings {
 		what := fmt.Sprintf("padding of %v", padding)
 		x, dy := p.value(dt, 0.5, padding), p.value(dt, -0.2, padding)

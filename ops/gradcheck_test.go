@@ -3,11 +3,11 @@ package ops_test
 import (
 	"fmt"
 	"hash/fnv"
-	"math"
 	"os"
 	"testing"
 
 	"github.com/gorgonorm/norm/gradcheck"
+	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
@@ -17,14 +17,9 @@ import (
 // sizes lie around vector widths and block boundaries of the kernels.
 var sizes = []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 127, 129, 257, 385, 1000, 1025}
 
-// wave returns a tensor of values without pattern that a norm could hide in:
-// spread 1 around the given mean.
+// wave is graphtest.Wave in float64.
 func wave(mean float64, shape ...int) *tensor.Dense {
-	v := make([]float64, tensor.Shape(shape).TotalSize())
-	for i := range v {
-		v[i] = mean + math.Sin(float64(i)*1.7+mean) + 0.5*math.Cos(float64(i*i%101))
-	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(v))
+	return graphtest.Wave(tensor.Float64, mean, shape...)
 }
 
 // gradients checks an op in both machines. Of large inputs it checks some

@@ -140,11 +140,11 @@ func TestMaskedInstanceStatistics(t *testing.T) {
 		s := running(3)
 		r, err := m(func(n G.Nodes) (*G.Node, error) {
 			return ops.InstanceNorm(n[0], n[1], n[2], s, ops.InstanceNormConfig{Eps: 1e-3, Momentum: 1, Mask: p.node(n[0])})
-		}, []*tensor.Dense{p.value(dt, 0.5, math.NaN()), waveOf(dt, 1.2, 3), waveOf(dt, -0.3, 3)}, p.value(dt, -0.2, math.NaN()))
+		}, []*tensor.Dense{p.value(dt, 0.5, math.NaN()), graphtest.Wave(dt, 1.2, 3), graphtest.Wave(dt, -0.3, 3)}, p.value(dt, -0.2, math.NaN()))
 		require.NoError(t, err)
 		requireNear(t, append(want, 1), snapshot(s), map[tensor.Dtype]float64{tensor.Float32: 1e-6, tensor.Float64: 1e-13}[dt], "statistics")
 		// The sample of length 1 is constant.
-		require.Equal(t, floats(waveOf(dt, -0.3, 3)), floats(p.unpadded(r.Y, 3)))
+		require.Equal(t, floats(graphtest.Wave(dt, -0.3, 3)), floats(p.unpadded(r.Y, 3)))
 		require.InDeltaSlice(t, make([]float64, 3), floats(p.unpadded(r.Grads[0], 3)), 1e-6)
 	})
 }
@@ -241,7 +241,7 @@ func TestBadMaskValues(t *testing.T) {
 						return ops.InstanceNorm(x, nil, nil, nil, ops.InstanceNormConfig{Eps: 1e-3, Mask: mask})
 					},
 				} {
-					x := waveOf(dt, 0.4, 2, 3, 5)
+					x := graphtest.Wave(dt, 0.4, 2, 3, 5)
 					_, err := m(func(n G.Nodes) (*G.Node, error) {
 						return f(n[0], maskLeaf(n[0], c.mask, c.shape))
 					}, []*tensor.Dense{x}, x)

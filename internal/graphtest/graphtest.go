@@ -4,6 +4,8 @@ package graphtest
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
@@ -128,10 +130,20 @@ func Floats(d *tensor.Dense) (out []float64) {
 	return out
 }
 
+// Wave returns a tensor of values without a pattern that a norm could hide in, of spread 1
+// around the given mean.
+func Wave(dt tensor.Dtype, mean float64, shape ...int) *tensor.Dense {
+	v := make([]float64, tensor.Shape(shape).TotalSize())
+	for i := range v {
+		v[i] = mean + math.Sin(float64(i)*1.7+mean) + 0.5*math.Cos(float64(i*i%101))
+	}
+	return Dense(dt, v, shape...)
+}
+
 // Dense returns a tensor of a dtype with the given elements.
 func Dense(dt tensor.Dtype, values []float64, shape ...int) *tensor.Dense {
 	if dt == tensor.Float64 {
-		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(append([]float64(nil), values...)))
+		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Clone(values)))
 	}
 	f := make([]float32, len(values))
 	for i, v := range values {
