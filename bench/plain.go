@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -60,13 +61,7 @@ func dot(a, b []float64) (s float64) {
 
 func length(v []float64) float64 { return math.Sqrt(dot(v, v)) }
 
-func repeated(v float64, n int) []float64 {
-	out := make([]float64, n)
-	for i := range out {
-		out[i] = v
-	}
-	return out
-}
+func repeated(v float64, n int) []float64 { return slices.Repeat([]float64{v}, n) }
 
 // wantLoss computes the loss of a model, whose norms have γ = 1 and β = 0.
 func (m *mlp) wantLoss() float64 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"slices"
 
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
@@ -148,13 +149,7 @@ func apply(op G.Op, n *G.Node) (G.Nodes, error) {
 	return G.Nodes{out}, nil
 }
 
-func all(n int) []bool {
-	b := make([]bool, n)
-	for i := range b {
-		b[i] = true
-	}
-	return b
-}
+func all(n int) []bool { return slices.Repeat([]bool{true}, n) }
 
 func hashcode(op G.Op) uint32 {
 	h := fnv.New32a()

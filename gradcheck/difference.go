@@ -123,7 +123,7 @@ func (c *comparison) derivative(l *leaf, steps []step) (d, noise float64, err er
 			continue
 		}
 		s.add(w * (8*(c-b) - (d - a)))
-		big := math.Max(math.Max(math.Abs(a), math.Abs(b)), math.Max(math.Abs(c), math.Abs(d)))
+		big := max(math.Abs(a), math.Abs(b), math.Abs(c), math.Abs(d))
 		noise += w * w * math.Max(1, big*big)
 	}
 	// Where no output moves, the gradient is what its own rounding leaves of 0:

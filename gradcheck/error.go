@@ -1,9 +1,10 @@
 package gradcheck
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -71,7 +72,7 @@ func newError(groups []group) error {
 		if len(g.off) == 0 {
 			continue
 		}
-		sort.SliceStable(g.off, func(i, k int) bool { return g.off[i].badness() > g.off[k].badness() })
+		slices.SortStableFunc(g.off, func(a, b Mismatch) int { return cmp.Compare(b.badness(), a.badness()) })
 		e.groups = append(e.groups, g)
 		e.Mismatches = append(e.Mismatches, g.off...)
 	}

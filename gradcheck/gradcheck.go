@@ -40,6 +40,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -235,12 +236,7 @@ func (e *expression) findTargets(inputs int) error {
 }
 
 func (e *expression) isLeaf(n *G.Node) bool {
-	for _, l := range e.leaves {
-		if l.node == n {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.leaves, func(l *leaf) bool { return l.node == n })
 }
 
 // dropExcluded removes the leaves that the caller left out from the targets.

@@ -3,6 +3,7 @@ package gradcheck
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,7 +107,7 @@ func copyLayout(t *tensor.Dense) (*tensor.Dense, error) {
 	if t.Dims() == 0 {
 		return tensor.New(tensor.FromScalar(t.ScalarValue()), tensor.WithEngine(t.Engine())), nil
 	}
-	data := append([]float64(nil), t.Data().([]float64)...)
+	data := slices.Clone(t.Data().([]float64))
 	c := tensor.New(tensor.WithShape(len(data)), tensor.WithBacking(data), tensor.WithEngine(t.Engine()))
 	if t.IsView() {
 		view, err := c.Slice(nil)
@@ -130,7 +131,7 @@ func copyLayout(t *tensor.Dense) (*tensor.Dense, error) {
 }
 
 func sameAccess(a, b *tensor.Dense) bool {
-	return a.Shape().Eq(b.Shape()) && fmt.Sprint(a.Strides()) == fmt.Sprint(b.Strides())
+	return a.Shape().Eq(b.Shape()) && slices.Equal(a.Strides(), b.Strides())
 }
 
 // transposition returns the axes by which T turns the layout of from into that
@@ -167,7 +168,7 @@ func offsets(t *tensor.Dense) ([]int, error) {
 	for axis, n := range shape {
 		next := make([]int, 0, len(at)*n)
 		for _, start := range at {
-			for i := 0; i < n; i++ {
+			for i := range n {
 				next = append(next, start+i*strides[axis])
 			}
 		}
@@ -215,13 +216,9 @@ func size(shape tensor.Shape) int {
 	return n
 }
 
+// notFinite returns where the first number is that is not finite, or -1.
 func notFinite(x []float64) int {
-	for i, v := range x {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(x, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 }
 
 // unravel returns the index of the i-th element in row-major order.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"gorgonia.org/tensor"
 )
@@ -172,14 +173,7 @@ func (c *config) name(input int) string {
 	return fmt.Sprintf("input %d", input)
 }
 
-func (c *config) without(name string) bool {
-	for _, n := range c.excluded {
-		if n == name {
-			return true
-		}
-	}
-	return false
-}
+func (c *config) without(name string) bool { return slices.Contains(c.excluded, name) }
 
 func (c *config) tolerance(got, want, noise float64) float64 {
 	abs := noiseFactor * noise

@@ -95,12 +95,7 @@ func checkValues(op string, in []arg) (dt tensor.Dtype, err error) {
 }
 
 func hasEmptyAxis(shape tensor.Shape) bool {
-	for _, n := range shape {
-		if n < 1 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(shape, func(n int) bool { return n < 1 })
 }
 
 // tensorType returns the dtype and the rank of a node that holds a tensor.

@@ -207,14 +207,7 @@ func Cases(ops ...string) ([]*Case, error) {
 }
 
 // Has says whether the case has the tag.
-func (c *Case) Has(tag string) bool {
-	for _, t := range c.Tags {
-		if t == tag {
-			return true
-		}
-	}
-	return false
-}
+func (c *Case) Has(tag string) bool { return slices.Contains(c.Tags, tag) }
 
 // Float returns a numeric attribute; ok is false where it is absent or null.
 func (c *Case) Float(attr string) (v float64, ok bool) {
@@ -271,7 +264,7 @@ const maxF32 = 0x1.ffffffp127
 // Want returns what output name should be: the truth, infinite where DType
 // cannot hold it.
 func (c *Case) Want(name string) []float64 {
-	w := append([]float64(nil), c.Truth[name].F64...)
+	w := slices.Clone(c.Truth[name].F64)
 	if c.DType == "float32" {
 		for i, v := range w {
 			if math.Abs(v) >= maxF32 {

@@ -22,19 +22,19 @@ func momentsOf(n, m, d, q float64) moments {
 	return s
 }
 
-// merge adds the values of b to a, by the pairwise formulas of the same paper, with
+// merge adds the values of b to m, by the pairwise formulas of the same paper, with
 // the mean carried as a sum of two.
-func (a *moments) merge(b moments) {
-	if a.n == 0 {
-		*a = b
+func (m *moments) merge(b moments) {
+	if m.n == 0 {
+		*m = b
 		return
 	}
-	n := a.n + b.n
+	n := m.n + b.n
 	w := b.n / n
-	delta := (b.hi - a.hi) + (b.lo - a.lo)
-	a.m2 += b.m2 + delta*delta*a.n*w
-	a.hi, a.lo = twoSum(a.hi, a.lo+delta*w)
-	a.n = n
+	delta := (b.hi - m.hi) + (b.lo - m.lo)
+	m.m2 += b.m2 + delta*delta*m.n*w
+	m.hi, m.lo = twoSum(m.hi, m.lo+delta*w)
+	m.n = n
 }
 
 // twoSum returns a + b rounded, and the rounding error (Knuth).

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -71,7 +72,7 @@ func (l loop) rowGroups(v variant, name string, group, wide int, body func(s str
 		}
 		fixed := map[string]Register{}
 		for _, a := range l.arrays() {
-			if !contains(moving, a) {
+			if !slices.Contains(moving, a) {
 				fixed[a] = pointer(a)
 			}
 		}

@@ -1,6 +1,10 @@
 package main
 
-import . "github.com/mmcloughlin/avo/reg"
+import (
+	"slices"
+
+	. "github.com/mmcloughlin/avo/reg"
+)
 
 // A loop is the arithmetic of one pass over a tensor whose channels have
 // constants and sums of their own. It says what is done with one vector of each
@@ -130,14 +134,5 @@ func (l loop) arrays() []string {
 
 // is64 says whether an array is of float64 whatever the data.
 func (l loop) is64(array string) bool {
-	return contains(l.sums, array)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.sums, array)
 }

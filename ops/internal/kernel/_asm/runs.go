@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -35,7 +36,7 @@ func (l loop) channels(v variant, p map[string]Register, name string, body func(
 		switch {
 		case l.is64(a):
 			ADDQ(Imm(8), p[a])
-		case contains(l.consts, a):
+		case slices.Contains(l.consts, a):
 			ADDQ(Imm(uint64(v.bytes)), p[a])
 		default:
 			ADDQ(pitch, p[a])
