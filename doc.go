@@ -88,7 +88,8 @@
 //
 // Constructors and Fwd return errors about the graph, RunAll those about values. The
 // former name the layer, the latter the op, and both say what was given and what is
-// wanted. Nothing panics but Must and methods of layers not made by their constructor.
+// wanted. Nothing panics but Must, Learnables of a nil layer, and methods of layers not
+// made by their constructor.
 // Use Is for errors from RunAll and gorgonia.Grad, since Gorgonia wraps them in types
 // that errors.Is does not see through.
 //

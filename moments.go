@@ -50,9 +50,10 @@ func (l *BatchNorm) SetMoments(m *ops.Moments) error {
 // nearly the same, but weights batches instead of values, and leaves out the variance
 // between the means of batches.
 //
-// Errors: that of run; ErrGraph for a nil layer, ErrOption for one without
-// running statistics, ErrBatch for one that saw no batch, ErrValue for one that saw
-// a NaN or an infinity. ops.Reestimate has the details.
+// Errors: that of run; ErrGraph for a nil layer, ErrOption for a nil run and for a layer
+// without running statistics or in another Reestimate already, ErrBatch for one that saw no
+// batch or a single value a channel, ErrValue for one that saw a NaN or an infinity.
+// ops.Reestimate has the details.
 func Reestimate(run func() error, layers ...*BatchNorm) error {
 	stats := make([]*ops.RunningStats, len(layers))
 	for i, b := range layers {

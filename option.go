@@ -188,10 +188,9 @@ func WithName(name string) AnyOption { return option(func(c *config) { c.name = 
 
 // WithReuse keeps the memory of the layer's results, and of their gradients, and
 // writes into it again on the next run. By default they are new memory, which has to be
-// collected. Reuse has three conditions: only one
-// machine at a time runs the layer's graph, clones of the graph included; a
-// value is valid only until the next run begins, so copy what you want to keep;
-// and nobody else writes into the values.
+// collected. Reuse has three conditions: only one machine at a time runs the layer's
+// graph, clones of the graph included; a value is valid only until the next run begins, so
+// copy what you want to keep; and nobody else writes into the values.
 func WithReuse() AnyOption { return option(func(c *config) { c.reuse = true }) }
 
 // WithEps sets the positive constant that is added to the variance, by default

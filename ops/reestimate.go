@@ -43,8 +43,8 @@ func (s *RunningStats) checkMoments(m *Moments) error {
 // they are until run has returned, and if there is an error.
 //
 // Errors: that of run; ErrGraph for nil statistics; ErrBatch for statistics
-// whose ops saw no batch; ErrValue if they are not finite; ErrOption if they are
-// already being estimated.
+// whose ops saw no batch; ErrValue if they are not finite; ErrOption for a nil run, and if
+// they are already being estimated.
 //
 // Wu, Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv:2105.07576v1,
 // section 3.
