@@ -67,8 +67,8 @@ func ExampleCheck() {
 }
 
 // A gradient by diff.Grad is an expression like others: its own gradient is checked
-// in the TapeMachine.
-func ExampleWithMachines() {
+// in the TapeMachine, and taken by diff.Grad too.
+func ExampleWithGrad() {
 	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
 	slope := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
 		cost, err := gorgonia.Sum(gorgonia.Must(gorgonia.Cube(gorgonia.Must(gorgonia.Tanh(in[0])))))
@@ -81,7 +81,8 @@ func ExampleWithMachines() {
 		}
 		return dx[0], nil
 	}
-	fmt.Println(gradcheck.Check(slope, []*tensor.Dense{x}, gradcheck.WithMachines(gradcheck.Tape)))
+	fmt.Println(gradcheck.Check(slope, []*tensor.Dense{x},
+		gradcheck.WithMachines(gradcheck.Tape), gradcheck.WithGrad(diff.Grad)))
 	// Output: <nil>
 }
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gorgonorm/norm/diff"
 	"github.com/gorgonorm/norm/gradcheck"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
@@ -289,7 +290,7 @@ func TestHoldIsReleased(t *testing.T) {
 		{"DoDiff fails", func(op *cube) { op.diffErr = boom }, G.Tanh, "lisp machine: ", 1},
 		{"op fails in the tape machine", func(op *cube) { op.failAfter = 4 }, G.Tanh, "tape machine: ", 1},
 		{"op fails in a difference", func(op *cube) { op.failAfter = 6 }, G.Tanh, "central difference at input 0[0,0]", 1},
-		{"bad SymDiff", func(op *cube) { op.grads = 0 }, G.Tanh, "G.Grad panicked", 1},
+		{"bad SymDiff", func(op *cube) { op.grads = 0 }, G.Tanh, "taking the gradients panicked", 1},
 		{"shape of the gradient", func(op *cube) { op.total = true }, G.Tanh, "tape machine: gradient of input 0: shape (), want (2, 3)", 1},
 		{"noise", func(op *cube) { op.noise = true }, G.Tanh, "two runs at the same values differ: result[0,0] is", 1},
 		{"function fails", func(*cube) {}, func(*G.Node) (*G.Node, error) { return nil, boom }, "boom", 0},
@@ -336,4 +337,33 @@ func TestFaultsOfGorgonia(t *testing.T) {
 	err = gradcheck.Check(lift1(G.Tanh), []*tensor.Dense{values(1, 1)})
 	require.ErrorContains(t, err, "gradcheck: lisp machine: ")
 	require.NoError(t, gradcheck.Check(lift1(G.Tanh), []*tensor.Dense{values(1, 1)}, gradcheck.WithMachines(gradcheck.Tape)))
+}
+
+// Gorgonia's derivative of the gradient of a broadcast slice is wrong, and that of a
+// convolution ends the process.
+func TestWithGrad(t *testing.T) {
+	of := func(f gradcheck.Func) gradcheck.Func {
+		return func(in G.Nodes) (*G.Node, error) {
+			y, err := f(in)
+			if err != nil {
+				return nil, err
+			}
+			ds, err := diff.Grad(G.Must(G.Sum(G.Must(G.Cube(y)))), in[0])
+			if err != nil {
+				return nil, err
+			}
+			return ds[0], nil
+		}
+	}
+	scaled := func(in G.Nodes) (*G.Node, error) {
+		first := G.Must(G.Tanh(G.Must(G.Slice(in[0], G.S(0)))))
+		return G.BroadcastHadamardProd(in[0], first, nil, []byte{0})
+	}
+	convolved := func(in G.Nodes) (*G.Node, error) {
+		return G.Conv2d(in[0], in[1], tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1})
+	}
+	tape, byDiff := gradcheck.WithMachines(gradcheck.Tape), gradcheck.WithGrad(diff.Grad)
+	require.Error(t, gradcheck.Check(of(scaled), []*tensor.Dense{values(3, 4)}, tape))
+	require.NoError(t, gradcheck.Check(of(scaled), []*tensor.Dense{values(3, 4)}, tape, byDiff))
+	require.NoError(t, gradcheck.Check(of(convolved), []*tensor.Dense{values(2, 2, 4, 4), values(3, 2, 3, 3)}, tape, byDiff))
 }

@@ -225,6 +225,7 @@ func TestOptions(t *testing.T) {
 		{gradcheck.WithStep(0), "WithStep: 0, want > 0"},
 		{gradcheck.WithStep(math.NaN()), "WithStep: NaN, want > 0"},
 		{gradcheck.WithTolerance(-1, 0), "WithTolerance: -1 and 0, want >= 0"},
+		{gradcheck.WithGrad(nil), "WithGrad: nil, want a function such as diff.Grad"},
 		{gradcheck.WithMaxElements(0), "WithMaxElements: 0, want >= 1"},
 	} {
 		require.ErrorContains(t, gradcheck.Check(lift2(G.Add), x, tc.opt), tc.text)

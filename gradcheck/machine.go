@@ -98,7 +98,7 @@ func (e *expression) tape(cost *G.Node) ([]G.Value, error) {
 	for i, l := range e.targets {
 		wrt[i] = l.node
 	}
-	grads, err := symbolic(cost, wrt)
+	grads, err := e.symbolic(cost, wrt)
 	if err != nil {
 		return nil, err
 	}
@@ -119,22 +119,22 @@ func (e *expression) tape(cost *G.Node) ([]G.Value, error) {
 	return values, m.RunAll()
 }
 
-// gradMu makes checks safe in parallel tests: G.Grad writes to a node that all
+// gradMu makes checks safe in parallel tests: gorgonia.Grad writes to a node that all
 // graphs share, its constant 1.
 var gradMu sync.Mutex
 
-// symbolic turns the panics of G.Grad on the results of a bad SymDiff, such as
-// one gradient too few, into errors.
-func symbolic(cost *G.Node, wrt G.Nodes) (grads G.Nodes, err error) {
+// symbolic takes the gradients, and turns the panics of gorgonia.Grad on the results of a bad
+// SymDiff, such as one gradient too few, into errors.
+func (e *expression) symbolic(cost *G.Node, wrt G.Nodes) (grads G.Nodes, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("G.Grad panicked (does each SymDiff return a gradient for every "+
+			err = fmt.Errorf("taking the gradients panicked (does each SymDiff return a gradient for every "+
 				"differentiable input?): %v", r)
 		}
 	}()
 	gradMu.Lock()
 	defer gradMu.Unlock()
-	grads, err = G.Grad(cost, wrt...)
+	grads, err = e.grad(cost, wrt...)
 	if err != nil {
 		return nil, fmt.Errorf("symbolic differentiation: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -77,6 +78,13 @@ func WithMachines(m Machine) Option {
 	return func(c *config) { c.machines = m }
 }
 
+// WithGrad sets what takes the gradients for the tape machine, by default gorgonia.Grad. diff.Grad
+// is also right where Gorgonia's derivatives are not, and in an expression that has gradients
+// in it, those of a convolution for example.
+func WithGrad(grad func(cost *G.Node, wrt ...*G.Node) (G.Nodes, error)) Option {
+	return func(c *config) { c.grad = grad }
+}
+
 // WithEvalMode builds the machines with gorgonia.EvalMode, so ops with different modes
 // are checked in evaluation.
 func WithEvalMode() Option {
@@ -120,6 +128,7 @@ type config struct {
 	inputs     []int
 	excluded   []string
 	machines   Machine
+	grad       func(cost *G.Node, wrt ...*G.Node) (G.Nodes, error)
 	eval       bool
 	step       float64
 	rel, abs   float64
@@ -130,7 +139,7 @@ type config struct {
 
 // newConfig applies the options and checks them, and the values for nil.
 func newConfig(values []*tensor.Dense, opts []Option) (*config, error) {
-	c := &config{inputCount: len(values), machines: Tape | Lisp, step: defaultStep, rel: defaultRel}
+	c := &config{inputCount: len(values), machines: Tape | Lisp, grad: G.Grad, step: defaultStep, rel: defaultRel}
 	for _, opt := range opts {
 		if opt != nil {
 			opt(c)
@@ -143,6 +152,8 @@ func newConfig(values []*tensor.Dense, opts []Option) (*config, error) {
 		return nil, fmt.Errorf("gradcheck: WithNames: %d names for %d inputs", len(c.names), len(values))
 	case c.machines == 0 || c.machines&^(Tape|Lisp) != 0:
 		return nil, fmt.Errorf("gradcheck: WithMachines: %v, want Tape, Lisp or both", c.machines)
+	case c.grad == nil:
+		return nil, errors.New("gradcheck: WithGrad: nil, want a function such as diff.Grad")
 	case !(c.step > 0) || math.IsInf(c.step, 0):
 		return nil, fmt.Errorf("gradcheck: WithStep: %v, want > 0", c.step)
 	case !(c.rel >= 0) || !(c.abs >= 0):
