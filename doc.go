@@ -84,11 +84,11 @@
 // Gorgonia's own ops: build another for the next step, on g.ExactSubgraphRoots(cost)
 // if the graph has other results, such as the sum of FwdResidual. Results are new
 // tensors in each run, unless the layer has WithReuse. As always in Gorgonia, nodes
-// downstream may overwrite a node's Value: gorgonia.Read keeps a result.
+// downstream may overwrite a node's Value: gorgonia.Read keeps a result, until the next
+// run writes into the same value.
 //
-// Constructors and Fwd return errors about the graph, RunAll those about values. The
-// former name the layer, the latter the op, and both say what was given and what is
-// wanted. Nothing panics but Must, Learnables of a nil layer, and methods of layers not
+// Constructors and Fwd return errors about the graph, RunAll those about values. They
+// name the layer, and say what was given and what is wanted. Nothing panics but Must, Learnables of a nil layer, and methods of layers not
 // made by their constructor.
 // Use Is for errors from RunAll and gorgonia.Grad, since Gorgonia wraps them in types
 // that errors.Is does not see through.

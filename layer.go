@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -207,12 +208,13 @@ func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
 	return nil
 }
 
-// named gives a result the name of the layer, for pictures of the graph.
+// named gives a result the name of the layer, for pictures of the graph and errors at run time.
 func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 	if err != nil {
 		return nil, l.wrap(err)
 	}
 	G.WithName(l.name)(y)
+	opname.Set(y, l.label)
 	return y, nil
 }
 
@@ -223,6 +225,7 @@ func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	}
 	G.WithName(l.name)(y)
 	G.WithName(l.name + ".sum")(sum)
+	opname.Set(y, l.label)
 	return y, sum, nil
 }
 

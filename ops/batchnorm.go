@@ -160,7 +160,7 @@ type batchNormOp[T dense.Float] struct {
 func newBatchNorm[T dense.Float](c channelAxis, within *channelGroups, aff affine, mask masking, reuse bool) *batchNormOp[T] {
 	b := batchNorm{aff, c, within, mask, reuse}
 	sizes := append(aff.inputSizes(c.channels, statsLen(c.channels)), mask.sizes()...)
-	o := &batchNormOp[T]{base: base{b.describe("norm.BatchNorm"), sizes}, batchNorm: b, mem: memory[T]{reuse: reuse}}
+	o := &batchNormOp[T]{base: newBase(b.describe("norm.BatchNorm"), sizes), batchNorm: b, mem: memory[T]{reuse: reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o
 }
@@ -216,7 +216,7 @@ type batchNormGradOp[T dense.Float] struct {
 
 func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
 	sizes := append(affine{gamma: b.gamma}.inputSizes(b.channels, statsLen(b.channels)), append(b.mask.sizes(), anySize)...)
-	o := &batchNormGradOp[T]{base: base{b.describe("norm.BatchNormGrad"), sizes}, batchNorm: b, mem: memory[T]{reuse: b.reuse}}
+	o := &batchNormGradOp[T]{base: newBase(b.describe("norm.BatchNormGrad"), sizes), batchNorm: b, mem: memory[T]{reuse: b.reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o
 }

@@ -50,7 +50,7 @@ func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, st
 		label += ", reuse"
 	}
 	return &batchStatsOp[T]{
-		stateful: stateful{base: base{label + ")", append([]int{anySize}, mask.sizes()...)}}, channelAxis: c, name: name,
+		stateful: stateful{base: newBase(label+")", append([]int{anySize}, mask.sizes()...))}, channelAxis: c, name: name,
 		instances: instances, mask: mask, stats: stats, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -58,6 +59,13 @@ func reshaped(n *G.Node) *G.Node {
 		}
 	}
 	return nil
+}
+
+// SetLayer names the op.
+func (o *heldOp) SetLayer(label string) {
+	if op, ok := o.derivableOp.(opname.Op); ok {
+		op.SetLayer(label)
+	}
 }
 
 // Arity is the number of all inputs.

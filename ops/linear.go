@@ -90,7 +90,7 @@ func newLinear[T dense.Float](l linear) *linearOp[T] {
 	if l.bias {
 		sizes = append(sizes, anySize)
 	}
-	o := &linearOp[T]{base: base{l.describe("norm.WeightNormLinear"), sizes}, linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
+	o := &linearOp[T]{base: newBase(l.describe("norm.WeightNormLinear"), sizes), linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnormlinear", o}
 	return o
 }

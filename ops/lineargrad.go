@@ -28,7 +28,7 @@ type linearGradOp[T dense.Float] struct {
 
 func newLinearGrad[T dense.Float](l linear) *linearGradOp[T] {
 	sizes := []int{anySize, anySize, anySize, anySize}
-	o := &linearGradOp[T]{base: base{l.describe("norm.WeightNormLinearGrad"), sizes}, linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
+	o := &linearGradOp[T]{base: newBase(l.describe("norm.WeightNormLinearGrad"), sizes), linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnormlinear", o}
 	return o
 }

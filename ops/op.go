@@ -24,10 +24,26 @@ type base struct {
 	// sizes has an entry for each input: how many elements it has, or anySize
 	// where that is up to the run.
 	sizes []int
+
+	// layer is what errors call the layer that has applied the op, if any.
+	layer string
 }
+
+func newBase(label string, sizes []int) base { return base{label: label, sizes: sizes} }
 
 // anySize is 0, a size that no tensor has.
 const anySize = 0
+
+// SetLayer says which layer applies the op. Of two layers that apply equal ops, which are
+// one, the first counts.
+func (b *base) SetLayer(label string) {
+	if b.layer == "" {
+		b.layer = label
+	}
+}
+
+// layerName returns what SetLayer was given, or nothing.
+func (b *base) layerName() string { return b.layer }
 
 // Arity returns the number of inputs.
 func (b *base) Arity() int { return len(b.sizes) }
@@ -187,9 +203,13 @@ func inputs[T dense.Float](b *base, vs []G.Value) (in [maxInputs][]T, err error)
 // guard turns a panic inside an op into an error, which names it. A machine runs
 // ops in a goroutine of its own, where a panic would end the user's process. Every
 // Do and DoDiff defers it; panics of the kernels' workers come to it by way of
-// the kernel that they work for.
+// the kernel that they work for. Other errors get the name of the layer.
 func guard(op fmt.Stringer, err *error) {
 	if r := recover(); r != nil {
 		*err = fault.New(fault.ErrInternal, op.String(), "internal fault: %v", r)
+		return
+	}
+	if named, ok := op.(interface{ layerName() string }); ok && *err != nil && named.layerName() != "" {
+		*err = fault.Of(named.layerName(), *err)
 	}
 }

@@ -97,8 +97,11 @@ func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 	sizes := slices.Insert(n.inputSizes(n.n), 1, size)
 	sizes[0] = size
 	n.name = "Add" + n.name
-	return &addNormOp[T]{base{n.describe(""), sizes}, noGradient{}, n, memory[T]{reuse: n.reuse}}
+	return &addNormOp[T]{newBase(n.describe(""), sizes), noGradient{}, n, memory[T]{reuse: n.reuse}}
 }
+
+// IsPart is there for opname.
+func (o *addNormOp[T]) IsPart() {}
 
 // Type is (x, r, γ?, β?) -> [y | sum].
 func (o *addNormOp[T]) Type() hm.Type {
@@ -159,7 +162,7 @@ type derivatives interface {
 func newSum[T dense.Float](kind string, n norm[T], shape tensor.Shape) *fusedOp[T] {
 	size := shape.TotalSize()
 	n.name = "Add" + n.name + "Sum"
-	b := base{n.describe(""), []int{size, size, 2 * size}}
+	b := newBase(n.describe(""), []int{size, size, 2 * size})
 	p := piece[T]{size, shape.Clone(), memory[T]{reuse: n.reuse}}
 	return &fusedOp[T]{b, p, sumOf[T]{kind, n.reuse}, []int{n.rank, n.rank, 1}}
 }
@@ -169,7 +172,7 @@ func newNormOfSum[T dense.Float](of *normOp[T], shape tensor.Shape) *fusedOp[T] 
 	size := shape.TotalSize()
 	n := of.norm
 	n.name += "OfSum"
-	b := base{n.describe(""), n.inputSizes(n.n, 2*size)}
+	b := newBase(n.describe(""), n.inputSizes(n.n, 2*size))
 	b.sizes[0] = size
 	p := piece[T]{0, shape.Clone(), memory[T]{reuse: n.reuse}}
 	return &fusedOp[T]{b, p, of, append(of.inputRanks(), 1)}

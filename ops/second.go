@@ -41,11 +41,8 @@ func secondOf[T dense.Float](b *base, of gradOp[T], reuse bool) gradient {
 		}
 	}
 	op := &secondOp[T]{
-		lastOrder: lastOrder{base{
-			label: strings.Replace(b.label, "Grad(", "Second(", 1),
-			sizes: append(slices.Clone(b.sizes), anySize),
-		}},
-		of: of, wrt: wrt, mem: memory[T]{reuse: reuse},
+		lastOrder: lastOrder{newBase(strings.Replace(b.label, "Grad(", "Second(", 1), append(slices.Clone(b.sizes), anySize))},
+		of:        of, wrt: wrt, mem: memory[T]{reuse: reuse},
 	}
 	return gradient{op: op, from: from, wrt: wrt, reuse: reuse}
 }

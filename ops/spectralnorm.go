@@ -160,7 +160,7 @@ type singularOp[T dense.Float] struct {
 func newSingular[T dense.Float](vectors *SingularVectors, cfg SpectralNormConfig) *singularOp[T] {
 	label := fmt.Sprintf("norm.Singular(iterations=%d, eps=%v, reuse=%v, vectors=#%d)", cfg.PowerIterations, cfg.Eps, cfg.Reuse, vectors.id)
 	return &singularOp[T]{
-		stateful: stateful{base: base{label, []int{vectors.shape.TotalSize()}}},
+		stateful: stateful{base: newBase(label, []int{vectors.shape.TotalSize()})},
 		spectral: spectral{vectors.shape, vectors.axis, cfg.Reuse},
 		vectors:  vectors, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
@@ -210,7 +210,7 @@ type spectralNormOp[T dense.Float] struct {
 
 func newSpectralNorm[T dense.Float](n spectral) *spectralNormOp[T] {
 	sizes := []int{n.shape.TotalSize(), n.statsLen()}
-	o := &spectralNormOp[T]{base: base{n.describe("norm.SpectralNorm"), sizes}, spectral: n, mem: memory[T]{reuse: n.reuse}}
+	o := &spectralNormOp[T]{base: newBase(n.describe("norm.SpectralNorm"), sizes), spectral: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{spectralNorm, o}
 	return o
 }
@@ -267,7 +267,7 @@ type spectralNormGradOp[T dense.Float] struct {
 func newSpectralNormGrad[T dense.Float](n spectral) *spectralNormGradOp[T] {
 	size := n.shape.TotalSize()
 	sizes := []int{size, n.statsLen(), size}
-	o := &spectralNormGradOp[T]{base: base{n.describe("norm.SpectralNormGrad"), sizes}, spectral: n, mem: memory[T]{reuse: n.reuse}}
+	o := &spectralNormGradOp[T]{base: newBase(n.describe("norm.SpectralNormGrad"), sizes), spectral: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{spectralNorm, o}
 	return o
 }

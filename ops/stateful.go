@@ -24,6 +24,9 @@ func (s *stateful) SetTraining(training bool) error {
 	return nil
 }
 
+// IsPart is there for opname: the result is an input of the op that normalizes.
+func (s *stateful) IsPart() {}
+
 // trains says whether a run updates the state.
 func (s *stateful) trains() bool { return !s.evaluating.Load() }
 

@@ -145,7 +145,7 @@ type weightNorm struct {
 
 func newWeightNorm[T dense.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
 	w := weightNorm{rank, rankG, cfg}
-	o := &weightNormOp[T]{base: base{w.describe("norm.WeightNorm"), []int{anySize, anySize}}, weightNorm: w, mem: memory[T]{reuse: cfg.Reuse}}
+	o := &weightNormOp[T]{base: newBase(w.describe("norm.WeightNorm"), []int{anySize, anySize}), weightNorm: w, mem: memory[T]{reuse: cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnorm", o}
 	return o
 }
@@ -216,7 +216,7 @@ type weightNormGradOp[T dense.Float] struct {
 
 func newWeightNormGrad[T dense.Float](w weightNorm) *weightNormGradOp[T] {
 	sizes := []int{anySize, anySize, anySize}
-	o := &weightNormGradOp[T]{base: base{w.describe("norm.WeightNormGrad"), sizes}, weightNorm: w, mem: memory[T]{reuse: w.cfg.Reuse}}
+	o := &weightNormGradOp[T]{base: newBase(w.describe("norm.WeightNormGrad"), sizes), weightNorm: w, mem: memory[T]{reuse: w.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnorm", o}
 	return o
 }

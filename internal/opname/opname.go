@@ -1,0 +1,25 @@
+// Package opname gives ops the name of the layer that applies them, for their errors at run time.
+package opname
+
+import G "gorgonia.org/gorgonia"
+
+// Op is an op that can be given the name of a layer.
+type Op interface{ SetLayer(label string) }
+
+// Part is an op whose result only another op of the same layer has as input.
+type Part interface {
+	Op
+	IsPart()
+}
+
+// Set names the op of y, and the parts that it has as inputs.
+func Set(y *G.Node, label string) {
+	if op, ok := y.Op().(Op); ok {
+		op.SetLayer(label)
+	}
+	for it := y.Graph().From(y.ID()); it.Next(); {
+		if op, ok := it.Node().(*G.Node).Op().(Part); ok {
+			op.SetLayer(label)
+		}
+	}
+}

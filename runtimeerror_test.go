@@ -1,0 +1,63 @@
+package norm_test
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/ops"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Errors of a run name the layer as those of graph building do, whichever of its ops
+// returns them, and if it takes a view.
+func TestErrorsOfRunsNameTheLayer(t *testing.T) {
+	f64, four := tensor.Float64, tensor.Shape{4}
+	named := norm.WithName("block3.norm")
+	for name, c := range map[string]struct {
+		apply func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error)
+		want  string
+	}{
+		"statistics": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewBatchNorm(g, f64, 4, named)).Fwd(x)
+		}, `norm: batchnorm "block3.norm": x is (1, 4), want more than one value`},
+		"statistics of a view": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewBatchNorm(g, f64, 4, named)).Fwd(G.Must(G.Reshape(x, tensor.Shape{1, 4})))
+		}, `norm: batchnorm "block3.norm": x is (1, 4), want more than one value`},
+		"mask": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewGroupNorm(g, f64, 2, 4, named)).FwdMasked(G.Must(G.Reshape(x, tensor.Shape{1, 4, 1})), G.NewVector(g, f64, G.WithName("mask"), G.WithValue(wave(f64, 7, 1))))
+		}, `norm: groupnorm "block3.norm": the length of sample 0 is 8`},
+		"value": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewLayerNorm(g, f64, four, named)).Fwd(bad)
+		}, `norm: layernorm "block3.norm": input 0 is masked`},
+		"value of a residual sum": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			y, _, err := norm.Must(norm.NewRMSNorm(g, f64, four, named)).FwdResidual(x, bad)
+			return y, err
+		}, `norm: rmsnorm "block3.norm": input 1 is masked`},
+		"value of a layer before": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			y, err := norm.Must(norm.NewLayerNorm(g, f64, four, named)).Fwd(bad)
+			if err != nil {
+				return nil, err
+			}
+			return norm.Must(norm.NewLayerNorm(g, f64, four, norm.WithName("block4.norm"))).Fwd(y)
+		}, `norm: layernorm "block3.norm": input 0 is masked`},
+		"value of an op before": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			y, err := ops.LayerNorm(bad, nil, nil, four, ops.LayerNormConfig{Eps: 1e-5})
+			if err != nil {
+				return nil, err
+			}
+			return norm.Must(norm.NewBatchNorm(g, f64, 4, named)).Fwd(y)
+		}, "norm: LayerNorm("},
+	} {
+		g := G.NewGraph()
+		x, bad := input(g, wave(f64, 0, 1, 4)), G.NewMatrix(g, f64, G.WithShape(1, 4), G.WithName("bad"))
+		_, err := c.apply(g, x, bad)
+		require.NoError(t, err, name)
+		require.NoError(t, G.Let(bad, tensor.New(tensor.WithShape(1, 4), tensor.WithBacking(make([]float64, 4), make([]bool, 4)))))
+		m := G.NewTapeMachine(g)
+		err = m.RunAll()
+		require.ErrorContains(t, err, c.want, name)
+		require.NoError(t, m.Close())
+	}
+}
