@@ -79,17 +79,17 @@
 // # Machines
 //
 // Layers run in a TapeMachine, with gradients from gorgonia.Grad, and in a
-// LispMachine, which makes its own. Machines on the same graph share a mode: that of
-// the last machine built, or a later SetTraining. A LispMachine computes once, as with
-// Gorgonia's own ops: build another for the next step, on g.ExactSubgraphRoots(cost)
-// if the graph has other results, such as the sum of FwdResidual. Results are new
-// tensors in each run, unless the layer has WithReuse. As always in Gorgonia, nodes
-// downstream may overwrite a node's Value: gorgonia.Read keeps a result, until the next
-// run writes into the same value.
+// LispMachine, which makes its own. Machines on the same graph, or on a clone of it,
+// share a mode: that of the last machine built, or a later SetTraining. A LispMachine
+// computes once, as with Gorgonia's own ops: build another for the next step, on
+// g.ExactSubgraphRoots(cost) if the graph has other results, such as the sum of
+// FwdResidual. Results are new tensors in each run, unless the layer has WithReuse. As
+// always in Gorgonia, nodes downstream may overwrite a node's Value: gorgonia.Read keeps
+// a result, until the next run writes into the same value.
 //
 // Constructors and Fwd return errors about the graph, RunAll those about values. They
-// name the layer, and say what was given and what is wanted. Nothing panics but Must, Learnables of a nil layer, and methods of layers not
-// made by their constructor.
+// name the layer, and say what was given and what is wanted. Nothing panics but Must,
+// Learnables of a nil layer, and methods of layers not made by their constructor.
 // Use Is for errors from RunAll and gorgonia.Grad, since Gorgonia wraps them in types
 // that errors.Is does not see through.
 //
@@ -97,16 +97,17 @@
 //
 // Sums are accumulated in float64 for both dtypes, some of them from short sums in
 // float32, and a mean is stored as two numbers, value and rounding error. So results
-// get no worse with the length of a row, nor if the mean is a million times the
-// spread. Everything else is arithmetic in the dtype. Before its own rounding, a
+// of float32 get no worse with the length of a row, nor if the mean is a million times
+// the spread. Everything else is arithmetic in the dtype. Before its own rounding, a
 // float32 result above 2⁻¹²⁶ has an error of at most
 //
 //   - 4·2⁻²⁴·Σ|terms| in general;
 //   - 4·2⁻²⁴·max(|γ|·max|x̂|, max|y|) for y of layer and RMS norm, with the inner maxima
 //     over its row;
-//   - 10·2⁻²⁴·max|dx| for dx of layer and RMS norm, with the maximum over its row;
+//   - 10·2⁻²⁴·max|dx| for dx of layer and RMS norm, with the maximum over its row, or
+//     2⁻⁵⁰ of the largest term of dx if that is more;
 //   - 6·2⁻²⁴·√Σ(Σ|term|)² for their dγ and dβ, where the inner sums are over 16 rows
-//     each.
+//     each, of the terms |dy|·max|x̂|, with the maximum over the row, and |dy|.
 //
 // The bits do not depend on the number of processors; between instruction sets they
 // differ by roundings.
