@@ -133,6 +133,10 @@ func badResiduals() []badCall {
 		{"addlayernorm: r nil", ops.ErrGraph, func(b *bench) error { return add(b.f(4, 6), nil) }},
 		{"addlayernorm: r of another shape", ops.ErrShape, func(b *bench) error { return add(b.f(4, 6), b.f(6, 4)) }},
 		{"addlayernorm: r of another graph", ops.ErrGraph, func(b *bench) error { return add(b.f(4, 6), b.elsewhere(4, 6)) }},
+		{"addrmsnorm: scale plus one without gamma", ops.ErrOption, func(b *bench) error {
+			_, _, err := ops.AddRMSNorm(b.f(4, 6), b.f(4, 6), nil, nil, shape(6), ops.RMSNormConfig{Eps: 1e-5, ScalePlusOne: true})
+			return err
+		}},
 		{"addlayernorm: r float32", ops.ErrDtype, func(b *bench) error { return add(b.f(4, 6), b.of(tensor.Float32, 4, 6)) }},
 	}
 }

@@ -16,12 +16,14 @@ func TestExtremeFloat32(t *testing.T) {
 		for ch := range v.Channels {
 			far.Mean[ch], far.Rstd[ch] = 0, 1
 		}
-		far.Mean[0], far.Rstd[0] = -top/1.5, 1/top
 		c.x[0], c.dy[0] = top, 3
-		paths(func(path string) {
-			c.checkFixed(t, label("x − mean and dy·(x − mean) overflow "+path, v), far)
-			c.checkBatch(t, label("one largest value "+path, v))
-		})
+		for _, rstd := range []float64{1 / top, 1e-20} { // of which float32 has the second
+			far.Mean[0], far.Rstd[0] = -top/1.5, rstd
+			paths(func(path string) {
+				c.checkFixed(t, label("x − mean and dy·(x − mean) overflow "+path, v, rstd), far)
+			})
+		}
+		paths(func(path string) { c.checkBatch(t, label("one largest value "+path, v)) })
 
 		large := newWeightNormCase[float32](v, condition{scale: 1})
 		large.v[0], large.dw[0] = top, 3
@@ -138,6 +140,72 @@ func TestLayerNormHugeGradients(t *testing.T) {
 		}
 	}
 	paths(func(path string) { c.check(t, path) })
+}
+
+// The same for a group of each sample, in batches that are done by rows.
+func TestGroupNormHugeGradients(t *testing.T) {
+	p := GroupShape{N: 48, Channels: 3, Groups: 1, Inner: 11, Eps: 1e-5}
+	c := newGroupNormCase[float32](p, condition{scale: 1})
+	clear(c.gamma)
+	half := 8 * p.Channels * p.Inner
+	for i := range c.dy {
+		if i/half%2 == 0 {
+			c.dy[i] = float32(math.Copysign(3e38, float64(c.dy[i])))
+		} else {
+			c.x[i], c.dy[i] = c.x[i-half], -c.dy[i-half]
+		}
+	}
+	paths(func(path string) { c.check(t, path) })
+}
+
+// Gradients near the ends of the range.
+func TestRangeOfGradients(t *testing.T) {
+	skipUnderRace(t)
+	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}} {
+		for _, s := range []float32{1e-36, 1e-31, 1e37, 8e37} {
+			c := newBatchNormCase[float32](v, 1e-5, condition{scale: 1})
+			multiply(c.dy, s)
+			w := newWeightNormCase[float32](v, condition{scale: 1})
+			multiply(w.dw, s)
+			paths(func(path string) {
+				c.checkBatch(t, label("batch "+path, v, s))
+				w.check(t, label("weights "+path, v, s))
+			})
+		}
+	}
+}
+
+// Where dy follows x, dx is what is left of large terms, and as exact as others.
+func TestBatchNormCancelledGradient(t *testing.T) {
+	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}, {100, 10, 3}} {
+		for _, noise := range []float32{0.3, 0.1, 1e-2, 1e-3} {
+			c := newBatchNormCase[float32](v, 1e-5, condition{scale: 1})
+			for i := range c.dy {
+				c.dy[i] = 2*c.x[i] + noise*c.dy[i]
+			}
+			exact := batchNormCase[float64]{v: v, eps: c.eps, x: doubles(c.x), gamma: doubles(c.gamma), beta: doubles(c.beta), dy: doubles(c.dy)}
+			want := exact.run(nil).dx
+			var largest float64
+			for _, d := range want {
+				largest = max(largest, math.Abs(d))
+			}
+			paths(func(path string) {
+				for i, d := range c.run(nil).dx {
+					if math.Abs(float64(d)-want[i]) > 4*0x1p-24*largest {
+						t.Fatalf("%s: dx[%d] is %v, want %v", label(path, v, noise), i, d, want[i])
+					}
+				}
+			})
+		}
+	}
+}
+
+func doubles(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
 }
 
 func multiply(x []float32, by float32) {
