@@ -23,7 +23,8 @@
 // by a vector, and Dropout, where an element that is 0 counts as dropped; for functions
 // of the sum of a whole tensor; and for the gradients of convolutions, slices, and
 // SoftMax and LogSoftMax along one of the first four axes. AveragePool2D, and second
-// derivatives through Gorgonia's own BatchNorm, GroupNorm and CTCLoss, are ErrOp.
+// derivatives through Gorgonia's own BatchNorm, GroupNorm and CTCLoss, and through
+// MaxPool2D and Upsample2D, are ErrOp.
 //
 // Values that a TapeMachine overwrites too early are out of reach here: with
 // gorgonia.Reshape beside an op whose derivative is made of its result, such as Tanh, Exp

@@ -24,6 +24,8 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 	case "*gorgonia.avgPoolOp", "*gorgonia.batchnormDiffOp", "*gorgonia.ctcLossDiffOp",
 		"*gorgonia.dropoutDiffOp", "*gorgonia.groupNormDiffOp":
 		return nil, newFault(ErrOp, "op %v has a wrong derivative in Gorgonia", op)
+	case "*gorgonia.maxPoolDiffOp", "*gorgonia.upsampleDiffOp":
+		return nil, newFault(ErrOp, "op %v has no derivative in Gorgonia: the op that it is the gradient of has no second one", op)
 	case "gorgonia.col2imOp":
 		return col2im{op}, nil
 	case "*gorgonia.dropoutOp":

@@ -185,3 +185,20 @@ func TestWrongDerivatives(t *testing.T) {
 		})
 	}
 }
+
+// Ops of Gorgonia that have a first derivative only.
+func TestMissingSecondDerivatives(t *testing.T) {
+	for name, op := range map[string]func(x *G.Node) (*G.Node, error){
+		"max pooling": func(x *G.Node) (*G.Node, error) {
+			return G.MaxPool2D(x, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2})
+		},
+		"upsampling": func(x *G.Node) (*G.Node, error) { return G.Upsample2D(x, 2) },
+	} {
+		x := G.NewTensor(G.NewGraph(), tensor.Float64, 4, G.WithName("x"), G.WithValue(wave(0.3, 2, 2, 2, 4)))
+		d, err := diff.Grad(sum(cubeOf(must(op(cubeOf(x))))), x)
+		require.NoError(t, err, name)
+		_, err = diff.Grad(sum(must(G.Square(d[0]))), x)
+		require.ErrorIs(t, err, diff.ErrOp, name)
+		require.ErrorContains(t, err, "has no derivative in Gorgonia", name)
+	}
+}
