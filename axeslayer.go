@@ -31,6 +31,11 @@ func newAxesLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, shape tensor.Sha
 	if c.hasAxes && len(c.axes) != len(shape) {
 		return axesLayer{}, fault.New(ErrShape, l.label, "the axes are %v for the normalized shape %v, want an axis for each size", c.axes, shape)
 	}
+	for i, a := range c.axes {
+		if slices.Contains(c.axes[:i], a) {
+			return axesLayer{}, fault.New(ErrShape, l.label, "the axes are %v, want each of them once", c.axes)
+		}
+	}
 	return axesLayer{l, shape.Clone(), c.axes}, nil
 }
 
