@@ -50,12 +50,15 @@ type param struct {
 	shape      tensor.Shape // where it is reshaped
 }
 
+// unnamed is what Gorgonia prints as the name of an input that has none.
+const unnamed = "%!s(<nil>)()"
+
 func (p *param) part() ([]part, error) {
 	const kind = "param"
 	switch {
 	case p.node == nil:
 		return nil, fault.New(ErrGraph, kind, "the node of %q is nil, want an input", p.name)
-	case p.name == "" && p.node.Name() == "%!s(<nil>)()": // of an input without a name
+	case p.name == "" && p.node.Name() == unnamed:
 		return nil, fault.New(ErrName, kind, "neither the entry nor its node has a name")
 	}
 	name := p.name

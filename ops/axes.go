@@ -41,11 +41,15 @@ func LayerNormAxes(x, gamma, beta *G.Node, axes []int, cfg LayerNormConfig) (*G.
 	if trailingAxes(x.Shape(), axes) {
 		return LayerNorm(x, gamma, beta, shape, cfg)
 	}
-	how := kernel.Columns{Eps: cfg.Eps, UnbiasedStd: cfg.UnbiasedStd}
 	if dt == tensor.Float32 {
-		return apply(name, newNorm("LayerNorm", newAxesNorm[float32](x.Dims(), axes, shape, how), aff, x.Dims(), shape, cfg.Reuse), nodes(in)...)
+		return apply(name, newLayerNormAxes[float32](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
 	}
-	return apply(name, newNorm("LayerNorm", newAxesNorm[float64](x.Dims(), axes, shape, how), aff, x.Dims(), shape, cfg.Reuse), nodes(in)...)
+	return apply(name, newLayerNormAxes[float64](x.Dims(), axes, shape, aff, cfg), nodes(in)...)
+}
+
+func newLayerNormAxes[T dense.Float](rank int, axes []int, sizes tensor.Shape, aff affine, cfg LayerNormConfig) *normOp[T] {
+	how := newAxesNorm[T](rank, axes, sizes, kernel.Columns{Eps: cfg.Eps, UnbiasedStd: cfg.UnbiasedStd})
+	return newNorm("LayerNorm", how, aff, rank, sizes, cfg.Reuse)
 }
 
 // RMSNormAxes is RMSNorm over any axes of x, negative ones counted from the end,

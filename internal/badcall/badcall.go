@@ -68,5 +68,26 @@ func compareWords(t *testing.T, file, words string) {
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	require.Equal(t, string(want), words, "the words of errors changed; review them and run with -update")
+	require.Empty(t, changes(string(want), words), "the words of errors changed; review them and run with -update")
+}
+
+// changes returns the lines that only one of two texts has.
+func changes(want, got string) (lines []string) {
+	without := func(sign, these, others string) {
+		known := map[string]bool{}
+		for l := range strings.Lines(others) {
+			known[l] = true
+		}
+		for l := range strings.Lines(these) {
+			if !known[l] {
+				lines = append(lines, sign+l)
+			}
+		}
+	}
+	without("-", want, got)
+	without("+", got, want)
+	if len(lines) == 0 && want != got {
+		lines = append(lines, "the order of lines")
+	}
+	return lines
 }

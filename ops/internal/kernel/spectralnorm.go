@@ -29,10 +29,10 @@ func PowerIteration[T Float](w []T, view View, u, v []float64, n int, eps float6
 
 // unit divides x by its norm, or by eps where that is larger.
 func unit(x []float64, eps float64) bool {
-	n := math.Sqrt(dotGo(x, x))
-	if !inRange[float64](float64(len(x)), n*n) {
-		n = scaledNorm(x, View{1, 1, len(x)}, 0)
-	}
+	norm := Borrow[float64](1)
+	defer norm.Release()
+	Norms(x, View{1, 1, len(x)}, norm.Data)
+	n := norm.Data[0]
 	for i := range x {
 		x[i] /= max(n, eps)
 	}

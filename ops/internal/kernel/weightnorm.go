@@ -24,7 +24,7 @@ func rootOfSquares[T Float](norm []float64, v []T, view View, first int) {
 	}
 }
 
-// smallestNorm is the smallest that can be divided by: g/‖v‖ overflows below.
+// smallestNorm is the smallest that is divided by: 1/‖v‖ may overflow below.
 const smallestNorm = 0x1p-1022
 
 // scaledNorm is the norm of channel c by way of v/max|v|, for values whose
