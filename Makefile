@@ -33,10 +33,12 @@ paths: ## the paths that `test` does not take; of purego and generic, which is t
 	NORM_ISA=generic go test -count=1 -short ./ops
 	go test -count=1 -tags purego ./ops/internal/kernel/
 
-portable: ## the root module with the dependencies of its own go.mod, and all of them for other processors
+portable: ## the root module with the dependencies of its own go.mod, all of them for other processors, and tests on 32 bits
 	GOWORK=off go test -short $$(go list ./... | grep -v internal/kernel)
 	@for arch in arm64 386; do for m in $(MODULES); do \
 		echo "GOARCH=$$arch go vet $$m"; (cd $$m && CGO_ENABLED=0 GOARCH=$$arch go vet ./...) || exit 1; done; done
+	@if [ "$$(go env GOHOSTOS GOHOSTARCH | paste -sd/)" = linux/amd64 ]; then set -x; \
+	CGO_ENABLED=0 GOARCH=386 GOWORK=off go test -short . ./diff ./internal/...; fi
 
 # What runs under emulation: a tenth of the speed is left, so each family once. Runs under
 # qemu have hung on a loaded machine, so there is an end to them.
