@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/ops"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -73,4 +74,35 @@ func ExampleWeightNorm_Materialize() {
 	}
 	fmt.Println(w.Shape(), y2.Shape())
 	// Output: (1, 1, 2, 2) (2, 1, 2, 2)
+}
+
+// Weight norm does not control the scale of activations. So its paper (section 3) starts g and
+// b from a first batch, such that in it each output has mean 0 and variance 1.
+func ExampleWeightNormLinear_Learnables() {
+	l := norm.Must(norm.NewWeightNormLinear(gorgonia.NewGraph(), tensor.Float64, 3, 2))
+	batch := tensor.New(tensor.WithShape(64, 3), tensor.WithBacking(gorgonia.Gaussian64(5, 2, 64, 3)))
+	outputs := func() *ops.Moments {
+		m := norm.Must(ops.NewMoments(2, 1))
+		if err := m.Add(norm.Must(l.Eval(nil, batch))); err != nil {
+			panic(err)
+		}
+		return m
+	}
+
+	before := outputs() // b is 0
+	params := l.Learnables()
+	g, b := params[1].Value().Data().([]float64), params[2].Value().Data().([]float64)
+	for i := range g {
+		std := math.Sqrt(before.Variance()[i])
+		g[i] /= std
+		b[i] = -before.Mean()[i] / std
+	}
+
+	after := outputs()
+	for i := range g {
+		fmt.Println(math.Abs(after.Mean()[i]) < 1e-12, math.Abs(after.Variance()[i]-1) < 1e-12)
+	}
+	// Output:
+	// true true
+	// true true
 }
