@@ -42,18 +42,19 @@ func withinGo[T Float](k []T, least, most float32) bool {
 	return true
 }
 
-// A factor is the number of an array of constants that elements are multiplied by.
+// A factor is the number of an array of constants that elements are multiplied by, or that
+// of a mean.
 // γ has the type of the data, so it always fits; for the range of γ·dy see cancels.
 type factor struct {
 	array int
-	mean  bool // which is subtracted instead
+	mean  bool // or a bound of what is subtracted
 }
 
 var factors = [...][]factor{
 	normalizePass: {{0, true}, {1, false}},
 	normGradPass:  {{0, true}, {1, false}, {4, false}},
 	scaledPass:    {{0, false}},
-	scaleGradPass: {{0, false}, {1, false}},
+	scaleGradPass: {{0, false}, {1, false}, {2, true}},
 }
 
 // usual says that the constants of n channels fit; it may be false although they do.

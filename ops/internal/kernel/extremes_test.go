@@ -175,6 +175,25 @@ func TestRangeOfGradients(t *testing.T) {
 	}
 }
 
+// Gradients near the largest number, of which dv has little: dw − v·b overflows.
+func TestHugeGradientsAlongWeights(t *testing.T) {
+	for _, v := range []View{{1, 3, 40}, {1, 2, 5000}, {64, 5, 1}, {3, 2, 64}} {
+		for _, scale := range []float64{1, 1e20} {
+			c := newWeightNormCase[float32](v, condition{scale: scale})
+			for i := range c.dw {
+				c.dw[i] = float32(math.Copysign(3.3e38, float64(c.v[i])))
+			}
+			paths(func(path string) { c.check(t, label(path, v, scale)) })
+			n := newNormalizeCase[float32](v, Lp{2, 1e-12}, condition{scale: scale})
+			copy(n.dy, c.dw)
+			paths(func(path string) {
+				y, dx := n.run()
+				n.compareGroups(t, label("normalize "+path, v, scale), y, dx)
+			})
+		}
+	}
+}
+
 // Where dy follows x, dx is what is left of large terms, and as exact as others.
 func TestBatchNormCancelledGradient(t *testing.T) {
 	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}, {100, 10, 3}} {

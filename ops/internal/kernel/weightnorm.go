@@ -97,12 +97,12 @@ type weightNorm[T Float] struct {
 	g, dg         []T     // nil: g is 1
 	least         float64 // what ‖v‖ is at least taken for
 	view          View
-	k             constants[T] // scale and, of the gradient, b
+	k             constants[T] // scale and, of the gradient, b and the bound of |v·b|
 	squares, dots []float64
 }
 
 func (w weightNorm[T]) do() {
-	w.k = borrowConstants[T](2, w.view.Channels)
+	w.k = borrowConstants[T](3, w.view.Channels)
 	defer w.k.release()
 	if g, ok := w.view.wholeGrid(); ok {
 		s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
@@ -121,7 +121,7 @@ func (w weightNorm[T]) do() {
 
 // constants makes those of the channels [first, last).
 func (w *weightNorm[T]) constants(first, last int) {
-	scale, b := w.k.of(0)[first:last], w.k.of(1)[first:last]
+	scale, b, bound := w.k.of(0)[first:last], w.k.of(1)[first:last], w.k.of(2)[first:last]
 	norm := w.squares[first:last]
 	rootOfSquares(norm, w.v, w.view, first)
 	for i, n := range norm {
@@ -132,6 +132,7 @@ func (w *weightNorm[T]) constants(first, last int) {
 		} else {
 			b[i] = 0 // of the forward map it is the shift
 		}
+		bound[i] = along // as |v| ≤ ‖v‖
 		if w.dg != nil {
 			w.dg[first+i] = T(along)
 		}
@@ -140,6 +141,7 @@ func (w *weightNorm[T]) constants(first, last int) {
 	ScalesOfNorms(scale, ones(w.g, w.view.Channels)[first:last], norm)
 	store(w.k.data(0)[first:last], scale)
 	store(w.k.data(1)[first:last], b)
+	store(w.k.data(2)[first:last], bound)
 }
 
 // weightNormTasks does a few channels at a time, which the cache keeps from the
