@@ -88,6 +88,9 @@ func (a groupNorm[T]) do() {
 	}
 	groups, channels := a.p.groups(), a.p.channels()
 	if g, ok := groups.wholeGrid(); ok {
+		if a.grads == nil {
+			g = g.finer()
+		}
 		split(g.tasks(), len(a.x), groupNormTasks[T]{a, g, streams(a.mapped, a.out, groups) && streams(a.mapped, a.out, channels)})
 		return
 	}
@@ -122,10 +125,10 @@ type groupNormTasks[T Float] struct {
 }
 
 func (t *groupNormTasks[T]) run(first, last int) {
-	w := t.a.borrow(t.g.block(first).few())
+	w := t.a.borrow(t.g.block(first).few(pieceLen(t.stream)))
 	defer w.release()
 	for task := first; task < last; task++ {
-		for b := range t.g.block(task).pieces {
+		for b := range t.g.block(task).pieces(pieceLen(t.stream)) {
 			t.a.block(&w, b, t.a.partOf(task), t.stream)
 		}
 	}

@@ -233,7 +233,7 @@ func TestPiecesCoverOnce(t *testing.T) {
 		one, halves := make([]uint8, v.Len()), make([]uint8, v.Len())
 		split := View{1, 2 * v.Channels, v.Inner / 2}
 		for task := range g.tasks() {
-			for b := range g.block(task).pieces {
+			for b := range g.block(task).pieces(fewLen) {
 				require.True(t, b.channels == 1 || b.channels*b.count() <= fewLen, "%+v", v)
 				for i := range b.channels {
 					cover(t, v, b.one(i), one)

@@ -56,9 +56,9 @@ func (t *maskedGroups[T]) sample(i int, grads []float64) {
 		return
 	}
 	whole := a.p.groups().whole()
-	w := a.borrow(whole.few())
+	w := a.borrow(whole.few(fewLen))
 	defer w.release()
-	for b := range whole.pieces {
+	for b := range whole.pieces(fewLen) {
 		a.block(&w, b, grads, false)
 	}
 }

@@ -109,6 +109,7 @@ func (w weightNorm[T]) do() {
 		defer s.release()
 		clear(s.scratch.Data)
 		w.squares, w.dots = s.of(0), s.of(1)
+		g = g.finer()
 		split(g.tasks(), w.view.Len(), weightNormTasks[T]{w, g, streams(w.mapped, w.out, w.view)})
 		return
 	}
@@ -155,7 +156,7 @@ type weightNormTasks[T Float] struct {
 func (t *weightNormTasks[T]) run(first, last int) {
 	write := mapPass[T]{loop: t.w.mapped, out: t.w.out, x: t.w.v, dy: t.w.dw, k: t.w.k, stream: t.stream}
 	for task := first; task < last; task++ {
-		for b := range t.g.block(task).pieces {
+		for b := range t.g.block(task).pieces(pieceLen(t.stream)) {
 			if t.w.sum == dotsPass {
 				allDots(t.w.squares, t.w.dots, t.w.v, t.w.dw, b)
 			} else {
