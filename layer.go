@@ -71,7 +71,7 @@ func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixe
 		if i > 1 {
 			l.name = fmt.Sprintf("%s%d", kind, i)
 		}
-		if l.checkName() == nil {
+		if !names.taken(g, l.name) && l.checkName() == nil {
 			return l, nil
 		}
 	}

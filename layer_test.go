@@ -273,3 +273,14 @@ func TestErrorsAboutParametersNameTheLayer(t *testing.T) {
 		require.ErrorContains(t, err, `norm: batchnorm "a": `, i)
 	}
 }
+
+// In takes values of any layout, and shares their memory.
+func TestInOfColumnMajorValue(t *testing.T) {
+	wn := norm.Must(norm.NewWeightNorm(G.NewGraph(), tensor.Float64, tensor.Shape{2, 3}))
+	columns := tensor.New(tensor.WithShape(2, 3), tensor.AsFortran([]float64{1, 2, 3, 4, 5, 6}))
+	require.NoError(t, G.Let(wn.Learnables()[0], columns))
+	other := norm.Must(wn.In(G.NewGraph())).Learnables()[0].Value().(*tensor.Dense)
+	require.Equal(t, 2.0, norm.Must(other.At(0, 1)))
+	require.NoError(t, columns.SetAt(7.0, 0, 1))
+	require.Equal(t, 7.0, norm.Must(other.At(0, 1)))
+}
