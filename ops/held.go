@@ -21,12 +21,6 @@ type heldOp struct {
 	held   []hm.Type // the types of the further ones
 }
 
-// derivableOp is any op of this package.
-type derivableOp interface {
-	G.SDOp
-	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error
-}
-
 // hold returns the op and its inputs, with what they share memory with. Of a stateful op,
 // which has to be found in the graph, nothing is held: the op that takes the statistics
 // runs later, and has the same input.

@@ -80,6 +80,19 @@ func (b *base) String() string {
 	return name + "(" + strings.Join(on, ", ") + ")"
 }
 
+// derivableOp is any op of this package.
+type derivableOp interface {
+	G.Op
+	derivatives
+}
+
+// derivatives are those of an op.
+type derivatives interface {
+	DiffWRT(inputs int) []bool
+	SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error)
+	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error // as a LispMachine wants it
+}
+
 // lastOrder is embedded by ops that have no derivative, those of the second
 // order. They say that they do have one, since Gorgonia takes the derivative of
 // what is not differentiable for 0, and then return an error.

@@ -151,13 +151,6 @@ type fusedOp[T dense.Float] struct {
 	ranks []int // of the inputs
 }
 
-// derivatives are those of an op.
-type derivatives interface {
-	DiffWRT(inputs int) []bool
-	SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error)
-	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error // as a LispMachine wants it
-}
-
 // newSum returns the sum as an op of (x, r, packed).
 func newSum[T dense.Float](kind string, n norm[T], shape tensor.Shape) *fusedOp[T] {
 	size := shape.TotalSize()
