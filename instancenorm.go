@@ -30,8 +30,7 @@ type InstanceNorm struct{ channelLayer }
 // NewInstanceNorm makes a layer for inputs (N, channels, L), (N, channels, H, W)
 // or (N, channels, D, H, W) of a dtype. Options: WithName, WithEps (1e-5),
 // WithAffine, and with it WithScaleInit (1), WithBiasInit (0), WithoutScale or
-// WithoutBias, WithRunningStats,
-// WithMomentum (0.1), WithCumulativeAverage, WithReuse.
+// WithoutBias, WithRunningStats, WithMomentum (0.1), WithCumulativeAverage, WithReuse.
 //
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
 // initial value that does not fit. After an error the graph is as it was.

@@ -71,6 +71,7 @@ func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixe
 		if i > 1 {
 			l.name = fmt.Sprintf("%s%d", kind, i)
 		}
+		// Of many layers without names most are taken: without the words of an error each.
 		if !names.taken(g, l.name) && l.checkName() == nil {
 			return l, nil
 		}

@@ -32,8 +32,8 @@
 // own, so a panic inside an op ends the process and is not reported.
 //
 // To check a second derivative, use an expression that contains a gradient from
-// diff.Grad, with WithMachines(Tape) and WithGrad(diff.Grad). Gradients in float32 are not checked: differences
-// have too few digits in float32.
+// diff.Grad, with WithMachines(Tape) and WithGrad(diff.Grad). Gradients in float32 are not
+// checked: differences have too few digits in float32.
 package gradcheck
 
 import (

@@ -3,11 +3,9 @@ package ops
 import (
 	"fmt"
 	"hash"
-	"hash/fnv"
 	"slices"
 
 	"github.com/chewxy/hm"
-	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -55,13 +53,6 @@ func reshaped(n *G.Node) *G.Node {
 	return nil
 }
 
-// SetLayer names the op.
-func (o *heldOp) SetLayer(label string) {
-	if op, ok := o.derivableOp.(opname.Op); ok {
-		op.SetLayer(label)
-	}
-}
-
 // Arity is the number of all inputs.
 func (o *heldOp) Arity() int { return o.inputs + len(o.held) }
 
@@ -86,11 +77,7 @@ func (o *heldOp) WriteHash(h hash.Hash) {
 }
 
 // Hashcode is that of what WriteHash writes.
-func (o *heldOp) Hashcode() uint32 {
-	h := fnv.New32a()
-	o.WriteHash(h)
-	return h.Sum32()
-}
+func (o *heldOp) Hashcode() uint32 { return hashcode(o) }
 
 // DiffWRT is the op's, and false for what is held.
 func (o *heldOp) DiffWRT(int) []bool {

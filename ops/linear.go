@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -196,9 +195,6 @@ func repeatFirst(s []float64, n int) {
 		s[i] = s[0]
 	}
 }
-
-// DiffWRT is true for every input.
-func (o *linearOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 // gradient is that of x, v, g and b.
 func (o *linearOp[T]) gradient() gradient {

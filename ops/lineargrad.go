@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"slices"
-
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
@@ -126,9 +124,6 @@ func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, norm []float64, s sizes) {
 	kernel.ScaleColumns(scaled.Data, dy, s.rows, s.out, scale.Data, nil)
 	gemm.Set(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, scaled.Data, v, dx)
 }
-
-// DiffWRT is true for every input.
-func (o *linearGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 // gradient is that of x, v, g and dy.
 func (o *linearGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }

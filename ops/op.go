@@ -11,6 +11,7 @@ import (
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -61,9 +62,12 @@ func (b *base) OverwritesInput() int { return -1 }
 func (b *base) WriteHash(h hash.Hash) { io.WriteString(h, b.label) }
 
 // Hashcode returns the hash of the label.
-func (b *base) Hashcode() uint32 {
+func (b *base) Hashcode() uint32 { return hashcode(b) }
+
+// hashcode returns the hash of what an op writes.
+func hashcode(op interface{ WriteHash(hash.Hash) }) uint32 {
 	h := fnv.New32a()
-	b.WriteHash(h)
+	op.WriteHash(h)
 	return h.Sum32()
 }
 
@@ -83,6 +87,7 @@ func (b *base) String() string {
 // derivableOp is any op of this package.
 type derivableOp interface {
 	G.Op
+	opname.Op
 	derivatives
 }
 
@@ -134,6 +139,9 @@ type differentiable[T dense.Float] struct {
 		gradient() gradient // a new one each time, as its op may keep memory
 	}
 }
+
+// DiffWRT is true for every input; ops with others have a DiffWRT of their own.
+func (differentiable[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 // SymDiff returns the gradients of the inputs that have one.
 func (d differentiable[T]) SymDiff(in G.Nodes, _, upstream *G.Node) (G.Nodes, error) {

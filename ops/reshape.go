@@ -39,23 +39,22 @@ func Reshape(x *G.Node, shape tensor.Shape) (*G.Node, error) {
 
 // inferred returns the shape with a size instead of −1.
 func inferred(op string, from, shape tensor.Shape) (tensor.Shape, error) {
-	to := shape.Clone()
-	product, open := 1, -1
+	to, open := shape.Clone(), -1
+	left := from.TotalSize() // over the sizes so far, or 0 if one does not divide it
 	for i, n := range to {
 		switch {
 		case n == -1 && open < 0:
 			open = i
-		case n < 1 || n > from.TotalSize()/product:
-			return nil, fault.New(fault.ErrShape, op, "the new shape is %v, want one of %d elements, as x has in %v", shape, from.TotalSize(), from)
+		case n > 0 && left%n == 0:
+			left /= n
 		default:
-			product *= n
+			left = 0
 		}
 	}
-	if open >= 0 {
-		to[open] = from.TotalSize() / product
-		product *= to[open]
+	if open >= 0 && left > 0 {
+		to[open], left = left, 1
 	}
-	if len(to) == 0 || product != from.TotalSize() {
+	if left != 1 || len(to) == 0 {
 		return nil, fault.New(fault.ErrShape, op, "the new shape is %v, want one of %d elements, as x has in %v", shape, from.TotalSize(), from)
 	}
 	return to, nil
@@ -101,10 +100,10 @@ func (o *reshapeOp[T]) SymDiff(_ G.Nodes, _, u *G.Node) (G.Nodes, error) {
 	return G.Nodes{d}, err
 }
 
-// DoDiff adds to the gradient of the input.
-func (o *reshapeOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
+// DoDiff adds to the gradient of the input, as for a sum of one tensor.
+func (o *reshapeOp[T]) DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
 	defer guard(o, &err)
-	return doDiff[T](gradient{op: newReshape[T](o.to, o.from, "", false), wrt: []int{0}}, in, out)
+	return sumOf[T]{kind: "reshape"}.DoDiff(ctx, in, out)
 }
 
 var (

@@ -3,7 +3,6 @@ package ops_test
 import (
 	"testing"
 
-	"github.com/gorgonorm/norm/diff"
 	"github.com/gorgonorm/norm/gradcheck"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
@@ -56,20 +55,13 @@ func TestReshapeGradients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			first := func(n G.Nodes) (*G.Node, error) { return f(G.Must(G.Cube(n[0]))) }
 			gradients(t, first, in)
-			gradients(t, func(n G.Nodes) (*G.Node, error) {
+			gradients(t, firstGradient(func(n G.Nodes) (*G.Node, error) {
 				y, err := first(n)
-				if err != nil {
-					return nil, err
+				if err != nil || y.IsScalar() {
+					return y, err
 				}
-				if !y.IsScalar() {
-					y = G.Must(G.Sum(G.Must(G.Square(y))))
-				}
-				ds, err := diff.Grad(y, n[0])
-				if err != nil {
-					return nil, err
-				}
-				return ds[0], nil
-			}, in, gradcheck.WithMachines(gradcheck.Tape))
+				return G.Sum(G.Must(G.Square(y)))
+			}), in, gradcheck.WithMachines(gradcheck.Tape))
 		})
 	}
 }

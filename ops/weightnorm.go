@@ -2,7 +2,6 @@ package ops
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
@@ -198,9 +197,6 @@ func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// DiffWRT is true for both inputs.
-func (o *weightNormOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
-
 // gradient is that of v and g.
 func (o *weightNormOp[T]) gradient() gradient {
 	return gradient{op: newWeightNormGrad[T](o.weightNorm), from: []int{0, 1}, wrt: []int{0, 1}, reuse: o.cfg.Reuse}
@@ -259,9 +255,6 @@ func (o *weightNormGradOp[T]) values(vs []G.Value) (v, g, dw []T, view kernel.Vi
 	}
 	return v, g, dw, view, nil
 }
-
-// DiffWRT is true for every input.
-func (o *weightNormGradOp[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 // gradient is that of v, g and dw.
 func (o *weightNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }

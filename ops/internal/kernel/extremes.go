@@ -42,12 +42,12 @@ func withinGo[T Float](k []T, least, most float32) bool {
 	return true
 }
 
-// A factor is the number of an array of constants that elements are multiplied by, or that
-// of a mean.
-// γ has the type of the data, so it always fits; for the range of γ·dy see cancels.
+// A factor is the number of an array of constants that elements are multiplied by, or of
+// one that is subtracted. γ has the type of the data, so it always fits; for the range of γ·dy
+// see cancels.
 type factor struct {
 	array int
-	mean  bool // or a bound of what is subtracted
+	mean  bool // subtracted, or a bound of what is
 }
 
 var factors = [...][]factor{

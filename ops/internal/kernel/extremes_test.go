@@ -131,14 +131,7 @@ func TestLayerNormHugeGradients(t *testing.T) {
 	p := Rows{Rows: 48, Cols: 33, Eps: 1e-5}
 	c := newLayerNormCase[float32](p, condition{scale: 1})
 	clear(c.gamma)
-	half := 8 * p.Cols
-	for i := range c.dy {
-		if i/half%2 == 0 {
-			c.dy[i] = float32(math.Copysign(3e38, float64(c.dy[i])))
-		} else {
-			c.x[i], c.dy[i] = c.x[i-half], -c.dy[i-half]
-		}
-	}
+	overflowing(c.x, c.dy, 8*p.Cols)
 	paths(func(path string) { c.check(t, path) })
 }
 
@@ -147,14 +140,7 @@ func TestGroupNormHugeGradients(t *testing.T) {
 	p := GroupShape{N: 48, Channels: 3, Groups: 1, Inner: 11, Eps: 1e-5}
 	c := newGroupNormCase[float32](p, condition{scale: 1})
 	clear(c.gamma)
-	half := 8 * p.Channels * p.Inner
-	for i := range c.dy {
-		if i/half%2 == 0 {
-			c.dy[i] = float32(math.Copysign(3e38, float64(c.dy[i])))
-		} else {
-			c.x[i], c.dy[i] = c.x[i-half], -c.dy[i-half]
-		}
-	}
+	overflowing(c.x, c.dy, 8*p.Channels*p.Inner)
 	paths(func(path string) { c.check(t, path) })
 }
 
@@ -215,6 +201,18 @@ func TestBatchNormCancelledGradient(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// overflowing makes dy so large that sums over n elements overflow, and with x the
+// opposite of that in the n after these.
+func overflowing(x, dy []float32, n int) {
+	for i := range dy {
+		if i/n%2 == 0 {
+			dy[i] = float32(math.Copysign(3e38, float64(dy[i])))
+		} else {
+			x[i], dy[i] = x[i-n], -dy[i-n]
 		}
 	}
 }

@@ -125,10 +125,11 @@ type groupNormTasks[T Float] struct {
 }
 
 func (t *groupNormTasks[T]) run(first, last int) {
-	w := t.a.borrow(t.g.block(first).few(pieceLen(t.stream)))
+	n := pieceLen(t.stream)
+	w := t.a.borrow(t.g.block(first).few(n))
 	defer w.release()
 	for task := first; task < last; task++ {
-		for b := range t.g.block(task).pieces(pieceLen(t.stream)) {
+		for b := range t.g.block(task).pieces(n) {
 			t.a.block(&w, b, t.a.partOf(task), t.stream)
 		}
 	}
