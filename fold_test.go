@@ -71,7 +71,7 @@ func TestFold(t *testing.T) {
 							tolerance = 1e-5
 						}
 						for i := range want {
-							require.InDelta(t, want[i], got[i], 10*tolerance)
+							require.InDelta(t, want[i], got[i], 3*tolerance)
 						}
 					})
 				}
