@@ -100,18 +100,21 @@ func randomUnit(n int, stream uint64) []float64 {
 
 func (s *SingularVectors) view() kernel.View { return weightView(s.shape, s.axis) }
 
-// iterate improves the vectors, and copies them to u and v.
-func iterate[T dense.Float](s *SingularVectors, w []T, n int, eps float64, u, v []float64) {
+// iterate improves the vectors, copies them to u and v, and returns σ.
+func iterate[T dense.Float](s *SingularVectors, w []T, n int, eps float64, u, v []float64) float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	copy(u, s.u)
 	copy(v, s.v)
-	if kernel.PowerIteration(w, s.view(), u, v, n, eps) {
-		copy(s.u, u)
-		copy(s.v, v)
+	sigma, ok := kernel.PowerIteration(w, s.view(), u, v, n, eps)
+	if !ok {
+		copy(u, s.u)
+		copy(v, s.v)
+		return kernel.Sigma(w, s.view(), u, v)
 	}
-	copy(u, s.u)
-	copy(v, s.v)
+	copy(s.u, u)
+	copy(s.v, v)
+	return sigma
 }
 
 // read copies the vectors.

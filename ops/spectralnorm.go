@@ -193,10 +193,10 @@ func (o *singularOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	u, v, sigma := o.unpack(packed)
 	if !o.trains() || o.held() {
 		o.vectors.read(u, v)
+		sigma[0] = kernel.Sigma(in[0], o.view(), u, v)
 	} else {
-		iterate(o.vectors, in[0], o.cfg.PowerIterations, o.cfg.Eps, u, v)
+		sigma[0] = iterate(o.vectors, in[0], o.cfg.PowerIterations, o.cfg.Eps, u, v)
 	}
-	sigma[0] = kernel.Sigma(in[0], o.view(), u, v)
 	return out, nil
 }
 

@@ -192,3 +192,32 @@ func columnSumsBench[T Float](b *testing.B) {
 		ColumnSums(s, x, linearRows, linearCols)
 	})
 }
+
+func BenchmarkPowerIteration(b *testing.B) {
+	powerIterationBench[float32](b)
+	powerIterationBench[float64](b)
+}
+
+func powerIterationBench[T Float](b *testing.B) {
+	for _, s := range weightNormViews {
+		c := newSpectralCase[T](s.v, 1)
+		bench[T](b, s.name, size[T](2*len(c.w))+size[float64](2*(len(c.u)+len(c.v))), func() {
+			PowerIteration(c.w, s.v, c.u, c.v, 1, 1e-12)
+		})
+	}
+}
+
+func BenchmarkSpectralNormBwd(b *testing.B) {
+	spectralNormBwdBench[float32](b)
+	spectralNormBwdBench[float64](b)
+}
+
+func spectralNormBwdBench[T Float](b *testing.B) {
+	for _, s := range weightNormViews {
+		c := newSpectralCase[T](s.v, 1)
+		dw := make([]T, len(c.w))
+		bench[T](b, s.name, size[T](3*len(dw))+size[float64](len(c.u)+len(c.v)), func() {
+			SpectralNormBwd(dw, c.w, c.dy, c.view, c.u, c.v, 7)
+		})
+	}
+}

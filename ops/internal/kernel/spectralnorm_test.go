@@ -53,7 +53,7 @@ func productOf(w [][]dd, x []dd, transposed bool) []value {
 
 var spectralViews = []View{
 	{1, 4, 6}, {1, 1, 1}, {6, 4, 1}, {3, 4, 5}, {1, 1, 70}, {1, 70, 1}, {70, 1, 1}, {2, 1, 3}, {3, 2, 1},
-	{1, 300, 129}, {129, 300, 1}, {1, 3, 2500}, {5, 40, 90}, {2500, 3, 1},
+	{1, 300, 129}, {129, 300, 1}, {1, 3, 2500}, {5, 40, 90}, {2500, 3, 1}, {1, 9, 1025}, {2, 5, 17}, {3, 8, 16}, {1, 7, 31},
 }
 
 func TestSpectralNorm(t *testing.T) { both(t, spectralNorm[float32], spectralNorm[float64]) }
@@ -131,7 +131,9 @@ func TestPowerIteration(t *testing.T) {
 		}
 		v := unitOf(productOf(w, rowDD(c.u, 0, len(c.u)), true))
 		u := unitOf(productOf(w, v, false))
-		require.True(t, PowerIteration(c.w, view, c.u, c.v, 1, 1e-12))
+		s, ok := PowerIteration(c.w, view, c.u, c.v, 1, 1e-12)
+		require.True(t, ok)
+		require.InEpsilon(t, Sigma(c.w, view, c.u, c.v), s, 1e-14)
 		for i := range v {
 			require.InDelta(t, v[i].hi, c.v[i], 1e-15)
 		}
@@ -150,7 +152,9 @@ func TestPowerIteration(t *testing.T) {
 			}
 		}
 	}
-	require.True(t, PowerIteration(c.w, view, c.u, c.v, 100, 1e-12))
+	s, ok := PowerIteration(c.w, view, c.u, c.v, 100, 1e-12)
+	require.True(t, ok)
+	require.InDelta(t, 3, s, 1e-13)
 	require.InDelta(t, 3, Sigma(c.w, view, c.u, c.v), 1e-13)
 }
 
@@ -178,7 +182,8 @@ func TestSpectralNormWithoutDirection(t *testing.T) {
 	for _, bad := range append(poisons, 0) {
 		c := newSpectralCase[float64](View{1, 2, 3}, 0)
 		c.w[1] = bad
-		require.False(t, PowerIteration(c.w, c.view, c.u, c.v, 1, 1e-12), "%v", bad)
+		_, ok := PowerIteration(c.w, c.view, c.u, c.v, 1, 1e-12)
+		require.False(t, ok, "%v", bad)
 	}
 	c := newSpectralCase[float32](View{1, 2, 3}, 0)
 	y, dw := newData[float32]().normal(6, 1, 1), newData[float32]().normal(6, 1, 1)
@@ -195,8 +200,11 @@ func TestPowerIterationExtremes(t *testing.T) {
 		for i := range scaled.w {
 			scaled.w[i] = math.Ldexp(scaled.w[i], k)
 		}
-		require.True(t, PowerIteration(c.w, c.view, c.u, c.v, 3, 1e-300))
-		require.True(t, PowerIteration(scaled.w, c.view, scaled.u, scaled.v, 3, 1e-300))
+		s, ok := PowerIteration(c.w, c.view, c.u, c.v, 3, 1e-300)
+		require.True(t, ok)
+		large, ok := PowerIteration(scaled.w, c.view, scaled.u, scaled.v, 3, 1e-300)
+		require.True(t, ok)
+		require.InEpsilon(t, s, math.Ldexp(large, -k), 1e-14)
 		require.InDeltaSlice(t, c.u, scaled.u, 1e-15)
 		require.InDeltaSlice(t, c.v, scaled.v, 1e-15)
 	}

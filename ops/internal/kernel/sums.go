@@ -148,7 +148,7 @@ func centredGo[T Float](x []T, m float64) (d, q float64) {
 }
 
 // dotGo returns Σ a·b.
-func dotGo[T Float](a, b []T) float64 {
+func dotGo[A, B Float](a []A, b []B) float64 {
 	b = b[:len(a)]
 	var s0, s1, s2, s3 float64
 	for ; len(a) >= 4 && len(b) >= 4; a, b = a[4:], b[4:] {

@@ -40,6 +40,7 @@ var files = map[string]func(v variant){
 	},
 	"rows":     rows,
 	"channels": channels,
+	"matrix":   matrix,
 	"columns": func(v variant) {
 		for _, l := range loops {
 			l.columns(v)

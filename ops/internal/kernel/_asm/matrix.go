@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// A matrix of data times a vector of float64, and the sum of a matrix and an outer
+// product, in float64 arithmetic. Rows of n elements are stride bytes apart. Several
+// go together, so that what belongs to a column is fetched once for all of them.
+
+const rowsTogether = 4
+
+func matrix(v variant) {
+	rowProducts(v.inDouble())
+	columnProducts(v.inDouble())
+	addOuter(v.inDouble())
+}
+
+// rowGroups emits a loop over rows of w, many at a time and then one by one. body
+// gets where they begin.
+func (v variant) rowGroups(body func(label string, rows []Register)) {
+	w, stride, left := pointer("w"), pointer("stride"), pointer("rows")
+	for _, count := range []int{rowsTogether, 1} {
+		label := fmt.Sprint("rows", count)
+		SUBQ(Imm(uint64(count)), left)
+		JL(LabelRef(label + "End"))
+		Label(label)
+		rows := make([]Register, count)
+		for r := range rows {
+			rows[r] = w
+			if r > 0 {
+				rows[r] = GP64()
+				LEAQ(Mem{Base: rows[r-1], Index: stride, Scale: 1}, rows[r])
+			}
+		}
+		body(label, rows)
+		LEAQ(Mem{Base: rows[count-1], Index: stride, Scale: 1}, w)
+		SUBQ(Imm(uint64(count)), left)
+		JGE(LabelRef(label))
+		Label(label + "End")
+		ADDQ(Imm(uint64(count)), left)
+	}
+}
+
+// rowProducts emits out = W·x.
+func rowProducts(v variant) {
+	name := "rowProducts" + v.suffix()
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(out *float64, w *%s, x *float64, rows, n, stride int)", v.elem()))
+	Doc(name + " adds the product of each row and x to an element of out.")
+	Pragma("noescape")
+	out, x, n := pointer("out"), pointer("x"), pointer("n")
+	v.rowGroups(func(label string, rows []Register) {
+		sums := v.longSums(label+"Sum", n, len(rows), 8/len(rows), v.tail, func(i Register, k int, part mask, acc []VecVirtual) {
+			factor := v.real().load(v.real().at(x, i, k), part)
+			for r, row := range rows {
+				v.fma(acc[r], factor, v.load(v.at(row, i, k), part))
+			}
+		})
+		for r, s := range sums {
+			m := Mem{Base: out, Disp: 8 * r}
+			total := v.across(s)
+			VADDSD(m, total, total)
+			VMOVSD(total, m)
+		}
+		ADDQ(Imm(uint64(8*len(rows))), out)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// columnProducts emits out += Wᵀ·x.
+func columnProducts(v variant) {
+	name := "columnProducts" + v.suffix()
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(out *float64, w *%s, x *float64, rows, n, stride int)", v.elem()))
+	Doc(name + " adds each row, times its element of x, to out.")
+	Pragma("noescape")
+	out, x, n := pointer("out"), pointer("x"), pointer("n")
+	v.rowGroups(func(label string, rows []Register) {
+		factors := make([]VecVirtual, len(rows))
+		for r := range rows {
+			factors[r] = v.real().fill(Mem{Base: x, Disp: 8 * r})
+		}
+		i := GP64()
+		v.loop(label+"Add", n, i, 2, v.tail, func(k int, part mask) {
+			m := v.real().at(out, i, k)
+			sum := v.real().load(m, part)
+			for r, row := range rows {
+				v.fma(sum, factors[r], v.load(v.at(row, i, k), part))
+			}
+			v.real().store(sum, m, part)
+		})
+		ADDQ(Imm(uint64(8*len(rows))), x)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// addOuter emits one row of the sum of two matrices and an outer product.
+func addOuter(v variant) {
+	name := "addOuter" + v.suffix()
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(out, x, y *%s, v *float64, scale, byY, along float64, n int)", v.elem()))
+	Doc(name + ": out = scale·x + byY·y + along·v.")
+	Pragma("noescape")
+	out, x, y, right, i := pointer("out"), pointer("x"), pointer("y"), pointer("v"), GP64()
+	scale, byY, along := v.real().constant("scale"), v.real().constant("byY"), v.real().constant("along")
+	v.loop("row", pointer("n"), i, 2, v.tail, func(k int, part mask) {
+		sum := v.load(v.at(x, i, k), part)
+		v.mul(sum, sum, scale)
+		v.fma(sum, byY, v.load(v.at(y, i, k), part))
+		v.fma(sum, along, v.real().load(v.real().at(right, i, k), part))
+		v.storeRounded(sum, v.at(out, i, k), part)
+	})
+	VZEROUPPER()
+	RET()
+}
