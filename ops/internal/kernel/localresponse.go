@@ -24,19 +24,29 @@ func (p LocalResponse) reach() (before, after int) {
 
 func (p LocalResponse) share() float64 { return p.Alpha / float64(p.Size) }
 
-// power returns d^−Beta, by roots where that is what Beta says: math.Pow takes
-// several times as long as all the rest.
-func (p LocalResponse) power(d float64) float64 {
+// powers sets each element of d to base^−Beta, by roots where that is what Beta
+// says: math.Pow takes several times as long as all the rest.
+func (p LocalResponse) powers(d, base []float64) {
+	base = base[:len(d)]
 	switch p.Beta {
 	case 0.5:
-		return 1 / math.Sqrt(d)
+		for i, b := range base {
+			d[i] = 1 / math.Sqrt(b)
+		}
 	case 0.75:
-		r := math.Sqrt(d)
-		return 1 / (r * math.Sqrt(r))
+		for i, b := range base {
+			r := math.Sqrt(b)
+			d[i] = 1 / (r * math.Sqrt(r))
+		}
 	case 1:
-		return 1 / d
+		for i, b := range base {
+			d[i] = 1 / b
+		}
+	default:
+		for i, b := range base {
+			d[i] = math.Pow(b, -p.Beta)
+		}
 	}
-	return math.Pow(d, -p.Beta)
 }
 
 // LocalResponseNormFwd sets y = x/d^β with the d of each element.
@@ -81,7 +91,7 @@ func (a localResponse[T]) do() {
 
 func (a *localResponse[T]) run(first, last int) {
 	w := a.width()
-	s := Borrow[float64](4 * a.v.Channels * w)
+	s := Borrow[float64](len(window{}.s) * a.v.Channels * w)
 	defer s.Release()
 	pieces := ceilDiv(a.v.Inner, w)
 	for task := first; task < last; task++ {
@@ -104,14 +114,14 @@ func (a *localResponse[T]) run(first, last int) {
 // elements, channel by channel.
 type window struct {
 	block
-	s [4][]float64
+	s [5][]float64
 }
 
 // row returns the elements of channel c.
 func row[T any](x []T, b block, c int) []T { return x[b.at+c*b.pitch:][:b.inner] }
 
 func (a *localResponse[T]) block(b window) {
-	q, d, t, sum := b.s[0], b.s[1], b.s[2], b.s[3]
+	q, base, power, t, sum := b.s[0], b.s[1], b.s[2], b.s[3], b.s[4]
 	before, after := a.p.reach()
 	n := b.inner
 	for c := range b.channels {
@@ -120,33 +130,35 @@ func (a *localResponse[T]) block(b window) {
 			q[i] = float64(v) * float64(v)
 		}
 	}
-	windowSums(d, q, t, n, before, after)
+	windowSums(base, q, t, n, before, after)
 	share := a.p.share()
+	for i, s := range base {
+		base[i] = a.p.K + share*s
+	}
+	a.p.powers(power, base)
 	if a.dy == nil {
 		for c := range b.channels {
-			d, y := d[c*n:][:n], row(a.out, b.block, c)
+			power, y := power[c*n:][:n], row(a.out, b.block, c)
 			for i, v := range row(a.x, b.block, c) {
-				y[i] = T(float64(v) * a.p.power(a.p.K+share*d[i]))
+				y[i] = T(float64(v) * power[i])
 			}
 		}
 		return
 	}
-	// d becomes d^−β, and q what the sums are over.
+	// q becomes the terms of the sums.
 	for c := range b.channels {
-		d, q, dy := d[c*n:][:n], q[c*n:][:n], row(a.dy, b.block, c)
+		power, base, q, dy := power[c*n:][:n], base[c*n:][:n], q[c*n:][:n], row(a.dy, b.block, c)
 		for i, v := range row(a.x, b.block, c) {
-			base := a.p.K + share*d[i]
-			d[i] = a.p.power(base)
-			q[i] = float64(dy[i]) * float64(v) * d[i] / base
+			q[i] = float64(dy[i]) * float64(v) * power[i] / base[i]
 		}
 	}
 	windowSums(sum, q, t, n, after, before)
 	factor := 2 * share * a.p.Beta
 	for c := range b.channels {
-		d, sum := d[c*n:][:n], sum[c*n:][:n]
+		power, sum := power[c*n:][:n], sum[c*n:][:n]
 		dy, dx := row(a.dy, b.block, c), row(a.out, b.block, c)
 		for i, v := range row(a.x, b.block, c) {
-			dx[i] = T(float64(dy[i])*d[i] - factor*float64(v)*sum[i])
+			dx[i] = T(float64(dy[i])*power[i] - factor*float64(v)*sum[i])
 		}
 	}
 }

@@ -21,44 +21,54 @@ type localResponseSecond[T Float] struct {
 }
 
 func (a *localResponseSecond[T]) run(first, last int) {
-	s := Borrow[float64](3 * a.v.Channels)
+	var p placeTerms
+	s := Borrow[float64](5 * a.v.Channels)
 	defer s.Release()
+	for i, terms := range []*[]float64{&p.base, &p.power, &p.own, &p.byU, &p.byX} {
+		*terms = s.part(i, a.v.Channels)
+	}
 	for at := range a.v.places(first, last) {
-		a.place(at, s.part(0, a.v.Channels), s.part(1, a.v.Channels), s.part(2, a.v.Channels))
+		a.place(at, p)
 	}
 }
 
-// place does one place of all channels, the first of which is at. own, byU and byX are
-// scratch: −a·dy·t·d^(−β−1), and the terms of the two sums.
-func (a *localResponseSecond[T]) place(at int, own, byU, byX []float64) {
+// placeTerms are those of each channel at one place: d, d^−β, t and then
+// −a·dy·t·d^(−β−1), and the terms of the two sums.
+type placeTerms struct{ base, power, own, byU, byX []float64 }
+
+// place does one place of all channels, the first of which is at.
+func (a *localResponseSecond[T]) place(at int, p placeTerms) {
 	before, after := a.p.reach()
 	share, beta := a.p.share(), a.p.Beta
 	k := 2 * beta * share
 	window := func(c, before, after int) (from, to int) {
 		return max(0, c-before), min(c+after, a.v.Channels-1)
 	}
-	for c := range own {
+	for c := range p.own {
 		d, t := a.p.K, 0.0
 		from, to := window(c, before, after)
 		for j := from; j <= to; j++ {
 			x := float64(a.x[at+j*a.v.Inner])
 			d, t = d+share*x*x, t+x*float64(a.u[at+j*a.v.Inner])
 		}
+		p.base[c], p.own[c] = d, t
+	}
+	a.p.powers(p.power, p.base)
+	for c, t := range p.own {
 		i := at + c*a.v.Inner
 		x, u, dy := float64(a.x[i]), float64(a.u[i]), float64(a.dy[i])
-		power := a.p.power(d)
-		next := power / d
-		a.sdy[i] = T(u*power - k*x*t*next)
-		own[c] = -k * dy * t * next
-		byU[c] = -k * dy * x * next
-		byX[c] = 2 * share * dy * (k*(beta+1)*x*t*next/d - beta*u*next)
+		next := p.power[c] / p.base[c]
+		a.sdy[i] = T(u*p.power[c] - k*x*t*next)
+		p.own[c] = -k * dy * t * next
+		p.byU[c] = -k * dy * x * next
+		p.byX[c] = 2 * share * dy * (k*(beta+1)*x*t*next/p.base[c] - beta*u*next)
 	}
-	for c := range own {
+	for c, s := range p.own {
 		i := at + c*a.v.Inner
-		x, u, s := float64(a.x[i]), float64(a.u[i]), own[c]
+		x, u := float64(a.x[i]), float64(a.u[i])
 		from, to := window(c, after, before)
 		for j := from; j <= to; j++ {
-			s += u*byU[j] + x*byX[j]
+			s += u*p.byU[j] + x*p.byX[j]
 		}
 		a.sx[i] = T(s)
 	}
