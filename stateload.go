@@ -178,6 +178,9 @@ func (l *loading) match() (problems []error) {
 	case len(found) == 0 && len(missing) > 0: // a wrong name or a wrong file
 		problems = append(problems, l.nothing())
 	}
+	if strict := !l.AllowMissing && !l.AllowSurplus; strict && len(missing) > 0 && len(surplus) > 0 && l.Rename == nil {
+		problems = append(problems, fault.New(ErrState, l.who, "where only the names differ, LoadOptions.Rename gives those of the file"))
+	}
 	return problems
 }
 
