@@ -23,7 +23,7 @@ func (e *expression) transposed(a *G.Node) *G.Node {
 // sum is that along an axis, in each of its places.
 func (e *expression) sum(a *G.Node, axis int) *G.Node {
 	return e.unary(func(a *G.Node) (*G.Node, error) {
-		s, err := G.Sum(a, axis)
+		s, err := sumAlong(a, axis)
 		if err != nil {
 			return nil, err
 		}

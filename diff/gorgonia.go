@@ -41,6 +41,8 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 		if strings.Contains(fmt.Sprint(op), "⊗") {
 			return outer{op}, nil
 		}
+	case "*gorgonia.repeatOp", "gorgonia.repeatOp":
+		return repeat{op}, nil
 	case "gorgonia.reshapeOp":
 		return reshape{op}, nil
 	case "gorgonia.sliceIncrOp":
@@ -91,6 +93,37 @@ func (outer) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	da := e.binary(G.Mul, grad, in[1])
 	db := e.binary(G.Mul, e.transposed(grad), in[0])
 	return G.Nodes{da, db}, e.err
+}
+
+// repeat is what broadcasts: an axis of one element becomes as long as another node's.
+type repeat struct{ G.SDOp }
+
+func (op repeat) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	axis := int(reflect.Indirect(reflect.ValueOf(op.SDOp)).FieldByName("along").Int())
+	if in[0].Dims() <= axis || in[0].Shape()[axis] != 1 {
+		return op.SDOp.SymDiff(in, out, grad)
+	}
+	d, err := sumAlong(grad, axis)
+	return G.Nodes{d, nil}, err
+}
+
+// sumAlong is the sum along an axis. Gorgonia adds up the wrong elements along one that is
+// neither among the first two nor the last, if its size is not 2: such an axis goes first.
+func sumAlong(a *G.Node, axis int) (*G.Node, error) {
+	if axis > 1 && axis < a.Dims()-1 {
+		order := []int{axis}
+		for i := range a.Dims() {
+			if i != axis {
+				order = append(order, i)
+			}
+		}
+		var err error
+		if a, err = G.Transpose(a, order...); err != nil {
+			return nil, err
+		}
+		axis = 0
+	}
+	return G.Sum(a, axis)
 }
 
 // reshape makes the gradient of a scalar a tensor of no axes, which arithmetic refuses.

@@ -74,6 +74,20 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"bias": {wave(0.3, 4, 3), wave(1.1, 1, 3), func(x, w *G.Node) *G.Node {
 			return sum(cubeOf(must(G.BroadcastAdd(x, w, nil, []byte{0}))))
 		}},
+		"bias of channels": {wave(0.3, 2, 3, 3, 4), wave(1.1, 1, 3, 1, 1), func(x, w *G.Node) *G.Node {
+			return sum(cubeOf(must(G.BroadcastAdd(x, w, nil, []byte{0, 2, 3}))))
+		}},
+		"scale of samples and channels": {wave(0.3, 2, 3, 3, 4), wave(1.1, 2, 3, 1, 1), func(x, w *G.Node) *G.Node {
+			return sum(cubeOf(must(G.BroadcastHadamardProd(x, w, nil, []byte{2, 3}))))
+		}},
+		"scale of columns": {wave(0.3, 2, 3, 3, 4), wave(1.1, 2, 3, 1, 4), func(x, w *G.Node) *G.Node {
+			return sum(cubeOf(must(G.BroadcastHadamardProd(x, w, nil, []byte{2}))))
+		}},
+		"scale of volumes": {wave(0.3, 2, 2, 3, 3, 2), wave(1.1, 2, 2, 1, 1, 2), func(x, w *G.Node) *G.Node {
+			return sum(cubeOf(must(G.BroadcastHadamardProd(x, w, nil, []byte{2, 3}))))
+		}},
+		"softmax, columns of images":        {wave(0.3, 2, 3, 3, 2), wave(1.1, 2, 3, 3, 2), softmax(G.SoftMax, G.HadamardProd, 2)},
+		"log of softmax, columns of images": {wave(0.3, 2, 3, 3, 2), wave(1.1, 2, 3, 3, 2), softmax(G.LogSoftMax, G.HadamardProd, 2)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			grads := func() (m model, dx, dw *G.Node) {
