@@ -14,9 +14,11 @@
 //	dw, err := diff.Grad(penalty, params...) // a gradient of a gradient
 //	err = diff.Bind(params, dw)              // for a solver
 //
-// A LispMachine needs no gradients in the graph. It can take the gradient of a cost
-// that contains gradients, if the ops can, but only if the cost is the only root of its
-// graph: build it on g.ExactSubgraphRoots(cost).
+// Use a TapeMachine to train by gradients of gradients. A LispMachine needs no gradients
+// in the graph, and can take the gradient of a cost that contains gradients, if the ops
+// can and the cost is the only root of its graph: build it on g.ExactSubgraphRoots(cost).
+// But it can do so once in the life of a graph, and only if what is summed are matrices:
+// otherwise Gorgonia returns an error, or panics, which ends the process.
 //
 // If a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
 // used: for InverseSqrt, Log2, OuterProd, which is in the second derivative of a matrix
