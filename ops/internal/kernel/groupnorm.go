@@ -13,6 +13,11 @@ type GroupShape struct {
 func (p GroupShape) groups() View   { return View{1, p.N * p.Groups, p.per() * p.Inner} }
 func (p GroupShape) channels() View { return View{1, p.N * p.Channels, p.Inner} }
 
+// rows sees the groups as rows of a layer norm.
+func (p GroupShape) rows() Rows {
+	return Rows{Rows: p.N * p.Groups, Cols: p.per() * p.Inner, Eps: p.Eps}
+}
+
 // per is the number of channels of a group.
 func (p GroupShape) per() int { return p.Channels / p.Groups }
 
@@ -21,11 +26,16 @@ func (p GroupShape) per() int { return p.Channels / p.Groups }
 // for each channel. The mask, which may be nil, has N·Inner entries and says what
 // counts of each sample. A sample of which nothing counts gives zeros.
 func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
+	short := mask == nil && shortGroups[T](p)
+	if short && gamma == nil && beta == nil {
+		LayerNormFwd(y, x, nil, nil, p.rows())
+		return
+	}
 	a := groupNorm[T]{
 		mapped: normalizePass, out: y, x: x, mask: mask, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p,
 	}
-	if r, ok := a.byRows(); ok {
-		r.do()
+	if short && p.N >= fewSamples {
+		a.byRows().do()
 		return
 	}
 	a.do()
@@ -38,9 +48,14 @@ func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
 // with the means over each group, and the sums over all samples for each
 // channel. dgamma, dbeta and the mask may be nil.
 func GroupNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, p GroupShape) {
+	short, sums := mask == nil && shortGroups[T](p), dgamma != nil || dbeta != nil
+	if short && gamma == nil && !sums {
+		LayerNormBwd(dx, nil, nil, x, nil, dy, p.rows())
+		return
+	}
 	a := groupNorm[T]{mapped: normGradPass, out: dx, x: x, mask: mask, gamma: ones(gamma, p.Channels), dy: dy, p: p}
-	if r, ok := a.byRows(); ok {
-		r.backward(dgamma, dbeta)
+	if short && p.N >= fewSamples && !(sums && longRuns[T](p)) {
+		a.byRows().backward(dgamma, dbeta)
 		return
 	}
 	a.backward(dgamma, dbeta)

@@ -4,8 +4,7 @@ import "unsafe"
 
 // groupRows is group norm by the kernels over rows. A group of a sample is a row, each
 // element of which has a gamma and a beta; the same group of other samples gives more
-// rows, a sample apart. Where channels have few elements, this is faster than to go from
-// channel to channel.
+// rows, a sample apart. Without gamma and beta all groups are rows of one layer norm.
 type groupRows[T Float] struct {
 	of          groupNorm[T]
 	rows        Rows        // of a group
@@ -14,27 +13,32 @@ type groupRows[T Float] struct {
 	grads       rowGrads
 }
 
+// Rows of up to groupBytes are faster than to go from channel to channel; longer ones leave
+// L1 and L2 too little room for what all of them share. So do channels of runBytes, if
+// there are sums for dγ and dβ, of which each element of a row has its own. Where elements
+// have a gamma and a beta, there must be fewSamples to share these.
 const (
-	// runBytes is what a channel has less than, and groupBytes what a group has at most,
-	// to be done by rows: longer channels are fast enough, and longer rows leave L1 and
-	// L2 too little room for what all of them share.
-	runBytes, groupBytes = 1 << 10, 1 << 14
-
-	// fewSamples is how many there are at least.
+	groupBytes = 1 << 14
+	runBytes   = 1 << 12
 	fewSamples = 8
 )
 
-// byRows returns group norm by rows, where it is faster.
-func (a groupNorm[T]) byRows() (r groupRows[T], ok bool) {
-	p, size := a.p, int(unsafe.Sizeof(T(0)))
-	n := p.per() * p.Inner
-	r = groupRows[T]{of: a, rows: Rows{Rows: p.N, Cols: n, Eps: p.Eps, pitch: p.Channels * p.Inner}}
-	if a.mask != nil || p.N < fewSamples || p.Inner*size >= runBytes || n*size > groupBytes || byDefinition[T](r.rows) {
-		return r, false
-	}
+// shortGroups says whether groups are done by rows.
+func shortGroups[T Float](p GroupShape) bool {
+	return !byDefinition[T](p.rows()) && p.per()*p.Inner*int(unsafe.Sizeof(T(0))) <= groupBytes
+}
+
+// longRuns says whether the sums of short groups are too many.
+func longRuns[T Float](p GroupShape) bool { return p.Inner*int(unsafe.Sizeof(T(0))) >= runBytes }
+
+// byRows returns group norm by rows.
+func (a groupNorm[T]) byRows() groupRows[T] {
+	p := a.p
+	r := groupRows[T]{of: a, rows: p.rows()}
+	r.rows.Rows, r.rows.pitch = p.N, p.Channels*p.Inner
 	tasks := min(maxTasks, len(a.x)/taskLen)
 	r.cuts = max(1, min(ceilDiv(tasks, p.Groups), p.N/fewSamples))
-	return r, true
+	return r
 }
 
 // do does the pass, and in the backward pass leaves sums for dγ and dβ in grads, if they
