@@ -40,6 +40,12 @@ func Must[T any](v T, err error) T {
 	return v
 }
 
+// Layer is any layer of this package, or one of your own.
+type Layer interface {
+	Name() string
+	Learnables() G.Nodes
+}
+
 // layer is what all layers have: a name, and parameters in a graph.
 type layer struct {
 	kind  string

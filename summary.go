@@ -10,12 +10,6 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Layer is any layer of this package, or one of your own.
-type Layer interface {
-	Name() string
-	Learnables() G.Nodes
-}
-
 // Summary returns a table to print, with a line for each layer: name, kind, dtype,
 // parameters with their shapes, how many numbers these are, the smallest and the
 // largest running mean and variance over the channels, the number of batches in
