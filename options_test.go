@@ -148,6 +148,21 @@ func TestWithScaleInitAndWithBiasInit(t *testing.T) {
 	require.Equal(t, wave(f32, 2, 4).Data(), linear.Learnables()[2].Value().Data())
 }
 
+// An initializer may give the same memory each time, which is not that of a parameter.
+func TestInitializersKeepTheirMemory(t *testing.T) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		saved, want := wave(dt, 0, 4), wave(dt, 0, 4).Data()
+		init := func(tensor.Dtype, ...int) any { return saved.Data() }
+		bn := norm.Must(norm.NewBatchNorm(G.NewGraph(), dt, 4, norm.WithScaleInit(init), norm.WithBiasInit(init)))
+		wn := norm.Must(norm.NewWeightNorm(G.NewGraph(), dt, tensor.Shape{4}, norm.WithWeightInit(init)))
+		saved.Zero()
+		gamma, beta, v := bn.Learnables()[0], bn.Learnables()[1], wn.Learnables()[0]
+		gamma.Value().(*tensor.Dense).Zero()
+		require.Equal(t, want, beta.Value().Data())
+		require.Equal(t, want, v.Value().Data())
+	}
+}
+
 // An option that is nil is passed over.
 func TestNilOptionIsIgnored(t *testing.T) {
 	_, err := norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, nil, norm.WithName("ln"), nil)

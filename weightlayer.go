@@ -44,7 +44,7 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 	}
 }
 
-// initialize returns a tensor with what an initializer gives. Some of
+// initialize returns a tensor with a copy of what an initializer gives. Some of
 // Gorgonia's initializers panic for float32.
 func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
 	if init == nil {
@@ -57,11 +57,11 @@ func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *
 	}()
 	backing, n := init(l.dtype, shape...), 0
 	var dt tensor.Dtype
-	switch b := backing.(type) {
+	switch b := backing.(type) { // the memory may be the caller's, or that of another parameter
 	case []float32:
-		dt, n = tensor.Float32, len(b)
+		dt, n, backing = tensor.Float32, len(b), slices.Clone(b)
 	case []float64:
-		dt, n = tensor.Float64, len(b)
+		dt, n, backing = tensor.Float64, len(b), slices.Clone(b)
 	}
 	if n != shape.TotalSize() || dt != l.dtype {
 		return nil, fault.New(ErrValue, l.label, "the initializer of %s gave %T of length %d, want %v of length %d",
