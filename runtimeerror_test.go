@@ -35,6 +35,10 @@ func TestErrorsOfRunsNameTheLayer(t *testing.T) {
 			y, _, err := norm.Must(norm.NewRMSNorm(g, f64, four, named)).FwdResidual(x, bad)
 			return y, err
 		}, `norm: rmsnorm "block3.norm": input 1 is masked`},
+		"value of a residual sum with a view": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			y, _, err := norm.Must(norm.NewLayerNorm(g, f64, four, named)).FwdResidual(G.Must(G.Reshape(x, tensor.Shape{1, 4})), bad)
+			return y, err
+		}, `norm: layernorm "block3.norm": input 1 is masked`},
 		"value of a layer before": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
 			y, err := norm.Must(norm.NewLayerNorm(g, f64, four, named)).Fwd(bad)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -51,6 +52,12 @@ func reshaped(n *G.Node) *G.Node {
 		}
 	}
 	return nil
+}
+
+// IsPart is the op's.
+func (o *heldOp) IsPart() bool {
+	part, ok := o.derivableOp.(opname.Part)
+	return ok && part.IsPart()
 }
 
 // Arity is the number of all inputs.

@@ -101,7 +101,7 @@ func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 }
 
 // IsPart is there for opname.
-func (o *addNormOp[T]) IsPart() {}
+func (o *addNormOp[T]) IsPart() bool { return true }
 
 // Type is (x, r, γ?, β?) -> [y | sum].
 func (o *addNormOp[T]) Type() hm.Type {

@@ -25,7 +25,7 @@ func (s *stateful) SetTraining(training bool) error {
 }
 
 // IsPart is there for opname: the result is an input of the op that normalizes.
-func (s *stateful) IsPart() {}
+func (s *stateful) IsPart() bool { return true }
 
 // trains says whether a run updates the state.
 func (s *stateful) trains() bool { return !s.evaluating.Load() }

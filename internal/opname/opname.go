@@ -6,10 +6,11 @@ import G "gorgonia.org/gorgonia"
 // Op is an op that can be given the name of a layer.
 type Op interface{ SetLayer(label string) }
 
-// Part is an op whose result only another op of the same layer has as input.
+// Part is an op that may be a part of a layer: then only another op of the same layer has its
+// result as input.
 type Part interface {
 	Op
-	IsPart()
+	IsPart() bool
 }
 
 // Set names the op of y, and the parts that it has as inputs.
@@ -18,7 +19,7 @@ func Set(y *G.Node, label string) {
 		op.SetLayer(label)
 	}
 	for it := y.Graph().From(y.ID()); it.Next(); {
-		if op, ok := it.Node().(*G.Node).Op().(Part); ok {
+		if op, ok := it.Node().(*G.Node).Op().(Part); ok && op.IsPart() {
 			op.SetLayer(label)
 		}
 	}
