@@ -12,8 +12,9 @@ import (
 )
 
 // heldOp is an op with further inputs, which it does not use: the tensors that its own inputs are
-// a gorgonia.Reshape of. That shares their memory, but a TapeMachine does not know it, and lets
-// another op write into such a tensor as soon as nothing has it as input any more.
+// a gorgonia.Reshape of, or a gorgonia.Dropout, which in evaluation returns its input. They share
+// memory, but a TapeMachine does not know it, and lets another op write into such a tensor as soon
+// as nothing has it as input any more.
 type heldOp struct {
 	derivableOp
 	inputs int       // of the op
@@ -30,7 +31,7 @@ func hold(op derivableOp, in G.Nodes) (derivableOp, G.Nodes) {
 	var held G.Nodes
 	var types []hm.Type
 	for _, n := range in {
-		for n = reshaped(n); n != nil && !slices.Contains(held, n); n = reshaped(n) {
+		for n = original(n); n != nil && !slices.Contains(held, n); n = original(n) {
 			held, types = append(held, n), append(types, n.Type())
 		}
 	}
@@ -40,10 +41,10 @@ func hold(op derivableOp, in G.Nodes) (derivableOp, G.Nodes) {
 	return &heldOp{op, len(in), types}, slices.Concat(in, held)
 }
 
-// reshaped returns the tensor that a node is a gorgonia.Reshape of, or nil. The type of that
-// op is not exported.
-func reshaped(n *G.Node) *G.Node {
-	if n.Graph() == nil || fmt.Sprintf("%T", n.Op()) != "gorgonia.reshapeOp" {
+// original returns the tensor whose memory the value of a node may have, or nil. The types of the
+// ops are not exported.
+func original(n *G.Node) *G.Node {
+	if n.Graph() == nil || !slices.Contains([]string{"gorgonia.reshapeOp", "*gorgonia.dropoutOp"}, fmt.Sprintf("%T", n.Op())) {
 		return nil
 	}
 	for it := n.Graph().From(n.ID()); it.Next(); {

@@ -44,17 +44,32 @@ func firstGradient(cost gradcheck.Func) gradcheck.Func {
 
 // costOfReshaped is Σ y³ of an op of reshaped values, and Σ u² of these values.
 func costOfReshaped(c opCase, s *ops.RunningStats) gradcheck.Func {
+	return costOfShared(c, s, func(i int, u *G.Node) (value, shared *G.Node) {
+		if i%2 == 1 {
+			u = G.Must(G.Reshape(u, tensor.Shape{1, u.Shape().TotalSize()}))
+		}
+		return u, G.Must(G.Reshape(u, c.shapes[i].Clone()))
+	})
+}
+
+// A gorgonia.Dropout that drops nothing returns its input: in evaluation, and where the
+// probability is 0.
+func TestDropoutInputs(t *testing.T) {
+	eachOp(t, func(t *testing.T, c opCase) {
+		cost := costOfShared(c, c.stats(t), func(_ int, u *G.Node) (value, shared *G.Node) { return u, G.Must(G.Dropout(u, 0)) })
+		gradients(t, cost, c.values(tensor.Float64, 0.4), append(c.checkOptions(), gradcheck.WithMachines(gradcheck.Tape), gradcheck.WithGrad(diff.Grad))...)
+	})
+}
+
+// costOfShared is Σ y³ of an op of what shares memory with values, and Σ u² of these values.
+func costOfShared(c opCase, s *ops.RunningStats, share func(i int, u *G.Node) (value, shared *G.Node)) gradcheck.Func {
 	return func(in G.Nodes) (*G.Node, error) {
-		reshaped := make(G.Nodes, len(in))
+		shared := make(G.Nodes, len(in))
 		values := make(G.Nodes, len(in))
 		for i, n := range in {
-			u := G.Must(G.Add(n, n)) // whose own gradient needs no values
-			if i%2 == 1 {
-				u = G.Must(G.Reshape(u, tensor.Shape{1, n.Shape().TotalSize()}))
-			}
-			values[i], reshaped[i] = u, G.Must(G.Reshape(u, c.shapes[i].Clone()))
+			values[i], shared[i] = share(i, G.Must(G.Add(n, n))) // whose own gradient needs no values
 		}
-		y, err := c.build(reshaped, s)
+		y, err := c.build(shared, s)
 		if err != nil {
 			return nil, err
 		}
