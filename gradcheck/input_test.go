@@ -38,6 +38,9 @@ func layouts(t *testing.T) map[string]*tensor.Dense {
 		"view transposed":   transposed(t, slice(t, values(3, 7), nil, G.S(2, 5))),
 		"transposed viewed": slice(t, transposed(t, values(3, 4)), G.S(1, 3)),
 		"column major":      tensor.New(tensor.WithShape(2, 3), tensor.AsFortran([]float64{.1, .5, -.7, 1.2, .3, -.4})),
+		"column major row":  tensor.New(tensor.WithShape(1, 3), tensor.AsFortran([]float64{.1, .5, -.7})),
+		"one column major":  tensor.New(tensor.WithShape(3, 1), tensor.AsFortran([]float64{.1, .5, -.7})),
+		"one element major": tensor.New(tensor.WithShape(1, 1), tensor.AsFortran([]float64{.1})),
 		"scalar":            tensor.New(tensor.FromScalar(0.3)),
 	}
 }

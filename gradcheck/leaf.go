@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -157,26 +158,19 @@ func transposition(from, to *tensor.Dense) []int {
 // offsets returns where in the raw data each element is. It trusts nothing but
 // shape and strides: the flags and iterators of some layouts are wrong.
 func offsets(t *tensor.Dense) ([]int, error) {
-	shape, strides := t.Shape(), t.Strides()
-	if len(shape) == 0 {
-		return []int{0}, nil
+	if t.Dims() == 0 {
+		return []int{0}, nil // DataSize is 0
 	}
-	if len(shape) != len(strides) {
-		return nil, fmt.Errorf("shape %v and strides %v do not fit each other", shape, strides)
-	}
-	at := []int{0}
-	for axis, n := range shape {
-		next := make([]int, 0, len(at)*n)
-		for _, start := range at {
-			for i := range n {
-				next = append(next, start+i*strides[axis])
-			}
+	at := make([]int, 0, size(t.Shape()))
+	dense.Each(t, func(from, count, stride int) {
+		for range count {
+			at = append(at, from)
+			from += stride
 		}
-		at = next
-	}
+	})
 	for _, i := range at {
 		if i < 0 || i >= t.DataSize() {
-			return nil, fmt.Errorf("shape %v and strides %v lead out of the data", shape, strides)
+			return nil, fmt.Errorf("shape %v and strides %v lead out of the data", t.Shape(), t.Strides())
 		}
 	}
 	return at, nil

@@ -187,10 +187,14 @@ func dense(shape tensor.Shape, data []float64) *tensor.Dense {
 func positions(t *tensor.Dense) []int {
 	at := []int{0}
 	for axis, n := range t.Shape() {
+		stride := 1 // as in a single row or column in column-major order, which has no stride for each axis
+		if len(t.Strides()) == t.Dims() {
+			stride = t.Strides()[axis]
+		}
 		var next []int
 		for _, start := range at {
-			for i := 0; i < n; i++ {
-				next = append(next, start+i*t.Strides()[axis])
+			for i := range n {
+				next = append(next, start+i*stride)
 			}
 		}
 		at = next
