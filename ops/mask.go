@@ -156,12 +156,13 @@ func fromLengths[T dense.Float](op string, dst, lengths []T, n int) error {
 	clear(dst)
 	per := len(dst) / len(lengths)
 	for i, l := range lengths {
-		if !(l >= 0 && l <= T(n)) || l != T(int(l)) {
+		k := int(l)
+		if !(l >= 0) || l != T(k) || k > n { // float32 may round n up
 			return fault.New(fault.ErrValue, op, "the length of sample %d is %v, want a whole number from 0 to %d", i, l, n)
 		}
 		for row := i * per; row < (i+1)*per; row += n {
-			for k := range dst[row:][:int(l)] {
-				dst[row+k] = 1
+			for j := range dst[row:][:k] {
+				dst[row+j] = 1
 			}
 		}
 	}

@@ -255,6 +255,23 @@ func TestBadMaskValues(t *testing.T) {
 	}
 }
 
+// Rounded to float32, a large size may become larger.
+func TestLengthBeyondALargeSize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 200 MB")
+	}
+	const size = 1<<24 + 3
+	g := G.NewGraph()
+	x := graphtest.Leaf(g, "x", tensor.New(tensor.WithShape(1, 1, size), tensor.Of(tensor.Float32)))
+	_, err := ops.GroupNorm(x, nil, nil, ops.GroupNormConfig{Groups: 1, Eps: 1e-3, Mask: maskLeaf(x, []float64{size}, tensor.Shape{1})})
+	require.NoError(t, err)
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	err = m.RunAll()
+	require.True(t, ops.Is(err, ops.ErrValue), "%v", err)
+	require.ErrorContains(t, err, "want a whole number from 0 to 16777219")
+}
+
 // A mask has no gradient, and asking for one is an error.
 func TestMaskHasNoGradient(t *testing.T) {
 	g := G.NewGraph()
