@@ -10,7 +10,7 @@ import (
 )
 
 // Write writes a file beside the one at path, and replaces that once the new one is
-// complete and on the disk: after an error the old file is still there. A link stays
+// complete and on the disk: after an error the old file is still there. A link to a file stays
 // one, and so does the mode of the old file. What is not a regular file is an error.
 // Errors, those of write too, name path, and not the temporary file.
 func Write(path string, write func(io.Writer) error) error {
