@@ -112,6 +112,9 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		}
 		return nil, fault.New(fault.ErrBatch, o.name, "x is %v%s, want more than one value %s evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.exceptMasked(), want)
 	}
+	if o.instances && o.stats != nil && o.stats.pooled() {
+		return nil, fault.New(fault.ErrOption, o.name, "the running statistics are means over samples, want those of batch norm for Reestimate")
+	}
 	m2 := s.Rstd // in place
 	n := o.moments(data, mask.data, view, s.Mean, s.Residual, m2)
 	if o.stats != nil && !o.held() {

@@ -15,7 +15,7 @@
 //     GroupNorm, and AddLayerNorm and AddRMSNorm of a residual sum.
 //   - With running statistics, which training updates and evaluation normalizes by:
 //     BatchNorm and InstanceNorm with a RunningStats; Reestimate and Moments take
-//     such statistics over a data set or several workers.
+//     those of batch norm over a data set or several workers.
 //   - Of weights: WeightNorm, WeightNormLinear, and SpectralNorm with its
 //     SingularVectors. WeightLengths and MaterializeWeight compute on tensors.
 //   - Without parameters: Normalize and LocalResponseNorm; and Reshape, for what

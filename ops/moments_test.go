@@ -128,3 +128,22 @@ func badMoments() []badCall {
 		}},
 	}
 }
+
+// Means over samples are not the moments of a batch: pooled they would depend on how the
+// data are cut into batches.
+func TestReestimateRefusesInstanceNorm(t *testing.T) {
+	g, s := G.NewGraph(), running(3)
+	x := graphtest.Leaf(g, "x", wave(0, 2, 3, 4))
+	_, err := ops.InstanceNorm(x, nil, nil, s, ops.InstanceNormConfig{Eps: 1e-5, Momentum: 0.1})
+	require.NoError(t, err)
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	before := snapshot(s)
+	err = ops.Reestimate(m.RunAll, s)
+	require.True(t, ops.Is(err, ops.ErrOption), "%v", err)
+	require.ErrorContains(t, err, "norm: instancenorm: the running statistics are means over samples, want those of batch norm for Reestimate")
+	require.Equal(t, before, snapshot(s))
+	m.Reset()
+	require.NoError(t, m.RunAll())
+	require.NotEqual(t, before, snapshot(s))
+}

@@ -42,6 +42,9 @@ func (s *RunningStats) checkMoments(m *Moments) error {
 // each sees what the ones before it make of the batch. The running statistics stay as
 // they are until run has returned, and if there is an error.
 //
+// Statistics of InstanceNorm are means over samples, which do not make those of a larger
+// batch: they are ErrOption from RunAll.
+//
 // Errors: that of run; ErrGraph for nil statistics; ErrBatch for statistics
 // whose ops saw no batch; ErrValue if they are not finite; ErrOption for a nil run, and if
 // they are already being estimated.
@@ -94,6 +97,13 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 		}
 	}
 	return nil
+}
+
+// pooled says whether training batches go elsewhere.
+func (s *RunningStats) pooled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pool != nil
 }
 
 // poolInto makes training batches go to m instead of updating the statistics, or
