@@ -115,6 +115,7 @@ func TestFoldRefuses(t *testing.T) {
 		{bn, w, b, 1, norm.ErrShape, "the weight is (3, 4) with the outputs in axis 1, want as many outputs as channels, 3"},
 		{bn, w, b, -1, norm.ErrShape, "the weight is (3, 4) with the outputs in axis 1, want as many outputs as channels, 3"},
 		{bn, w, b, 2, norm.ErrShape, "the axis of the outputs is 2, want -2 to 1 for a weight (3, 4)"},
+		{bn, w, b, -3, norm.ErrShape, "the axis of the outputs is -3, want -2 to 1 for a weight (3, 4)"},
 		{bn, w, wave(f64, 0, 4), 0, norm.ErrShape, "the bias is (4), want (3), or 3 in one axis and 1 in the others"},
 		{bn, w, wave(f64, 0, 3, 4), 0, norm.ErrShape, "the bias is (3, 4), want (3), or 3 in one axis and 1 in the others"},
 		{bn, tensor.New(tensor.WithShape(3, 0), tensor.Of(tensor.Float64)), b, 0, norm.ErrValue, "the weight is (3, 0), want no empty axis"},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
@@ -283,4 +284,29 @@ func TestInOfColumnMajorValue(t *testing.T) {
 	require.Equal(t, 2.0, norm.Must(other.At(0, 1)))
 	require.NoError(t, columns.SetAt(7.0, 0, 1))
 	require.Equal(t, 7.0, norm.Must(other.At(0, 1)))
+}
+
+// The caller may use the slices of a shape and of axes for something else.
+func TestConstructorsKeepNoSlices(t *testing.T) {
+	g, dt := G.NewGraph(), tensor.Float64
+	shape, axes := tensor.Shape{3}, []int{1}
+	ln := norm.Must(norm.NewLayerNorm(g, dt, shape, norm.WithAxes(axes...)))
+	rms := norm.Must(norm.NewRMSNorm(g, dt, shape))
+	shape[0], axes[0] = 5, 0
+	_, err := ln.Fwd(input(g, wave(dt, 0, 2, 3, 4)))
+	require.NoError(t, err)
+	_, err = rms.Fwd(input(g, wave(dt, 0, 2, 3)))
+	require.NoError(t, err)
+}
+
+// A constant is in no graph; Gorgonia adds it to that of the op.
+func TestResidualOfAConstant(t *testing.T) {
+	g, dt := G.NewGraph(), tensor.Float64
+	_, sum, err := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{3})).FwdResidual(input(g, wave(dt, 0, 2, 3)), G.NewConstant(wave(dt, 1, 2, 3)))
+	require.NoError(t, err)
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	require.NoError(t, m.RunAll())
+	want := norm.Must(wave(dt, 0, 2, 3).Add(wave(dt, 1, 2, 3)))
+	require.Equal(t, graphtest.Floats(want), graphtest.Floats(sum.Value().(*tensor.Dense)))
 }
