@@ -34,9 +34,8 @@ type GroupNorm struct {
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
 // initial value that does not fit. After an error the graph is as it was.
 func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ...GroupNormOption) (*GroupNorm, error) {
-	const kind = "groupnorm"
 	c := configure(opts)
-	l, err := newLayer(kind, g, dt, c.name, affineSuffixes(c)...)
+	l, err := newLayer("groupnorm", g, dt, c.name, affineSuffixes(c)...)
 	if err != nil {
 		return nil, err
 	}

@@ -148,7 +148,7 @@ type initial struct {
 func (c *config) gamma() bool { return c.affine && !c.noScale }
 func (c *config) beta() bool  { return c.affine && !c.noBias }
 
-func (c *config) weightNorm() ops.WeightNormConfig {
+func (c *config) weightNormConfig() ops.WeightNormConfig {
 	return ops.WeightNormConfig{Axis: c.axis, Reuse: c.reuse}
 }
 

@@ -34,10 +34,9 @@ type RMSNorm struct {
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
 // initial value that does not fit. After an error the graph is as it was.
 func NewRMSNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...RMSNormOption) (*RMSNorm, error) {
-	const kind = "rmsnorm"
 	c := configure(opts)
 	c.noBias = true
-	l, err := newAxesLayer(kind, g, dt, shape, c)
+	l, err := newAxesLayer("rmsnorm", g, dt, shape, c)
 	if err != nil {
 		return nil, err
 	}

@@ -35,9 +35,8 @@ type SpectralNorm struct {
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
 // initial value that does not fit. After an error the graph is as it was.
 func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...SpectralNormOption) (*SpectralNorm, error) {
-	const kind = "spectralnorm"
 	c := configure(opts)
-	l, err := newLayer(kind, g, dt, c.name, "w")
+	l, err := newLayer("spectralnorm", g, dt, c.name, "w")
 	if err != nil {
 		return nil, err
 	}

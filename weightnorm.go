@@ -40,7 +40,7 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 	}
 	l.addParams(v, lengths)
 	l.done()
-	return &WeightNorm{l, c.weightNorm()}, nil
+	return &WeightNorm{l, c.weightNormConfig()}, nil
 }
 
 // Weight returns w, to be used wherever a weight is, as in gorgonia.Conv2d. A
@@ -110,7 +110,7 @@ func NewWeightNormLinear(g *G.ExprGraph, dt tensor.Dtype, in, out int, opts ...W
 	}
 	l.addParams(start...)
 	l.done()
-	return &WeightNormLinear{l, c.weightNorm()}, nil
+	return &WeightNormLinear{l, c.weightNormConfig()}, nil
 }
 
 // Fwd returns y, of shape (..., out), for an x of shape (..., in).

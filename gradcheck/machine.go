@@ -1,6 +1,7 @@
 package gradcheck
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -155,7 +156,7 @@ func newTape(g *G.ExprGraph, opts []G.VMOpt) (m G.VM, err error) {
 // of the leaf; solvers rely on it.
 func checkedGradient(l *leaf, v G.Value) ([]float64, error) {
 	if v == nil {
-		return nil, fmt.Errorf("there is none")
+		return nil, errors.New("there is none")
 	}
 	if !sameShape(v.Shape(), l.shape) {
 		return nil, fmt.Errorf("shape %v, want %v", v.Shape(), l.shape)
