@@ -124,6 +124,8 @@ func TestLoadIsStrict(t *testing.T) {
 			}},
 		"batches": {replace(4, block{"bn.num_batches_tracked", "I64", []int{}, i64s(-1)}), []error{norm.ErrValue},
 			[]string{"norm: load: bn.num_batches_tracked: element 0 is -1 in I64, want at least 0 and less than 2⁵³"}},
+		"more batches than float64 can tell apart": {replace(4, block{"bn.num_batches_tracked", "I64", []int{}, i64s(1<<53 + 1)}), []error{norm.ErrValue},
+			[]string{"norm: load: bn.num_batches_tracked: element 0 is 9.007199254740992e+15 in I64, want at least 0 and less than 2⁵³"}},
 		"nothing": {nil, []error{norm.ErrState}, []string{
 			"norm: load: bn.weight is missing", "norm: load: bn.bias is missing", "norm: load: bn.running_mean is missing",
 			"norm: load: bn.running_var is missing"}},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gorgonorm/norm/diff"
+	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -124,30 +125,42 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 // Dropout has new noise in each run, so its derivatives are compared with what the same
 // run has kept. In evaluation it keeps all as it is.
 func TestDropout(t *testing.T) {
-	for _, p := range []float64{0.2, 0.7} {
-		for _, opts := range [][]G.VMOpt{nil, {G.EvalMode()}} {
-			g := G.NewGraph()
-			x := G.NewMatrix(g, tensor.Float64, G.WithName("x"), G.WithValue(wave(0.3, 20, 30)))
-			dx := must(diff.Grad(sum(cubeOf(must(G.Dropout(x, p)))), x))[0]
-			d2 := must(diff.Grad(sum(must(G.Square(dx))), x))[0]
-			got := runIn(t, g, opts, dx, d2)
-			scale, most := 1/(1-p), 60.0 // five standard deviations
-			expected := 600 * (1 - p)
-			if opts != nil {
-				scale, expected, most = 1, 600, 0
-			}
-			kept := 0
-			for i, x := range x.Value().Data().([]float64) {
-				if got[0][i] == 0 {
-					require.Zero(t, got[1][i])
-					continue
+	for dt, tolerance := range map[tensor.Dtype]float64{tensor.Float64: 1e-12, tensor.Float32: 1e-5} {
+		for _, p := range []float64{0.2, 0.7} {
+			for _, opts := range [][]G.VMOpt{nil, {G.EvalMode()}} {
+				g := G.NewGraph()
+				x := G.NewMatrix(g, dt, G.WithName("x"), G.WithValue(graphtest.Wave(dt, 0.3, 20, 30)))
+				dx := must(diff.Grad(sum(cubeOf(must(G.Dropout(x, p)))), x))[0]
+				d2 := must(diff.Grad(sum(must(G.Square(dx))), x))[0]
+				got := runIn(t, g, opts, dx, d2)
+				scale, most := 1/(1-p), 60.0 // five standard deviations
+				expected := 600 * (1 - p)
+				if opts != nil {
+					scale, expected, most = 1, 600, 0
 				}
-				kept++
-				require.InEpsilon(t, 3*x*x*math.Pow(scale, 3), got[0][i], 1e-12)
-				require.InEpsilon(t, 36*x*x*x*math.Pow(scale, 6), got[1][i], 1e-12)
+				kept := 0
+				for i, x := range graphtest.Floats(x.Value().(*tensor.Dense)) {
+					if got[0][i] == 0 {
+						require.Zero(t, got[1][i])
+						continue
+					}
+					kept++
+					require.InEpsilon(t, 3*x*x*math.Pow(scale, 3), got[0][i], tolerance)
+					require.InEpsilon(t, 36*x*x*x*math.Pow(scale, 6), got[1][i], tolerance)
+				}
+				require.InDelta(t, expected, kept, most)
 			}
-			require.InDelta(t, expected, kept, most)
 		}
+	}
+}
+
+// Where nothing is dropped a 0 counts as any other value.
+func TestDropoutOfNothingKeepsZeros(t *testing.T) {
+	for p, opts := range map[float64][]G.VMOpt{0: nil, 0.5: {G.EvalMode()}} {
+		g := G.NewGraph()
+		x := G.NewVector(g, tensor.Float64, G.WithShape(3), G.WithName("x"), G.WithInit(G.Zeroes()))
+		dx := must(diff.Grad(sum(must(G.Dropout(x, p))), x))[0]
+		require.Equal(t, [][]float64{{1, 1, 1}}, runIn(t, g, opts, dx))
 	}
 }
 
