@@ -231,6 +231,8 @@ func TestLoadOptions(t *testing.T) {
 		require.NoError(t, load(bn, norm.LoadOptions{Keras: true}, keras...))
 		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 0}, whole(bn))
 		require.ErrorIs(t, load(bn, norm.LoadOptions{Keras: true}, sound...), norm.ErrState)
+		require.EqualError(t, load(bn, norm.LoadOptions{Keras: true}, append(keras[:len(keras):len(keras)], sound[4])...),
+			"norm: load: bn.num_batches_tracked is surplus")
 	})
 	t.Run("keras of other layers", func(t *testing.T) {
 		g := G.NewGraph()
