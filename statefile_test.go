@@ -26,6 +26,8 @@ func TestStateBadCalls(t *testing.T) {
 	cube := G.NewTensor(g, tensor.Float32, 3, G.WithName("cube"), G.WithShape(2, 2, 2), G.WithInit(G.Zeroes()))
 	unnamed := G.NewVector(g, tensor.Float32, G.WithShape(2), G.WithInit(G.Zeroes()))
 	noValue := G.NewVector(g, tensor.Float32, G.WithShape(3))
+	turned := G.NewMatrix(g, tensor.Float32, G.WithName("turned"), G.WithShape(2, 3), G.WithInit(G.Zeroes()))
+	require.NoError(t, turned.Value().(*tensor.Dense).Reshape(3, 2)) // behind Gorgonia's back
 	result, constant := norm.Must(G.Square(cube)), G.NewConstant(float32(1))
 	bn := newBN(t)
 	fc := norm.Must(norm.NewWeightNorm(g, tensor.Float32, tensor.Shape{2, 2}, norm.WithName("fc")))
@@ -44,6 +46,7 @@ func TestStateBadCalls(t *testing.T) {
 		"a result":        {norm.Param("y", result), norm.ErrGraph, "norm: param: y is the result of an op or a constant, want an input"},
 		"a constant":      {norm.Param("c", constant), norm.ErrGraph, "norm: param: c is the result of an op or a constant, want an input"},
 		"integers":        {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float32 or float64"},
+		"other shape":     {norm.Param("", turned), norm.ErrValue, "norm: param: turned holds (3, 2), want (2, 3)"},
 		"transposed":      {norm.Param("", cube, norm.Transposed()), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a matrix to transpose"},
 		"reshaped":        {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
 		"negative":        {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},

@@ -90,7 +90,7 @@ func (w *walk) obstacle(cost, wrt *G.Node) string {
 			}
 		}
 	}
-	if !leads[cost] || len(ops) == 0 {
+	if len(ops) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("; not differentiable there: %q", ops)

@@ -261,6 +261,17 @@ func TestMaxElementsStillFindsOneWrongElement(t *testing.T) {
 	require.Less(t, op.calls, 50)
 }
 
+// The rounding of large elements of the result that do not move is none of a difference.
+func TestToleranceIsOfWhatMoves(t *testing.T) {
+	x := tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{0.5, 1e4}))
+	op := newCube()
+	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{x}))
+	op.symbolic = func(dx, _ []float64) { dx[0] += 1e-3 }
+	var e *gradcheck.Error
+	require.ErrorAs(t, gradcheck.Check(op.of, []*tensor.Dense{x}), &e)
+	require.Len(t, e.Mismatches, 1)
+}
+
 // Checks may run in parallel, also on the same values.
 func TestParallelChecks(t *testing.T) {
 	x := []*tensor.Dense{transposed(t, values(2, 3))}
