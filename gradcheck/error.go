@@ -23,8 +23,11 @@ type Mismatch struct {
 	Tol       float64 // how far apart they may be
 }
 
-// off is true for a NaN too.
-func (m Mismatch) off() bool { return !(math.Abs(m.Got-m.Want) <= m.Tol) }
+// off is true for a NaN too, and for an infinity, to which the tolerance is relative.
+func (m Mismatch) off() bool {
+	d := math.Abs(m.Got - m.Want)
+	return !(d <= m.Tol) || math.IsInf(d, 1)
+}
 
 // badness orders mismatches; NaN is the worst of all.
 func (m Mismatch) badness() float64 {

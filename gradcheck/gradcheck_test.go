@@ -129,6 +129,7 @@ func TestWrongOpIsCaught(t *testing.T) {
 	}
 	oneElement := func(dx, _ []float64) { dx[4] += 1e-5 }
 	nan := func(dx, _ []float64) { dx[2] = math.NaN() }
+	infinite := func(dx, _ []float64) { dx[2] = math.Inf(-1) }
 	for _, tc := range []struct {
 		name    string
 		spoil   func(*cube)
@@ -143,6 +144,8 @@ func TestWrongOpIsCaught(t *testing.T) {
 		{"uneven upstream only, SymDiff", func(op *cube) { op.symbolic = mean }, gradcheck.Tape, 6, "d cost/d x"},
 		{"uneven upstream only, DoDiff", func(op *cube) { op.direct = mean }, gradcheck.Lisp, 6, "d cost/d x"},
 		{"NaN", func(op *cube) { op.symbolic = nan }, gradcheck.Tape, 1, "x[0,2]: gradient NaN"},
+		{"infinity in SymDiff", func(op *cube) { op.symbolic = infinite }, gradcheck.Tape, 1, "x[0,2]: gradient -Inf"},
+		{"infinity in DoDiff", func(op *cube) { op.direct = infinite }, gradcheck.Lisp, 1, "x[0,2]: gradient -Inf"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			op := newCube()
@@ -259,6 +262,16 @@ func TestMaxElementsStillFindsOneWrongElement(t *testing.T) {
 	op := newCube()
 	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{values(40, 25)}, gradcheck.WithMaxElements(1)))
 	require.Less(t, op.calls, 50)
+}
+
+// Of the elements that are off a NaN is the worst.
+func TestNaNIsTheWorst(t *testing.T) {
+	op := newCube()
+	op.symbolic = func(dx, _ []float64) { dx[0], dx[1], dx[2] = 1e300, math.NaN(), math.Inf(1) }
+	var e *gradcheck.Error
+	require.ErrorAs(t, gradcheck.Check(op.of, []*tensor.Dense{values(3)}, gradcheck.WithMachines(gradcheck.Tape)), &e)
+	require.Len(t, e.Mismatches, 3)
+	require.Equal(t, []int{0}, e.Mismatches[2].Index)
 }
 
 // The rounding of large elements of the result that do not move is none of a difference.

@@ -204,6 +204,15 @@ func lift(op *cube) func(*G.Node) (*G.Node, error) {
 	return func(n *G.Node) (*G.Node, error) { return op.of(G.Nodes{n}) }
 }
 
+// A leaf that the result does not depend on plays no part.
+func TestUnusedLeaf(t *testing.T) {
+	op := newCube()
+	require.NoError(t, gradcheck.Check(func(in G.Nodes) (*G.Node, error) {
+		G.NewVector(in[0].Graph(), tensor.Float64, G.WithShape(1), G.WithName("unused"), G.WithValue(dense([]int{1}, []float64{math.NaN()})))
+		return op.of(in)
+	}, []*tensor.Dense{values(2)}))
+}
+
 // A difference may step out of the domain where the value itself does not.
 func TestStepOutOfDomain(t *testing.T) {
 	x := []*tensor.Dense{dense([]int{2}, []float64{1, 1e-4})}
@@ -227,6 +236,8 @@ func TestOptions(t *testing.T) {
 		{gradcheck.WithMachines(4), "WithMachines"},
 		{gradcheck.WithStep(0), "WithStep: 0, want > 0"},
 		{gradcheck.WithStep(math.NaN()), "WithStep: NaN, want > 0"},
+		{gradcheck.WithStep(math.Inf(1)), "WithStep: +Inf, want > 0"},
+		{gradcheck.WithTolerance(0, math.NaN()), "WithTolerance: 0 and NaN, want >= 0"},
 		{gradcheck.WithTolerance(-1, 0), "WithTolerance: -1 and 0, want >= 0"},
 		{gradcheck.WithGrad(nil), "WithGrad: nil, want a function such as diff.Grad"},
 		{gradcheck.WithMaxElements(0), "WithMaxElements: 0, want >= 1"},
