@@ -11,10 +11,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// heldOp is an op with further inputs, which it does not use: the tensors that its own inputs are
-// a gorgonia.Reshape of, or a gorgonia.Dropout, which in evaluation returns its input. They share
-// memory, but a TapeMachine does not know it, and lets another op write into such a tensor as soon
-// as nothing has it as input any more.
+// heldOp is an op with further inputs, which it does not use: the tensors that its own inputs share
+// memory with. A TapeMachine does not know of it, and lets another op write into such a tensor as
+// soon as nothing has it as input any more.
 type heldOp struct {
 	derivableOp
 	inputs int       // of the op
@@ -41,10 +40,20 @@ func hold(op derivableOp, in G.Nodes) (derivableOp, G.Nodes) {
 	return &heldOp{op, len(in), types}, slices.Concat(in, held)
 }
 
-// original returns the tensor whose memory the value of a node may have, or nil. The types of the
-// ops are not exported.
+// original returns the tensor whose memory the value of a node may have, or nil: gorgonia.Reshape
+// returns its input in another shape, Dropout as it is in evaluation, and Concat if there is
+// nothing to append. The types of the ops are not exported.
 func original(n *G.Node) *G.Node {
-	if n.Graph() == nil || !slices.Contains([]string{"gorgonia.reshapeOp", "*gorgonia.dropoutOp"}, fmt.Sprintf("%T", n.Op())) {
+	if n.Graph() == nil {
+		return nil
+	}
+	switch fmt.Sprintf("%T", n.Op()) {
+	case "gorgonia.reshapeOp", "*gorgonia.dropoutOp":
+	case "gorgonia.concatOp":
+		if n.Op().Arity() > 1 {
+			return nil
+		}
+	default:
 		return nil
 	}
 	for it := n.Graph().From(n.ID()); it.Next(); {

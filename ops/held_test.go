@@ -53,12 +53,19 @@ func costOfReshaped(c opCase, s *ops.RunningStats) gradcheck.Func {
 }
 
 // A gorgonia.Dropout that drops nothing returns its input: in evaluation, and where the
-// probability is 0.
-func TestDropoutInputs(t *testing.T) {
-	eachOp(t, func(t *testing.T, c opCase) {
-		cost := costOfShared(c, c.stats(t), func(_ int, u *G.Node) (value, shared *G.Node) { return u, G.Must(G.Dropout(u, 0)) })
-		gradients(t, cost, c.values(tensor.Float64, 0.4), append(c.checkOptions(), gradcheck.WithMachines(gradcheck.Tape), gradcheck.WithGrad(diff.Grad))...)
-	})
+// probability is 0. So does a Concat of a single tensor.
+func TestInputsThatAreOthers(t *testing.T) {
+	for name, same := range map[string]func(u *G.Node) (*G.Node, error){
+		"dropout": func(u *G.Node) (*G.Node, error) { return G.Dropout(u, 0) },
+		"concat":  func(u *G.Node) (*G.Node, error) { return G.Concat(0, u) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachOp(t, func(t *testing.T, c opCase) {
+				cost := costOfShared(c, c.stats(t), func(_ int, u *G.Node) (value, shared *G.Node) { return u, G.Must(same(u)) })
+				gradients(t, cost, c.values(tensor.Float64, 0.4), append(c.checkOptions(), gradcheck.WithMachines(gradcheck.Tape), gradcheck.WithGrad(diff.Grad))...)
+			})
+		})
+	}
 }
 
 // costOfShared is Σ y³ of an op of what shares memory with values, and Σ u² of these values.
