@@ -18,7 +18,7 @@ var (
 	ErrDtype  = fault.ErrDtype  // neither float32 nor float64, or not the same everywhere
 	ErrOption = fault.ErrOption // eps, momentum or another option is out of its range
 	ErrGraph  = fault.ErrGraph  // a nil node or graph, or nodes of different graphs
-	ErrName   = fault.ErrName   // the name is taken in the graph
+	ErrName   = fault.ErrName   // the name is taken in the graph; of an entry of a state also: it is missing, or not fit for a file
 	ErrBatch  = fault.ErrBatch  // too few values to take statistics of
 	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
 	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value or a statistic has to be
