@@ -137,3 +137,17 @@ func TestEvalRefusesMasks(t *testing.T) {
 	_, err = ops.EvalGroupNorm(nil, x, nil, nil, ops.GroupNormConfig{Groups: 1, Eps: 1e-5, Mask: mask})
 	require.ErrorIs(t, err, ops.ErrOption)
 }
+
+// 1 + γ wants a γ.
+func TestEvalRefusesScalePlusOneWithoutGamma(t *testing.T) {
+	x, r := graphtest.Wave(tensor.Float64, 0, 2, 3, 4), graphtest.Wave(tensor.Float64, 1, 2, 3, 4)
+	cfg := ops.RMSNormConfig{Eps: 1e-5, ScalePlusOne: true}
+	_, rows := ops.EvalRMSNorm(nil, x, nil, nil, tensor.Shape{4}, cfg)
+	_, axes := ops.EvalRMSNormAxes(nil, x, nil, nil, []int{1}, cfg)
+	_, trailing := ops.EvalRMSNormAxes(nil, x, nil, nil, []int{-1}, cfg)
+	_, _, sum := ops.EvalAddRMSNorm(nil, nil, x, r, nil, nil, tensor.Shape{4}, cfg)
+	for _, err := range []error{rows, axes, trailing, sum} {
+		require.ErrorIs(t, err, ops.ErrOption)
+		require.ErrorContains(t, err, "ScalePlusOne without gamma, want gamma")
+	}
+}
