@@ -82,6 +82,8 @@ func TestSummaryOfModes(t *testing.T) {
 	norm.Must(bn.Fwd(x))
 	norm.Must(sn.Weight())
 	require.Equal(t, []string{"training", "training", "evaluation"}, modes())
+	norm.Must(bn.FwdFrozen(x)) // which updates nothing, while the op of Fwd does
+	require.Equal(t, "training", modes()[0])
 	G.NewTapeMachine(g, G.EvalMode()).Close()
 	require.Equal(t, []string{"evaluation", "evaluation", "evaluation"}, modes())
 
