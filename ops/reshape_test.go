@@ -85,3 +85,12 @@ func badReshapes() []badCall {
 		{"reshape: size to find that does not divide", ops.ErrShape, to(5, -1)},
 	}
 }
+
+// A shape without axes is that of a scalar, which is not a tensor.
+func TestReshapeRefusesNoAxes(t *testing.T) {
+	x := graphtest.Leaf(G.NewGraph(), "x", graphtest.Wave(tensor.Float64, 0, 1, 1))
+	for _, shape := range []tensor.Shape{nil, {}} {
+		_, err := ops.Reshape(x, shape)
+		require.ErrorIs(t, err, ops.ErrShape)
+	}
+}
