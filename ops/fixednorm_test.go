@@ -1,0 +1,23 @@
+package ops
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is kept is remade for other statistics as soon as nobody reads it any more.
+func TestFixedNormIsRemade(t *testing.T) {
+	s, err := NewRunningStats(2)
+	require.NoError(t, err)
+	acquire := func() *fixedNorm[float64] { return acquireFixed[float64](s, nil, nil, 1e-5) }
+	a, b := acquire(), acquire()
+	require.Same(t, a, b)
+	require.NoError(t, s.Set([]float64{1, 2}, []float64{3, 4}, KeepBatches))
+	require.Nil(t, acquire())
+	a.release(s)
+	require.Nil(t, acquire())
+	b.release(s)
+	require.Same(t, a, acquire())
+	require.True(t, a.matches(s.changes, 1e-5, nil, nil))
+}
