@@ -212,7 +212,9 @@ func badTensors() (all []badCall) {
 	}
 	wn := func(g *G.ExprGraph) evalWeight { return norm.Must(norm.NewWeightNorm(g, f64, tensor.Shape{4, 3})) }
 	sn := func(g *G.ExprGraph) evalWeight { return norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 3})) }
+	linear := func(g *G.ExprGraph) evalWeight { return norm.Must(norm.NewWeightNormLinear(g, f64, 3, 4)) }
 	weight("weightnorm: EvalWeight to another shape", norm.ErrShape, wn, wave(f64, 0, 3, 4))
+	weight("weightnormlinear: EvalWeight to another shape", norm.ErrShape, linear, wave(f64, 0, 3, 4))
 	weight("spectralnorm: EvalWeight to another shape", norm.ErrShape, sn, wave(f64, 0, 3, 4))
 	weight("spectralnorm: EvalWeight to float32", norm.ErrDtype, sn, wave(tensor.Float32, 0, 4, 3))
 	return all

@@ -41,7 +41,7 @@ type BatchNorm struct{ channelLayer }
 // Errors: ErrGraph, ErrDtype, ErrShape, ErrOption, ErrName, and ErrValue for an
 // initial value that does not fit. After an error the graph is as it was.
 func NewBatchNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...BatchNormOption) (*BatchNorm, error) {
-	l, err := newChannelLayer("batchnorm", g, dt, channels, configure(opts), ops.BatchNorm, ops.EvalBatchNorm, "WithoutRunningStats")
+	l, err := newChannelLayer("batchnorm", g, dt, channels, configure(opts), ops.BatchNorm, ops.EvalBatchNorm, "WithoutRunningStats left out")
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ type channelLayer struct {
 	channels int
 	stats    *ops.RunningStats // nil: none
 	cfg      ops.BatchNormConfig
-	why      string // there are none
+	tracking string // the option for a layer that has them
 	op       channelOp
 	eval     channelEval
 }
@@ -24,8 +24,8 @@ type (
 	channelEval func(dst, x, gamma, beta *tensor.Dense, stats *ops.RunningStats, cfg ops.BatchNormConfig) (*tensor.Dense, error)
 )
 
-func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int, c config, op channelOp, eval channelEval, why string) (channelLayer, error) {
-	l := channelLayer{channels: channels, op: op, eval: eval, why: why, cfg: ops.BatchNormConfig{
+func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int, c config, op channelOp, eval channelEval, tracking string) (channelLayer, error) {
+	l := channelLayer{channels: channels, op: op, eval: eval, tracking: tracking, cfg: ops.BatchNormConfig{
 		Eps: c.eps, Momentum: c.momentum, Cumulative: c.cumulative, ChannelAxis: c.channelAxis, Reuse: c.reuse,
 	}}
 	var err error
@@ -121,7 +121,7 @@ func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) 
 	if err := l.checkChannels(x.Shape(), cfg.ChannelAxis, l.channels); err != nil {
 		return nil, err
 	}
-	return l.named(l.op(x, l.param("gamma"), l.param("beta"), l.stats, cfg))
+	return l.named(l.op(x, l.Learnable("gamma"), l.Learnable("beta"), l.stats, cfg))
 }
 
 // SetTraining sets the mode of the layer wherever it has been applied in its graph.
@@ -163,7 +163,7 @@ func (l *channelLayer) SetStats(mean, variance []float64) error {
 }
 
 func (l *channelLayer) untracked() error {
-	return fault.New(ErrOption, l.label, "the layer has no running statistics (%s)", l.why)
+	return fault.New(ErrOption, l.label, "the layer has no running statistics, want %s", l.tracking)
 }
 
 // ResetStats sets the running statistics to mean 0, variance 1 and no batches.

@@ -138,6 +138,17 @@ func (l *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 
 // EvalWeight returns w = g·v/‖v‖ without a graph, in dst as Evaluator says.
 func (l *WeightNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
+	return l.evalWeight(dst, l.cfg)
+}
+
+// EvalWeight returns w = g·v/‖v‖, of shape (out, in), without a graph, in dst as Evaluator
+// says.
+func (l *WeightNormLinear) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
+	return l.evalWeight(dst, l.cfg)
+}
+
+// evalWeight is EvalWeight of a layer with v and g.
+func (l *layer) evalWeight(dst *tensor.Dense, cfg ops.WeightNormConfig) (*tensor.Dense, error) {
 	v, err := l.value(0)
 	if err != nil {
 		return nil, err
@@ -146,7 +157,7 @@ func (l *WeightNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.evaluated(ops.EvalWeightNorm(dst, v, g, l.cfg))
+	return l.evaluated(ops.EvalWeightNorm(dst, v, g, cfg))
 }
 
 // EvalWeight returns W/σ without a graph, as in evaluation, in dst as Evaluator

@@ -125,7 +125,7 @@ func fold[T dense.Float](l *BatchNorm, weight, bias *tensor.Dense, outAxis int) 
 // paramOf returns the elements of a parameter, or start for each channel where
 // the layer has none.
 func paramOf[T dense.Float](l *BatchNorm, suffix string, start T) ([]T, error) {
-	p := l.param(suffix)
+	p := l.Learnable(suffix)
 	if p == nil {
 		return slices.Repeat([]T{start}, l.channels), nil
 	}

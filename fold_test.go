@@ -121,7 +121,7 @@ func TestFoldRefuses(t *testing.T) {
 		{bn, tensor.New(tensor.WithShape(3, 0), tensor.Of(tensor.Float64)), b, 0, norm.ErrValue, "the weight is (3, 0), want no empty axis"},
 		{bn, masked, b, 0, norm.ErrValue, "the weight is masked, want a tensor without mask"},
 		{norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3, norm.WithoutRunningStats())), w, b, 0, norm.ErrOption,
-			"the layer has no running statistics (WithoutRunningStats)"},
+			"the layer has no running statistics, want WithoutRunningStats left out"},
 	} {
 		_, _, err := c.bn.Fold(c.w, c.b, c.axis)
 		require.ErrorIs(t, err, c.kind)

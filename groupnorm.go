@@ -86,7 +86,7 @@ func (l *GroupNorm) fwd(x *G.Node, cfg ops.GroupNormConfig) (*G.Node, error) {
 	if err := l.checkChannels(x.Shape(), 1, l.channels); err != nil {
 		return nil, err
 	}
-	return l.named(ops.GroupNorm(x, l.param("gamma"), l.param("beta"), cfg))
+	return l.named(ops.GroupNorm(x, l.Learnable("gamma"), l.Learnable("beta"), cfg))
 }
 
 // In returns the same layer in another graph: γ and β are the same storage, so

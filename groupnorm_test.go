@@ -52,7 +52,7 @@ func TestGroupAndInstanceNormRefuse(t *testing.T) {
 	_, err = in.Fwd(node(2, 6, 3))
 	require.EqualError(t, err, "norm: instancenorm: x is (2, 6, 3), want (N, 4, ...)")
 	_, err = in.FwdFrozen(node(2, 4, 3))
-	require.EqualError(t, err, "norm: instancenorm: the layer has no running statistics (want WithRunningStats)")
+	require.EqualError(t, err, "norm: instancenorm: the layer has no running statistics, want WithRunningStats")
 	_, err = gn.Fwd(nil)
 	require.ErrorIs(t, err, norm.ErrGraph)
 }

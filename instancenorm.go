@@ -36,7 +36,7 @@ type InstanceNorm struct{ channelLayer }
 // initial value that does not fit. After an error the graph is as it was.
 func NewInstanceNorm(g *G.ExprGraph, dt tensor.Dtype, channels int, opts ...InstanceNormOption) (*InstanceNorm, error) {
 	c := configure(append([]InstanceNormOption{WithoutAffine(), option(withoutStats)}, opts...))
-	l, err := newChannelLayer("instancenorm", g, dt, channels, c, ops.InstanceNorm, ops.EvalInstanceNorm, "want WithRunningStats")
+	l, err := newChannelLayer("instancenorm", g, dt, channels, c, ops.InstanceNorm, ops.EvalInstanceNorm, "WithRunningStats")
 	if err != nil {
 		return nil, err
 	}

@@ -172,9 +172,10 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	return other, nil
 }
 
-// param returns the parameter with the given suffix, or nil if the layer has
-// none.
-func (l *layer) param(suffix string) *G.Node {
+// Learnable returns one of the learnables by what its name ends with: "gamma" or "beta" of
+// a norm of activations, "v", "g" or "b" of a weight norm, "w" of a spectral norm. It is
+// nil where the layer has none, as after WithoutScale.
+func (l *layer) Learnable(suffix string) *G.Node {
 	if i := slices.Index(l.suffixes, suffix); i >= 0 {
 		return l.params[i]
 	}
@@ -258,66 +259,4 @@ func Learnables(layers ...Layer) (all G.Nodes) {
 		all = append(all, l.Learnables()...)
 	}
 	return all
-}
-
-// filled returns a tensor of equal values.
-func filled(dt tensor.Dtype, value float64, shape ...int) *tensor.Dense {
-	n := tensor.Shape(shape).TotalSize()
-	if dt == tensor.Float32 {
-		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Repeat([]float32{float32(value)}, n)))
-	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Repeat([]float64{value}, n)))
-}
-
-// affineSuffixes names the parameters of a layer with an optional γ and β.
-func affineSuffixes(c config) (s []string) {
-	if c.gamma() {
-		s = append(s, "gamma")
-	}
-	if c.beta() {
-		s = append(s, "beta")
-	}
-	return s
-}
-
-// addAffine makes the nodes of γ and β, where the layer has them.
-func (l *layer) addAffine(shape tensor.Shape, c config) error {
-	if err := l.checkInits(c); err != nil {
-		return err
-	}
-	values := make([]*tensor.Dense, len(l.suffixes))
-	for i, s := range l.suffixes {
-		var err error
-		if values[i], err = l.startOf(s, shape, c); err != nil {
-			return err
-		}
-	}
-	l.addParams(values...)
-	return nil
-}
-
-// checkInits checks that the parameters are there whose first values are given.
-func (l *layer) checkInits(c config) error {
-	switch {
-	case c.scaleInit.given && !slices.Contains(l.suffixes, "gamma"):
-		return fault.New(ErrOption, l.label, "WithScaleInit, but the layer has no gamma, want one or the option left out")
-	case c.biasInit.given && !slices.Contains(l.suffixes, "beta") && !slices.Contains(l.suffixes, "b"):
-		return fault.New(ErrOption, l.label, "WithBiasInit, but the layer has no bias, want one or the option left out")
-	}
-	return nil
-}
-
-// startOf returns the first value of γ, β, or the b of a linear layer.
-func (l *layer) startOf(suffix string, shape tensor.Shape, c config) (*tensor.Dense, error) {
-	start, i := 0.0, c.biasInit
-	if suffix == "gamma" {
-		i = c.scaleInit
-		if !c.plusOne {
-			start = 1
-		}
-	}
-	if i.given {
-		return l.initialize(suffix, shape, i.init)
-	}
-	return filled(l.dtype, start, shape...), nil
 }

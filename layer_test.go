@@ -18,6 +18,7 @@ import (
 type layer interface {
 	Name() string
 	Learnables() G.Nodes
+	Learnable(suffix string) *G.Node
 }
 
 // constructors make one layer of each kind, of 4 channels, inputs or columns.
@@ -66,6 +67,7 @@ func TestParameterNames(t *testing.T) {
 		var names []string
 		for _, p := range l.Learnables() {
 			names = append(names, p.Name())
+			require.Same(t, p, l.Learnable(strings.TrimPrefix(p.Name(), "a.")))
 			require.True(t, p.IsVar(), "a solver needs input nodes")
 			require.GreaterOrEqual(t, p.Dims(), 1)
 			require.Equal(t, tensor.Float32, p.Dtype())
@@ -193,6 +195,9 @@ func TestWithoutParameters(t *testing.T) {
 	require.Equal(t, 1, count(norm.WithoutBias()))
 	require.Equal(t, 1, count(norm.WithoutScale()))
 	require.Equal(t, 0, count(norm.WithoutAffine()))
+	shift := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithoutScale()))
+	require.Nil(t, shift.Learnable("gamma"))
+	require.Same(t, shift.Learnables()[0], shift.Learnable("beta"))
 	require.Len(t, norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2, norm.WithoutBias())).Learnables(), 2)
 
 	full := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))

@@ -55,9 +55,9 @@ func (l *LayerNorm) Fwd(x *G.Node) (*G.Node, error) {
 		return nil, err
 	}
 	if l.axes == nil {
-		return l.named(ops.LayerNorm(x, l.param("gamma"), l.param("beta"), l.shape, l.cfg))
+		return l.named(ops.LayerNorm(x, l.Learnable("gamma"), l.Learnable("beta"), l.shape, l.cfg))
 	}
-	return l.named(ops.LayerNormAxes(x, l.param("gamma"), l.param("beta"), l.axes, l.cfg))
+	return l.named(ops.LayerNormAxes(x, l.Learnable("gamma"), l.Learnable("beta"), l.axes, l.cfg))
 }
 
 // FwdResidual returns the normalized sum x + r, and the sum; see
@@ -69,7 +69,7 @@ func (l *LayerNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 	if err := l.checkResidual(x, r); err != nil {
 		return nil, nil, err
 	}
-	return l.namedSum(ops.AddLayerNorm(x, r, l.param("gamma"), l.param("beta"), l.shape, l.cfg))
+	return l.namedSum(ops.AddLayerNorm(x, r, l.Learnable("gamma"), l.Learnable("beta"), l.shape, l.cfg))
 }
 
 // In returns the same layer in another graph: γ and β are the same storage, so

@@ -1,9 +1,6 @@
 package norm
 
-import (
-	"github.com/gorgonorm/norm/ops"
-	"gorgonia.org/tensor"
-)
+import "gorgonia.org/tensor"
 
 // Materialize returns the current w = g·v/‖v‖ as a new tensor: for a graph that only
 // predicts, where a plain weight is enough.
@@ -15,10 +12,4 @@ func (l *WeightNorm) Materialize() (*tensor.Dense, error) { return l.EvalWeight(
 // tensor: for a graph that only predicts, where a plain linear layer is enough.
 //
 // Errors: ErrValue.
-func (l *WeightNormLinear) Materialize() (*tensor.Dense, error) {
-	values, err := l.values()
-	if err != nil {
-		return nil, err
-	}
-	return l.evaluated(ops.MaterializeWeight(values[0], values[1], l.cfg.Axis))
-}
+func (l *WeightNormLinear) Materialize() (*tensor.Dense, error) { return l.EvalWeight(nil) }

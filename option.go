@@ -138,12 +138,6 @@ type config struct {
 	reuse bool
 }
 
-// initial is what a parameter starts from, if the caller says so.
-type initial struct {
-	init  G.InitWFn
-	given bool
-}
-
 // gamma says whether there is a γ, and beta whether there is a β.
 func (c *config) gamma() bool { return c.affine && !c.noScale }
 func (c *config) beta() bool  { return c.affine && !c.noBias }

@@ -59,9 +59,9 @@ func (l *RMSNorm) Fwd(x *G.Node) (*G.Node, error) {
 		return nil, err
 	}
 	if l.axes == nil {
-		return l.named(ops.RMSNorm(x, l.param("gamma"), nil, l.shape, l.cfg))
+		return l.named(ops.RMSNorm(x, l.Learnable("gamma"), nil, l.shape, l.cfg))
 	}
-	return l.named(ops.RMSNormAxes(x, l.param("gamma"), nil, l.axes, l.cfg))
+	return l.named(ops.RMSNormAxes(x, l.Learnable("gamma"), nil, l.axes, l.cfg))
 }
 
 // FwdResidual returns the scaled sum x + r, and the sum; see ops.AddRMSNorm.
@@ -72,7 +72,7 @@ func (l *RMSNorm) FwdResidual(x, r *G.Node) (y, sum *G.Node, err error) {
 	if err := l.checkResidual(x, r); err != nil {
 		return nil, nil, err
 	}
-	return l.namedSum(ops.AddRMSNorm(x, r, l.param("gamma"), nil, l.shape, l.cfg))
+	return l.namedSum(ops.AddRMSNorm(x, r, l.Learnable("gamma"), nil, l.shape, l.cfg))
 }
 
 // In returns the same layer in another graph: γ is the same storage, so a

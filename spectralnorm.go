@@ -67,7 +67,7 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 // Weight returns W/σ, to be used wherever a weight is, as in gorgonia.Conv2d. A
 // second call returns the same node. It follows the mode that the machine sets.
 func (l *SpectralNorm) Weight() (*G.Node, error) {
-	return l.named(ops.SpectralNorm(l.param("w"), l.vectors, l.cfg))
+	return l.named(ops.SpectralNorm(l.Learnable("w"), l.vectors, l.cfg))
 }
 
 // Vectors returns the singular vectors themselves, to save or set; the same weight in

@@ -31,7 +31,7 @@ func (l *RMSNorm) part() ([]part, error) {
 
 // parameter returns the entry of a parameter, with names after the layer's.
 func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
-	n := l.param(suffix)
+	n := l.Learnable(suffix)
 	e, err := newParameter(l.label, n.Name(), n, false)
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (l *WeightNorm) part() ([]part, error) {
 
 func (l *WeightNormLinear) part() ([]part, error) {
 	entries, err := l.lengthAndDirection(l.cfg.Axis)
-	if err != nil || l.param("b") == nil {
+	if err != nil || l.Learnable("b") == nil {
 		return []part{{entries: entries}}, err
 	}
 	b, err := l.parameter("b", "bias")
@@ -132,7 +132,7 @@ func (l *SpectralNorm) part() ([]part, error) {
 		entries: []*entry{w, u, v},
 		commit: func(read func(*entry) bool) { // checked
 			if read(w) && !(read(u) && read(v)) { // with vectors of another weight σ is anything
-				l.vectors.Restart(l.param("w").Value().(*tensor.Dense))
+				l.vectors.Restart(l.Learnable("w").Value().(*tensor.Dense))
 				return
 			}
 			l.vectors.Set(left, right)

@@ -6,7 +6,6 @@ import (
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops"
-	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -42,30 +41,4 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 	default:
 		return dense.Copy[float64](l.label, "the weight", c.weight)
 	}
-}
-
-// initialize returns a tensor with a copy of what an initializer gives. Some of
-// Gorgonia's initializers panic for float32.
-func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
-	if init == nil {
-		return nil, fault.New(ErrOption, l.label, "the initializer of %s is nil, want one such as gorgonia.Gaussian(0, 0.1)", what)
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fault.New(ErrValue, l.label, "the initializer of %s panicked: %v", what, r)
-		}
-	}()
-	backing, n := init(l.dtype, shape...), 0
-	var dt tensor.Dtype
-	switch b := backing.(type) { // the memory may be the caller's, or that of another parameter
-	case []float32:
-		dt, n, backing = tensor.Float32, len(b), slices.Clone(b)
-	case []float64:
-		dt, n, backing = tensor.Float64, len(b), slices.Clone(b)
-	}
-	if n != shape.TotalSize() || dt != l.dtype {
-		return nil, fault.New(ErrValue, l.label, "the initializer of %s gave %T of length %d, want %v of length %d",
-			what, backing, n, l.dtype, shape.TotalSize())
-	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
 }

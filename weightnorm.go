@@ -46,7 +46,7 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 // Weight returns w, to be used wherever a weight is, as in gorgonia.Conv2d. A
 // second call returns the same node.
 func (l *WeightNorm) Weight() (*G.Node, error) {
-	return l.named(ops.WeightNorm(l.param("v"), l.param("g"), l.cfg))
+	return l.named(ops.WeightNorm(l.Learnable("v"), l.Learnable("g"), l.cfg))
 }
 
 // In returns the same weight in another graph: v and g are the same storage.
@@ -120,7 +120,7 @@ func (l *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
 	if err := l.checkInput(x); err != nil {
 		return nil, err
 	}
-	return l.named(ops.WeightNormLinear(x, l.param("v"), l.param("g"), l.param("b"), l.cfg))
+	return l.named(ops.WeightNormLinear(x, l.Learnable("v"), l.Learnable("g"), l.Learnable("b"), l.cfg))
 }
 
 // In returns the same layer in another graph: v, g and b are the same storage.

@@ -106,6 +106,9 @@ func TestMaterializeWeightNorm(t *testing.T) {
 	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2))
 	w, x := norm.Must(fc.Materialize()), wave(tensor.Float64, 1, 5, 3)
 	require.Equal(t, tensor.Shape{2, 3}, w.Shape())
+	dst := wave(tensor.Float64, 2, 2, 3)
+	require.Same(t, dst, norm.Must(fc.EvalWeight(dst)))
+	require.Equal(t, graphtest.Floats(w), graphtest.Floats(dst))
 	y := run(t, norm.Must(fc.Fwd(input(g, x))))
 	for r := range 5 {
 		for o := range 2 {

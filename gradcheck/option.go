@@ -32,7 +32,7 @@ const (
 	epsilon = 0x1p-52
 )
 
-// Machine is a set of Gorgonia's machines.
+// Machine is one of Gorgonia's machines, or several, added with |.
 type Machine uint8
 
 // The machines. Tape checks what SymDiff gives, Lisp what DoDiff gives.
