@@ -132,9 +132,7 @@ var families = map[string]family{
 	},
 }
 
-// familySection is a part of -table only.
-var familySection = section{"families", "The other norms", (*figures).families, false}
-
+// families prints the norms beside layer, batch and weight norm.
 func (f *figures) families(w io.Writer) {
 	var rows [][]string
 	for _, c := range f.cells(kernelSystem, graphSystem, reuseSystem) {

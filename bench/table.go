@@ -42,6 +42,7 @@ var sections = []section{
 	{"paths", "Lower instruction sets", (*figures).paths, false},
 	{"linear", "Weight-norm linear beside a plain one", (*figures).linear, false},
 	{"steps", "Training steps, with and without norms", (*figures).steps, false},
+	{"families", "The other norms", (*figures).families, false},
 }
 
 // printTables prints all sections.
@@ -51,7 +52,7 @@ func (f *figures) printTables(w io.Writer) {
 		fmt.Fprint(w, "; figures in italics are those of reference.csv, the others were measured together")
 	}
 	fmt.Fprintln(w, ".")
-	for _, s := range append(slices.Clip(sections), familySection) {
+	for _, s := range sections {
 		fmt.Fprintf(w, "\n## %s\n\n", s.title)
 		s.write(f, w)
 	}

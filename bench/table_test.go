@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -249,16 +250,26 @@ func TestRowsOfTables(t *testing.T) {
 	require.Equal(t, 3, countRows("#### a\n\n| h |\n|---|\n| 1 |\n| 2 |\n\n| h | i |\n|---|---|\n| 1 | 2 |\n"))
 }
 
-// The page of the documentation has a place for every section.
-func TestPageOfTheDocumentation(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "docs", "performance.md"))
-	require.NoError(t, err)
+// Every section has a place on a page of the documentation, and every place a section.
+func TestPagesOfTheDocumentation(t *testing.T) {
 	f, err := readFigures([]string{linesFile})
 	require.NoError(t, err)
-	for _, s := range sections {
-		s.shrinks = true // the figures are few
-		_, err := f.replace(page, s)
+	placed := map[string]bool{}
+	for _, name := range []string{"performance.md", "avx2.md"} {
+		page, err := os.ReadFile(filepath.Join("..", "docs", name))
 		require.NoError(t, err)
+		for _, mark := range marks.FindAllSubmatch(page, -1) {
+			i := slices.IndexFunc(sections, func(s section) bool { return s.name == string(mark[1]) })
+			require.GreaterOrEqual(t, i, 0, "%s: %s", name, mark[1])
+			s := sections[i]
+			s.shrinks = true // the figures are few
+			_, err := f.replace(page, s)
+			require.NoError(t, err, name)
+			placed[s.name] = true
+		}
+	}
+	for _, s := range sections {
+		require.True(t, placed[s.name], "no page has %s", s.name)
 	}
 }
 
