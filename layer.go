@@ -221,8 +221,7 @@ func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 	if err != nil {
 		return nil, l.wrap(err)
 	}
-	G.WithName(l.name)(y)
-	opname.Set(y, l.label)
+	l.setName(y)
 	return y, nil
 }
 
@@ -231,10 +230,19 @@ func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	if err != nil {
 		return nil, nil, l.wrap(err)
 	}
-	G.WithName(l.name)(y)
-	G.WithName(l.name + ".sum")(sum)
-	opname.Set(y, l.label)
+	if l.setName(y) {
+		G.WithName(l.name + ".sum")(sum)
+	}
 	return y, sum, nil
+}
+
+// setName names a result, unless it is that of an equal layer too, whose name it has.
+func (l *layer) setName(y *G.Node) bool {
+	first := opname.Set(y, l.label)
+	if first {
+		G.WithName(l.name)(y)
+	}
+	return first
 }
 
 // wrap returns an op's error as the layer's.

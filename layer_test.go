@@ -315,3 +315,16 @@ func TestResidualOfAConstant(t *testing.T) {
 	want := norm.Must(wave(dt, 0, 2, 3).Add(wave(dt, 1, 2, 3)))
 	require.Equal(t, graphtest.Floats(want), graphtest.Floats(sum.Value().(*tensor.Dense)))
 }
+
+// Two layers without parameters may be one op, which has the name of the first.
+func TestEqualLayersHaveOneName(t *testing.T) {
+	g := G.NewGraph()
+	x := input(g, wave(tensor.Float64, 0, 2, 3))
+	var ys G.Nodes
+	for _, name := range []string{"a", "b"} {
+		ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithName(name), norm.WithoutAffine()))
+		ys = append(ys, norm.Must(ln.Fwd(x)))
+	}
+	require.Same(t, ys[0], ys[1])
+	require.Equal(t, "a", ys[0].Name())
+}

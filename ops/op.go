@@ -36,11 +36,12 @@ func newBase(label string, sizes []int) base { return base{label: label, sizes: 
 const anySize = 0
 
 // SetLayer says which layer applies the op. Of two layers that apply equal ops, which are
-// one, the first counts.
-func (b *base) SetLayer(label string) {
+// one, the first counts; for others it returns false.
+func (b *base) SetLayer(label string) bool {
 	if b.layer == "" {
 		b.layer = label
 	}
+	return b.layer == label
 }
 
 // layerName returns what SetLayer was given, or nothing.

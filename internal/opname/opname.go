@@ -3,8 +3,9 @@ package opname
 
 import G "gorgonia.org/gorgonia"
 
-// Op is an op that can be given the name of a layer.
-type Op interface{ SetLayer(label string) }
+// Op is an op that can be given the name of a layer. It returns false if it has that of
+// another.
+type Op interface{ SetLayer(label string) bool }
 
 // Part is an op that may be a part of a layer: then only another op of the same layer has its
 // result as input.
@@ -13,14 +14,17 @@ type Part interface {
 	IsPart() bool
 }
 
-// Set names the op of y, and the parts that it has as inputs.
-func Set(y *G.Node, label string) {
+// Set names the op of y, and the parts that it has as inputs. It returns false if the op of
+// y has the name of another layer.
+func Set(y *G.Node, label string) (named bool) {
+	named = true
 	if op, ok := y.Op().(Op); ok {
-		op.SetLayer(label)
+		named = op.SetLayer(label)
 	}
 	for it := y.Graph().From(y.ID()); it.Next(); {
 		if op, ok := it.Node().(*G.Node).Op().(Part); ok && op.IsPart() {
 			op.SetLayer(label)
 		}
 	}
+	return named
 }
