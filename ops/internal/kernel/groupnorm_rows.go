@@ -53,7 +53,7 @@ func (r groupRows[T]) do() {
 		defer r.beta.Release()
 		repeatEach(r.beta.Data, r.of.beta[:p.Channels], p.Inner)
 	}
-	split(p.Groups*r.cuts, len(r.of.x), r)
+	split(p.Groups*r.cuts, passWork(r.of.x, r.of.dy), r)
 }
 
 // run does tasks: a group of some of the samples each.

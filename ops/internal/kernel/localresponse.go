@@ -86,7 +86,7 @@ func (a *localResponse[T]) width() int {
 }
 
 func (a localResponse[T]) do() {
-	split(a.v.Outer*ceilDiv(a.v.Inner, a.width()), a.v.Len(), a)
+	split(a.v.Outer*ceilDiv(a.v.Inner, a.width()), workInGo(a.v.Len()), a)
 }
 
 func (a *localResponse[T]) run(first, last int) {

@@ -11,7 +11,7 @@ package kernel
 //
 // where the last two sums are over the channels whose windows the element is in.
 func LocalResponseNormSecond[T Float](sx, sdy, x, dy, u []T, v View, p LocalResponse) {
-	split(v.mapGrid().tasks(), v.Len(), localResponseSecond[T]{sx, sdy, x, dy, u, v, p})
+	split(v.mapGrid().tasks(), workInGo(v.Len()), localResponseSecond[T]{sx, sdy, x, dy, u, v, p})
 }
 
 type localResponseSecond[T Float] struct {

@@ -186,7 +186,7 @@ func (p sumPass[T]) overValid(a valid) totals {
 	g, count, n := a.grid(), p.loop.results(), padded(a.v.Channels)
 	parts := totals{Borrow[float64](g.chunks * count * n), n}
 	clear(parts.scratch.Data)
-	split(g.tasks(), a.n*a.v.Channels, validSums[T]{p, a, g, parts})
+	split(g.tasks(), p.work(a.n*a.v.Channels), validSums[T]{p, a, g, parts})
 	return parts.merged(g.chunks, count)
 }
 
@@ -220,7 +220,7 @@ func (p mapPass[T]) overValid(a valid) {
 		return
 	}
 	g := a.grid()
-	split(g.tasks(), a.v.Len(), validMaps[T]{p, a, g})
+	split(g.tasks(), work[T](p.loop.arrays(), a.v.Len()), validMaps[T]{p, a, g})
 }
 
 type validMaps[T Float] struct {

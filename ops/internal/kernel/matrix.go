@@ -11,7 +11,7 @@ func times[T Float](out []float64, w []T, x []float64, v View) {
 		return
 	}
 	p := product[T]{out, w, x, v}
-	split(ceilDiv(v.Channels, p.channelsOfTask()), v.Len(), productByRows[T](p))
+	split(ceilDiv(v.Channels, p.channelsOfTask()), work[T](1, v.Len()), productByRows[T](p))
 }
 
 // timesTransposed sets out = Wᵀ·x.
@@ -21,7 +21,7 @@ func timesTransposed[T Float](out []float64, w []T, x []float64, v View) {
 		return
 	}
 	p := product[T]{out, w, x, v}
-	split(v.Outer*p.pieces(), v.Len(), productByColumns[T](p))
+	split(v.Outer*p.pieces(), work[T](1, v.Len()), productByColumns[T](p))
 }
 
 // turned sees a view without inner elements as the transpose of its matrix, which
@@ -104,7 +104,7 @@ func (a outerSum[T]) over(view View) {
 	if a.y == nil {
 		a.y = a.x
 	}
-	split(ceilDiv(a.runs(), a.runsOfTask()), len(a.out), a)
+	split(ceilDiv(a.runs(), a.runsOfTask()), work[T](3, len(a.out)), a)
 }
 
 func (a *outerSum[T]) runs() int       { return a.view.Outer * a.view.Channels }

@@ -40,13 +40,21 @@ func (a lpNormalize[T]) over(v View) {
 	if v.Inner == 1 {
 		a.slices, a.view = 1, View{1, v.Outer, v.Channels} // runs
 	}
-	if !sharesMap(a.view.Len()) {
-		split(ceilDiv(a.slices, a.slicesOfTask()), v.Len(), a)
+	if !sharesMap(a.work(a.view.Len())) {
+		split(ceilDiv(a.slices, a.slicesOfTask()), a.work(v.Len()), a)
 		return
 	}
 	for i := range a.slices {
 		a.slice(i)
 	}
+}
+
+// work is that of n elements.
+func (a *lpNormalize[T]) work(n int) int {
+	if a.p.P != 2 {
+		return workInGo(n)
+	}
+	return passWork(a.x[:n], a.dy)
 }
 
 func (a *lpNormalize[T]) slicesOfTask() int { return ceilDiv(taskLen, a.view.Len()) }
@@ -71,7 +79,7 @@ func (a *lpNormalize[T]) slice(i int) {
 		return
 	}
 	g := a.view.bandGrid()
-	split(g.tasks(), a.view.Len(), lpTasks[T]{out, x, dy, g, a.p})
+	split(g.tasks(), a.work(a.view.Len()), lpTasks[T]{out, x, dy, g, a.p})
 }
 
 // bandGrid has all elements of a channel in one task.

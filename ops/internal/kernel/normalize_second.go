@@ -13,7 +13,7 @@ import "math"
 // and where n < eps, u/eps and 0. For p = 1 and p = +Inf q is constant; at x = 0 and
 // p < 2 it has no derivative, and 0 is taken.
 func NormalizeSecond[T Float](sx, sdy, x, dy, u []T, v View, p Lp) {
-	split(v.mapGrid().tasks(), v.Len(), lpSecond[T]{sx, sdy, x, dy, u, v, p})
+	split(v.mapGrid().tasks(), workInGo(v.Len()), lpSecond[T]{sx, sdy, x, dy, u, v, p})
 }
 
 type lpSecond[T Float] struct {

@@ -4,10 +4,12 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
-// parallelLen is the number of elements from which it pays to share work with a
-// goroutine that is awake, and wakeLen that from which it pays to wake one.
+// parallelLen is the work from which it pays to share it with a goroutine that is awake,
+// and wakeLen that from which it pays to wake one. Work is counted in elements of a
+// forward pass over float32; see work and workInGo.
 //
 // Measured on two cores of Zen 5, a virtual machine, with AVX-512. A goroutine
 // that is awake begins 0.6 µs after the caller, which has lost 0.3 µs by then, and
@@ -15,7 +17,6 @@ import (
 // 4.5 µs instead of 5.7 forward and 7.5 instead of 9.3 backward; of 64k, 7.7 instead
 // of 11.5 and 12.6 instead of 19.5. One that is parked costs 8 to 35 µs to wake and
 // begins after 100 or more: work of 160 µs takes 190, of 320 µs 280, of 640 µs 440.
-// The Go loops take up to ten times as long for an element.
 var parallelLen, wakeLen = sharing(isa)
 
 func sharing(isa int) (parallelLen, wakeLen int) {
@@ -25,9 +26,30 @@ func sharing(isa int) (parallelLen, wakeLen int) {
 	return 1 << 15, 1 << 21
 }
 
+// work is that of a pass over so many arrays of n elements, which takes as long as the
+// memory needs to move them. Sums count as an array.
+func work[T Float](arrays, n int) int { return arrays * n * int(unsafe.Sizeof(T(0))) / 8 }
+
+// passWork is the work of a pass over x and, backward, dy.
+func passWork[T Float](x, dy []T) int {
+	if dy == nil {
+		return work[T](2, len(x))
+	}
+	return work[T](3, len(x))
+}
+
+// workInGo is that of a loop in Go over n elements, each of which takes some ten times as
+// long as in the assembly.
+func workInGo(n int) int {
+	if isa == generic {
+		return n // as the limits are for such loops
+	}
+	return 8 * n
+}
+
 // sharesMap says whether it pays to share a map, which takes half the time of a whole
 // norm.
-func sharesMap(elems int) bool { return elems >= 2*parallelLen }
+func sharesMap(work int) bool { return work >= 2*parallelLen }
 
 // tasks are the arguments of a kernel together with what it does: run does the
 // tasks [first, last). Arguments travel in a struct and not in a closure, so
@@ -37,21 +59,21 @@ type tasks[A any] interface {
 	run(first, last int)
 }
 
-// split runs the tasks 0 to n−1. elems says how many elements they touch
-// together: above parallelLen they are spread over GOMAXPROCS goroutines. Tasks
+// split runs the tasks 0 to n−1, which together are so much work: from parallelLen on
+// they are spread over GOMAXPROCS goroutines. Tasks
 // must write to memory of their own, which makes the result independent of who
 // runs them.
-func split[A any, P tasks[A]](n, elems int, args A) {
+func split[A any, P tasks[A]](n, work int, args A) {
 	pool := poolOf[jobOf[A, P]]()
 	j := pool.Get().(*jobOf[A, P])
 	j.args = args
-	if helpers := helpersFor(n, elems); helpers < 1 {
+	if helpers := helpersFor(n, work); helpers < 1 {
 		P(&j.args).run(0, n)
 	} else {
 		if j.job == nil {
 			j.job = newJob(P(&j.args).run)
 		}
-		j.share(n, helpers, elems >= wakeLen)
+		j.share(n, helpers, work >= wakeLen)
 	}
 	var none A
 	j.args = none
@@ -59,8 +81,8 @@ func split[A any, P tasks[A]](n, elems int, args A) {
 }
 
 // helpersFor returns how many goroutines can help the caller.
-func helpersFor(n, elems int) int {
-	if elems < parallelLen {
+func helpersFor(n, work int) int {
+	if work < parallelLen {
 		return 0 // without asking for GOMAXPROCS, which takes a lock
 	}
 	return min(runtime.GOMAXPROCS(0), n) - 1

@@ -22,6 +22,9 @@ const (
 // results is how many sums a loop has.
 func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
 
+// work is that of sums over n elements.
+func (p sumPass[T]) work(n int) int { return passWork(p.x[:n], p.dy) }
+
 // add adds the sums over one block to s. Those of dotsPass are not mended, see mendDots.
 func (p *sumPass[T]) add(s [3][]float64, b block) {
 	switch p.loop {
@@ -45,7 +48,7 @@ func (p sumPass[T]) over(v View) totals {
 	}
 	g, count, n := v.sumsGrid(), p.loop.results(), padded(v.Channels)
 	parts := totals{Borrow[float64](g.parts() * count * n), n}
-	split(g.tasks(), v.Len(), sumTasks[T]{p, g, parts})
+	split(g.tasks(), p.work(v.Len()), sumTasks[T]{p, g, parts})
 	all := parts.merged(g.parts(), count)
 	if p.loop == dotsPass {
 		mendDots(all.of(0), all.of(1), p.x, p.dy, v.whole())
@@ -131,11 +134,11 @@ func (p mapPass[T]) over(v View) {
 		p.folded(f)
 		return
 	}
-	g, elems := v.mapGrid(), v.Len()
-	if !sharesMap(elems) {
-		elems = 0
+	g, work := v.mapGrid(), work[T](p.loop.arrays(), v.Len())
+	if !sharesMap(work) {
+		work = 0
 	}
-	split(g.tasks(), elems, mapTasks[T]{p, g})
+	split(g.tasks(), work, mapTasks[T]{p, g})
 }
 
 type mapTasks[T Float] struct {

@@ -10,7 +10,7 @@ func AddNormFwd[T Float](y, sum, x, r, gamma, beta []T, p Rows) {
 	for i, v := range [...]float64{0, 1, 1, 0, -1} {
 		k.of(i)[0], k.data(i)[0] = v, T(v)
 	}
-	split(p.tasks(), len(x), addNormFwd[T]{y, sum, x, r, ones(gamma, p.Cols), zeros(beta, p.Cols), p, k})
+	split(p.tasks(), work[T](4, len(x)), addNormFwd[T]{y, sum, x, r, ones(gamma, p.Cols), zeros(beta, p.Cols), p, k})
 }
 
 type addNormFwd[T Float] struct {

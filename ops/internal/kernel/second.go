@@ -57,7 +57,7 @@ func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, count
 		defer a.gamma.Release()
 		clear(a.gamma.Data)
 	}
-	split(tasks, len(in.X), a)
+	split(tasks, workInGo(len(in.X)), a)
 	if out.Gamma != nil {
 		sumParts(out.Gamma, a.gamma.Data, padded(g.Params))
 	}
@@ -92,7 +92,7 @@ func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p 
 	a := maskedSecond[T]{normSecond[T]{out: out, in: in, g: g, p: Rows{Eps: p.Eps}, gamma: Borrow[float64](tasks * n)}, mask, p}
 	defer a.of.gamma.Release()
 	clear(a.of.gamma.Data)
-	split(tasks, len(in.X), a)
+	split(tasks, workInGo(len(in.X)), a)
 	if out.Gamma != nil {
 		sumParts(out.Gamma, a.of.gamma.Data, n)
 	}

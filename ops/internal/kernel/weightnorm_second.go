@@ -44,7 +44,7 @@ func WeightNormSecond[T Float](out WeightSecondGrads[T], in WeightSecondArgs[T],
 		k.across = both.of(1)[c] - k.u*k.d
 		out.G[c], a.channels.Data[c] = T(k.across/norm), k
 	}
-	split(a.g.tasks(), len(in.V), a)
+	split(a.g.tasks(), workInGo(len(in.V)), a)
 }
 
 // weightSecond is what one channel has: u = ⟨v̂, uv⟩, d = ⟨v̂, dw⟩ and
