@@ -118,6 +118,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	m2 := s.Rstd // in place
 	n := o.moments(data, mask.data, view, s.Mean, s.Residual, m2)
 	if o.stats != nil && !o.held() {
+		restoreInfinities(s.Mean, s.Residual, data, mask.data, view)
 		o.stats.update(s.Mean, s.Residual, m2, n, o.momentum())
 	}
 	kernel.Rstd(m2, m2, n, o.cfg.Eps)
@@ -161,6 +162,26 @@ func (o *batchStatsOp[T]) moments(x, mask []T, v kernel.View, mean, residual, m2
 	}
 	kernel.Moments(x, mask, v, o.cfg.Eps, mean, residual, m2)
 	return float64(o.maxGroupCount(v, mask))
+}
+
+// restoreInfinities makes a mean that is NaN the infinity that it should be, if it is
+// that of an infinity: the mean is found from differences, which are then NaN. Its m2
+// stays NaN, so y does too.
+func restoreInfinities[T dense.Float](mean, residual []float64, x, mask []T, v kernel.View) {
+	for c, m := range mean {
+		if m == m {
+			continue
+		}
+		sum := 0.0
+		for i := range v.Outer {
+			for j, e := range x[(i*v.Channels+c)*v.Inner:][:v.Inner] {
+				if mask == nil || mask[i*v.Inner+j] != 0 {
+					sum += float64(e)
+				}
+			}
+		}
+		mean[c], residual[c] = sum, 0
+	}
 }
 
 // momentum is nil for the cumulative average.

@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"errors"
+	"fmt"
 	"hash"
 	"math"
 	"testing"
@@ -125,9 +126,9 @@ func TestStatisticsAfterAFault(t *testing.T) {
 	requireNear(t, moved(before, 0.1, x), snapshot(n.before), 1e-14, "moved")
 }
 
-// What is not finite makes the statistics of its channel NaN for good, and leaves
-// the bits of the others alone, for every way to average; but where nothing moves
-// them, it does not either.
+// What is not finite makes the statistics of its channel NaN for good, or the mean
+// infinite, as PyTorch's, and leaves the bits of the others alone, for every way to
+// average; but where nothing moves them, it does not either.
 func TestStatisticsAfterABatchThatIsNotFinite(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for _, poison := range []float64{nan, inf, -inf} {
@@ -162,12 +163,50 @@ func TestStatisticsAfterABatchThatIsNotFinite(t *testing.T) {
 				run(spoilt) // which cures nothing
 				want, got := snapshot(clean), snapshot(spoilt)
 				for i := range want {
-					if i%3 == 1 && i < 6 && !row.stays {
-						require.True(t, math.IsNaN(got[i]), "%s, %v: %v", name, poison, got)
-					} else {
+					switch {
+					case row.stays || i%3 != 1 || i >= 6:
 						require.Equal(t, want[i], got[i], "%s, %v", name, poison)
+					case i == 1 && poison == poison && name != "replaced": // where 0·∞ is added
+						require.Equal(t, poison, got[i], "%s, %v", name, poison)
+					default:
+						require.True(t, math.IsNaN(got[i]), "%s, %v: %v", name, poison, got)
 					}
 				}
+			}
+		}
+	}
+}
+
+// A mean is the infinity that its values have; of both signs there is none, and in
+// padding they do not count.
+func TestMeansOfInfinities(t *testing.T) {
+	for name, norm := range map[string]func(x, gamma, beta *G.Node, s *ops.RunningStats, cfg ops.BatchNormConfig) (*G.Node, error){
+		"batch": ops.BatchNorm, "instance": ops.InstanceNorm,
+	} {
+		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+			for _, lengths := range [][]float64{nil, {4, 3}} {
+				t.Run(fmt.Sprintf("%s/%v/%v", name, dt, lengths), func(t *testing.T) {
+					v := floats(wave(0.4, 2, 5, 4))
+					// The channels 0 to 3 have ∞, −∞, both, and ∞ and NaN.
+					v[0], v[20+5], v[8], v[20+8], v[12], v[20+13] = inf, -inf, inf, -inf, inf, nan
+					s, cfg, g := statsOf(t, 5), ops.BatchNormConfig{Eps: 1e-3, Momentum: 0.1}, G.NewGraph()
+					if lengths != nil {
+						v[20+19] = inf
+						cfg.Mask = graphtest.Leaf(g, "lengths", graphtest.Dense(dt, lengths, 2))
+					}
+					_, err := norm(graphtest.Leaf(g, "x", graphtest.Dense(dt, v, 2, 5, 4)), nil, nil, s, cfg)
+					require.NoError(t, err)
+					vm := G.NewTapeMachine(g)
+					defer vm.Close()
+					require.NoError(t, vm.RunAll())
+					mean, variance, _ := s.Values()
+					require.Equal(t, []float64{inf, -inf}, mean[:2])
+					for c := range 4 {
+						require.True(t, c < 2 || math.IsNaN(mean[c]), "mean %v", mean)
+						require.True(t, math.IsNaN(variance[c]), "variance %v", variance)
+					}
+					require.False(t, math.IsNaN(mean[4]+variance[4]) || math.IsInf(mean[4]+variance[4], 0), "channels do not mix: %v, %v", mean, variance)
+				})
 			}
 		}
 	}

@@ -18,8 +18,9 @@ import (
 //	running ← (1−m)·running + m·batch
 //
 // with the unbiased variance of the batch, Σ(x − mean)²/(n−1). A batch with a
-// NaN or an infinity makes those of its channel NaN for good, as PyTorch's, and
-// leaves the other channels alone; Set and Reset cure it.
+// NaN or an infinity makes those of its channel NaN for good, as PyTorch's, but
+// for the mean of an infinity, which is infinite; the other channels are left
+// alone. Set and Reset cure it.
 //
 // In a training run the statistics are updated when the op runs, once for each op and
 // all channels at once. If the run fails before or inside the op they are unchanged; if
