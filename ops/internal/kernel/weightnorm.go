@@ -104,6 +104,10 @@ type weightNorm[T Float] struct {
 func (w weightNorm[T]) do() {
 	w.k = borrowConstants[T](3, w.view.Channels)
 	defer w.k.release()
+	if w.sum == dotsPass && is32[T]() && w.view.Count() <= few {
+		w.ofFew()
+		return
+	}
 	if g, ok := w.view.wholeGrid(); ok {
 		s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
 		defer s.release()
@@ -118,6 +122,53 @@ func (w weightNorm[T]) do() {
 	w.squares, w.dots = s.of(0), s.of(w.sum.results()-1)
 	w.constants(0, w.view.Channels)
 	mapPass[T]{loop: w.mapped, out: w.out, x: w.v, dy: w.dw, k: w.k}.over(w.view)
+}
+
+// few is up to how many values of a channel the gradient is computed by the
+// definitions, in float64. It is what dw has across v, and of a few values that is
+// often only a small part of dw, of one value nothing.
+const few = 4
+
+// ofFew is the gradient for few values of a channel.
+func (w weightNorm[T]) ofFew() {
+	s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
+	defer s.release()
+	clear(s.scratch.Data)
+	w.squares, w.dots = s.of(0), s.of(1)
+	g := w.view.bandGrid()
+	split(g.tasks(), w.view.Len(), gradOfFewTasks[T]{w, g})
+}
+
+// gradOfFewTasks does some channels at a time.
+type gradOfFewTasks[T Float] struct {
+	w weightNorm[T]
+	g grid
+}
+
+func (t *gradOfFewTasks[T]) run(first, last int) {
+	w := &t.w
+	for task := first; task < last; task++ {
+		b := t.g.block(task)
+		if b.columns() || b.rows > 1 {
+			dotsGo(w.squares, w.dots, w.v, w.dw, b)
+			w.constants(b.channel, b.channel+b.channels)
+			scaleGradGo(w.out, w.v, w.dw, w.k, b)
+			continue
+		}
+		// The same, without the calls for each run, which would take most of the time.
+		n := b.inner
+		v, dw, out := w.v[b.at:][:b.channels*n], w.dw[b.at:][:b.channels*n], w.out[b.at:][:b.channels*n]
+		for i, x := range v {
+			c, x := b.channel+i/n, float64(x)
+			w.squares[c] += x * x
+			w.dots[c] += x * float64(dw[i])
+		}
+		w.constants(b.channel, b.channel+b.channels)
+		scale, along := w.k.of(0)[b.channel:], w.k.of(1)[b.channel:]
+		for i, x := range v {
+			out[i] = T((float64(dw[i]) - float64(x)*along[i/n]) * scale[i/n])
+		}
+	}
 }
 
 // constants makes those of the channels [first, last).
