@@ -102,6 +102,8 @@ func (m *mlp) normalize(t *testing.T, h *G.Node) (*G.Node, G.Nodes) {
 	case "batchnorm":
 		if m.bn == nil {
 			m.bn = norm.Must(norm.NewBatchNorm(g, m.dt, 200, norm.WithEps(eps), norm.WithMomentum(momentum)))
+			set(t, m.bn.Learnables()[0], m.c.Inputs["gamma"].F64)
+			set(t, m.bn.Learnables()[1], m.c.Inputs["beta"].F64)
 		} else {
 			m.bn = norm.Must(m.bn.In(g))
 		}
@@ -109,6 +111,8 @@ func (m *mlp) normalize(t *testing.T, h *G.Node) (*G.Node, G.Nodes) {
 	case "layernorm":
 		if m.ln == nil {
 			m.ln = norm.Must(norm.NewLayerNorm(g, m.dt, tensor.Shape{200}, norm.WithEps(eps)))
+			set(t, m.ln.Learnables()[0], m.c.Inputs["gamma"].F64)
+			set(t, m.ln.Learnables()[1], m.c.Inputs["beta"].F64)
 		} else {
 			m.ln = norm.Must(m.ln.In(g))
 		}

@@ -68,7 +68,8 @@ func TestInstanceNormMatchesGolden(t *testing.T) {
 	eachCase(t, "InstanceNorm", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
 		cfg := ops.InstanceNormConfig{}
 		cfg.Eps, _ = c.Float("eps")
-		cfg.Momentum, _ = c.Float("momentum")
+		momentum, hasMomentum := c.Float("momentum")
+		cfg.Momentum, cfg.Cumulative = momentum, !hasMomentum
 		var opts []G.VMOpt
 		if !c.Bool("training") {
 			opts = append(opts, G.EvalMode())

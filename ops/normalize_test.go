@@ -42,7 +42,7 @@ func TestNormalizeMatchesGolden(t *testing.T) {
 	eachCase(t, "Normalize", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
 		cfg := ops.DefaultNormalize()
 		cfg.P, _ = c.Float("p")
-		cfg.Axis, _ = c.Int("dim")
+		cfg.Axis = axis(c)
 		cfg.Eps, _ = c.Float("eps")
 		r, err := m(func(n G.Nodes) (*G.Node, error) { return ops.Normalize(n[0], cfg) },
 			[]*tensor.Dense{in(c, "x")}, in(c, "dy"))
