@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // Columns is the shape of a norm of columns and how their spread is measured:
 // a stack of Outer matrices of Rows × Cols, such as the samples of
 // (N, C, H, W) = (Outer, Rows, Cols), each column of which is normalized. A scale
@@ -271,6 +273,9 @@ func (a *columnNorm[T]) gradConstants(w *columnWork[T], b block) {
 		}
 		factor[c] = 1
 		ka[c], kb[c] = normGradConstants(lo[c], r, u/n, ux*coefficient[c])
+		if a.p.UnbiasedStd { // Σx̂² is about n−1
+			ux *= math.Sqrt(n * coefficient[c])
+		}
 		if cancels[T](n, energy[c], u, ux) {
 			energy[c] = cancelled
 		}
