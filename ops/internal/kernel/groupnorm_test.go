@@ -147,6 +147,42 @@ func groupNormOptional[T Float](t *testing.T) {
 	}
 }
 
+func TestGroupNormWithoutParameters(t *testing.T) {
+	both(t, groupNormWithoutParameters[float32], groupNormWithoutParameters[float64])
+}
+
+// Without gamma and beta there are no sums over samples, and another way to go.
+func groupNormWithoutParameters[T Float](t *testing.T) {
+	skipUnderRace(t)
+	check := func(p GroupShape, lies condition) {
+		c, v := newGroupNormCase[T](p, lies), p.groups()
+		var g guards[T]
+		x, dy, y, dx := g.in(c.x), g.in(c.dy), g.out(len(c.x)), g.out(len(c.x))
+		GroupNormFwd(y, x, nil, nil, nil, p)
+		GroupNormBwd(dx, nil, nil, x, nil, nil, dy, p)
+		g.check()
+		rows := Rows{Rows: 1, Cols: v.Inner, Eps: p.Eps}
+		gamma, beta := constantDD[T](nil, 0, 1, v.Inner), constantDD[T](nil, 0, 0, v.Inner)
+		for i := range v.Channels {
+			at := indices(v, i)
+			compare(t, label("y", lies, p), gather(y, at), rowFwd(wide(c.x, at), gamma, beta, rows), len(at))
+			want, _, _ := rowBwd(wide(c.x, at), gamma, wide(c.dy, at), rows)
+			compare(t, label("dx", lies, p), gather(dx, at), want, len(at))
+		}
+	}
+	for _, n := range lengths() {
+		check(GroupShape{3, 4, 4, n, 1e-5}, easy)
+		check(GroupShape{2, 2 * n, 2, 1, 1e-5}, easy)
+	}
+	for _, lies := range conditions {
+		for _, n := range []int{3, 33, 1000, 4096, 9000} {
+			for _, eps := range []float64{0, 1e-12, 1e-5, 1, 0x1p41} {
+				check(GroupShape{2, 6, 3, n, eps}, lies)
+			}
+		}
+	}
+}
+
 func TestGroupNormConstantGroup(t *testing.T) {
 	both(t, groupNormConstant[float32], groupNormConstant[float64])
 }
