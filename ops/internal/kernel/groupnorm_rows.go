@@ -16,11 +16,14 @@ type groupRows[T Float] struct {
 // Rows of up to groupBytes are faster than to go from channel to channel; longer ones leave
 // L1 and L2 too little room for what all of them share. So do channels of runBytes, if
 // there are sums for dγ and dβ, of which each element of a row has its own. Where elements
-// have a gamma and a beta, there must be fewSamples to share these.
+// have a gamma and a beta, there must be fewSamples to share these, and to share the sums
+// of channels of sumsBytes manySamples.
 const (
-	groupBytes = 1 << 14
-	runBytes   = 1 << 12
-	fewSamples = 8
+	groupBytes  = 1 << 14
+	runBytes    = 1 << 12
+	sumsBytes   = 1 << 10
+	fewSamples  = 8
+	manySamples = 16
 )
 
 // shortGroups says whether groups are done by rows.
@@ -29,7 +32,10 @@ func shortGroups[T Float](p GroupShape) bool {
 }
 
 // longRuns says whether the sums of short groups are too many.
-func longRuns[T Float](p GroupShape) bool { return p.Inner*int(unsafe.Sizeof(T(0))) >= runBytes }
+func longRuns[T Float](p GroupShape) bool {
+	n := p.Inner * int(unsafe.Sizeof(T(0)))
+	return n >= runBytes || n >= sumsBytes && p.N < manySamples
+}
 
 // byRows returns group norm by rows.
 func (a groupNorm[T]) byRows() groupRows[T] {
