@@ -6,11 +6,10 @@ import "unsafe"
 // element of which has a gamma and a beta; the same group of other samples gives more
 // rows, a sample apart. Without gamma and beta all groups are rows of one layer norm.
 type groupRows[T Float] struct {
-	of          groupNorm[T]
-	rows        Rows        // of a group
-	cuts        int         // of the samples
-	gamma, beta *Scratch[T] // for each element of a sample
-	grads       rowGrads
+	of    groupNorm[T]
+	rows  Rows // of a group
+	cuts  int  // of the samples
+	grads rowGrads
 }
 
 // Rows of up to groupBytes are faster than to go from channel to channel; longer ones leave
@@ -50,29 +49,28 @@ func (a groupNorm[T]) byRows() groupRows[T] {
 // do does the pass, and in the backward pass leaves sums for dγ and dβ in grads, if they
 // are wanted.
 func (r groupRows[T]) do() {
-	p := r.of.p
-	r.gamma = Borrow[T](p.Channels * p.Inner)
-	defer r.gamma.Release()
-	repeatEach(r.gamma.Data, r.of.gamma[:p.Channels], p.Inner)
-	if r.of.dy == nil {
-		r.beta = Borrow[T](p.Channels * p.Inner)
-		defer r.beta.Release()
-		repeatEach(r.beta.Data, r.of.beta[:p.Channels], p.Inner)
-	}
-	split(p.Groups*r.cuts, passWork(r.of.x, r.of.dy), r)
+	split(r.of.p.Groups*r.cuts, passWork(r.of.x, r.of.dy), r)
 }
 
 // run does tasks: a group of some of the samples each.
 func (r *groupRows[T]) run(first, last int) {
-	a, n := &r.of, r.rows.Cols
+	a, n, per := &r.of, r.rows.Cols, r.of.p.per()
+	each := Borrow[T](2 * n) // gamma and beta for each element of a row
+	defer each.Release()
+	gamma, beta := each.part(0, n), each.part(1, n)
 	for task := first; task < last; task++ {
 		group, cut := task/r.cuts, task%r.cuts
+		if task == first || cut == 0 {
+			repeatEach(gamma, a.gamma[group*per:][:per], a.p.Inner)
+			if a.dy == nil {
+				repeatEach(beta, a.beta[group*per:][:per], a.p.Inner)
+			}
+		}
 		from, _ := r.rows.row(a.p.N * cut / r.cuts)
 		_, to := r.rows.row(a.p.N*(cut+1)/r.cuts - 1)
 		from, to = from+group*n, to+group*n
-		gamma := r.gamma.Data[group*n:][:n]
 		if a.dy == nil {
-			layerNormRows(a.out[from:to], a.x[from:to], gamma, r.beta.Data[group*n:][:n], r.rows, len(a.x))
+			layerNormRows(a.out[from:to], a.x[from:to], gamma, beta, r.rows, len(a.x))
 			continue
 		}
 		layerNormGradRows(a.out[from:to], r.grads.of(task), a.x[from:to], gamma, a.dy[from:to], r.rows, len(a.x))
