@@ -6,33 +6,41 @@ package kernel
 
 // times sets out = W·x.
 func times[T Float](out []float64, w []T, x []float64, v View) {
-	if v.Inner == 1 && v.Channels > 1 {
-		timesTransposed(out, w, x, v.turned())
-		return
-	}
-	p := product[T]{out, w, x, v}
-	split(ceilDiv(v.Channels, p.channelsOfTask()), work[T](1, v.Len()), productByRows[T](p))
+	v, turned := v.inRuns()
+	product[T]{out, w, x, v}.split(!turned)
 }
 
 // timesTransposed sets out = Wᵀ·x.
 func timesTransposed[T Float](out []float64, w []T, x []float64, v View) {
-	if v.Inner == 1 && v.Channels > 1 {
-		times(out, w, x, v.turned())
-		return
-	}
-	p := product[T]{out, w, x, v}
-	split(v.Outer*p.pieces(), work[T](1, v.Len()), productByColumns[T](p))
+	v, turned := v.inRuns()
+	product[T]{out, w, x, v}.split(turned)
 }
 
-// turned sees a view without inner elements as the transpose of its matrix, which
-// has runs of them.
-func (v View) turned() View { return View{1, v.Outer, v.Channels} }
+// inRuns returns a view of the same matrix in the longest runs there are. Without inner
+// elements these are its columns: then it is the transpose, turned.
+func (v View) inRuns() (runs View, turned bool) {
+	switch {
+	case v.Channels == 1:
+		return View{1, 1, v.Len()}, false
+	case v.Inner == 1:
+		return View{1, v.Outer, v.Channels}, true
+	}
+	return v, false
+}
 
 type product[T Float] struct {
 	out []float64
 	w   []T
 	x   []float64
 	v   View
+}
+
+func (p product[T]) split(byRows bool) {
+	if byRows {
+		split(ceilDiv(p.v.Channels, p.channelsOfTask()), work[T](1, p.v.Len()), productByRows[T](p))
+		return
+	}
+	split(p.v.Outer*p.pieces(), work[T](1, p.v.Len()), productByColumns[T](p))
 }
 
 // rowsTogether is how many rows the assembly takes at once.
@@ -97,9 +105,9 @@ type outerSum[T Float] struct {
 }
 
 func (a outerSum[T]) over(view View) {
-	a.view = view
-	if view.Inner == 1 {
-		a.view, a.u, a.v = view.turned(), a.v, a.u
+	var turned bool
+	if a.view, turned = view.inRuns(); turned {
+		a.u, a.v = a.v, a.u
 	}
 	if a.y == nil {
 		a.y = a.x
@@ -111,17 +119,23 @@ func (a *outerSum[T]) runs() int       { return a.view.Outer * a.view.Channels }
 func (a *outerSum[T]) runsOfTask() int { return ceilDiv(taskLen, a.view.Inner) }
 
 func (a *outerSum[T]) run(first, last int) {
-	n := a.view.Inner
-	for r := first * a.runsOfTask(); r < min(last*a.runsOfTask(), a.runs()); r++ {
-		along, v := a.along*a.u[r%a.view.Channels], a.v[r/a.view.Channels*n:][:n]
-		addOuter(a.out[r*n:][:n], a.x[r*n:][:n], a.y[r*n:][:n], v, a.scale, a.byY, along)
+	n, channels := a.view.Inner, a.view.Channels
+	for r, end := first*a.runsOfTask(), min(last*a.runsOfTask(), a.runs()); r < end; {
+		c := r % channels
+		u, v := a.u[c:min(c+end-r, channels)], a.v[r/channels*n:][:n]
+		addOuter(a.out[r*n:], a.x[r*n:], a.y[r*n:], u, v, a.scale, a.byY, a.along)
+		r += len(u)
 	}
 }
 
-// addOuterGo sets out = scale·x + byY·y + along·v.
-func addOuterGo[T Float](out, x, y []T, v []float64, scale, byY, along float64) {
-	y, v = y[:len(x)], v[:len(x)]
-	for i, x := range x {
-		out[i] = T(float64(x)*scale + float64(y[i])*byY + along*v[i])
+// addOuterGo sets out = scale·x + byY·y + along·u·vᵀ.
+func addOuterGo[T Float](out, x, y []T, u, v []float64, scale, byY, along float64) {
+	n := len(v)
+	for r, left := range u {
+		factor := along * left
+		out, y := out[r*n:][:n], y[r*n:][:n]
+		for i, x := range x[r*n:][:n] {
+			out[i] = T(float64(x)*scale + float64(y[i])*byY + factor*v[i])
+		}
 	}
 }

@@ -14,10 +14,10 @@ func rowProductsF32AVX2(out *float64, w *float32, x *float64, rows int, n int, s
 //go:noescape
 func columnProductsF32AVX2(out *float64, w *float32, x *float64, rows int, n int, stride int)
 
-// addOuterF32AVX2: out = scale·x + byY·y + along·v.
+// addOuterF32AVX2: out = scale·x + byY·y + along·u·vᵀ.
 //
 //go:noescape
-func addOuterF32AVX2(out *float32, x *float32, y *float32, v *float64, scale float64, byY float64, along float64, n int)
+func addOuterF32AVX2(out *float32, x *float32, y *float32, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)
 
 // rowProductsF64AVX2 adds the product of each row and x to an element of out.
 //
@@ -29,10 +29,10 @@ func rowProductsF64AVX2(out *float64, w *float64, x *float64, rows int, n int, s
 //go:noescape
 func columnProductsF64AVX2(out *float64, w *float64, x *float64, rows int, n int, stride int)
 
-// addOuterF64AVX2: out = scale·x + byY·y + along·v.
+// addOuterF64AVX2: out = scale·x + byY·y + along·u·vᵀ.
 //
 //go:noescape
-func addOuterF64AVX2(out *float64, x *float64, y *float64, v *float64, scale float64, byY float64, along float64, n int)
+func addOuterF64AVX2(out *float64, x *float64, y *float64, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)
 
 // rowProductsF32AVX512 adds the product of each row and x to an element of out.
 //
@@ -44,10 +44,10 @@ func rowProductsF32AVX512(out *float64, w *float32, x *float64, rows int, n int,
 //go:noescape
 func columnProductsF32AVX512(out *float64, w *float32, x *float64, rows int, n int, stride int)
 
-// addOuterF32AVX512: out = scale·x + byY·y + along·v.
+// addOuterF32AVX512: out = scale·x + byY·y + along·u·vᵀ.
 //
 //go:noescape
-func addOuterF32AVX512(out *float32, x *float32, y *float32, v *float64, scale float64, byY float64, along float64, n int)
+func addOuterF32AVX512(out *float32, x *float32, y *float32, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)
 
 // rowProductsF64AVX512 adds the product of each row and x to an element of out.
 //
@@ -59,7 +59,7 @@ func rowProductsF64AVX512(out *float64, w *float64, x *float64, rows int, n int,
 //go:noescape
 func columnProductsF64AVX512(out *float64, w *float64, x *float64, rows int, n int, stride int)
 
-// addOuterF64AVX512: out = scale·x + byY·y + along·v.
+// addOuterF64AVX512: out = scale·x + byY·y + along·u·vᵀ.
 //
 //go:noescape
-func addOuterF64AVX512(out *float64, x *float64, y *float64, v *float64, scale float64, byY float64, along float64, n int)
+func addOuterF64AVX512(out *float64, x *float64, y *float64, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)

@@ -402,81 +402,93 @@ rows1End:
 	VZEROUPPER
 	RET
 
-// func addOuterF32AVX2(out *float32, x *float32, y *float32, v *float64, scale float64, byY float64, along float64, n int)
+// func addOuterF32AVX2(out *float32, x *float32, y *float32, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·addOuterF32AVX2(SB), NOSPLIT, $0-64
+TEXT ·addOuterF32AVX2(SB), NOSPLIT, $0-80
 	MOVQ         out+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
-	MOVQ         v+24(FP), BX
-	VBROADCASTSD scale+32(FP), Y0
-	VBROADCASTSD byY+40(FP), Y1
-	VBROADCASTSD along+48(FP), Y2
-	MOVQ         n+56(FP), SI
-	MOVQ         SI, DI
-	XORQ         SI, SI
-	SUBQ         $0x08, DI
-	JL           rowManyEnd
+	MOVQ         u+24(FP), BX
+	MOVQ         v+32(FP), SI
+	MOVQ         rows+64(FP), DI
+	MOVQ         n+72(FP), R8
+	VBROADCASTSD scale+40(FP), Y0
+	VBROADCASTSD byY+48(FP), Y1
+	VBROADCASTSD along+56(FP), Y2
 
-rowMany:
-	VCVTPS2PD   (CX)(SI*4), Y3
-	VMULPD      Y0, Y3, Y3
-	VCVTPS2PD   (DX)(SI*4), Y4
-	VFMADD231PD Y4, Y1, Y3
-	VMOVUPD     (BX)(SI*8), Y4
-	VFMADD231PD Y4, Y2, Y3
-	VCVTPD2PSY  Y3, X3
-	VMOVUPS     X3, (AX)(SI*4)
-	VCVTPS2PD   16(CX)(SI*4), Y3
-	VMULPD      Y0, Y3, Y3
-	VCVTPS2PD   16(DX)(SI*4), Y4
-	VFMADD231PD Y4, Y1, Y3
-	VMOVUPD     32(BX)(SI*8), Y4
-	VFMADD231PD Y4, Y2, Y3
-	VCVTPD2PSY  Y3, X3
-	VMOVUPS     X3, 16(AX)(SI*4)
-	ADDQ        $0x08, SI
-	SUBQ        $0x08, DI
-	JGE         rowMany
+row:
+	VBROADCASTSD (BX), Y3
+	VMULPD       Y2, Y3, Y3
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           elementsManyEnd
 
-rowManyEnd:
-	ADDQ $0x08, DI
-	SUBQ $0x04, DI
-	JL   rowOneEnd
+elementsMany:
+	VCVTPS2PD   (CX)(R9*4), Y4
+	VMULPD      Y0, Y4, Y4
+	VCVTPS2PD   (DX)(R9*4), Y5
+	VFMADD231PD Y5, Y1, Y4
+	VMOVUPD     (SI)(R9*8), Y5
+	VFMADD231PD Y5, Y3, Y4
+	VCVTPD2PSY  Y4, X4
+	VMOVUPS     X4, (AX)(R9*4)
+	VCVTPS2PD   16(CX)(R9*4), Y4
+	VMULPD      Y0, Y4, Y4
+	VCVTPS2PD   16(DX)(R9*4), Y5
+	VFMADD231PD Y5, Y1, Y4
+	VMOVUPD     32(SI)(R9*8), Y5
+	VFMADD231PD Y5, Y3, Y4
+	VCVTPD2PSY  Y4, X4
+	VMOVUPS     X4, 16(AX)(R9*4)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         elementsMany
 
-rowOne:
-	VCVTPS2PD   (CX)(SI*4), Y3
-	VMULPD      Y0, Y3, Y3
-	VCVTPS2PD   (DX)(SI*4), Y4
-	VFMADD231PD Y4, Y1, Y3
-	VMOVUPD     (BX)(SI*8), Y4
-	VFMADD231PD Y4, Y2, Y3
-	VCVTPD2PSY  Y3, X3
-	VMOVUPS     X3, (AX)(SI*4)
-	ADDQ        $0x04, SI
-	SUBQ        $0x04, DI
-	JGE         rowOne
+elementsManyEnd:
+	ADDQ $0x08, R10
+	SUBQ $0x04, R10
+	JL   elementsOneEnd
 
-rowOneEnd:
-	ADDQ        $0x04, DI
-	TESTQ       DI, DI
-	JE          rowDone
-	LEAQ        tailMask<>+0(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*4), X4
-	VPMOVSXDQ   X4, Y3
-	VMASKMOVPS  (CX)(SI*4), X4, X5
-	VCVTPS2PD   X5, Y5
-	VMULPD      Y0, Y5, Y5
-	VMASKMOVPS  (DX)(SI*4), X4, X0
-	VCVTPS2PD   X0, Y0
-	VFMADD231PD Y0, Y1, Y5
-	VMASKMOVPD  (BX)(SI*8), Y3, Y0
-	VFMADD231PD Y0, Y2, Y5
-	VCVTPD2PSY  Y5, X0
-	VMASKMOVPS  X0, X4, (AX)(SI*4)
+elementsOne:
+	VCVTPS2PD   (CX)(R9*4), Y4
+	VMULPD      Y0, Y4, Y4
+	VCVTPS2PD   (DX)(R9*4), Y5
+	VFMADD231PD Y5, Y1, Y4
+	VMOVUPD     (SI)(R9*8), Y5
+	VFMADD231PD Y5, Y3, Y4
+	VCVTPD2PSY  Y4, X4
+	VMOVUPS     X4, (AX)(R9*4)
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JGE         elementsOne
 
-rowDone:
+elementsOneEnd:
+	ADDQ        $0x04, R10
+	TESTQ       R10, R10
+	JE          elementsDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*4), X5
+	VPMOVSXDQ   X5, Y4
+	VMASKMOVPS  (CX)(R9*4), X5, X6
+	VCVTPS2PD   X6, Y6
+	VMULPD      Y0, Y6, Y6
+	VMASKMOVPS  (DX)(R9*4), X5, X7
+	VCVTPS2PD   X7, Y7
+	VFMADD231PD Y7, Y1, Y6
+	VMASKMOVPD  (SI)(R9*8), Y4, Y4
+	VFMADD231PD Y4, Y3, Y6
+	VCVTPD2PSY  Y6, X3
+	VMASKMOVPS  X3, X5, (AX)(R9*4)
+
+elementsDone:
+	LEAQ (AX)(R8*4), AX
+	LEAQ (CX)(R8*4), CX
+	LEAQ (DX)(R8*4), DX
+	ADDQ $0x08, BX
+	DECQ DI
+	JNE  row
 	VZEROUPPER
 	RET
 
@@ -854,74 +866,86 @@ rows1End:
 	VZEROUPPER
 	RET
 
-// func addOuterF64AVX2(out *float64, x *float64, y *float64, v *float64, scale float64, byY float64, along float64, n int)
+// func addOuterF64AVX2(out *float64, x *float64, y *float64, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)
 // Requires: AVX, FMA3
-TEXT ·addOuterF64AVX2(SB), NOSPLIT, $0-64
+TEXT ·addOuterF64AVX2(SB), NOSPLIT, $0-80
 	MOVQ         out+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
-	MOVQ         v+24(FP), BX
-	VBROADCASTSD scale+32(FP), Y0
-	VBROADCASTSD byY+40(FP), Y1
-	VBROADCASTSD along+48(FP), Y2
-	MOVQ         n+56(FP), SI
-	MOVQ         SI, DI
-	XORQ         SI, SI
-	SUBQ         $0x08, DI
-	JL           rowManyEnd
+	MOVQ         u+24(FP), BX
+	MOVQ         v+32(FP), SI
+	MOVQ         rows+64(FP), DI
+	MOVQ         n+72(FP), R8
+	VBROADCASTSD scale+40(FP), Y0
+	VBROADCASTSD byY+48(FP), Y1
+	VBROADCASTSD along+56(FP), Y2
 
-rowMany:
-	VMOVUPD     (CX)(SI*8), Y3
-	VMULPD      Y0, Y3, Y3
-	VMOVUPD     (DX)(SI*8), Y4
-	VFMADD231PD Y4, Y1, Y3
-	VMOVUPD     (BX)(SI*8), Y4
-	VFMADD231PD Y4, Y2, Y3
-	VMOVUPD     Y3, (AX)(SI*8)
-	VMOVUPD     32(CX)(SI*8), Y3
-	VMULPD      Y0, Y3, Y3
-	VMOVUPD     32(DX)(SI*8), Y4
-	VFMADD231PD Y4, Y1, Y3
-	VMOVUPD     32(BX)(SI*8), Y4
-	VFMADD231PD Y4, Y2, Y3
-	VMOVUPD     Y3, 32(AX)(SI*8)
-	ADDQ        $0x08, SI
-	SUBQ        $0x08, DI
-	JGE         rowMany
+row:
+	VBROADCASTSD (BX), Y3
+	VMULPD       Y2, Y3, Y3
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
+	JL           elementsManyEnd
 
-rowManyEnd:
-	ADDQ $0x08, DI
-	SUBQ $0x04, DI
-	JL   rowOneEnd
-
-rowOne:
-	VMOVUPD     (CX)(SI*8), Y3
-	VMULPD      Y0, Y3, Y3
-	VMOVUPD     (DX)(SI*8), Y4
-	VFMADD231PD Y4, Y1, Y3
-	VMOVUPD     (BX)(SI*8), Y4
-	VFMADD231PD Y4, Y2, Y3
-	VMOVUPD     Y3, (AX)(SI*8)
-	ADDQ        $0x04, SI
-	SUBQ        $0x04, DI
-	JGE         rowOne
-
-rowOneEnd:
-	ADDQ        $0x04, DI
-	TESTQ       DI, DI
-	JE          rowDone
-	LEAQ        tailMask<>+0(SB), R8
-	NEGQ        DI
-	VMOVUPS     32(R8)(DI*8), Y3
-	VMASKMOVPD  (CX)(SI*8), Y3, Y4
+elementsMany:
+	VMOVUPD     (CX)(R9*8), Y4
 	VMULPD      Y0, Y4, Y4
-	VMASKMOVPD  (DX)(SI*8), Y3, Y0
-	VFMADD231PD Y0, Y1, Y4
-	VMASKMOVPD  (BX)(SI*8), Y3, Y0
-	VFMADD231PD Y0, Y2, Y4
-	VMASKMOVPD  Y4, Y3, (AX)(SI*8)
+	VMOVUPD     (DX)(R9*8), Y5
+	VFMADD231PD Y5, Y1, Y4
+	VMOVUPD     (SI)(R9*8), Y5
+	VFMADD231PD Y5, Y3, Y4
+	VMOVUPD     Y4, (AX)(R9*8)
+	VMOVUPD     32(CX)(R9*8), Y4
+	VMULPD      Y0, Y4, Y4
+	VMOVUPD     32(DX)(R9*8), Y5
+	VFMADD231PD Y5, Y1, Y4
+	VMOVUPD     32(SI)(R9*8), Y5
+	VFMADD231PD Y5, Y3, Y4
+	VMOVUPD     Y4, 32(AX)(R9*8)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         elementsMany
 
-rowDone:
+elementsManyEnd:
+	ADDQ $0x08, R10
+	SUBQ $0x04, R10
+	JL   elementsOneEnd
+
+elementsOne:
+	VMOVUPD     (CX)(R9*8), Y4
+	VMULPD      Y0, Y4, Y4
+	VMOVUPD     (DX)(R9*8), Y5
+	VFMADD231PD Y5, Y1, Y4
+	VMOVUPD     (SI)(R9*8), Y5
+	VFMADD231PD Y5, Y3, Y4
+	VMOVUPD     Y4, (AX)(R9*8)
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JGE         elementsOne
+
+elementsOneEnd:
+	ADDQ        $0x04, R10
+	TESTQ       R10, R10
+	JE          elementsDone
+	LEAQ        tailMask<>+0(SB), R11
+	NEGQ        R10
+	VMOVUPS     32(R11)(R10*8), Y4
+	VMASKMOVPD  (CX)(R9*8), Y4, Y5
+	VMULPD      Y0, Y5, Y5
+	VMASKMOVPD  (DX)(R9*8), Y4, Y6
+	VFMADD231PD Y6, Y1, Y5
+	VMASKMOVPD  (SI)(R9*8), Y4, Y6
+	VFMADD231PD Y6, Y3, Y5
+	VMASKMOVPD  Y5, Y4, (AX)(R9*8)
+
+elementsDone:
+	LEAQ (AX)(R8*8), AX
+	LEAQ (CX)(R8*8), CX
+	LEAQ (DX)(R8*8), DX
+	ADDQ $0x08, BX
+	DECQ DI
+	JNE  row
 	VZEROUPPER
 	RET
 
@@ -1309,78 +1333,90 @@ rows1End:
 	VZEROUPPER
 	RET
 
-// func addOuterF32AVX512(out *float32, x *float32, y *float32, v *float64, scale float64, byY float64, along float64, n int)
+// func addOuterF32AVX512(out *float32, x *float32, y *float32, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·addOuterF32AVX512(SB), NOSPLIT, $0-64
+TEXT ·addOuterF32AVX512(SB), NOSPLIT, $0-80
 	MOVQ         out+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
-	MOVQ         v+24(FP), BX
-	VBROADCASTSD scale+32(FP), Z0
-	VBROADCASTSD byY+40(FP), Z1
-	VBROADCASTSD along+48(FP), Z2
-	MOVQ         n+56(FP), SI
-	MOVQ         SI, DI
-	XORQ         SI, SI
-	SUBQ         $0x10, DI
-	JL           rowManyEnd
+	MOVQ         u+24(FP), BX
+	MOVQ         v+32(FP), SI
+	MOVQ         rows+64(FP), DI
+	MOVQ         n+72(FP), R8
+	VBROADCASTSD scale+40(FP), Z0
+	VBROADCASTSD byY+48(FP), Z1
+	VBROADCASTSD along+56(FP), Z2
 
-rowMany:
-	VCVTPS2PD   (CX)(SI*4), Z3
-	VMULPD      Z0, Z3, Z3
-	VCVTPS2PD   (DX)(SI*4), Z4
-	VFMADD231PD Z4, Z1, Z3
-	VMOVUPD     (BX)(SI*8), Z4
-	VFMADD231PD Z4, Z2, Z3
-	VCVTPD2PS   Z3, Y3
-	VMOVUPS     Y3, (AX)(SI*4)
-	VCVTPS2PD   32(CX)(SI*4), Z3
-	VMULPD      Z0, Z3, Z3
-	VCVTPS2PD   32(DX)(SI*4), Z4
-	VFMADD231PD Z4, Z1, Z3
-	VMOVUPD     64(BX)(SI*8), Z4
-	VFMADD231PD Z4, Z2, Z3
-	VCVTPD2PS   Z3, Y3
-	VMOVUPS     Y3, 32(AX)(SI*4)
-	ADDQ        $0x10, SI
-	SUBQ        $0x10, DI
-	JGE         rowMany
+row:
+	VBROADCASTSD (BX), Z3
+	VMULPD       Z2, Z3, Z3
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
+	JL           elementsManyEnd
 
-rowManyEnd:
-	ADDQ $0x10, DI
-	SUBQ $0x08, DI
-	JL   rowOneEnd
+elementsMany:
+	VCVTPS2PD   (CX)(R9*4), Z4
+	VMULPD      Z0, Z4, Z4
+	VCVTPS2PD   (DX)(R9*4), Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD     (SI)(R9*8), Z5
+	VFMADD231PD Z5, Z3, Z4
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, (AX)(R9*4)
+	VCVTPS2PD   32(CX)(R9*4), Z4
+	VMULPD      Z0, Z4, Z4
+	VCVTPS2PD   32(DX)(R9*4), Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD     64(SI)(R9*8), Z5
+	VFMADD231PD Z5, Z3, Z4
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, 32(AX)(R9*4)
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         elementsMany
 
-rowOne:
-	VCVTPS2PD   (CX)(SI*4), Z3
-	VMULPD      Z0, Z3, Z3
-	VCVTPS2PD   (DX)(SI*4), Z4
-	VFMADD231PD Z4, Z1, Z3
-	VMOVUPD     (BX)(SI*8), Z4
-	VFMADD231PD Z4, Z2, Z3
-	VCVTPD2PS   Z3, Y3
-	VMOVUPS     Y3, (AX)(SI*4)
-	ADDQ        $0x08, SI
-	SUBQ        $0x08, DI
-	JGE         rowOne
+elementsManyEnd:
+	ADDQ $0x10, R10
+	SUBQ $0x08, R10
+	JL   elementsOneEnd
 
-rowOneEnd:
-	ADDQ        $0x08, DI
-	TESTQ       DI, DI
-	JE          rowDone
-	MOVL        $0xffffffff, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
-	VCVTPS2PD.Z (CX)(SI*4), K1, Z3
-	VMULPD      Z0, Z3, Z3
-	VCVTPS2PD.Z (DX)(SI*4), K1, Z0
-	VFMADD231PD Z0, Z1, Z3
-	VMOVUPD.Z   (BX)(SI*8), K1, Z0
-	VFMADD231PD Z0, Z2, Z3
-	VCVTPD2PS   Z3, Y0
-	VMOVUPS     Y0, K1, (AX)(SI*4)
+elementsOne:
+	VCVTPS2PD   (CX)(R9*4), Z4
+	VMULPD      Z0, Z4, Z4
+	VCVTPS2PD   (DX)(R9*4), Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD     (SI)(R9*8), Z5
+	VFMADD231PD Z5, Z3, Z4
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, (AX)(R9*4)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         elementsOne
 
-rowDone:
+elementsOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          elementsDone
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VCVTPS2PD.Z (CX)(R9*4), K1, Z4
+	VMULPD      Z0, Z4, Z4
+	VCVTPS2PD.Z (DX)(R9*4), K1, Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD.Z   (SI)(R9*8), K1, Z5
+	VFMADD231PD Z5, Z3, Z4
+	VCVTPD2PS   Z4, Y3
+	VMOVUPS     Y3, K1, (AX)(R9*4)
+
+elementsDone:
+	LEAQ (AX)(R8*4), AX
+	LEAQ (CX)(R8*4), CX
+	LEAQ (DX)(R8*4), DX
+	ADDQ $0x08, BX
+	DECQ DI
+	JNE  row
 	VZEROUPPER
 	RET
 
@@ -1768,73 +1804,85 @@ rows1End:
 	VZEROUPPER
 	RET
 
-// func addOuterF64AVX512(out *float64, x *float64, y *float64, v *float64, scale float64, byY float64, along float64, n int)
+// func addOuterF64AVX512(out *float64, x *float64, y *float64, u *float64, v *float64, scale float64, byY float64, along float64, rows int, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·addOuterF64AVX512(SB), NOSPLIT, $0-64
+TEXT ·addOuterF64AVX512(SB), NOSPLIT, $0-80
 	MOVQ         out+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         y+16(FP), DX
-	MOVQ         v+24(FP), BX
-	VBROADCASTSD scale+32(FP), Z0
-	VBROADCASTSD byY+40(FP), Z1
-	VBROADCASTSD along+48(FP), Z2
-	MOVQ         n+56(FP), SI
-	MOVQ         SI, DI
-	XORQ         SI, SI
-	SUBQ         $0x10, DI
-	JL           rowManyEnd
+	MOVQ         u+24(FP), BX
+	MOVQ         v+32(FP), SI
+	MOVQ         rows+64(FP), DI
+	MOVQ         n+72(FP), R8
+	VBROADCASTSD scale+40(FP), Z0
+	VBROADCASTSD byY+48(FP), Z1
+	VBROADCASTSD along+56(FP), Z2
 
-rowMany:
-	VMOVUPD     (CX)(SI*8), Z3
-	VMULPD      Z0, Z3, Z3
-	VMOVUPD     (DX)(SI*8), Z4
-	VFMADD231PD Z4, Z1, Z3
-	VMOVUPD     (BX)(SI*8), Z4
-	VFMADD231PD Z4, Z2, Z3
-	VMOVUPD     Z3, (AX)(SI*8)
-	VMOVUPD     64(CX)(SI*8), Z3
-	VMULPD      Z0, Z3, Z3
-	VMOVUPD     64(DX)(SI*8), Z4
-	VFMADD231PD Z4, Z1, Z3
-	VMOVUPD     64(BX)(SI*8), Z4
-	VFMADD231PD Z4, Z2, Z3
-	VMOVUPD     Z3, 64(AX)(SI*8)
-	ADDQ        $0x10, SI
-	SUBQ        $0x10, DI
-	JGE         rowMany
+row:
+	VBROADCASTSD (BX), Z3
+	VMULPD       Z2, Z3, Z3
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
+	JL           elementsManyEnd
 
-rowManyEnd:
-	ADDQ $0x10, DI
-	SUBQ $0x08, DI
-	JL   rowOneEnd
+elementsMany:
+	VMOVUPD     (CX)(R9*8), Z4
+	VMULPD      Z0, Z4, Z4
+	VMOVUPD     (DX)(R9*8), Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD     (SI)(R9*8), Z5
+	VFMADD231PD Z5, Z3, Z4
+	VMOVUPD     Z4, (AX)(R9*8)
+	VMOVUPD     64(CX)(R9*8), Z4
+	VMULPD      Z0, Z4, Z4
+	VMOVUPD     64(DX)(R9*8), Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD     64(SI)(R9*8), Z5
+	VFMADD231PD Z5, Z3, Z4
+	VMOVUPD     Z4, 64(AX)(R9*8)
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
+	JGE         elementsMany
 
-rowOne:
-	VMOVUPD     (CX)(SI*8), Z3
-	VMULPD      Z0, Z3, Z3
-	VMOVUPD     (DX)(SI*8), Z4
-	VFMADD231PD Z4, Z1, Z3
-	VMOVUPD     (BX)(SI*8), Z4
-	VFMADD231PD Z4, Z2, Z3
-	VMOVUPD     Z3, (AX)(SI*8)
-	ADDQ        $0x08, SI
-	SUBQ        $0x08, DI
-	JGE         rowOne
+elementsManyEnd:
+	ADDQ $0x10, R10
+	SUBQ $0x08, R10
+	JL   elementsOneEnd
 
-rowOneEnd:
-	ADDQ        $0x08, DI
-	TESTQ       DI, DI
-	JE          rowDone
-	MOVL        $0xffffffff, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
-	VMOVUPD.Z   (CX)(SI*8), K1, Z3
-	VMULPD      Z0, Z3, Z3
-	VMOVUPD.Z   (DX)(SI*8), K1, Z0
-	VFMADD231PD Z0, Z1, Z3
-	VMOVUPD.Z   (BX)(SI*8), K1, Z0
-	VFMADD231PD Z0, Z2, Z3
-	VMOVUPD     Z3, K1, (AX)(SI*8)
+elementsOne:
+	VMOVUPD     (CX)(R9*8), Z4
+	VMULPD      Z0, Z4, Z4
+	VMOVUPD     (DX)(R9*8), Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD     (SI)(R9*8), Z5
+	VFMADD231PD Z5, Z3, Z4
+	VMOVUPD     Z4, (AX)(R9*8)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
+	JGE         elementsOne
 
-rowDone:
+elementsOneEnd:
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
+	JE          elementsDone
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPD.Z   (CX)(R9*8), K1, Z4
+	VMULPD      Z0, Z4, Z4
+	VMOVUPD.Z   (DX)(R9*8), K1, Z5
+	VFMADD231PD Z5, Z1, Z4
+	VMOVUPD.Z   (SI)(R9*8), K1, Z5
+	VFMADD231PD Z5, Z3, Z4
+	VMOVUPD     Z4, K1, (AX)(R9*8)
+
+elementsDone:
+	LEAQ (AX)(R8*8), AX
+	LEAQ (CX)(R8*8), CX
+	LEAQ (DX)(R8*8), DX
+	ADDQ $0x08, BX
+	DECQ DI
+	JNE  row
 	VZEROUPPER
 	RET

@@ -38,20 +38,21 @@ func columnProducts[T Float](out []float64, w []T, x []float64, stride int) {
 	}
 }
 
-// addOuter sets out = scale·x + byY·y + along·v.
-func addOuter[T Float](out, x, y []T, v []float64, scale, byY, along float64) {
-	n := len(x)
-	out, y, v = out[:n], y[:n], v[:n]
+// addOuter sets out = scale·x + byY·y + along·u·vᵀ.
+func addOuter[T Float](out, x, y []T, u, v []float64, scale, byY, along float64) {
+	rows, n := len(u), len(v)
+	all := rows * n
+	out, x, y = out[:all], x[:all], y[:all]
 	switch {
 	case isa == generic:
-		addOuterGo(out, x, y, v, scale, byY, along)
+		addOuterGo(out, x, y, u, v, scale, byY, along)
 	case isa == avx2 && is32[T]():
-		addOuterF32AVX2(f32(out), f32(x), f32(y), &v[0], scale, byY, along, n)
+		addOuterF32AVX2(f32(out), f32(x), f32(y), &u[0], &v[0], scale, byY, along, rows, n)
 	case isa == avx2:
-		addOuterF64AVX2(f64(out), f64(x), f64(y), &v[0], scale, byY, along, n)
+		addOuterF64AVX2(f64(out), f64(x), f64(y), &u[0], &v[0], scale, byY, along, rows, n)
 	case is32[T]():
-		addOuterF32AVX512(f32(out), f32(x), f32(y), &v[0], scale, byY, along, n)
+		addOuterF32AVX512(f32(out), f32(x), f32(y), &u[0], &v[0], scale, byY, along, rows, n)
 	default:
-		addOuterF64AVX512(f64(out), f64(x), f64(y), &v[0], scale, byY, along, n)
+		addOuterF64AVX512(f64(out), f64(x), f64(y), &u[0], &v[0], scale, byY, along, rows, n)
 	}
 }

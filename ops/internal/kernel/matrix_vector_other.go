@@ -12,7 +12,7 @@ func columnProducts[T Float](out []float64, w []T, x []float64, stride int) {
 	columnProductsGo(out, w, x, stride)
 }
 
-// addOuter sets out = scale·x + byY·y + along·v.
-func addOuter[T Float](out, x, y []T, v []float64, scale, byY, along float64) {
-	addOuterGo(out, x, y, v, scale, byY, along)
+// addOuter sets out = scale·x + byY·y + along·u·vᵀ.
+func addOuter[T Float](out, x, y []T, u, v []float64, scale, byY, along float64) {
+	addOuterGo(out, x, y, u, v, scale, byY, along)
 }

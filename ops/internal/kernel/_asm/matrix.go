@@ -99,21 +99,32 @@ func columnProducts(v variant) {
 	RET()
 }
 
-// addOuter emits one row of the sum of two matrices and an outer product.
+// addOuter emits rows of the sum of two matrices and an outer product, which lie side by
+// side in memory.
 func addOuter(v variant) {
 	name := "addOuter" + v.suffix()
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(out, x, y *%s, v *float64, scale, byY, along float64, n int)", v.elem()))
-	Doc(name + ": out = scale·x + byY·y + along·v.")
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(out, x, y *%s, u, v *float64, scale, byY, along float64, rows, n int)", v.elem()))
+	Doc(name + ": out = scale·x + byY·y + along·u·vᵀ.")
 	Pragma("noescape")
-	out, x, y, right, i := pointer("out"), pointer("x"), pointer("y"), pointer("v"), GP64()
+	arrays := []Register{pointer("out"), pointer("x"), pointer("y")}
+	left, right, rows, n, i := pointer("u"), pointer("v"), pointer("rows"), pointer("n"), GP64()
 	scale, byY, along := v.real().constant("scale"), v.real().constant("byY"), v.real().constant("along")
-	v.loop("row", pointer("n"), i, 2, v.tail, func(k int, part mask) {
-		sum := v.load(v.at(x, i, k), part)
+	Label("row")
+	factor := v.real().fill(Mem{Base: left})
+	v.real().mul(factor, factor, along)
+	v.loop("elements", n, i, 2, v.tail, func(k int, part mask) {
+		sum := v.load(v.at(arrays[1], i, k), part)
 		v.mul(sum, sum, scale)
-		v.fma(sum, byY, v.load(v.at(y, i, k), part))
-		v.fma(sum, along, v.real().load(v.real().at(right, i, k), part))
-		v.storeRounded(sum, v.at(out, i, k), part)
+		v.fma(sum, byY, v.load(v.at(arrays[2], i, k), part))
+		v.fma(sum, factor, v.real().load(v.real().at(right, i, k), part))
+		v.storeRounded(sum, v.at(arrays[0], i, k), part)
 	})
+	for _, a := range arrays {
+		LEAQ(Mem{Base: a, Index: n, Scale: uint8(v.bytes)}, a)
+	}
+	ADDQ(Imm(8), left)
+	DECQ(rows)
+	JNE(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
