@@ -209,3 +209,14 @@ func TestPowerIterationExtremes(t *testing.T) {
 		require.InDeltaSlice(t, c.v, scaled.v, 1e-15)
 	}
 }
+
+// An eps that is larger than the norms takes part in σ.
+func TestPowerIterationBelowEps(t *testing.T) {
+	for _, view := range []View{{1, 4, 6}, {2, 3, 5}, {6, 4, 1}} {
+		c := newSpectralCase[float64](view, 1)
+		s, ok := PowerIteration(c.w, view, c.u, c.v, 2, 100)
+		require.True(t, ok)
+		require.Less(t, dotGo(c.u, c.u), 1.0)
+		require.InEpsilon(t, Sigma(c.w, view, c.u, c.v), s, 1e-14)
+	}
+}
