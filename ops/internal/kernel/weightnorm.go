@@ -136,7 +136,7 @@ func (w weightNorm[T]) ofFew() {
 	clear(s.scratch.Data)
 	w.squares, w.dots = s.of(0), s.of(1)
 	g := w.view.bandGrid()
-	split(g.tasks(), w.view.Len(), gradOfFewTasks[T]{w, g})
+	split(g.tasks(), workInGo(w.view.Len()), gradOfFewTasks[T]{w, g})
 }
 
 // gradOfFewTasks does some channels at a time.
