@@ -179,7 +179,7 @@ func (l *loading) match() (problems []error) {
 		problems = append(problems, l.nothing())
 	}
 	if strict := !l.AllowMissing && !l.AllowSurplus; strict && len(missing) > 0 && len(surplus) > 0 && l.Rename == nil {
-		problems = append(problems, fault.New(ErrState, l.who, "where only the names differ, LoadOptions.Rename gives those of the file"))
+		problems = append(problems, fault.New(ErrState, l.who, "where only the names differ, see LoadOptions.Rename and LoadOptions.Keras"))
 	}
 	return problems
 }

@@ -105,7 +105,7 @@ func TestLoadIsStrict(t *testing.T) {
 				"norm: load: bn.extra is surplus",
 				"norm: load: bn.weight is (1, 2), want (2)",
 				"norm: load: bn.bias is F64, want F32 (or LoadOptions.Convert)",
-				"norm: load: where only the names differ, LoadOptions.Rename gives those of the file",
+				"norm: load: where only the names differ, see LoadOptions.Rename and LoadOptions.Keras",
 			},
 		},
 		"half":          {replace(0, block{"bn.weight", "F16", []int{2}, make([]byte, 4)}), []error{norm.ErrDtype}, []string{"norm: load: bn.weight is F16, want F32 (or LoadOptions.Convert)"}},
