@@ -46,14 +46,21 @@ func (v variant) rowGroups(body func(label string, rows []Register)) {
 	}
 }
 
-// rowProducts emits out = W·x.
-func rowProducts(v variant) {
-	name := "rowProducts" + v.suffix()
+// product emits a function of rows of w that adds to out. body is that of rowGroups.
+func (v variant) product(name, doc string, body func(out, x, n Register, label string, rows []Register)) {
+	name += v.suffix()
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(out *float64, w *%s, x *float64, rows, n, stride int)", v.elem()))
-	Doc(name + " adds the product of each row and x to an element of out.")
+	Doc(name + " " + doc)
 	Pragma("noescape")
 	out, x, n := pointer("out"), pointer("x"), pointer("n")
-	v.rowGroups(func(label string, rows []Register) {
+	v.rowGroups(func(label string, rows []Register) { body(out, x, n, label, rows) })
+	VZEROUPPER()
+	RET()
+}
+
+// rowProducts emits out += W·x.
+func rowProducts(v variant) {
+	v.product("rowProducts", "adds the product of each row and x to an element of out.", func(out, x, n Register, label string, rows []Register) {
 		sums := v.longSums(label+"Sum", n, len(rows), 8/len(rows), v.tail, func(i Register, k int, part mask, acc []VecVirtual) {
 			factor := v.real().load(v.real().at(x, i, k), part)
 			for r, row := range rows {
@@ -68,18 +75,11 @@ func rowProducts(v variant) {
 		}
 		ADDQ(Imm(uint64(8*len(rows))), out)
 	})
-	VZEROUPPER()
-	RET()
 }
 
 // columnProducts emits out += Wᵀ·x.
 func columnProducts(v variant) {
-	name := "columnProducts" + v.suffix()
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(out *float64, w *%s, x *float64, rows, n, stride int)", v.elem()))
-	Doc(name + " adds each row, times its element of x, to out.")
-	Pragma("noescape")
-	out, x, n := pointer("out"), pointer("x"), pointer("n")
-	v.rowGroups(func(label string, rows []Register) {
+	v.product("columnProducts", "adds each row, times its element of x, to out.", func(out, x, n Register, label string, rows []Register) {
 		factors := make([]VecVirtual, len(rows))
 		for r := range rows {
 			factors[r] = v.real().fill(Mem{Base: x, Disp: 8 * r})
@@ -95,8 +95,6 @@ func columnProducts(v variant) {
 		})
 		ADDQ(Imm(uint64(8*len(rows))), x)
 	})
-	VZEROUPPER()
-	RET()
 }
 
 // addOuter emits rows of the sum of two matrices and an outer product, which lie side by
