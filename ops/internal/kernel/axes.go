@@ -102,7 +102,7 @@ func (a columnNorm[T]) do() {
 		scale[d], shift[d] = float64(gamma[d]), float64(beta[d])
 	}
 	a.affine.round()
-	split(a.p.tasks(), passWork(a.x, a.dy), a)
+	split(a.p.tasks(), passWork(len(a.x), a.dy), a)
 }
 
 func (a *columnNorm[T]) run(first, last int) {

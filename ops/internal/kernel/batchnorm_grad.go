@@ -49,7 +49,7 @@ func (p batchNormGrad[T]) do() {
 		p.sum = totals{Borrow[float64](3 * p.k.padded), p.k.padded}
 		defer p.sum.release()
 		clear(p.sum.scratch.Data)
-		split(g.tasks(), passWork(p.x, p.dy), batchNormGradTasks[T]{p, write, g})
+		split(g.tasks(), passWork(len(p.x), p.dy), batchNormGradTasks[T]{p, write, g})
 		return
 	}
 	p.sums()

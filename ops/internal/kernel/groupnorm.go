@@ -98,7 +98,7 @@ func (a *groupNorm[T]) tasks() int {
 
 func (a groupNorm[T]) do() {
 	if a.mask != nil {
-		split(a.tasks(), passWork(a.x, a.dy), maskedGroups[T]{a})
+		split(a.tasks(), passWork(len(a.x), a.dy), maskedGroups[T]{a})
 		return
 	}
 	groups, channels := a.p.groups(), a.p.channels()
@@ -106,7 +106,7 @@ func (a groupNorm[T]) do() {
 		if a.grads == nil {
 			g = g.finer()
 		}
-		split(g.tasks(), passWork(a.x, a.dy), groupNormTasks[T]{a, g, streams(a.mapped, a.out, groups) && streams(a.mapped, a.out, channels)})
+		split(g.tasks(), passWork(len(a.x), a.dy), groupNormTasks[T]{a, g, streams(a.mapped, a.out, groups) && streams(a.mapped, a.out, channels)})
 		return
 	}
 	// A few large groups, which are shared.

@@ -1,7 +1,5 @@
 package kernel
 
-import "unsafe"
-
 // groupRows is group norm by the kernels over rows. A group of a sample is a row, each
 // element of which has a gamma and a beta; the same group of other samples gives more
 // rows, a sample apart. Without gamma and beta all groups are rows of one layer norm.
@@ -27,12 +25,12 @@ const (
 
 // shortGroups says whether groups are done by rows.
 func shortGroups[T Float](p GroupShape) bool {
-	return !byDefinition[T](p.rows()) && p.per()*p.Inner*int(unsafe.Sizeof(T(0))) <= groupBytes
+	return !byDefinition[T](p.rows()) && p.per()*p.Inner*sizeOf[T]() <= groupBytes
 }
 
 // longRuns says whether the sums of short groups are too many.
 func longRuns[T Float](p GroupShape) bool {
-	n := p.Inner * int(unsafe.Sizeof(T(0)))
+	n := p.Inner * sizeOf[T]()
 	return n >= runBytes || n >= sumsBytes && p.N < manySamples
 }
 
@@ -49,7 +47,7 @@ func (a groupNorm[T]) byRows() groupRows[T] {
 // do does the pass, and in the backward pass leaves sums for dγ and dβ in grads, if they
 // are wanted.
 func (r groupRows[T]) do() {
-	split(r.of.p.Groups*r.cuts, passWork(r.of.x, r.of.dy), r)
+	split(r.of.p.Groups*r.cuts, passWork(len(r.of.x), r.of.dy), r)
 }
 
 // run does tasks: a group of some of the samples each.

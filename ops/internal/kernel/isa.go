@@ -15,5 +15,6 @@ const (
 
 var isaNames = instructions.Names
 
-// is32 says whether T is float32.
-func is32[T Float]() bool { return unsafe.Sizeof(T(0)) == 4 }
+// sizeOf is how many bytes an element has, and is32 says whether T is float32.
+func sizeOf[T Float]() int { return int(unsafe.Sizeof(T(0))) }
+func is32[T Float]() bool  { return sizeOf[T]() == 4 }

@@ -73,7 +73,7 @@ func (p Rows) in(n int) int { return (n + p.apart() - p.Cols) / p.apart() }
 // LayerNormFwd sets y = (x − mean)·r·gamma + beta for each row of x, with the
 // row's mean and spread factor r.
 func LayerNormFwd[T Float](y, x, gamma, beta []T, p Rows) {
-	split(p.tasks(), passWork(x, nil), layerNormFwd[T]{y, x, ones(gamma, p.Cols), zeros(beta, p.Cols), p})
+	split(p.tasks(), passWork[T](len(x), nil), layerNormFwd[T]{y, x, ones(gamma, p.Cols), zeros(beta, p.Cols), p})
 }
 
 type layerNormFwd[T Float] struct {
@@ -97,19 +97,19 @@ func (a *layerNormFwd[T]) run(first, last int) {
 func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	a := layerNormBwd[T]{dx: dx, x: x, gamma: ones(gamma, p.Cols), dy: dy, p: p}
 	if dgamma == nil && dbeta == nil {
-		split(p.tasks(), passWork(x, dy), a)
+		split(p.tasks(), passWork(len(x), dy), a)
 		return
 	}
 	a.grads = borrowRowGrads(p.tasks(), p.Cols)
 	defer a.grads.release()
-	split(p.tasks(), passWork(x, dy), a)
+	split(p.tasks(), passWork(len(x), dy), a)
 	addUpRowGrads(dgamma, dbeta, a.grads)
 	if p.Rows == 1 {
 		return // no sums
 	}
 	mendOverflown(dgamma, dbeta, dx, func(dgamma, dbeta, dx []T) {
 		a.dx, a.plain = dx, true
-		split(p.tasks(), passWork(x, dy), a)
+		split(p.tasks(), passWork(len(x), dy), a)
 		addUpRowGrads(dgamma, dbeta, a.grads)
 	})
 }

@@ -21,14 +21,12 @@ type localResponseSecond[T Float] struct {
 }
 
 func (a *localResponseSecond[T]) run(first, last int) {
-	var p placeTerms
-	s := Borrow[float64](5 * a.v.Channels)
+	n := a.v.Channels
+	s := Borrow[float64](5 * n)
 	defer s.Release()
-	for i, terms := range []*[]float64{&p.base, &p.power, &p.own, &p.byU, &p.byX} {
-		*terms = s.part(i, a.v.Channels)
-	}
+	terms := placeTerms{s.part(0, n), s.part(1, n), s.part(2, n), s.part(3, n), s.part(4, n)}
 	for at := range a.v.places(first, last) {
-		a.place(at, p)
+		a.place(at, terms)
 	}
 }
 

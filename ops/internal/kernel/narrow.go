@@ -1,7 +1,5 @@
 package kernel
 
-import "unsafe"
-
 // A view is narrow where a channel has few elements in a row: most of the time would go
 // into getting from one channel to the next. Its rows, or several of them as one, are
 // those of a matrix, each column of which has a channel:
@@ -30,7 +28,7 @@ func folded[T Float](v View) (f folding, narrow bool) {
 	if run == 1 {
 		run = row
 	}
-	if run*int(unsafe.Sizeof(T(0))) >= narrowBytes {
+	if run*sizeOf[T]() >= narrowBytes {
 		return f, false
 	}
 	f = folding{v: v, rows: 1}

@@ -54,7 +54,7 @@ func (a *lpNormalize[T]) work(n int) int {
 	if a.p.P != 2 {
 		return workInGo(n)
 	}
-	return passWork(a.x[:n], a.dy)
+	return passWork(n, a.dy)
 }
 
 func (a *lpNormalize[T]) slicesOfTask() int { return ceilDiv(taskLen, a.view.Len()) }

@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-	"unsafe"
 )
 
 // parallelLen is the work from which it pays to share it with a goroutine that is awake,
@@ -32,16 +31,16 @@ func sharing(isa int) (parallelLen, wakeLen int) {
 }
 
 // work is that of a pass over so many arrays of n elements, which takes as long as the
-// memory needs to move them. Sums count as an array.
-func work[T Float](arrays, n int) int { return arrays * n * int(unsafe.Sizeof(T(0))) / 8 }
+// memory needs to move them.
+func work[T Float](arrays, n int) int { return arrays * n * sizeOf[T]() / 8 }
 
-// passWork is the work of a pass over x or, backward, which takes about twice as long, over
-// x and dy.
-func passWork[T Float](x, dy []T) int {
+// passWork is the work of a pass over n elements. With a dy it goes backward, which takes
+// about twice as long.
+func passWork[T Float](n int, dy []T) int {
 	if dy == nil {
-		return work[T](2, len(x))
+		return work[T](2, n)
 	}
-	return work[T](4, len(x))
+	return work[T](4, n)
 }
 
 // workInGo is that of a loop in Go over n elements, each of which takes some ten times as
@@ -66,9 +65,8 @@ type tasks[A any] interface {
 }
 
 // split runs the tasks 0 to n−1, which together are so much work: from parallelLen on
-// they are spread over GOMAXPROCS goroutines. Tasks
-// must write to memory of their own, which makes the result independent of who
-// runs them.
+// they are spread over GOMAXPROCS goroutines. Tasks must write to memory of their own,
+// which makes the result independent of who runs them.
 func split[A any, P tasks[A]](n, work int, args A) {
 	pool := poolOf[jobOf[A, P]]()
 	j := pool.Get().(*jobOf[A, P])

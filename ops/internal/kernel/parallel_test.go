@@ -132,10 +132,10 @@ func TestSplitRunsEachTaskOnce(t *testing.T) {
 func TestWork(t *testing.T) {
 	require.Equal(t, 1000, work[float32](2, 1000))
 	require.Equal(t, 3000, work[float64](3, 1000))
-	require.Equal(t, 1000, passWork(make([]float32, 1000), nil))
-	require.Equal(t, 2000, passWork(make([]float32, 1000), make([]float32, 1000)))
+	require.Equal(t, 1000, passWork[float32](1000, nil))
+	require.Equal(t, 2000, passWork(1000, make([]float32, 1000)))
 	if isa != generic {
-		require.Greater(t, workInGo(1000), passWork(make([]float64, 1000), make([]float64, 1000)))
+		require.Greater(t, workInGo(1000), passWork(1000, make([]float64, 1000)))
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
 
 // work is that of sums over n elements.
-func (p sumPass[T]) work(n int) int { return passWork(p.x[:n], p.dy) }
+func (p sumPass[T]) work(n int) int { return passWork(n, p.dy) }
 
 // add adds the sums over one block to s. Those of dotsPass are not mended, see mendDots.
 func (p *sumPass[T]) add(s [3][]float64, b block) {
@@ -134,11 +134,11 @@ func (p mapPass[T]) over(v View) {
 		p.folded(f)
 		return
 	}
-	g, work := v.mapGrid(), work[T](p.loop.arrays(), v.Len())
-	if !sharesMap(work) {
-		work = 0
+	g, moved := v.mapGrid(), work[T](p.loop.arrays(), v.Len())
+	if !sharesMap(moved) {
+		moved = 0
 	}
-	split(g.tasks(), work, mapTasks[T]{p, g})
+	split(g.tasks(), moved, mapTasks[T]{p, g})
 }
 
 type mapTasks[T Float] struct {
@@ -162,7 +162,7 @@ const streamBytes = 24 << 20
 // result past the caches, into out, the whole or a part. That needs whole vectors: out
 // begins at one here, and that runs begin and end at one is for callers to see.
 func pastCaches[T Float](arrays, n int, out []T) bool {
-	return arrays*n*int(unsafe.Sizeof(T(0))) >= streamBytes && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0
+	return arrays*n*sizeOf[T]() >= streamBytes && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0
 }
 
 // streams says whether a map writes past the caches. Bands of columns begin at whole
@@ -172,5 +172,5 @@ func streams[T Float](l mapLoop, out []T, v View) bool {
 	if run == 1 {
 		run, parts = v.Channels, 1
 	}
-	return pastCaches(l.arrays(), len(out), out) && run*int(unsafe.Sizeof(T(0)))%(64*parts) == 0
+	return pastCaches(l.arrays(), len(out), out) && run*sizeOf[T]()%(64*parts) == 0
 }

@@ -44,7 +44,7 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	if underRoot >= negligible {
 		least = 0 // whatever they are, they are nothing beside eps
 	}
-	if int(unsafe.Sizeof(T(0)))*p.Cols > longRow {
+	if sizeOf[T]()*p.Cols > longRow {
 		group = 1
 	}
 	perHead, perRow := 1/float64(head), 1/n
@@ -64,7 +64,7 @@ func byDefinition[T Float](p Rows) bool { return isa == generic || is32[T]() && 
 // streamed says whether a pass over rows that moves so many arrays of all elements
 // writes past the caches.
 func streamed[T Float](arrays int, out []T, all int, p Rows) int {
-	size := int(unsafe.Sizeof(T(0)))
+	size := sizeOf[T]()
 	if pastCaches(arrays, all, out) && p.Cols*size%64 == 0 && p.apart()*size%64 == 0 {
 		return 1
 	}
@@ -96,7 +96,7 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 // layerNormGroups normalizes rows in the assembly, in groups, until it left some of
 // a group out: bad has bits for them.
 func layerNormGroups[T Float](y, x, gamma, beta []T, c *rowConstants, rows int, p Rows, head, group, stream int) (left, bad int) {
-	n, pitch := p.Cols, p.apart()*int(unsafe.Sizeof(T(0)))
+	n, pitch := p.Cols, p.apart()*sizeOf[T]()
 	switch {
 	case isa == avx2 && is32[T]():
 		return layerNormRowsF32AVX2(f32(y), f32(x), f32(gamma), f32(beta), &c[0], rows, n, pitch, head, group, stream)
@@ -173,7 +173,7 @@ func (k *gradKernel[T]) rows(from, to int, grads []float64, p Rows) {
 
 // inDouble does rows in float64 arithmetic.
 func (k *gradKernel[T]) inDouble(from, rows int, grads []float64, p Rows) {
-	to, pitch := from+rows, p.apart()*int(unsafe.Sizeof(T(0)))
+	to, pitch := from+rows, p.apart()*sizeOf[T]()
 	for from < to && is32[T]() {
 		var dgamma, dbeta *float64
 		if len(grads) != 0 {
@@ -211,7 +211,7 @@ func (k *gradKernel[T]) inGo(row int, grads []float64, p Rows) {
 func (k *gradKernel[T]) groups(from, rows int, p Rows) (left, bad, again int) {
 	at, _ := p.row(from)
 	dx, x, dy := k.dx[at:], k.x[at:], k.dy[at:]
-	n, pitch := p.Cols, p.apart()*int(unsafe.Sizeof(T(0)))
+	n, pitch := p.Cols, p.apart()*sizeOf[T]()
 	switch {
 	case isa == avx2 && is32[T]():
 		return layerNormGradRowsF32AVX2(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)

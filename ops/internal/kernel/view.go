@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"iter"
-	"unsafe"
 )
 
 // View sees a row-major tensor as [Outer, Channels, Inner], where each channel
@@ -226,7 +225,7 @@ const (
 // of them more than once; ok is false where the cache does not keep it, where it
 // is narrow, or where chains of additions would be longer than those of sumsGrid.
 func keptGrid[T Float](v View) (g grid, ok bool) {
-	size := int(unsafe.Sizeof(T(0)))
+	size := sizeOf[T]()
 	unit := 1
 	if v.Inner == 1 {
 		unit = bandBytes / size

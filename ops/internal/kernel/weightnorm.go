@@ -114,7 +114,7 @@ func (w weightNorm[T]) do() {
 		clear(s.scratch.Data)
 		w.squares, w.dots = s.of(0), s.of(1)
 		g = g.finer()
-		split(g.tasks(), passWork(w.v, w.dw), weightNormTasks[T]{w, g, streams(w.mapped, w.out, w.view)})
+		split(g.tasks(), passWork(len(w.v), w.dw), weightNormTasks[T]{w, g, streams(w.mapped, w.out, w.view)})
 		return
 	}
 	s := sumPass[T]{loop: w.sum, x: w.v, dy: w.dw}.over(w.view)
