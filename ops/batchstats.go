@@ -112,14 +112,13 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		}
 		return nil, fault.New(fault.ErrBatch, o.name, "x is %v%s, want more than one value %s evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.exceptMasked(), want)
 	}
-	if o.instances && o.stats != nil && o.stats.pooled() {
-		return nil, fault.New(fault.ErrOption, o.name, "the running statistics are means over samples, want those of batch norm for Reestimate")
-	}
 	m2 := s.Rstd // in place
 	n := o.moments(data, mask.data, view, s.Mean, s.Residual, m2)
 	if o.stats != nil && !o.held() {
-		restoreInfinities(s.Mean, s.Residual, data, mask.data, view)
-		o.stats.update(s.Mean, s.Residual, m2, n, o.momentum())
+		batch := kernel.ChannelMoments{N: n, Mean: s.Mean, Residual: s.Residual, M2: m2}
+		if err := o.stats.update(o.name, batch, o.instances, o.momentum()); err != nil {
+			return nil, err
+		}
 	}
 	kernel.Rstd(m2, m2, n, o.cfg.Eps)
 	packed[len(packed)-1] = 1
@@ -162,26 +161,6 @@ func (o *batchStatsOp[T]) moments(x, mask []T, v kernel.View, mean, residual, m2
 	}
 	kernel.Moments(x, mask, v, o.cfg.Eps, mean, residual, m2)
 	return float64(o.maxGroupCount(v, mask))
-}
-
-// restoreInfinities makes a mean that is NaN the infinity that it should be, if it is
-// that of an infinity: the mean is found from differences, which are then NaN. Its m2
-// stays NaN, so y does too.
-func restoreInfinities[T dense.Float](mean, residual []float64, x, mask []T, v kernel.View) {
-	for c, m := range mean {
-		if m == m {
-			continue
-		}
-		sum := 0.0
-		for i := range v.Outer {
-			for j, e := range x[(i*v.Channels+c)*v.Inner:][:v.Inner] {
-				if mask == nil || mask[i*v.Inner+j] != 0 {
-					sum += float64(e)
-				}
-			}
-		}
-		mean[c], residual[c] = sum, 0
-	}
 }
 
 // momentum is nil for the cumulative average.

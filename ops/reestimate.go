@@ -99,13 +99,6 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	return nil
 }
 
-// pooled says whether training batches go elsewhere.
-func (s *RunningStats) pooled() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pool != nil
-}
-
 // poolInto makes training batches go to m instead of updating the statistics, or
 // update them again for nil. It returns false if they go elsewhere already.
 func (s *RunningStats) poolInto(m *Moments) bool {

@@ -132,15 +132,18 @@ func (s *RunningStats) Reset() {
 	s.batches = 0
 }
 
-// update updates the statistics by a batch of n values a channel with the
-// mean + residual and m2 = Σ(x − mean)². A nil momentum takes the average of
-// all batches, by 1/k for the k-th.
-func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum *float64) {
+// update updates the statistics by those of a batch, or the means of those of its
+// samples. A nil momentum takes the average of all batches, by 1/k for the k-th. Errors
+// are those of the op by name.
+func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bool, momentum *float64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pool != nil {
-		s.pool.add(kernel.ChannelMoments{N: n, Mean: mean, Residual: residual, M2: m2}, 1)
-		return
+		if means {
+			return fault.New(fault.ErrOption, name, "the running statistics are means over samples, want those of batch norm for Reestimate")
+		}
+		s.pool.add(batch, 1)
+		return nil
 	}
 	s.batches++
 	s.changes++
@@ -149,12 +152,13 @@ func (s *RunningStats) update(mean, residual, m2 []float64, n float64, momentum 
 		m = *momentum
 	}
 	if m == 0 {
-		return // they never change, not by a NaN either
+		return nil // they never change, not by a NaN either
 	}
 	for c := range s.mean {
-		s.mean[c] = (1-m)*s.mean[c] + m*(mean[c]+residual[c])
-		s.variance[c] = (1-m)*s.variance[c] + m*(m2[c]/(n-1))
+		s.mean[c] = (1-m)*s.mean[c] + m*(batch.Mean[c]+batch.Residual[c])
+		s.variance[c] = (1-m)*s.variance[c] + m*(batch.M2[c]/(batch.N-1))
 	}
+	return nil
 }
 
 // read sets the statistics that batch norm normalizes by.

@@ -159,9 +159,23 @@ func (p *momentsPass[T]) mend(b block) {
 			for part := range (parts{p.valid, b.one(c)}).each {
 				s.merge(blockMoments(p.x, part))
 			}
+			if s.hi != s.hi {
+				s.hi, s.lo = p.sum(b.one(c)), 0
+			}
 			p.mean[c], p.residual[c], p.m2[c] = s.hi, s.lo, s.m2
 		}
 	}
+}
+
+// sum returns the sum of one channel: a mean that is NaN by the differences from an
+// infinity is that infinity, if there are not two.
+func (p *momentsPass[T]) sum(b block) (sum float64) {
+	for part := range (parts{p.valid, b}).each {
+		for row := range part.eachRow {
+			sum += sumGo(p.x[row:][:part.inner])
+		}
+	}
+	return sum
 }
 
 // limits are the conditions on d = Σ(x − m) and q = Σ(x − m)² of n values under which
