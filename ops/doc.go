@@ -17,7 +17,7 @@
 //     BatchNorm and InstanceNorm with a RunningStats; Reestimate and Moments take
 //     those of batch norm over a data set or several workers.
 //   - Of weights: WeightNorm, WeightNormLinear, and SpectralNorm with its
-//     SingularVectors. WeightLengths and MaterializeWeight compute on tensors.
+//     SingularVectors. WeightLengths are those of a given weight.
 //   - Without parameters: Normalize and LocalResponseNorm; and Reshape, for what
 //     gorgonia.Reshape does wrong.
 //

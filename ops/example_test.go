@@ -216,18 +216,6 @@ func ExampleReestimate() {
 	// Output: [4.000] [6.667]
 }
 
-// The weight as a plain tensor, for a program that does not train, and the
-// lengths that a given weight has.
-func ExampleMaterializeWeight() {
-	v := tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{3, 4, 0, -7}))
-	g := tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{10, 1}))
-	fmt.Println(must(ops.MaterializeWeight(v, g, 0)).Data())
-	fmt.Println(must(ops.WeightLengths(v, 0)).Data())
-	// Output:
-	// [6 8 0 -1]
-	// [5 7]
-}
-
 // A wrong shape is an error where the graph is built.
 func ExampleIs() {
 	g := gorgonia.NewGraph()
