@@ -20,10 +20,10 @@ import (
 // during the call.
 //
 // The file must have all entries of the layers and nodes and no others, each with its
-// shape and dtype, and without a NaN, an infinity or a negative variance; the number of
-// batches alone may be missing, as in PyTorch, and then stays. Otherwise one
-// error names everything that does not fit, and nothing has changed. LoadOptions are
-// less strict.
+// shape and dtype, and without a NaN, an infinity or a negative variance. As in PyTorch
+// two things may be missing: the number of batches, which then stays, and the singular
+// vectors of a SpectralNorm of rank 1, which are then re-estimated. Otherwise one error
+// names everything that does not fit, and nothing has changed. LoadOptions are less strict.
 //
 // Errors: ErrState for an entry that is missing or surplus, and for an empty state;
 // ErrShape, ErrDtype, ErrValue; ErrFormat for a damaged file; ErrGraph for nil; ErrName
