@@ -1,6 +1,6 @@
 // Package norm has normalization layers for neural networks built and trained with
-// Gorgonia (gorgonia.org/gorgonia). Each forward pass is one fused op, with a fused
-// gradient.
+// Gorgonia (gorgonia.org/gorgonia). A forward pass is one fused op, or two where the first
+// takes the statistics of a batch or the singular vectors, and its gradient is one more.
 //
 // Most layers normalize activations: BatchNorm each channel over the batch, with
 // running statistics for evaluation; LayerNorm and RMSNorm each sample over its
