@@ -74,7 +74,7 @@ const stateName = "state"
 // Equal states give equal bytes. The state of a solver is not in it.
 //
 // Save rejects what Load would: a NaN, an infinity, a negative variance, more than
-// about 100,000 entries. No machine may train during the call.
+// about 100,000 entries. No machine may run during the call.
 //
 // Errors:
 //   - ErrGraph for nil;
