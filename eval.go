@@ -15,7 +15,8 @@ import (
 // mode. It is for serving: a run of a machine takes many times as long as a row. The
 // result is written to dst, which is returned. If dst is nil a new tensor is returned;
 // otherwise nothing is allocated, except by the BLAS of a linear layer and for more
-// than 8 axes. x and dst may have any layout and any batch size, and dst may be x.
+// than 8 axes. x and dst may have any layout and any batch size, and dst may be x. For
+// padding there is only FwdMasked, in a graph.
 //
 // Any number of goroutines may call Eval, each with a dst of its own. Running
 // statistics are read as a consistent snapshot, even while the layer trains. γ, β and

@@ -55,9 +55,9 @@
 //
 // # Without a graph
 //
-// Each op has a tensor counterpart, such as EvalLayerNorm for LayerNorm, whose result
-// is bit-identical to that of a machine with gorgonia.EvalMode(), without the machine's
-// overhead. The result is written to dst, which is returned; if dst is nil it is a new
+// Each op but Reshape has a tensor counterpart, such as EvalLayerNorm for LayerNorm, whose
+// result is bit-identical to that of a machine with gorgonia.EvalMode(), without the
+// machine's overhead. A Mask, which is a node, is ErrOption there. The result is written to dst, which is returned; if dst is nil it is a new
 // tensor. dst may be x or overlap it, and may have any layout; one in row-major order
 // that does not overlap x saves a copy. It is an error if dst shares memory with a
 // parameter, and after any error dst is unchanged. If dst is given nothing is
