@@ -59,6 +59,10 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"root of a mean": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
 			return must(G.Sqrt(must(G.Mean(must(G.Square(must(G.Mul(x, w))))))))
 		}},
+		"binary cross-entropy": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
+			y := must(G.Mul(x, w))
+			return sum(cubeOf(must(G.BinaryXent(must(G.Square(must(G.Sigmoid(y)))), must(G.Square(must(G.Tanh(y))))))))
+		}},
 		"square of a sum": {wave(0.3, 4), wave(1.1, 4), func(x, w *G.Node) *G.Node {
 			return must(G.Square(sum(cubeOf(must(G.HadamardProd(x, w))))))
 		}},

@@ -9,7 +9,7 @@ import (
 
 // walk is one reverse walk through a graph.
 type walk struct {
-	g      *G.ExprGraph
+	g      *G.ExprGraph     // what the cost depends on
 	sorted G.Nodes          // the active nodes, each before its children
 	active map[*G.Node]bool // those between the cost and what is asked for
 	terms  map[*G.Node]G.Nodes
