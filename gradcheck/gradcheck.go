@@ -193,7 +193,8 @@ func (e *expression) setResult(y *G.Node) error {
 // findTargets picks the leaves to check: the inputs first, then those f created
 // in the order of their creation, without the ones the caller left out.
 func (e *expression) findTargets(inputs int) error {
-	reached, err := reach(e.g, e.y, allChildren)
+	g := e.g.ExactSubgraphRoots(e.y) // e.g may have other children for a node, once Gorgonia has removed one, as BinaryXent does
+	reached, err := reach(g, e.y, allChildren)
 	if err != nil {
 		return err
 	}
@@ -222,7 +223,7 @@ func (e *expression) findTargets(inputs int) error {
 	if e.machines&Tape == 0 {
 		return nil
 	}
-	active, err := reach(e.g, e.y, differentiableChildren)
+	active, err := reach(g, e.y, differentiableChildren)
 	if err != nil {
 		return err
 	}

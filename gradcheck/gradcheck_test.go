@@ -100,6 +100,9 @@ func TestRightGradientsPass(t *testing.T) {
 		{"matrix product", lift2(G.Mul), []*tensor.Dense{values(3, 4), values(4, 2)}},
 		{"matrix vector product", lift2(G.Mul), []*tensor.Dense{values(3, 4), values(4)}},
 		{"convolution", lift2(conv), []*tensor.Dense{values(1, 2, 4, 3), values(2, 2, 2, 2)}},
+		{"binary cross-entropy", lift2(func(y, target *G.Node) (*G.Node, error) {
+			return G.BinaryXent(G.Must(G.Square(G.Must(G.Sigmoid(y)))), target)
+		}), []*tensor.Dense{values(2, 3), values(2, 3)}},
 		{"custom op", lift1(func(n *G.Node) (*G.Node, error) { return newCube().of(G.Nodes{n}) }), []*tensor.Dense{values(2, 3)}},
 		{"two consumers", twice, []*tensor.Dense{values(2, 3)}},
 		{"own parameters", layer, []*tensor.Dense{values(4, 2)}},
