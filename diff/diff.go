@@ -98,9 +98,7 @@ func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 			return nil, newFault(ErrGraph, "%v belongs to another graph than the cost", name(n))
 		}
 	}
-	// A graph finds a node by where it was first looked up. BinaryXent removes a node, and then
-	// the children of those behind it are those of others. A new graph of the same nodes is right.
-	w := walk{g: cost.Graph().ExactSubgraphRoots(cost), terms: map[*G.Node]G.Nodes{}}
+	w := walk{terms: map[*G.Node]G.Nodes{}}
 	if err := w.analyse(cost, wrt); err != nil {
 		return nil, err
 	}

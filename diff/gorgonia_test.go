@@ -76,6 +76,10 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"dropout of nothing": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
 			return sum(cubeOf(must(G.Dropout(must(G.Mul(x, w)), 0))))
 		}},
+		"binary cross-entropy of targets": {wave(0.3, 2, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
+			targets := graphtest.Leaf(x.Graph(), "targets", wave(0.7, 2, 2))
+			return sum(must(G.BinaryXent(must(G.Sigmoid(must(G.Mul(x, w)))), targets)))
+		}},
 		"bias": {wave(0.3, 4, 3), wave(1.1, 1, 3), func(x, w *G.Node) *G.Node {
 			return sum(cubeOf(must(G.BroadcastAdd(x, w, nil, []byte{0}))))
 		}},

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gorgonorm/norm/internal/edges"
 	G "gorgonia.org/gorgonia"
 )
 
 // walk is one reverse walk through a graph.
 type walk struct {
-	g      *G.ExprGraph     // what the cost depends on
 	sorted G.Nodes          // the active nodes, each before its children
 	active map[*G.Node]bool // those between the cost and what is asked for
 	terms  map[*G.Node]G.Nodes
@@ -18,7 +18,7 @@ type walk struct {
 // analyse finds the nodes that lie on a differentiable way from the cost to a
 // node of wrt.
 func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
-	sorted, err := G.Sort(w.g)
+	sorted, err := sortedFrom(cost)
 	if err != nil {
 		return newFault(ErrGraph, "sorting the graph: %v", err)
 	}
@@ -29,9 +29,9 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 		if !reached[n] {
 			continue
 		}
-		if below[n], err = differentiable(n, w.children(n)); err != nil {
+		if below[n], err = differentiable(n, edges.From(n)); err != nil {
 			blocked[n] = err
-			below[n] = w.children(n)
+			below[n] = edges.From(n)
 		}
 		for _, c := range below[n] {
 			reached[c] = true
@@ -58,28 +58,27 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 	}
 	for _, n := range wrt {
 		if !reached[n] {
-			return newFault(ErrPath, "the cost %v does not depend on %v by differentiable ops%s", name(cost), name(n), w.obstacle(cost, n))
+			return newFault(ErrPath, "the cost %v does not depend on %v by differentiable ops%s", name(cost), name(n), obstacle(sorted, n))
 		}
 	}
 	return nil
 }
 
-// obstacle names the ops that the ways from the cost to a node end at.
-func (w *walk) obstacle(cost, wrt *G.Node) string {
-	below, leads := map[*G.Node]bool{cost: true}, map[*G.Node]bool{wrt: true}
-	sorted, _ := G.Sort(w.g)
-	for _, n := range sorted {
-		if below[n] {
-			for _, c := range w.children(n) {
-				below[c] = true
-			}
-		}
-	}
+// sortedFrom returns what the cost depends on, each node before its children.
+func sortedFrom(cost *G.Node) (G.Nodes, error) {
+	// Of its own graph Gorgonia may take other edges, see package edges.
+	return G.Sort(cost.Graph().ExactSubgraphRoots(cost))
+}
+
+// obstacle names the ops that the ways from the cost to a node end at. sorted is what the cost
+// depends on.
+func obstacle(sorted G.Nodes, wrt *G.Node) string {
+	leads := map[*G.Node]bool{wrt: true}
 	var ops []string
 	for i := len(sorted) - 1; i >= 0; i-- {
 		n := sorted[i]
-		children := w.children(n)
-		if !below[n] || !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
+		children := edges.From(n)
+		if !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
 			continue
 		}
 		leads[n] = true
@@ -94,14 +93,6 @@ func (w *walk) obstacle(cost, wrt *G.Node) string {
 		return ""
 	}
 	return fmt.Sprintf("; not differentiable there: %q", ops)
-}
-
-// children returns the inputs of a node, in order.
-func (w *walk) children(n *G.Node) (cs G.Nodes) {
-	for it := w.g.From(n.ID()); it.Next(); {
-		cs = append(cs, it.Node().(*G.Node))
-	}
-	return cs
 }
 
 // differentiable returns the inputs of a node by which its op has a derivative.
@@ -139,7 +130,7 @@ func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
 func (w *walk) back(cost *G.Node) error {
 	w.terms[cost] = G.Nodes{constant(cost, "one", 1)}
 	for _, n := range w.sorted {
-		children := w.children(n)
+		children := edges.From(n)
 		if !slices.ContainsFunc(children, func(c *G.Node) bool { return w.active[c] }) {
 			continue
 		}

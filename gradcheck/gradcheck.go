@@ -42,6 +42,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gorgonorm/norm/internal/edges"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -193,8 +194,7 @@ func (e *expression) setResult(y *G.Node) error {
 // findTargets picks the leaves to check: the inputs first, then those f created
 // in the order of their creation, without the ones the caller left out.
 func (e *expression) findTargets(inputs int) error {
-	g := e.g.ExactSubgraphRoots(e.y) // e.g may have other children for a node, once Gorgonia has removed one, as BinaryXent does
-	reached, err := reach(g, e.y, allChildren)
+	reached, err := reach(e.y, allChildren)
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (e *expression) findTargets(inputs int) error {
 	if e.machines&Tape == 0 {
 		return nil
 	}
-	active, err := reach(g, e.y, differentiableChildren)
+	active, err := reach(e.y, differentiableChildren)
 	if err != nil {
 		return err
 	}
@@ -283,12 +283,12 @@ func (e *expression) release() {
 
 // reach returns the nodes that can be reached from n by the children that
 // follow selects.
-func reach(g *G.ExprGraph, n *G.Node, follow func(*G.Node, G.Nodes) (G.Nodes, error)) (map[*G.Node]bool, error) {
+func reach(n *G.Node, follow func(*G.Node, G.Nodes) (G.Nodes, error)) (map[*G.Node]bool, error) {
 	seen := map[*G.Node]bool{n: true}
 	for todo := (G.Nodes{n}); len(todo) > 0; {
 		n := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		next, err := follow(n, childrenOf(g, n))
+		next, err := follow(n, edges.From(n))
 		if err != nil {
 			return nil, err
 		}
@@ -300,14 +300,6 @@ func reach(g *G.ExprGraph, n *G.Node, follow func(*G.Node, G.Nodes) (G.Nodes, er
 		}
 	}
 	return seen, nil
-}
-
-func childrenOf(g *G.ExprGraph, n *G.Node) G.Nodes {
-	var children G.Nodes
-	for it := g.From(n.ID()); it.Next(); {
-		children = append(children, it.Node().(*G.Node))
-	}
-	return children
 }
 
 func allChildren(_ *G.Node, children G.Nodes) (G.Nodes, error) { return children, nil }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/edges"
 	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -56,8 +57,8 @@ func original(n *G.Node) *G.Node {
 	default:
 		return nil
 	}
-	for it := n.Graph().From(n.ID()); it.Next(); {
-		if from := it.Node().(*G.Node); from.Dims() > 0 {
+	for _, from := range edges.From(n) {
+		if from.Dims() > 0 {
 			return from
 		}
 	}

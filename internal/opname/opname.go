@@ -1,7 +1,10 @@
 // Package opname gives ops the name of the layer that applies them, for their errors at run time.
 package opname
 
-import G "gorgonia.org/gorgonia"
+import (
+	"github.com/gorgonorm/norm/internal/edges"
+	G "gorgonia.org/gorgonia"
+)
 
 // Op is an op that can be given the name of a layer. It returns false if it has that of
 // another.
@@ -21,8 +24,8 @@ func Set(y *G.Node, label string) (named bool) {
 	if op, ok := y.Op().(Op); ok {
 		named = op.SetLayer(label)
 	}
-	for it := y.Graph().From(y.ID()); it.Next(); {
-		if op, ok := it.Node().(*G.Node).Op().(Part); ok && op.IsPart() {
+	for _, n := range edges.From(y) {
+		if op, ok := n.Op().(Part); ok && op.IsPart() {
 			op.SetLayer(label)
 		}
 	}

@@ -1,0 +1,23 @@
+package edges_test
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm/internal/edges"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+)
+
+// After a node is removed Gorgonia has the edges of those behind it wrong.
+func TestFromAfterRemoval(t *testing.T) {
+	g := G.NewGraph()
+	x := G.NewVector(g, G.Float64, G.WithShape(3), G.WithName("x"))
+	removed := G.Must(G.Exp(x))
+	y := G.Must(G.Tanh(x))
+	z := G.Must(G.HadamardProd(y, x))
+	g.RemoveNode(removed)
+	require.NotEqual(t, 1, g.From(y.ID()).Len(), "Gorgonia knows y")
+	require.Equal(t, G.Nodes{x}, edges.From(y))
+	require.Equal(t, G.Nodes{y, x}, edges.From(z))
+	require.Empty(t, edges.From(x))
+}
