@@ -47,6 +47,10 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 		return reshape{op}, nil
 	case "gorgonia.sliceIncrOp":
 		return sliceIncr{op}, nil
+	case "*gorgonia.softmaxOp":
+		if n.IsColVec() && softmaxOf(op).axis == -1 {
+			return columnSoftmax{op}, nil
+		}
 	case "*gorgonia.softmaxDiffOp":
 		return softmaxGrad{op}, nil
 	}

@@ -6,6 +6,34 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
+// softmaxSettings are those of y = softmax(x) or, with log, of its logarithm.
+type softmaxSettings struct {
+	axis int // -1: none is given
+	log  bool
+}
+
+// softmaxOf returns the settings of a softmax or of its gradient.
+func softmaxOf(op G.SDOp) softmaxSettings {
+	v := reflect.ValueOf(op).Elem()
+	return softmaxSettings{int(v.FieldByName("axis").Int()), v.FieldByName("isLog").Bool()}
+}
+
+// columnSoftmax is softmax of a column, which goes down the column if no axis is given. Gorgonia
+// takes the gradient along the rows, of one element each.
+type columnSoftmax struct{ G.SDOp }
+
+// SymDiff takes the derivative y·(g − Σ y·g), and of the logarithm g − eʸ·Σ g.
+func (op columnSoftmax) SymDiff(_ G.Nodes, y, g *G.Node) (G.Nodes, error) {
+	e := expression{}
+	var d *G.Node
+	if softmaxOf(op.SDOp).log {
+		d = e.minus(g, e.times(e.exp(y), e.sum(g, 0)))
+	} else {
+		d = e.times(y, e.minus(g, e.sum(e.times(y, g), 0)))
+	}
+	return G.Nodes{d}, e.err
+}
+
 // softmaxGrad is the gradient of y = softmax(x) by its output, y·(g − Σ y·g), and that of
 // y = log softmax(x), g − eʸ·Σ g. By itself it claims the derivative of softmax, which
 // panics.
@@ -17,16 +45,16 @@ func (softmaxGrad) DiffWRT(int) []bool { return []bool{false, true, true} }
 // SymDiff takes, for a gradient u, the derivatives u·(g − Σ y·g) − g·Σ u·y by y and
 // y·(u − Σ u·y) by g; of the logarithm −u·eʸ·Σ g and u − Σ u·eʸ.
 func (op softmaxGrad) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
-	v := reflect.ValueOf(op.SDOp).Elem()
+	of := softmaxOf(op.SDOp)
 	y, g := in[1], in[2]
-	axis := int(v.FieldByName("axis").Int())
+	axis := of.axis
 	if axis < 0 {
 		axis += y.Dims()
 	}
 	e := expression{}
 	sum := func(a *G.Node) *G.Node { return e.sum(a, axis) }
 	var dy, dg *G.Node
-	if v.FieldByName("isLog").Bool() {
+	if of.log {
 		up := e.times(u, e.exp(y))
 		dy, dg = e.neg(e.times(up, sum(g))), e.minus(u, sum(up))
 	} else {
