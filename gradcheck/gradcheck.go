@@ -220,7 +220,7 @@ func (e *expression) findTargets(inputs int) error {
 	if err := e.dropExcluded(); err != nil {
 		return err
 	}
-	if e.machines&Tape == 0 {
+	if e.machines&Tape == 0 || e.gradSet { // another function than G.Grad may know more than the ops do
 		return nil
 	}
 	active, err := reach(e.y, differentiableChildren)
@@ -313,7 +313,10 @@ func differentiableChildren(n *G.Node, children G.Nodes) (G.Nodes, error) {
 	if !ok {
 		return nil, fmt.Errorf("gradcheck: tape machine: op %v has no symbolic derivative (it is not an SDOp)", n.Op())
 	}
-	wrt := op.DiffWRT(len(children))
+	wrt, err := flags(op, len(children))
+	if err != nil {
+		return nil, err
+	}
 	if len(wrt) < len(children) {
 		return nil, fmt.Errorf("gradcheck: tape machine: op %v: DiffWRT has %d entries for %d inputs",
 			op, len(wrt), len(children))
@@ -325,6 +328,16 @@ func differentiableChildren(n *G.Node, children G.Nodes) (G.Nodes, error) {
 		}
 	}
 	return next, nil
+}
+
+// flags is DiffWRT without its panics.
+func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("gradcheck: tape machine: op %v: DiffWRT panics: %v", op, r)
+		}
+	}()
+	return op.DiffWRT(inputs), nil
 }
 
 // weights returns the upstream gradient: sizes between 0.5 and 1.5 without a

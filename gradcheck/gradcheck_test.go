@@ -394,4 +394,12 @@ func TestWithGrad(t *testing.T) {
 	require.Error(t, gradcheck.Check(of(scaled), []*tensor.Dense{values(3, 4)}, tape))
 	require.NoError(t, gradcheck.Check(of(scaled), []*tensor.Dense{values(3, 4)}, tape, byDiff))
 	require.NoError(t, gradcheck.Check(of(convolved), []*tensor.Dense{values(2, 2, 4, 4), values(3, 2, 3, 3)}, tape, byDiff))
+	// Of the gradients of these, DiffWRT panics, and leaves out the way to the other input.
+	softmax := lift1(func(n *G.Node) (*G.Node, error) { return G.SoftMax(n) })
+	require.ErrorContains(t, gradcheck.Check(of(softmax), []*tensor.Dense{values(3, 4)}, tape), "DiffWRT panics")
+	require.NoError(t, gradcheck.Check(of(softmax), []*tensor.Dense{values(3, 4)}, tape, byDiff))
+	sliced := lift2(func(a, b *G.Node) (*G.Node, error) {
+		return G.HadamardProd(G.Must(G.Slice(a, G.S(1, 3))), b)
+	})
+	require.NoError(t, gradcheck.Check(of(sliced), []*tensor.Dense{values(3, 4), values(2, 4)}, tape, byDiff))
 }

@@ -82,7 +82,7 @@ func WithMachines(m Machine) Option {
 // is also right where Gorgonia's derivatives are not, and in an expression that has gradients
 // in it, those of a convolution for example.
 func WithGrad(grad func(cost *G.Node, wrt ...*G.Node) (G.Nodes, error)) Option {
-	return func(c *config) { c.grad = grad }
+	return func(c *config) { c.grad, c.gradSet = grad, true }
 }
 
 // WithEvalMode builds the machines with gorgonia.EvalMode, so ops with different modes
@@ -129,6 +129,7 @@ type config struct {
 	excluded   []string
 	machines   Machine
 	grad       func(cost *G.Node, wrt ...*G.Node) (G.Nodes, error)
+	gradSet    bool
 	eval       bool
 	step       float64
 	rel, abs   float64
