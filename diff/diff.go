@@ -29,9 +29,10 @@
 // AveragePool2D, and second derivatives through Gorgonia's own BatchNorm, GroupNorm and
 // CTCLoss, and through MaxPool2D and Upsample2D, are ErrOp.
 //
-// Values that a TapeMachine overwrites too early are out of reach here: with
-// gorgonia.Reshape beside an op whose derivative is made of its result, such as Tanh, Exp
-// and SoftMax, second derivatives may be wrong. ops.Reshape has no such fault.
+// The results of gorgonia.Reshape, which is in Conv2d and Tensordot, and of a Dropout or a
+// Concat that changes nothing, have the memory of their input. A TapeMachine does not know it,
+// and ops in place overwrite what is still needed. The gradients from here need both the input and
+// the result, so that in a graph with gradients neither is overwritten before they are taken.
 //
 // Grad goes as far as the ops do: an op on the way without a symbolic derivative is
 // ErrOp, and never silently left out; so is one whose gradient has none, for a gradient
@@ -113,7 +114,7 @@ func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 			return nil, err
 		}
 	}
-	return grads, nil
+	return kept(grads)
 }
 
 func checkCost(cost *G.Node) error {

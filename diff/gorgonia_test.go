@@ -23,6 +23,7 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 	softmax := func(f func(*G.Node, ...int) (*G.Node, error), product func(x, w *G.Node) (*G.Node, error), axes ...int) func(x, w *G.Node) *G.Node {
 		return func(x, w *G.Node) *G.Node { return sum(cubeOf(must(f(must(product(x, w)), axes...)))) }
 	}
+	tanh := func(n *G.Node) *G.Node { return must(G.Tanh(n)) }
 	product := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.Mul(x, w)))) }
 	outer := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.OuterProd(x, w)))) }
 	positive := func(n *G.Node) *G.Node { return must(G.Exp(n)) }
@@ -33,6 +34,15 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"convolution 1x1":           {wave(0.3, 2, 2, 3, 4), wave(1.1, 3, 2, 1, 1), conv(1, 0, 1)},
 		"convolution 3x3, padded":   {wave(0.3, 2, 2, 4, 4), wave(1.1, 3, 2, 3, 3), conv(3, 1, 1)},
 		"convolution 2x2, stride 2": {wave(0.3, 1, 2, 4, 6), wave(1.1, 2, 2, 2, 2), conv(2, 0, 2)},
+		"convolution by a computed kernel": {wave(0.3, 2, 2, 4, 4), wave(1.1, 3, 2, 3, 3), func(x, w *G.Node) *G.Node {
+			return sum(tanh(must(G.Conv2d(tanh(x), tanh(w), tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1}))))
+		}},
+		"contraction by a computed vector": {wave(0.3, 4, 3), wave(1.1, 3), func(x, w *G.Node) *G.Node {
+			return sum(tanh(must(G.Tensordot([]int{1}, []int{0}, tanh(x), tanh(w)))))
+		}},
+		"reshape of what is computed": {wave(0.3, 4, 3), wave(1.1, 6), func(x, w *G.Node) *G.Node {
+			return sum(tanh(must(G.Mul(tanh(x), must(G.Reshape(tanh(w), tensor.Shape{3, 2}))))))
+		}},
 		"slices": {wave(0.3, 4, 3), wave(1.1, 3, 2), func(x, w *G.Node) *G.Node {
 			y := must(G.Mul(must(G.Slice(x, G.S(1, 3))), w))
 			return must(G.Add(sum(cubeOf(y)), sum(cubeOf(must(G.Slice(x, nil, G.S(0)))))))
@@ -129,6 +139,50 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 				return run(t, m.g, penalty(dx, dw))[0][0]
 			}, run(t, m.g, d...))
 		})
+	}
+}
+
+// What has the memory of a parameter is not overwritten by ops in place, such as a sum.
+func TestSharedMemoryIsKept(t *testing.T) {
+	for name, share := range map[string]func(x *G.Node) (*G.Node, error){
+		"reshape":       func(x *G.Node) (*G.Node, error) { return G.Reshape(x, tensor.Shape{4, 3}) },
+		"dropout":       func(x *G.Node) (*G.Node, error) { return G.Dropout(x, 0) },
+		"concatenation": func(x *G.Node) (*G.Node, error) { return G.Concat(0, x) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := wave(0.3, 3, 4)
+			m := build(func(x, w *G.Node) *G.Node {
+				y := must(share(x))
+				return must(G.Add(sum(must(G.Tanh(must(G.Add(y, must(G.Reshape(w, y.Shape()))))))), sum(cubeOf(x))))
+			}, v, wave(1.1, 12))
+			grads := must(diff.Grad(m.cost, m.w, m.x, m.w))
+			require.Same(t, grads[0], grads[2])
+			d := run(t, m.g, grads...)
+			require.Equal(t, v.Data(), m.x.Value().Data())
+			for i, x := range v.Data().([]float64) {
+				require.InDelta(t, d[0][i]+3*x*x, d[1][i], 1e-12)
+			}
+		})
+	}
+}
+
+// A LispMachine takes the gradient of gradients that keep memory.
+func TestKeptGradientsInALispMachine(t *testing.T) {
+	for name, take := range map[string]func(p, x *G.Node) []float64{
+		"tape": func(p, x *G.Node) []float64 { return run(t, p.Graph(), must(diff.Grad(p, x))[0])[0] },
+		"lisp": func(p, x *G.Node) []float64 {
+			vm := G.NewLispMachine(p.Graph().ExactSubgraphRoots(p))
+			defer vm.Close()
+			require.NoError(t, vm.RunAll())
+			return must(x.Grad()).Data().([]float64)
+		},
+	} {
+		m := build(func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.BroadcastAdd(x, w, nil, []byte{0})))) }, wave(0.3, 4, 3), wave(1.1, 1, 3))
+		dw := must(diff.Grad(m.cost, m.w))[0] // 3·Σ(x + w)²
+		d := take(sum(dw), m.x)
+		for i, x := range m.x.Value().Data().([]float64) {
+			require.InDelta(t, 6*(x+m.w.Value().Data().([]float64)[i%3]), d[i], 1e-12, name)
+		}
 	}
 }
 

@@ -29,9 +29,9 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 		if !reached[n] {
 			continue
 		}
-		if below[n], err = differentiable(n, edges.From(n)); err != nil {
+		if below[n], err = differentiable(n, childrenOf(n)); err != nil {
 			blocked[n] = err
-			below[n] = edges.From(n)
+			below[n] = childrenOf(n)
 		}
 		for _, c := range below[n] {
 			reached[c] = true
@@ -77,7 +77,7 @@ func obstacle(sorted G.Nodes, wrt *G.Node) string {
 	var ops []string
 	for i := len(sorted) - 1; i >= 0; i-- {
 		n := sorted[i]
-		children := edges.From(n)
+		children := childrenOf(n)
 		if !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
 			continue
 		}
@@ -93,6 +93,15 @@ func obstacle(sorted G.Nodes, wrt *G.Node) string {
 		return ""
 	}
 	return fmt.Sprintf("; not differentiable there: %q", ops)
+}
+
+// childrenOf returns the inputs of a node, in order, that its value depends on.
+func childrenOf(n *G.Node) G.Nodes {
+	inputs := edges.From(n)
+	if _, ok := n.Op().(*keep); ok {
+		return inputs[:1]
+	}
+	return inputs
 }
 
 // differentiable returns the inputs of a node by which its op has a derivative.
@@ -130,7 +139,7 @@ func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
 func (w *walk) back(cost *G.Node) error {
 	w.terms[cost] = G.Nodes{constant(cost, "one", 1)}
 	for _, n := range w.sorted {
-		children := edges.From(n)
+		children := childrenOf(n)
 		if !slices.ContainsFunc(children, func(c *G.Node) bool { return w.active[c] }) {
 			continue
 		}

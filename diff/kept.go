@@ -1,0 +1,154 @@
+package diff
+
+import (
+	"cmp"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"slices"
+
+	"github.com/chewxy/hm"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// The result of some of Gorgonia's ops has the memory of its input. A TapeMachine does not
+// know it: once it needs one of the two no longer it lets an op in place overwrite what the
+// other one still holds. As inputs of the gradients, both are needed to the end.
+
+// kept returns copies of the gradients that need all that shares memory with what they are
+// made of, and each other.
+func kept(grads G.Nodes) (G.Nodes, error) {
+	g := grads[0].Graph()
+	roots := slices.Clone(grads)
+	for _, n := range g.AllNodes() {
+		if sharing[fmt.Sprintf("%T", n.Op())] {
+			roots = append(roots, n)
+		}
+	}
+	shared, err := sharedBy(grads, g.ExactSubgraphRoots(roots...))
+	if err != nil || len(shared) == 0 {
+		return grads, err
+	}
+	first, err := newKeep(append(slices.Clone(grads), shared...))
+	if err != nil {
+		return nil, err
+	}
+	copies := make(G.Nodes, len(grads))
+	for i, d := range grads {
+		if d == grads[0] {
+			copies[i] = first
+		} else if copies[i], err = newKeep(G.Nodes{d, first}); err != nil {
+			return nil, err
+		}
+	}
+	return copies, nil
+}
+
+// sharing are the types of ops whose result has, or may have, the memory of the input.
+var sharing = map[string]bool{"gorgonia.reshapeOp": true, "*gorgonia.dropoutOp": true, "gorgonia.concatOp": true}
+
+// sharedBy returns what shares memory with other nodes, among what nodes depend on and what
+// is made of that.
+func sharedBy(nodes G.Nodes, g *G.ExprGraph) (G.Nodes, error) {
+	sorted, err := G.Sort(g)
+	if err != nil {
+		return nil, newFault(ErrGraph, "sorting the graph: %v", err)
+	}
+	below := map[*G.Node]bool{}
+	for _, n := range nodes {
+		below[n] = true
+	}
+	for _, n := range sorted {
+		if below[n] {
+			for _, c := range childrenOf(n) {
+				below[c] = true
+			}
+		}
+	}
+	var shared G.Nodes
+	for _, n := range slices.Backward(sorted) { // children first
+		inputs := childrenOf(n)
+		if !sharing[fmt.Sprintf("%T", n.Op())] || len(inputs) != 1 { // several inputs are copied
+			continue
+		}
+		if x := inputs[0]; below[x] && !isConstant(x) {
+			below[n] = true
+			shared = append(shared, x, n)
+		}
+	}
+	slices.SortFunc(shared, func(a, b *G.Node) int { return cmp.Compare(a.ID(), b.ID()) })
+	return slices.Compact(shared), nil
+}
+
+func isConstant(n *G.Node) bool { return fmt.Sprintf("%T", n.Op()) == "gorgonia.constantScalar" }
+
+// keep is a copy of its first input that needs the others.
+type keep struct {
+	types []hm.Type // of the inputs
+}
+
+func newKeep(in G.Nodes) (*G.Node, error) {
+	op := &keep{types: make([]hm.Type, len(in))}
+	for i, n := range in {
+		op.types[i] = n.Type()
+	}
+	return G.ApplyOp(op, in...)
+}
+
+func (o *keep) Arity() int    { return len(o.types) }
+func (o *keep) Type() hm.Type { return hm.NewFnType(append(slices.Clone(o.types), o.types[0])...) }
+
+func (o *keep) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	return in[0].(tensor.Shape).Clone(), nil
+}
+
+func (o *keep) Do(vs ...G.Value) (G.Value, error) { return G.CloneValue(vs[0]) }
+
+// DiffWRT is true for what is copied.
+func (o *keep) DiffWRT(inputs int) []bool {
+	wrt := make([]bool, inputs)
+	wrt[0] = true
+	return wrt
+}
+
+func (o *keep) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
+	grads := make(G.Nodes, len(in))
+	grads[0] = grad
+	return grads, nil
+}
+
+// DoDiff adds to the gradient of what is copied, in a LispMachine.
+func (o *keep) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
+	to, err := in[0].Grad()
+	if err != nil {
+		return err
+	}
+	d, err := out.Grad()
+	if err != nil {
+		return err
+	}
+	switch to := to.(type) {
+	case *G.F64:
+		*to += *d.(*G.F64)
+	case *G.F32:
+		*to += *d.(*G.F32)
+	case *tensor.Dense:
+		_, err = to.Add(d.(*tensor.Dense), tensor.UseUnsafe())
+	default:
+		err = fmt.Errorf("diff: %v: the gradient is a %T", o, to)
+	}
+	return err
+}
+
+func (o *keep) ReturnsPtr() bool      { return false }
+func (o *keep) CallsExtern() bool     { return false }
+func (o *keep) OverwritesInput() int  { return -1 }
+func (o *keep) String() string        { return "keep" }
+func (o *keep) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.keep%v", o.types) }
+
+func (o *keep) Hashcode() uint32 {
+	h := fnv.New32a()
+	o.WriteHash(h)
+	return h.Sum32()
+}
