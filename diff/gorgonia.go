@@ -26,6 +26,8 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 		return nil, newFault(ErrOp, "op %v has a wrong derivative in Gorgonia", op)
 	case "*gorgonia.maxPoolDiffOp", "*gorgonia.upsampleDiffOp":
 		return nil, newFault(ErrOp, "op %v has no derivative in Gorgonia: the op that it is the gradient of has no second one", op)
+	case "*gorgonia.byIndicesOp":
+		return byIndices{op}, nil
 	case "gorgonia.col2imOp":
 		return col2im{op}, nil
 	case "*gorgonia.dropoutOp":

@@ -23,6 +23,12 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 	softmax := func(f func(*G.Node, ...int) (*G.Node, error), product func(x, w *G.Node) (*G.Node, error), axes ...int) func(x, w *G.Node) *G.Node {
 		return func(x, w *G.Node) *G.Node { return sum(cubeOf(must(f(must(product(x, w)), axes...)))) }
 	}
+	selection := func(axis int, product func(x, w *G.Node) (*G.Node, error)) func(x, w *G.Node) *G.Node {
+		return func(x, w *G.Node) *G.Node {
+			at := G.NewVector(x.Graph(), tensor.Int, G.WithName("at"), G.WithValue(tensor.New(tensor.WithBacking([]int{2, 0, 2, 1, 2}))))
+			return sum(cubeOf(must(G.ByIndices(must(product(x, w)), at, axis))))
+		}
+	}
 	tanh := func(n *G.Node) *G.Node { return must(G.Tanh(n)) }
 	product := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.Mul(x, w)))) }
 	outer := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.OuterProd(x, w)))) }
@@ -60,6 +66,9 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"log of softmax, column":       {wave(0.3, 4, 3), wave(1.1, 3, 1), softmax(G.LogSoftMax, G.Mul)},
 		"log of softmax, vector":       {wave(0.3, 5), wave(1.1, 5), softmax(G.LogSoftMax, G.HadamardProd)},
 		"log of softmax, channels":     {wave(0.3, 2, 3, 2, 2), wave(1.1, 2, 3, 2, 2), softmax(G.LogSoftMax, G.HadamardProd, 1)},
+		"selection from a vector":      {wave(0.3, 4), wave(1.1, 4), selection(0, G.HadamardProd)},
+		"selection of rows":            {wave(0.3, 3, 2), wave(1.1, 2, 3), selection(0, G.Mul)},
+		"selection of columns":         {wave(0.3, 3, 2), wave(1.1, 2, 4), selection(1, G.Mul)},
 		"matrix by vector":             {wave(0.3, 3, 3), wave(1.1, 3), product},
 		"matrix by vector, not square": {wave(0.3, 2, 3), wave(1.1, 3), product},
 		"vector by matrix":             {wave(0.3, 3), wave(1.1, 3, 3), product},
