@@ -26,7 +26,7 @@
 // and LogSoftMax of a column (n, 1) without an axis; for functions of the sum of a whole
 // tensor; for what is broadcast; and for the gradients of convolutions, slices, and
 // SoftMax and LogSoftMax along one of the first four axes.
-// AveragePool2D, and second derivatives through Gorgonia's own BatchNorm, GroupNorm and
+// AveragePool2D, Sparsemax along axis 0, and second derivatives through Gorgonia's own BatchNorm, GroupNorm and
 // CTCLoss, and through MaxPool2D and Upsample2D, are ErrOp.
 //
 // The results of gorgonia.Reshape, which is in Conv2d and Tensordot, and of a Dropout or a

@@ -55,6 +55,10 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 		}
 	case "*gorgonia.softmaxDiffOp":
 		return softmaxGrad{op}, nil
+	case "*gorgonia.sparsemaxOp":
+		if reflect.ValueOf(op).Elem().FieldByName("axis").Int() == 0 {
+			return nil, newFault(ErrOp, "op %v has a wrong derivative in Gorgonia along axis 0", op)
+		}
 	}
 	return op, nil
 }

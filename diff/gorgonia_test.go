@@ -262,6 +262,9 @@ func TestWrongDerivatives(t *testing.T) {
 		"average pooling": func(x, _, _ *G.Node) (*G.Node, error) {
 			return sum(must(G.AveragePool2D(x, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2}))), nil
 		},
+		"sparsemax of columns": func(x, _, _ *G.Node) (*G.Node, error) {
+			return sum(must(G.Sparsemax(must(G.Reshape(x, tensor.Shape{8, 4})), 0))), nil
+		},
 		"group norm": func(x, gamma, beta *G.Node) (*G.Node, error) {
 			y := must(G.Add(x, must(G.GroupNorm(x, gamma, beta, 2, 2, 1e-5))))
 			d, err := diff.Grad(sum(cubeOf(y)), x)
