@@ -211,6 +211,16 @@ func TestGradOfInnerNodes(t *testing.T) {
 	}
 }
 
+// Nothing goes on through an op that is flat, not even if both its input and its result are asked for.
+func TestGradOfFlatOp(t *testing.T) {
+	x := wave(0.3, 5)
+	m := build(func(x, w *G.Node) *G.Node { return sum(must(G.HadamardProd(x, must(G.Sign(x))))) }, x, wave(1.1, 1))
+	sign := must(G.Sign(m.x)) // the same node again
+	got := run(t, m.g, append(must(diff.Grad(m.cost, sign, m.x)), sign)...)
+	require.Equal(t, x.Data(), got[0])
+	require.Equal(t, got[2], got[1])
+}
+
 // A second call adds nothing: the nodes are the same.
 func TestGradAgainIsTheSame(t *testing.T) {
 	m := build(costs["sum (x·w)³"], wave(0.3, 4, 3), wave(1.1, 3, 2))

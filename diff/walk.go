@@ -140,7 +140,8 @@ func (w *walk) back(cost *G.Node) error {
 	w.terms[cost] = G.Nodes{constant(cost, "one", 1)}
 	for _, n := range w.sorted {
 		children := childrenOf(n)
-		if !slices.ContainsFunc(children, func(c *G.Node) bool { return w.active[c] }) {
+		through, _ := differentiable(n, children) // without an error, see analyse
+		if !slices.ContainsFunc(through, func(c *G.Node) bool { return w.active[c] }) {
 			continue
 		}
 		grad, err := w.total(n)
