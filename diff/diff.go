@@ -26,8 +26,8 @@
 // and LogSoftMax of a column (n, 1) without an axis; for functions of the sum of a whole
 // tensor; for what is broadcast; and for the gradients of convolutions, slices, and
 // SoftMax and LogSoftMax along one of the first four axes.
-// AveragePool2D, Sparsemax along axis 0, and second derivatives through Gorgonia's own BatchNorm, GroupNorm and
-// CTCLoss, and through MaxPool2D and Upsample2D, are ErrOp.
+// AveragePool2D, CTCLoss, Sparsemax along axis 0, and second derivatives through Gorgonia's own
+// BatchNorm and GroupNorm, and through MaxPool2D and Upsample2D, are ErrOp.
 //
 // The results of gorgonia.Reshape, which is in Conv2d and Tensordot, and of a Dropout or a
 // Concat that changes nothing, have the memory of their input. A TapeMachine does not know it,

@@ -21,7 +21,7 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 		return nil, newFault(ErrOp, "op %v has no symbolic derivative (it is not a gorgonia.SDOp)", n.Op())
 	}
 	switch kind := fmt.Sprintf("%T", op); kind {
-	case "*gorgonia.avgPoolOp", "*gorgonia.batchnormDiffOp", "*gorgonia.ctcLossDiffOp",
+	case "*gorgonia.avgPoolOp", "*gorgonia.batchnormDiffOp", "*gorgonia.ctcLossOp", "*gorgonia.ctcLossDiffOp",
 		"*gorgonia.dropoutDiffOp", "*gorgonia.groupNormDiffOp":
 		return nil, newFault(ErrOp, "op %v has a wrong derivative in Gorgonia", op)
 	case "*gorgonia.maxPoolDiffOp", "*gorgonia.upsampleDiffOp":

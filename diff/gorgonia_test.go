@@ -262,6 +262,14 @@ func TestWrongDerivatives(t *testing.T) {
 		"average pooling": func(x, _, _ *G.Node) (*G.Node, error) {
 			return sum(must(G.AveragePool2D(x, tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2}))), nil
 		},
+		"CTC loss": func(x, _, _ *G.Node) (*G.Node, error) {
+			ints := func(name string, shape ...int) *G.Node {
+				return G.NewTensor(x.Graph(), tensor.Int, len(shape), G.WithName(name), G.WithShape(shape...), G.WithInit(G.RangedFrom(1)))
+			}
+			logs := must(G.LogSoftMax(must(G.Reshape(x, tensor.Shape{4, 2, 4})), 2))
+			loss, err := G.CTCLoss(logs, ints("targets", 2, 1), ints("steps", 2), ints("lengths", 2), G.ReductionMean)
+			return sum(must(G.Reshape(loss, tensor.Shape{1}))), err
+		},
 		"sparsemax of columns": func(x, _, _ *G.Node) (*G.Node, error) {
 			return sum(must(G.Sparsemax(must(G.Reshape(x, tensor.Shape{8, 4})), 0))), nil
 		},
