@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -38,31 +39,29 @@ func (o *scatter) Type() hm.Type {
 func (o *scatter) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.shape.Clone(), nil }
 
 func (o *scatter) Do(vs ...G.Value) (G.Value, error) {
-	grad, ok := vs[0].(*tensor.Dense)
-	at, ok2 := vs[1].Data().([]int)
-	if !ok || !ok2 {
-		return nil, fmt.Errorf("diff: %v: got %T and %T, want dense tensors, the second one of ints", o, vs[0], vs[1])
+	at, ok := vs[1].Data().([]int)
+	if !ok {
+		return nil, fmt.Errorf("diff: %v: the indices are %T, want ints", o, vs[1].Data())
 	}
-	out := tensor.New(tensor.Of(grad.Dtype()), tensor.WithShape(o.shape...))
-	size, inner := o.shape[o.axis], o.shape[o.axis+1:].TotalSize()
-	switch from := tensor.Materialize(grad).Data().(type) {
-	case []float32:
-		addAt(out.Data().([]float32), from, at, size, inner)
-	case []float64:
-		addAt(out.Data().([]float64), from, at, size, inner)
-	default:
-		return nil, fmt.Errorf("diff: %v: got %T, want floats", o, from)
+	if vs[0].Dtype() == tensor.Float32 {
+		return scattered[float32](o, vs[0], at)
 	}
-	return out, nil
+	return scattered[float64](o, vs[0], at)
 }
 
-// addAt adds rows of inner elements to those of a longer or shorter axis, of a size.
-func addAt[T float32 | float64](to, from []T, at []int, size, inner int) {
-	for i, v := range from {
+func scattered[T dense.Float](o *scatter, v G.Value, at []int) (G.Value, error) {
+	from, err := dense.Elements[T]("diff: "+o.String(), "the gradient", v)
+	if err != nil {
+		return nil, err
+	}
+	to := make([]T, o.shape.TotalSize())
+	size, inner := o.shape[o.axis], o.shape[o.axis+1:].TotalSize()
+	for i, e := range from {
 		row := i / inner
 		outer, k := row/len(at), row%len(at)
-		to[(outer*size+at[k])*inner+i%inner] += v
+		to[(outer*size+at[k])*inner+i%inner] += e
 	}
+	return dense.New(o.shape, to), nil
 }
 
 // DiffWRT is true for what is added.
