@@ -78,7 +78,7 @@ func lpOf(x []dd, p float64) (norm dd, slopes []dd) {
 		ties := 0.0
 		for _, v := range x {
 			if a := v.abs(); a > norm.hi {
-				norm, ties = num(a), 1
+				norm, ties = positive(v), 1
 			} else if a == norm.hi {
 				ties++
 			}
