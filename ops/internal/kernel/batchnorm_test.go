@@ -186,18 +186,20 @@ func batchNormOptional[T Float](t *testing.T) {
 func TestBatchNormBwdNilGradients(t *testing.T) {
 	for _, v := range []View{{9, 70, 1}, {4, 3, 9000}} {
 		c := newBatchNormCase[float32](v, 1e-5, easy)
-		all := c.run(nil)
-		run := func(dgamma, dbeta []float32) {
-			dx := make([]float32, v.Len())
-			BatchNormBwd(dx, dgamma, dbeta, c.x, nil, c.gamma, c.dy, v, all.s, true)
-			require.Equal(t, all.dx, dx)
+		batch := c.run(nil)
+		for _, all := range []batchNormResult[float32]{batch, c.run(&batch.s)} {
+			run := func(dgamma, dbeta []float32) {
+				dx := make([]float32, v.Len())
+				BatchNormBwd(dx, dgamma, dbeta, c.x, nil, c.gamma, c.dy, v, all.s, all.m2 != nil)
+				require.Equal(t, all.dx, dx)
+			}
+			dgamma, dbeta := make([]float32, v.Channels), make([]float32, v.Channels)
+			run(nil, nil)
+			run(dgamma, nil)
+			run(nil, dbeta)
+			require.Equal(t, all.dgamma, dgamma)
+			require.Equal(t, all.dbeta, dbeta)
 		}
-		dgamma, dbeta := make([]float32, v.Channels), make([]float32, v.Channels)
-		run(nil, nil)
-		run(dgamma, nil)
-		run(nil, dbeta)
-		require.Equal(t, all.dgamma, dgamma)
-		require.Equal(t, all.dbeta, dbeta)
 	}
 }
 
