@@ -3,6 +3,8 @@ package kernel
 import (
 	"math"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Float32 data near the ends of the range, where float32 arithmetic overflows or loses
@@ -132,7 +134,14 @@ func TestLayerNormHugeGradients(t *testing.T) {
 	c := newLayerNormCase[float32](p, condition{scale: 1})
 	clear(c.gamma)
 	overflowing(c.x, c.dy, 8*p.Cols)
-	paths(func(path string) { c.check(t, path) })
+	paths(func(path string) {
+		c.check(t, path)
+		want, dgamma, dbeta := c.run(), make([]float32, p.Cols), make([]float32, p.Cols)
+		LayerNormBwd(want.dx, dgamma, nil, c.x, c.gamma, c.dy, p)
+		LayerNormBwd(want.dx, nil, dbeta, c.x, c.gamma, c.dy, p)
+		require.Equal(t, want.dgamma, dgamma, path+": without dbeta")
+		require.Equal(t, want.dbeta, dbeta, path+": without dgamma")
+	})
 }
 
 // The same for a group of each sample, in batches that are done by rows.
