@@ -69,7 +69,8 @@ func mapBoth[T Float](t *testing.T, p mapPass[T], want []T, v View) {
 	require.True(t, sameBits(want[:n], got), "%v %v", p.loop, v)
 }
 
-// The groups of a matrix are written past the caches where all of them are whole lines.
+// Groups are written past the caches where all that is written at once are whole lines:
+// groups by themselves, and the channels of groups that are not done by rows.
 func TestGroupNormStreams(t *testing.T) {
 	both(t, groupNormStreams[float32], groupNormStreams[float64])
 }
@@ -79,21 +80,28 @@ func groupNormStreams[T Float](t *testing.T) {
 	const channels, parts = 768, 4
 	size := int(unsafe.Sizeof(T(0)))
 	n := ceilDiv(streamBytes, 2*channels*size*parts)
-	x := make([]T, parts*n*channels)
+	x := make([]T, parts*(n+16)*channels)
 	for i := range x {
 		x[i] = T(i%83)/7 - 5
 	}
-	whole, part := make([]T, len(x)), make([]T, n*channels)
-	for _, per := range []int{1, 2, 12, 16, 48} {
-		p := GroupShape{N: parts * n, Channels: channels, Groups: channels / per, Inner: 1, Eps: 1e-5}
-		past := streams(normalizePass, whole, p.groups()) && streams(normalizePass, whole, p.channels())
-		require.Equal(t, per == 1 || per*size%64 == 0, past, per)
-		GroupNormFwd(whole, x, nil, nil, nil, p)
-		p.N = n
-		for i := range parts {
-			from, to := i*len(part), (i+1)*len(part)
-			GroupNormFwd(part, x[from:to], nil, nil, nil, p)
-			require.True(t, sameBits(part, whole[from:to]), per)
+	whole, part := make([]T, len(x)), make([]T, len(x)/parts)
+	check := func(p GroupShape, gamma []T, want bool) {
+		past := func(v View) bool { return streams(normalizePass, whole[:v.Len()], v) }
+		require.Equal(t, want, past(p.groups()) && past(p.channels()), p)
+		GroupNormFwd(whole, x[:p.groups().Len()], nil, gamma, nil, p)
+		p.N /= parts
+		for i, n := 0, p.groups().Len(); i < parts; i++ {
+			from, to := i*n, (i+1)*n
+			GroupNormFwd(part[:n], x[from:to], nil, gamma, nil, p)
+			require.True(t, sameBits(part[:n], whole[from:to]), "%+v", p)
 		}
 	}
+	for _, per := range []int{1, 2, 12, 16, 48} {
+		check(GroupShape{N: parts * n, Channels: channels, Groups: channels / per, Inner: 1, Eps: 1e-5}, nil, per == 1 || per*size%64 == 0)
+	}
+	gamma := newData[T]().normal(channels, 1, 1)
+	const groups = channels / 16
+	check(GroupShape{N: parts, Channels: channels, Groups: groups, Inner: n, Eps: 1e-5}, gamma, true)
+	check(GroupShape{N: parts, Channels: channels, Groups: groups, Inner: n + 5, Eps: 1e-5}, gamma, false)
+	check(GroupShape{N: parts, Channels: groups * (16*n + 1), Groups: groups, Inner: 1, Eps: 1e-5}, nil, false)
 }
