@@ -112,6 +112,55 @@ func (c spectralCase[T]) check(t *testing.T, what string) {
 	}
 }
 
+func TestSpectralNormSecond(t *testing.T) {
+	both(t, spectralNormSecond[float32], spectralNormSecond[float64])
+}
+
+// Differences of ⟨up, dw⟩, where σ = u·Wv moves with w.
+func spectralNormSecond[T Float](t *testing.T) {
+	skipUnderRace(t)
+	for _, view := range []View{{1, 4, 6}, {6, 4, 1}, {3, 4, 5}, {1, 1, 33}, {1, 33, 1}} {
+		for _, scale := range []float64{1, 1e-12, 1e12} {
+			c, n := newSpectralCase[T](view, scale), view.Len()
+			up := newData[T]().normal(n, -0.3, 2)
+			var g guards[T]
+			sw, sdy := g.out(n), g.out(n)
+			sigma := Sigma(c.w, view, c.u, c.v)
+			SpectralNormSecond(sw, sdy, g.in(c.w), g.in(c.dy), g.in(up), view, c.u, c.v, sigma)
+			g.check()
+			w, dy, u := rowDD(c.w, 0, n), rowDD(c.dy, 0, n), rowDD(up, 0, n)
+			outer := make([]dd, n) // u·vᵀ
+			for i := range outer {
+				row, column := i/view.Inner%view.Channels, i/view.Inner/view.Channels*view.Inner+i%view.Inner
+				outer[i] = num(c.u[row]).mul(num(c.v[column]))
+			}
+			dot := func(a, b []dd) (sum value) {
+				for i, x := range a {
+					p := x.mul(b[i])
+					sum = sum.add(value{p, p.abs()})
+				}
+				return sum
+			}
+			s := func() dd {
+				k := dot(outer, w).want
+				return dot(u, dy).want.sub(dot(dy, w).want.mul(dot(u, outer).want).div(k)).div(k)
+			}
+			terms, k := dot(outer, w), math.Abs(sigma)
+			loss := terms.size / k // of digits in σ
+			along, p := dot(dy, w).size/k, dot(u, outer).size/k
+			bySW, bySDY := make([]value, n), make([]value, n)
+			slopesW, slopesDY := slopes(s, w, scale), slopes(s, dy, 1)
+			for i := range w {
+				bySDY[i] = value{slopesDY[i], loss * (u[i].abs() + p*w[i].abs()) / k}
+				bySW[i] = value{slopesW[i], loss * (p*dy[i].abs() + (dot(u, dy).size+2*along*p)*outer[i].abs()/k) / k}
+			}
+			what := label("", view, scale)
+			compare(t, what+" by w", sw, bySW, n)
+			compare(t, what+" by dy", sdy, bySDY, n)
+		}
+	}
+}
+
 // One iteration by its definition; and many find the largest singular value of a
 // matrix that has one by construction, U·diag(s)·Vᵀ with reflections for U and V.
 func TestPowerIteration(t *testing.T) {
