@@ -248,25 +248,48 @@ func normSecondCuts[T Float](t *testing.T) {
 		for _, c := range secondCases[T](v, condition{scale: 1}, true) {
 			whole := c.run()
 			for _, ch := range []int{0, c.g.Channels / 2, c.g.Channels - 1} {
-				at, params := c.g.elements(c.g.Batches-1, ch)
-				one := c
-				one.g = Groups{1, View{1, 1, len(at)}, len(at), 1}
-				one.in = SecondArgs[T]{gather(c.in.X, at), gather(c.in.Gamma, params), gather(c.in.DY, at),
-					gather(c.in.UX, at), gather(c.in.UGamma, params), gather(c.in.UBeta, params)}
-				if c.stats != nil {
-					one.stats = &Stats{c.stats.Mean[ch:][:1], c.stats.Residual[ch:][:1], c.stats.Rstd[ch:][:1]}
-				}
-				alone := one.run()
+				at, _ := c.g.elements(c.g.Batches-1, ch)
+				alone := c.alone(c.g.Batches-1, ch)
 				what := fmt.Sprint(c.name, v, c.p)
 				if v.Inner > 1 || c.stats != nil || c.g.Outer == 1 { // moments of pieces differ by roundings
 					require.InDeltaSlice(t, alone.X, gather(whole.X, at), 1e-4, what)
 					require.InDeltaSlice(t, alone.DY, gather(whole.DY, at), 1e-4, what)
 				}
 			}
+			if v.Inner == 1 { // one of them is enough
+				require.InDeltaSlice(t, c.gammaOfGroups(), whole.Gamma, 1e-3, fmt.Sprint(c.name, v, c.p))
+			}
 			again := c.run()
 			require.True(t, sameBits(whole.X, again.X) && sameBits(whole.DY, again.DY) && sameBits(whole.Gamma, again.Gamma))
 		}
 	}
+}
+
+// alone is the result for one group as if there were no other.
+func (c secondCase[T]) alone(batch, ch int) SecondGrads[T] {
+	at, params := c.g.elements(batch, ch)
+	one := c
+	one.g = Groups{1, View{1, 1, len(at)}, len(at), 1}
+	one.in = SecondArgs[T]{gather(c.in.X, at), gather(c.in.Gamma, params), gather(c.in.DY, at),
+		gather(c.in.UX, at), gather(c.in.UGamma, params), gather(c.in.UBeta, params)}
+	if c.stats != nil {
+		one.stats = &Stats{c.stats.Mean[ch:][:1], c.stats.Residual[ch:][:1], c.stats.Rstd[ch:][:1]}
+	}
+	return one.run()
+}
+
+// gammaOfGroups is the gradient by γ added up from those of the groups.
+func (c secondCase[T]) gammaOfGroups() []float64 {
+	sum := make([]float64, c.g.Params)
+	for batch := range c.g.Batches {
+		for ch := range c.g.Channels {
+			_, params := c.g.elements(batch, ch)
+			for i, d := range c.alone(batch, ch).Gamma {
+				sum[params[i]] += float64(d)
+			}
+		}
+	}
+	return sum
 }
 
 // A constant row: P is what the mean leaves, and nothing is NaN.
