@@ -141,6 +141,9 @@ func TestLayerNormHugeGradients(t *testing.T) {
 		LayerNormBwd(want.dx, nil, dbeta, c.x, c.gamma, c.dy, p)
 		require.Equal(t, want.dgamma, dgamma, path+": without dbeta")
 		require.Equal(t, want.dbeta, dbeta, path+": without dgamma")
+		flat := c
+		flat.x = make([]float32, len(c.x))
+		flat.check(t, path+": sums for dbeta alone")
 	})
 }
 
@@ -194,34 +197,74 @@ func TestBatchNormCancelledGradient(t *testing.T) {
 	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}, {100, 10, 3}} {
 		for _, noise := range []float32{0.3, 0.1, 1e-2, 1e-3} {
 			c := newBatchNormCase[float32](v, 1e-5, condition{scale: 1})
+			multiply(c.gamma, 0.1) // dy by itself would have energy enough
 			for i := range c.dy {
 				c.dy[i] = 2*c.x[i] + noise*c.dy[i]
 			}
 			exact := batchNormCase[float64]{v: v, eps: c.eps, x: doubles(c.x), gamma: doubles(c.gamma), beta: doubles(c.beta), dy: doubles(c.dy)}
 			want := exact.run(nil).dx
-			var largest float64
-			for _, d := range want {
-				largest = max(largest, math.Abs(d))
-			}
-			paths(func(path string) {
-				for i, d := range c.run(nil).dx {
-					if math.Abs(float64(d)-want[i]) > 4*0x1p-24*largest {
-						t.Fatalf("%s: dx[%d] is %v, want %v", label(path, v, noise), i, d, want[i])
-					}
-				}
-			})
+			paths(func(path string) { closeToLargest(t, label(path, v, noise), c.run(nil).dx, want) })
 		}
 	}
 }
 
-// overflowing makes dy so large that sums over n elements overflow, and with x the
-// opposite of that in the n after these.
+// closeToLargest allows roundings of the largest of the wanted values.
+func closeToLargest(t *testing.T, what string, got []float32, want []float64) {
+	t.Helper()
+	var largest float64
+	for _, w := range want {
+		largest = max(largest, math.Abs(w))
+	}
+	for i, g := range got {
+		if math.Abs(float64(g)-want[i]) > 4*0x1p-24*largest {
+			t.Fatalf("%s: dx[%d] is %v, want %v", what, i, g, want[i])
+		}
+	}
+}
+
+// The same where γ·dy follows x, with a γ for each channel of a group or for each row of
+// columns.
+func TestGroupNormCancelledGradient(t *testing.T) {
+	for _, p := range []GroupShape{{2, 6, 2, 33, 1e-5}, {2, 4, 4, 1000, 1e-5}, {1, 4, 2, 70000, 1e-5}} {
+		for _, noise := range []float32{0.1, 1e-3} {
+			c := newGroupNormCase[float32](p, condition{scale: 1})
+			multiply(c.gamma, 0.1)
+			for i := range c.dy {
+				c.dy[i] = (2*c.x[i] + noise*c.dy[i]) / c.gamma[p.channelOf(i)]
+			}
+			exact := groupNormCase[float64]{p, doubles(c.x), doubles(c.gamma), doubles(c.beta), doubles(c.dy)}
+			want := exact.run().dx
+			paths(func(path string) { closeToLargest(t, label(path, p, noise), c.run().dx, want) })
+		}
+	}
+}
+
+func TestColumnNormCancelledGradient(t *testing.T) {
+	for _, p := range []Columns{
+		{Outer: 2, Rows: 7, Cols: 35}, {Outer: 1, Rows: 300, Cols: 70},
+		{Outer: 2, Rows: 40, Cols: 20, UnbiasedStd: true}, {Outer: 2, Rows: 40, Cols: 20, Uncentred: true},
+	} {
+		for _, noise := range []float32{0.1, 1e-3} {
+			p.Eps = 1e-5
+			c := newColumnNormCase[float32](p, condition{scale: 1})
+			for i := range c.dy {
+				c.dy[i] = (2*c.x[i] + noise*c.dy[i]) / c.gamma[i/p.Cols%p.Rows]
+			}
+			exact := columnNormCase[float64]{p, doubles(c.x), doubles(c.gamma), doubles(c.beta), doubles(c.dy)}
+			want := exact.run().dx
+			paths(func(path string) { closeToLargest(t, label(path, p, noise), c.run().dx, want) })
+		}
+	}
+}
+
+// overflowing makes dy so large that sums over n elements overflow, and with x almost
+// the opposite of that in the n after these, so that something is left of all.
 func overflowing(x, dy []float32, n int) {
 	for i := range dy {
 		if i/n%2 == 0 {
 			dy[i] = float32(math.Copysign(3e38, float64(dy[i])))
 		} else {
-			x[i], dy[i] = x[i-n], -dy[i-n]
+			x[i], dy[i] = x[i-n], -0.99*dy[i-n]
 		}
 	}
 }
