@@ -234,6 +234,8 @@ func TestSpectralNormWithoutDirection(t *testing.T) {
 		_, ok := PowerIteration(c.w, c.view, c.u, c.v, 1, 1e-12)
 		require.False(t, ok, "%v", bad)
 	}
+	_, ok := PowerIteration([]float64{1}, View{1, 1, 1}, []float64{1e-310}, []float64{0}, 1, 1e-12)
+	require.False(t, ok, "Wᵀu below the normal range, which times 1/eps is not")
 	c := newSpectralCase[float32](View{1, 2, 3}, 0)
 	y, dw := newData[float32]().normal(6, 1, 1), newData[float32]().normal(6, 1, 1)
 	SpectralNormFwd(y, c.w, 0)

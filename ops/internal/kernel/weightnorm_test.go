@@ -144,6 +144,15 @@ func TestWeightNormExtremes(t *testing.T) {
 	}
 }
 
+// A norm below the normal range counts as 0, as 1/‖v‖ might overflow.
+func TestWeightNormBelowRange(t *testing.T) {
+	v, norm, w := []float64{3e-310, 4e-310, 3e-308, 4e-308}, make([]float64, 2), make([]float64, 4)
+	Norms(v, View{1, 2, 2}, norm)
+	require.InDeltaSlice(t, []float64{0, 5}, []float64{norm[0] * 0x1p1000, norm[1] * 1e308}, 1e-14)
+	WeightNormFwd(w, v, []float64{2, 2}, View{1, 2, 2})
+	require.InDeltaSlice(t, []float64{0, 0, 1.2, 1.6}, w, 1e-14)
+}
+
 func TestWeightNormZero(t *testing.T) { both(t, weightNormZero[float32], weightNormZero[float64]) }
 
 // A channel of zeros gives zeros, and the others what they give without it.
