@@ -20,9 +20,6 @@ func (a *maskedSecond[T]) sample(i int, dgamma []float64) {
 	s := a.of
 	s.valid = sampleMask(a.mask, a.p, i)
 	defer s.valid.release()
-	if s.valid.n == 0 {
-		return
-	}
 	of := func(x []T) []T { return sampleOf(x, a.p, i) }
 	s.out = SecondGrads[T]{X: of(s.out.X), DY: of(s.out.DY)}
 	s.in.X, s.in.DY, s.in.UX = of(s.in.X), of(s.in.DY), of(s.in.UX)
