@@ -130,7 +130,6 @@ func (p mapPass[T]) over(v View) {
 	p.stream = streams(p.loop, p.out, v)
 	p.plain = is32[T]() && p.usual(0, v.Channels)
 	if f, narrow := folded[T](v); narrow && isa != generic && (p.plain || !is32[T]()) {
-		p.stream = false // of what is left over
 		p.folded(f)
 		return
 	}
