@@ -99,11 +99,13 @@ func Save(w io.Writer, items ...Stateful) error {
 
 // SaveFile is Save to a file. The new file is written beside the old one and replaces it
 // once it is complete and on the disk, so that at any time, even after an error or a
-// loss of power, the file is the old one or the new one.
+// loss of power, the file is the old one or the new one. A process that is killed meanwhile
+// leaves what it has written beside them, for model.safetensors in
+// .model.safetensors.<number>.tmp, which may be deleted.
 //
 // Errors: as Save, and those of the file system; after an error the old file is still
-// there. A path that is a folder, a device or a pipe is an error; use Save to write to
-// those.
+// there. A link stays one. A path that is a folder, a device or a pipe is an error; use Save
+// to write to those.
 func SaveFile(path string, items ...Stateful) error {
 	s, err := newSaving(items)
 	if err != nil {

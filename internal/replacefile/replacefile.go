@@ -2,17 +2,22 @@
 package replacefile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
 
 // Write writes a file beside the one at path, and replaces that once the new one is
-// complete and on the disk: after an error the old file is still there. A link to a file stays
-// one, and so does the mode of the old file. What is not a regular file is an error.
-// Errors, those of write too, name path, and not the temporary file.
+// complete and on the disk: after an error the old file is still there. A link stays one,
+// also if there is no file at its end yet, and so does the mode of the old file. What is not
+// a regular file is an error. Errors, those of write too, name path, and not the temporary
+// file, which stays if the process is killed: its name is that of the file between a dot and
+// a random number.
 func Write(path string, write func(io.Writer) error) error {
 	if err := replace(path, write); err != nil {
 		return ofFile(path, err)
@@ -37,15 +42,13 @@ func ofFile(path string, err error) error {
 // replace is Write, with errors of the temporary file.
 func replace(path string, write func(io.Writer) error) (err error) {
 	old, statErr := os.Stat(path)
-	if statErr == nil {
-		if !old.Mode().IsRegular() { // renaming would replace a device or a pipe by a file
-			return errors.New("not a regular file")
-		}
-		if path, err = filepath.EvalSymlinks(path); err != nil { // keep the link
-			return err
-		}
+	switch {
+	case statErr == nil && !old.Mode().IsRegular(): // renaming would replace a device or a pipe by a file
+		return errors.New("not a regular file")
+	case statErr != nil && !errors.Is(statErr, fs.ErrNotExist): // links in a circle, say, of which renaming would replace one
+		return statErr
 	}
-	dir, base := filepath.Split(path)
+	dir, base := filepath.Split(linked(path))
 	f, err := createTemp(dir, base)
 	if err != nil {
 		return err
@@ -70,25 +73,38 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := os.Rename(f.Name(), dir+base); err != nil {
 		return err
 	}
-	if d, err := os.Open(filepath.Clean(dir)); err == nil { // some systems cannot
+	if d, err := os.Open(cmp.Or(dir, ".")); err == nil { // some systems cannot
 		d.Sync()
 		d.Close()
 	}
 	return nil
 }
 
-// createTemp makes a new file in a folder, with the usual mode of new files. One from
-// os.CreateTemp could be read by its owner only.
-func createTemp(dir, base string) (*os.File, error) {
-	for i := 0; ; i++ {
-		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d.tmp", base, os.Getpid(), i))
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-		if os.IsExist(err) && i < 1000 {
-			continue
+// linked returns what a link, or a link to a link, stands for, which need not exist as for
+// filepath.EvalSymlinks; and any other path as it is.
+func linked(path string) string {
+	for range 100 { // not for ever, if somebody closes a circle meanwhile
+		to, err := os.Readlink(path)
+		if err != nil {
+			break
 		}
-		return f, err
+		if !filepath.IsAbs(to) {
+			dir, _ := filepath.Split(path)
+			to = dir + to // not joined, which shortens link/.. to nothing
+		}
+		path = to
 	}
+	return path
+}
+
+// createTemp makes a new file in a folder, with the usual mode of new files. One from
+// os.CreateTemp could be read by its owner only. The number is random, since processes that
+// have been killed may have left any number of files, and in a container have had the same id;
+// and of a long name there is only the beginning, so that this one is not too long.
+func createTemp(dir, base string) (*os.File, error) {
+	name := fmt.Sprintf(".%.50s.%016x.tmp", base, rand.Uint64())
+	return os.OpenFile(dir+name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }

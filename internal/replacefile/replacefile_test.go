@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,6 +41,58 @@ func TestWrite(t *testing.T) {
 	files, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, files, 1)
+}
+
+// A link stays one, to a file that is not there yet too, and to a link.
+func TestLinks(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	hello := func(w io.Writer) error {
+		_, err := io.WriteString(w, "hello")
+		return err
+	}
+	for _, d := range []string{"a", "a/b", "c"} {
+		require.NoError(t, os.Mkdir(at(d), 0o777))
+	}
+	links := map[string]string{"a/deep": at("c"), "link": "a/file", "second": "link", "up": "a/deep/../upper", "circle": "circle", "nowhere": "none/file"}
+	for name, to := range links {
+		if err := os.Symlink(to, at(name)); err != nil {
+			t.Skip("no links here: ", err)
+		}
+	}
+	for range 2 { // without a file, and with one
+		for path, to := range map[string]string{"link": "a/file", "second": "a/file", "up": "upper"} {
+			require.NoError(t, Write(at(path), hello), path)
+			b, err := os.ReadFile(at(to))
+			require.NoError(t, err, path)
+			require.Equal(t, "hello", string(b), path)
+		}
+	}
+	require.NoError(t, Write(at("a/deep")+"/../beside", hello))
+	require.FileExists(t, at("beside"))
+	require.Error(t, Write(at("circle"), hello))
+	require.ErrorIs(t, Write(at("nowhere"), hello), os.ErrNotExist)
+	for name, to := range links {
+		got, err := os.Readlink(at(name))
+		require.NoError(t, err)
+		require.Equal(t, to, got)
+	}
+}
+
+// Neither what killed processes have left nor a long name is in the way.
+func TestTemporaryNames(t *testing.T) {
+	dir := t.TempDir()
+	long := strings.Repeat("a", 255)
+	seen := map[string]bool{}
+	for range 3 {
+		require.NoError(t, Write(filepath.Join(dir, long), func(w io.Writer) error {
+			name := filepath.Base(w.(*os.File).Name())
+			require.False(t, seen[name])
+			seen[name] = true
+			require.Regexp(t, `^\.a{50}\.[0-9a-f]{16}\.tmp$`, name)
+			return nil
+		}))
+	}
 }
 
 // Errors of the disk, of renaming and of what writes name the file, not the temporary one.
