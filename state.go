@@ -160,5 +160,17 @@ func (n *headerSize) Write(b []byte) (int, error) {
 }
 
 func (s saving) write(w io.Writer) error {
-	return safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, w)
+	return safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, fullWriter{w})
+}
+
+// fullWriter makes it an error if a writer takes a part only and says nothing. The library
+// would go on, and the file would be damaged.
+type fullWriter struct{ io.Writer }
+
+func (w fullWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }

@@ -75,8 +75,10 @@ func TestStateBadCalls(t *testing.T) {
 	failed := norm.Save(failing{broken}, bn)
 	require.ErrorIs(t, failed, broken)
 	require.EqualError(t, failed, "norm: save: broken")
+	require.ErrorIs(t, norm.Save(failing{nil}, bn), io.ErrShortWrite)
 }
 
+// failing takes nothing. An error of nil says that it has.
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
