@@ -78,7 +78,7 @@ func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *
 			err = fault.New(ErrValue, l.label, "the initializer of %s panicked: %v", what, r)
 		}
 	}()
-	backing, n := init(l.dtype, shape...), 0
+	backing, n := init(l.dtype, shape.Clone()...), 0 // the sizes are the caller's and the layer's
 	var dt tensor.Dtype
 	switch b := backing.(type) { // the memory may be the caller's, or that of another parameter
 	case []float32:

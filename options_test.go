@@ -1,6 +1,7 @@
 package norm_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/gorgonorm/norm"
@@ -160,6 +161,21 @@ func TestInitializersKeepTheirMemory(t *testing.T) {
 		gamma.Value().(*tensor.Dense).Zero()
 		require.Equal(t, want, beta.Value().Data())
 		require.Equal(t, want, v.Value().Data())
+	}
+}
+
+// An initializer may change the sizes that it is given, which are not those of the layer.
+func TestInitializersGetSizesOfTheirOwn(t *testing.T) {
+	init := func(_ tensor.Dtype, sizes ...int) any {
+		slices.Reverse(sizes)
+		return make([]float32, 6)
+	}
+	shape := tensor.Shape{2, 3}
+	ln := norm.Must(norm.NewLayerNorm(G.NewGraph(), tensor.Float32, shape, norm.WithScaleInit(init)))
+	wn := norm.Must(norm.NewWeightNorm(G.NewGraph(), tensor.Float32, shape, norm.WithWeightInit(init)))
+	require.Equal(t, tensor.Shape{2, 3}, shape)
+	for _, p := range norm.Learnables(ln, wn)[:3] { // γ, β and v
+		require.Equal(t, shape, p.Shape())
 	}
 }
 
