@@ -70,6 +70,18 @@ func (o *dropoutGrad) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{nil, d}, err
 }
 
+// DoDiff adds to the gradient of the gradient.
+func (o *dropoutGrad) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
+	d, err := out.Grad()
+	if err != nil {
+		return err
+	}
+	if d, err = o.Do(in[0].Value(), d); err != nil {
+		return err
+	}
+	return addGrad(in[1], d)
+}
+
 func (o *dropoutGrad) ReturnsPtr() bool      { return false }
 func (o *dropoutGrad) CallsExtern() bool     { return false }
 func (o *dropoutGrad) OverwritesInput() int  { return -1 }

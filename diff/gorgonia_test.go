@@ -195,6 +195,27 @@ func TestKeptGradientsInALispMachine(t *testing.T) {
 	}
 }
 
+// A LispMachine takes the gradient of the gradient of a dropout: of Σ36y⁴, with y = 2x
+// where x is kept. Gorgonia's own gradient is right for p = 0.5 alone.
+func TestDropoutInALispMachine(t *testing.T) {
+	g := G.NewGraph()
+	x := graphtest.Leaf(g, "x", wave(0.3, 4, 3))
+	y := must(G.Dropout(x, 0.5))
+	p := sum(must(G.Square(must(diff.Grad(sum(cubeOf(y)), x))[0])))
+	vm := G.NewLispMachine(g.ExactSubgraphRoots(p))
+	defer vm.Close()
+	require.NoError(t, vm.RunAll())
+	got, kept := must(x.Grad()).Data().([]float64), 0
+	for i, y := range y.Value().Data().([]float64) {
+		want := 288 * y * y * y
+		require.InDelta(t, want, got[i], 1e-12*math.Abs(want))
+		if y != 0 {
+			kept++
+		}
+	}
+	require.NotZero(t, kept)
+}
+
 // Dropout has new noise in each run, so its derivatives are compared with what the same
 // run has kept. In evaluation it keeps all as it is.
 func TestDropout(t *testing.T) {

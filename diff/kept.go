@@ -118,27 +118,13 @@ func (o *keep) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return grads, nil
 }
 
-// DoDiff adds to the gradient of what is copied, in a LispMachine.
+// DoDiff adds to the gradient of what is copied.
 func (o *keep) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
-	to, err := in[0].Grad()
-	if err != nil {
-		return err
-	}
 	d, err := out.Grad()
 	if err != nil {
 		return err
 	}
-	switch to := to.(type) {
-	case *G.F64:
-		*to += *d.(*G.F64)
-	case *G.F32:
-		*to += *d.(*G.F32)
-	case *tensor.Dense:
-		_, err = to.Add(d.(*tensor.Dense), tensor.UseUnsafe())
-	default:
-		err = fmt.Errorf("diff: %v: the gradient is a %T", o, to)
-	}
-	return err
+	return addGrad(in[0], d)
 }
 
 func (o *keep) ReturnsPtr() bool      { return false }
