@@ -109,10 +109,7 @@ func (w weightNorm[T]) do() {
 		return
 	}
 	if g, ok := w.view.wholeGrid(); ok {
-		s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
-		defer s.release()
-		clear(s.scratch.Data)
-		w.squares, w.dots = s.of(0), s.of(1)
+		defer w.borrowSums().release()
 		g = g.finer()
 		split(g.tasks(), passWork(len(w.v), w.dw), weightNormTasks[T]{w, g, streams(w.mapped, w.out, w.view)})
 		return
@@ -124,6 +121,14 @@ func (w weightNorm[T]) do() {
 	mapPass[T]{loop: w.mapped, out: w.out, x: w.v, dy: w.dw, k: w.k}.over(w.view)
 }
 
+// borrowSums sets squares and dots to zeros, for tasks that add those of whole channels.
+func (w *weightNorm[T]) borrowSums() totals {
+	s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
+	clear(s.scratch.Data)
+	w.squares, w.dots = s.of(0), s.of(1)
+	return s
+}
+
 // few is up to how many values of a channel the gradient is computed by the
 // definitions, in float64. It is what dw has across v, and of a few values that is
 // often only a small part of dw, of one value nothing.
@@ -131,10 +136,7 @@ const few = 4
 
 // ofFew is the gradient for few values of a channel.
 func (w weightNorm[T]) ofFew() {
-	s := totals{Borrow[float64](2 * w.k.padded), w.k.padded}
-	defer s.release()
-	clear(s.scratch.Data)
-	w.squares, w.dots = s.of(0), s.of(1)
+	defer w.borrowSums().release()
 	g := w.view.bandGrid()
 	split(g.tasks(), workInGo(w.view.Len()), gradOfFewTasks[T]{w, g})
 }
