@@ -107,7 +107,7 @@ func TestRightGradientsPass(t *testing.T) {
 		{"two consumers", twice, []*tensor.Dense{values(2, 3)}},
 		{"own parameters", layer, []*tensor.Dense{values(4, 2)}},
 		{"own parameters, scalar result", compose(layer, sumAll), []*tensor.Dense{values(4, 2)}},
-		{"binary cross-entropy", lift2(G.BinaryXent), []*tensor.Dense{dense([]int{3}, []float64{0.2, 0.7, 0.4}), dense([]int{3}, []float64{1, 0, 0.3})}},
+		{"binary cross-entropy of probabilities", lift2(G.BinaryXent), []*tensor.Dense{dense([]int{3}, []float64{0.2, 0.7, 0.4}), dense([]int{3}, []float64{1, 0, 0.3})}},
 		{"large values", lift1(G.Sqrt), []*tensor.Dense{dense([]int{3}, []float64{1e6, 300, 2})}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

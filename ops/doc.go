@@ -57,11 +57,11 @@
 //
 // Each op but Reshape has a tensor counterpart, such as EvalLayerNorm for LayerNorm, whose
 // result is bit-identical to that of a machine with gorgonia.EvalMode(), without the
-// machine's overhead. A Mask, which is a node, is ErrOption there. The result is written to dst, which is returned; if dst is nil it is a new
-// tensor. dst may be x or overlap it, and may have any layout; one in row-major order
-// that does not overlap x saves a copy. It is an error if dst shares memory with a
-// parameter, and after any error dst is unchanged. If dst is given nothing is
-// allocated, except by the BLAS of a linear layer and for tensors of more than 8 axes.
-// Any number of goroutines may call these functions at once, each with a dst of its
-// own.
+// machine's overhead. A Mask, which is a node, is ErrOption there. The result is written
+// to dst, which is returned; if dst is nil it is a new tensor. dst may be x or overlap
+// it, and may have any layout; one in row-major order that does not overlap x saves a
+// copy. It is an error if dst shares memory with a parameter, and after any error dst is
+// unchanged. If dst is given nothing is allocated, except by the BLAS of a linear layer
+// and for tensors of more than 8 axes. Any number of goroutines may call these functions
+// at once, each with a dst of its own.
 package ops

@@ -1,8 +1,6 @@
 package kernel
 
-import (
-	"iter"
-)
+import "iter"
 
 // View sees a row-major tensor as [Outer, Channels, Inner], where each channel
 // has statistics, a scale and the like: batch norm of (N,C,H,W) is
