@@ -10,8 +10,9 @@ import (
 
 // walk is one reverse walk through a graph.
 type walk struct {
-	sorted G.Nodes          // the active nodes, each before its children
-	active map[*G.Node]bool // those between the cost and what is asked for
+	sorted G.Nodes             // the active nodes, each before its children
+	active map[*G.Node]bool    // those between the cost and what is asked for
+	below  map[*G.Node]G.Nodes // of what the cost depends on, the differentiable inputs
 	terms  map[*G.Node]G.Nodes
 }
 
@@ -22,18 +23,18 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 	if err != nil {
 		return newFault(ErrGraph, "sorting the graph: %v", err)
 	}
-	below := map[*G.Node]G.Nodes{} // of what the cost depends on, the differentiable inputs
+	w.below = map[*G.Node]G.Nodes{}
 	reached := map[*G.Node]bool{cost: true}
 	blocked := map[*G.Node]error{} // ops that have no derivative at all
 	for _, n := range sorted {
 		if !reached[n] {
 			continue
 		}
-		if below[n], err = differentiable(n, childrenOf(n)); err != nil {
+		if w.below[n], err = differentiable(n, childrenOf(n)); err != nil {
 			blocked[n] = err
-			below[n] = childrenOf(n)
+			w.below[n] = childrenOf(n)
 		}
-		for _, c := range below[n] {
+		for _, c := range w.below[n] {
 			reached[c] = true
 		}
 	}
@@ -43,7 +44,7 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 		if !reached[n] {
 			continue
 		}
-		if slices.Contains(wrt, n) || slices.ContainsFunc(below[n], func(c *G.Node) bool { return w.active[c] }) {
+		if slices.Contains(wrt, n) || w.goesOn(n) {
 			w.active[n] = true
 		}
 	}
@@ -52,7 +53,7 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 			continue
 		}
 		w.sorted = append(w.sorted, n)
-		if err := blocked[n]; err != nil && slices.ContainsFunc(below[n], func(c *G.Node) bool { return w.active[c] }) {
+		if err := blocked[n]; err != nil && w.goesOn(n) {
 			return err
 		}
 	}
@@ -62,6 +63,11 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 		}
 	}
 	return nil
+}
+
+// goesOn says whether a differentiable input of a node is active.
+func (w *walk) goesOn(n *G.Node) bool {
+	return slices.ContainsFunc(w.below[n], func(c *G.Node) bool { return w.active[c] })
 }
 
 // sortedFrom returns what the cost depends on, each node before its children.
@@ -139,11 +145,10 @@ func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
 func (w *walk) back(cost *G.Node) error {
 	w.terms[cost] = G.Nodes{constant(cost, "one", 1)}
 	for _, n := range w.sorted {
-		children := childrenOf(n)
-		through, _ := differentiable(n, children) // without an error, see analyse
-		if !slices.ContainsFunc(through, func(c *G.Node) bool { return w.active[c] }) {
+		if !w.goesOn(n) {
 			continue
 		}
+		children := childrenOf(n)
 		grad, err := w.total(n)
 		if err != nil {
 			return err
