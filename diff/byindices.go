@@ -3,7 +3,6 @@ package diff
 import (
 	"fmt"
 	"hash"
-	"hash/fnv"
 	"reflect"
 
 	"github.com/chewxy/hm"
@@ -18,13 +17,14 @@ type byIndices struct{ G.SDOp }
 
 func (op byIndices) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	axis := int(reflect.ValueOf(op.SDOp).Elem().FieldByName("axis").Int())
-	d, err := G.ApplyOp(&scatter{in[0].Shape().Clone(), axis}, grad, in[1])
+	d, err := G.ApplyOp(&scatter{shape: in[0].Shape().Clone(), axis: axis}, grad, in[1])
 	return G.Nodes{d, nil}, err
 }
 
 // scatter is the transposed of byIndices: zeros of a shape, to which the first input is
 // added along an axis, where the second one says.
 type scatter struct {
+	pure
 	shape tensor.Shape
 	axis  int
 }
@@ -72,14 +72,6 @@ func (o *scatter) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{d, nil}, err
 }
 
-func (o *scatter) ReturnsPtr() bool      { return false }
-func (o *scatter) CallsExtern() bool     { return false }
-func (o *scatter) OverwritesInput() int  { return -1 }
 func (o *scatter) String() string        { return fmt.Sprintf("scatter%v along %d", o.shape, o.axis) }
 func (o *scatter) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.%v", o) }
-
-func (o *scatter) Hashcode() uint32 {
-	h := fnv.New32a()
-	o.WriteHash(h)
-	return h.Sum32()
-}
+func (o *scatter) Hashcode() uint32      { return hashcode(o) }

@@ -3,7 +3,6 @@ package diff
 import (
 	"fmt"
 	"hash"
-	"hash/fnv"
 	"reflect"
 
 	"github.com/chewxy/hm"
@@ -16,13 +15,14 @@ import (
 type dropout struct{ G.SDOp }
 
 func (op dropout) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := G.ApplyOp(&dropoutGrad{op.SDOp}, out, grad)
+	d, err := G.ApplyOp(&dropoutGrad{of: op.SDOp}, out, grad)
 	return G.Nodes{d}, err
 }
 
 // dropoutGrad is the gradient of dropout by its result y and a gradient. Gorgonia keeps
 // no mask: where y is 0 the element counts as dropped.
 type dropoutGrad struct {
+	pure
 	of G.SDOp // whose mode a machine sets
 }
 
@@ -82,14 +82,6 @@ func (o *dropoutGrad) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) erro
 	return addGrad(in[1], d)
 }
 
-func (o *dropoutGrad) ReturnsPtr() bool      { return false }
-func (o *dropoutGrad) CallsExtern() bool     { return false }
-func (o *dropoutGrad) OverwritesInput() int  { return -1 }
 func (o *dropoutGrad) String() string        { return fmt.Sprintf("gradient of %v", o.of) }
 func (o *dropoutGrad) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.dropoutGrad(%p)", o.of) }
-
-func (o *dropoutGrad) Hashcode() uint32 {
-	h := fnv.New32a()
-	o.WriteHash(h)
-	return h.Sum32()
-}
+func (o *dropoutGrad) Hashcode() uint32      { return hashcode(o) }
