@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"hash"
-	"hash/fnv"
 	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/edges"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -22,9 +22,12 @@ func kept(grads G.Nodes) (G.Nodes, error) {
 	g := grads[0].Graph()
 	roots := slices.Clone(grads)
 	for _, n := range g.AllNodes() {
-		if sharing[fmt.Sprintf("%T", n.Op())] {
+		if edges.SharesMemory(n) {
 			roots = append(roots, n)
 		}
+	}
+	if len(roots) == len(grads) {
+		return grads, nil
 	}
 	shared, err := sharedBy(grads, g.ExactSubgraphRoots(roots...))
 	if err != nil || len(shared) == 0 {
@@ -44,9 +47,6 @@ func kept(grads G.Nodes) (G.Nodes, error) {
 	}
 	return copies, nil
 }
-
-// sharing are the types of ops whose result has, or may have, the memory of the input.
-var sharing = map[string]bool{"gorgonia.reshapeOp": true, "*gorgonia.dropoutOp": true, "gorgonia.concatOp": true}
 
 // sharedBy returns what shares memory with other nodes, among what nodes depend on and what
 // is made of that.
@@ -68,11 +68,10 @@ func sharedBy(nodes G.Nodes, g *G.ExprGraph) (G.Nodes, error) {
 	}
 	var shared G.Nodes
 	for _, n := range slices.Backward(sorted) { // children first
-		inputs := childrenOf(n)
-		if !sharing[fmt.Sprintf("%T", n.Op())] || len(inputs) != 1 { // several inputs are copied
+		if !edges.SharesMemory(n) {
 			continue
 		}
-		if x := inputs[0]; below[x] && !isConstant(x) {
+		if x := childrenOf(n)[0]; below[x] && !isConstant(x) {
 			below[n] = true
 			shared = append(shared, x, n)
 		}
@@ -85,6 +84,7 @@ func isConstant(n *G.Node) bool { return fmt.Sprintf("%T", n.Op()) == "gorgonia.
 
 // keep is a copy of its first input that needs the others.
 type keep struct {
+	pure
 	types []hm.Type // of the inputs
 }
 
@@ -127,14 +127,6 @@ func (o *keep) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	return addGrad(in[0], d)
 }
 
-func (o *keep) ReturnsPtr() bool      { return false }
-func (o *keep) CallsExtern() bool     { return false }
-func (o *keep) OverwritesInput() int  { return -1 }
 func (o *keep) String() string        { return "keep" }
 func (o *keep) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.keep%v", o.types) }
-
-func (o *keep) Hashcode() uint32 {
-	h := fnv.New32a()
-	o.WriteHash(h)
-	return h.Sum32()
-}
+func (o *keep) Hashcode() uint32      { return hashcode(o) }

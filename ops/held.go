@@ -41,20 +41,9 @@ func hold(op derivableOp, in G.Nodes) (derivableOp, G.Nodes) {
 	return &heldOp{op, len(in), types}, slices.Concat(in, held)
 }
 
-// original returns the tensor whose memory the value of a node may have, or nil: gorgonia.Reshape
-// returns its input in another shape, Dropout as it is in evaluation, and Concat if there is
-// nothing to append. The types of the ops are not exported.
+// original returns the tensor whose memory the value of a node may have, or nil.
 func original(n *G.Node) *G.Node {
-	if n.Graph() == nil {
-		return nil
-	}
-	switch fmt.Sprintf("%T", n.Op()) {
-	case "gorgonia.reshapeOp", "*gorgonia.dropoutOp":
-	case "gorgonia.concatOp":
-		if n.Op().Arity() > 1 {
-			return nil
-		}
-	default:
+	if n.Graph() == nil || !edges.SharesMemory(n) {
 		return nil
 	}
 	for _, from := range edges.From(n) {

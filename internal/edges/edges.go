@@ -1,7 +1,12 @@
-// Package edges follows the edges of a graph, also where Gorgonia takes others.
+// Package edges knows what of the edges of a graph Gorgonia does not: those behind a node that was
+// removed, and along which memory is shared.
 package edges
 
-import G "gorgonia.org/gorgonia"
+import (
+	"fmt"
+
+	G "gorgonia.org/gorgonia"
+)
 
 // From returns the inputs of a node of a graph, in order.
 //
@@ -16,4 +21,17 @@ func From(n *G.Node) (inputs G.Nodes) {
 		inputs = append(inputs, it.Node().(*G.Node))
 	}
 	return inputs
+}
+
+// SharesMemory says whether the value of a node may have the memory of its input: gorgonia.Reshape
+// returns its input in another shape, Dropout as it is in evaluation, and Concat if there is
+// nothing to append. The types of the ops are not exported.
+func SharesMemory(n *G.Node) bool {
+	switch fmt.Sprintf("%T", n.Op()) {
+	case "gorgonia.reshapeOp", "*gorgonia.dropoutOp":
+		return true
+	case "gorgonia.concatOp":
+		return len(From(n)) == 1 // its Arity is -1
+	}
+	return false
 }

@@ -21,3 +21,15 @@ func TestFromAfterRemoval(t *testing.T) {
 	require.Equal(t, G.Nodes{y, x}, edges.From(z))
 	require.Empty(t, edges.From(x))
 }
+
+// A Concat shares memory if there is nothing to append.
+func TestSharesMemory(t *testing.T) {
+	g := G.NewGraph()
+	x := G.NewMatrix(g, G.Float64, G.WithShape(2, 3), G.WithName("x"))
+	for _, n := range []*G.Node{G.Must(G.Reshape(x, []int{3, 2})), G.Must(G.Dropout(x, 0.5)), G.Must(G.Concat(0, x))} {
+		require.True(t, edges.SharesMemory(n), n)
+	}
+	for _, n := range []*G.Node{x, G.Must(G.Tanh(x)), G.Must(G.Concat(0, x, G.Must(G.Exp(x))))} {
+		require.False(t, edges.SharesMemory(n), n)
+	}
+}
