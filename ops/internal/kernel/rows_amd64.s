@@ -491,7 +491,7 @@ streamLoopOneEnd:
 	VMASKMOVPS  (CX)(R9*4), Y3, Y1
 	VMASKMOVPS  (DX)(R9*4), Y3, Y2
 	VFMADD213PS Y2, Y1, Y0
-	VMOVNTPS    Y0, (BX)(R9*4)
+	VMASKMOVPS  Y0, Y3, (BX)(R9*4)
 
 streamLoopDone:
 streamSkip:
@@ -622,6 +622,9 @@ centred:
 	VBROADCASTSS 688(SP)(SI*4), Y0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
+	MOVQ         stream+96(FP), R9
+	DECQ         R9
+	ANDQ         R9, R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
 	VXORPD       Y2, Y2, Y2
@@ -629,6 +632,9 @@ centred:
 	MOVQ         gamma+32(FP), R9
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
+	MOVQ         stream+96(FP), R11
+	DECQ         R11
+	ANDQ         R11, R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
@@ -1101,13 +1107,21 @@ stream:
 	VMOVUPS      Y5, 48(SP)
 	VBROADCASTSS 752(SP)(R9*4), Y5
 	VMOVUPS      Y5, 80(SP)
+	MOVQ         8(SP), R12
+	IMULQ        AX, R12
+	ADDQ         DI, R12
+	MOVQ         8(SP), R13
+	IMULQ        AX, R13
+	ADDQ         R8, R13
 	MOVQ         n+64(FP), R11
-	MOVQ         R11, R12
+	MOVQ         R11, R14
 	XORQ         R11, R11
-	SUBQ         $0x08, R12
+	SUBQ         $0x08, R14
 	JL           streamLoopOneEnd
 
 streamLoopOne:
+	PREFETCHT1   (R12)(R11*4)
+	PREFETCHT1   (R13)(R11*4)
 	VMOVUPS      (BX)(R11*4), Y5
 	VMOVUPS      (R8)(R11*4), Y6
 	VSUBPS       (DI)(R11*4), Y1, Y7
@@ -1125,16 +1139,18 @@ streamLoopOne:
 	VADDPS       (DX)(R11*4), Y6, Y6
 	VMOVUPS      Y6, (DX)(R11*4)
 	ADDQ         $0x08, R11
-	SUBQ         $0x08, R12
+	SUBQ         $0x08, R14
 	JGE          streamLoopOne
 
 streamLoopOneEnd:
-	ADDQ         $0x08, R12
-	TESTQ        R12, R12
+	ADDQ         $0x08, R14
+	TESTQ        R14, R14
 	JE           streamLoopDone
-	LEAQ         tailMask<>+0(SB), R13
-	NEGQ         R12
-	VMOVUPS      32(R13)(R12*4), Y5
+	LEAQ         tailMask<>+0(SB), R15
+	NEGQ         R14
+	VMOVUPS      32(R15)(R14*4), Y5
+	PREFETCHT1   (R12)(R11*4)
+	PREFETCHT1   (R13)(R11*4)
 	VMASKMOVPS   (BX)(R11*4), Y5, Y6
 	VMASKMOVPS   (R8)(R11*4), Y5, Y7
 	VMASKMOVPS   (DI)(R11*4), Y5, Y8
@@ -1146,7 +1162,7 @@ streamLoopOneEnd:
 	VANDPS       Y0, Y8, Y0
 	VMAXPS       Y0, Y4, Y4
 	VMULPS       Y2, Y8, Y8
-	VMOVNTPS     Y8, (SI)(R11*4)
+	VMASKMOVPS   Y8, Y5, (SI)(R11*4)
 	VFMADD213PS  80(SP), Y2, Y1
 	VMULPS       Y7, Y1, Y1
 	VADDPS       (CX)(R11*4), Y1, Y1
@@ -1311,13 +1327,21 @@ plainStream:
 	VMOVUPS      Y5, 48(SP)
 	VBROADCASTSS 752(SP)(DI*4), Y5
 	VMOVUPS      Y5, 80(SP)
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         8(SP), R11
+	IMULQ        AX, R11
+	ADDQ         SI, R11
 	MOVQ         n+64(FP), R9
-	MOVQ         R9, R10
+	MOVQ         R9, R12
 	XORQ         R9, R9
-	SUBQ         $0x08, R10
+	SUBQ         $0x08, R12
 	JL           plainStreamLoopOneEnd
 
 plainStreamLoopOne:
+	PREFETCHT1   (R10)(R9*4)
+	PREFETCHT1   (R11)(R9*4)
 	VMOVUPS      (CX)(R9*4), Y5
 	VMOVUPS      (SI)(R9*4), Y6
 	VSUBPS       (BX)(R9*4), Y1, Y7
@@ -1329,16 +1353,18 @@ plainStreamLoopOne:
 	VMULPS       Y2, Y8, Y8
 	VMOVNTPS     Y8, (DX)(R9*4)
 	ADDQ         $0x08, R9
-	SUBQ         $0x08, R10
+	SUBQ         $0x08, R12
 	JGE          plainStreamLoopOne
 
 plainStreamLoopOneEnd:
-	ADDQ         $0x08, R10
-	TESTQ        R10, R10
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
 	JE           plainStreamLoopDone
-	LEAQ         tailMask<>+0(SB), R11
-	NEGQ         R10
-	VMOVUPS      32(R11)(R10*4), Y5
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*4), Y5
+	PREFETCHT1   (R10)(R9*4)
+	PREFETCHT1   (R11)(R9*4)
 	VMASKMOVPS   (CX)(R9*4), Y5, Y6
 	VMASKMOVPS   (SI)(R9*4), Y5, Y7
 	VMASKMOVPS   (BX)(R9*4), Y5, Y8
@@ -1350,7 +1376,7 @@ plainStreamLoopOneEnd:
 	VANDPS       Y0, Y8, Y0
 	VMAXPS       Y0, Y4, Y4
 	VMULPS       Y2, Y8, Y8
-	VMOVNTPS     Y8, (DX)(R9*4)
+	VMASKMOVPS   Y8, Y5, (DX)(R9*4)
 
 plainStreamLoopDone:
 	VEXTRACTF128 $0x01, Y4, X0
@@ -1683,6 +1709,9 @@ centred:
 	VBROADCASTSD 688(SP)(SI*8), Y0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
+	MOVQ         stream+96(FP), R9
+	DECQ         R9
+	ANDQ         R9, R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
 	VXORPD       Y2, Y2, Y2
@@ -1690,6 +1719,9 @@ centred:
 	MOVQ         gamma+32(FP), R9
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
+	MOVQ         stream+96(FP), R11
+	DECQ         R11
+	ANDQ         R11, R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
@@ -2727,7 +2759,7 @@ streamLoopOneEnd:
 	VMASKMOVPD  (CX)(R9*8), Y3, Y1
 	VMASKMOVPD  (DX)(R9*8), Y3, Y2
 	VFMADD213PD Y2, Y1, Y0
-	VMOVNTPD    Y0, (BX)(R9*8)
+	VMASKMOVPD  Y0, Y3, (BX)(R9*8)
 
 streamLoopDone:
 streamSkip:
@@ -2837,6 +2869,9 @@ centred:
 	VBROADCASTSD 688(SP)(SI*8), Y0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
+	MOVQ         stream+96(FP), R9
+	DECQ         R9
+	ANDQ         R9, R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
 	VXORPD       Y2, Y2, Y2
@@ -2844,6 +2879,9 @@ centred:
 	MOVQ         gamma+32(FP), R9
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
+	MOVQ         stream+96(FP), R11
+	DECQ         R11
+	ANDQ         R11, R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
@@ -3263,13 +3301,21 @@ stream:
 	VMOVUPS      Y3, 48(SP)
 	VBROADCASTSD 752(SP)(R9*8), Y3
 	VMOVUPS      Y3, 80(SP)
+	MOVQ         8(SP), R12
+	IMULQ        AX, R12
+	ADDQ         DI, R12
+	MOVQ         8(SP), R13
+	IMULQ        AX, R13
+	ADDQ         R8, R13
 	MOVQ         n+64(FP), R11
-	MOVQ         R11, R12
+	MOVQ         R11, R14
 	XORQ         R11, R11
-	SUBQ         $0x04, R12
+	SUBQ         $0x04, R14
 	JL           streamLoopOneEnd
 
 streamLoopOne:
+	PREFETCHT1   (R12)(R11*8)
+	PREFETCHT1   (R13)(R11*8)
 	VMOVUPD      (BX)(R11*8), Y3
 	VMOVUPD      (R8)(R11*8), Y4
 	VSUBPD       (DI)(R11*8), Y0, Y5
@@ -3285,25 +3331,27 @@ streamLoopOne:
 	VADDPD       (DX)(R11*8), Y4, Y4
 	VMOVUPD      Y4, (DX)(R11*8)
 	ADDQ         $0x04, R11
-	SUBQ         $0x04, R12
+	SUBQ         $0x04, R14
 	JGE          streamLoopOne
 
 streamLoopOneEnd:
-	ADDQ         $0x04, R12
-	TESTQ        R12, R12
+	ADDQ         $0x04, R14
+	TESTQ        R14, R14
 	JE           streamLoopDone
-	LEAQ         tailMask<>+0(SB), R13
-	NEGQ         R12
-	VMOVUPS      32(R13)(R12*8), Y3
+	LEAQ         tailMask<>+0(SB), R15
+	NEGQ         R14
+	VMOVUPS      32(R15)(R14*8), Y3
+	PREFETCHT1   (R12)(R11*8)
+	PREFETCHT1   (R13)(R11*8)
 	VMASKMOVPD   (BX)(R11*8), Y3, Y4
 	VMASKMOVPD   (R8)(R11*8), Y3, Y5
-	VMASKMOVPD   (DI)(R11*8), Y3, Y3
-	VSUBPD       Y3, Y0, Y0
-	VMOVUPD      48(SP), Y3
-	VFNMADD231PD Y4, Y5, Y3
-	VFNMADD231PD Y2, Y0, Y3
-	VMULPD       Y1, Y3, Y3
-	VMOVNTPD     Y3, (SI)(R11*8)
+	VMASKMOVPD   (DI)(R11*8), Y3, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VFNMADD231PD Y2, Y0, Y6
+	VMULPD       Y1, Y6, Y6
+	VMASKMOVPD   Y6, Y3, (SI)(R11*8)
 	VFMADD213PD  80(SP), Y1, Y0
 	VMULPD       Y5, Y0, Y0
 	VADDPD       (CX)(R11*8), Y0, Y0
@@ -3434,13 +3482,21 @@ plainStream:
 	VMOVUPS      Y3, 48(SP)
 	VBROADCASTSD 752(SP)(DI*8), Y3
 	VMOVUPS      Y3, 80(SP)
+	MOVQ         8(SP), R10
+	IMULQ        AX, R10
+	ADDQ         BX, R10
+	MOVQ         8(SP), R11
+	IMULQ        AX, R11
+	ADDQ         SI, R11
 	MOVQ         n+64(FP), R9
-	MOVQ         R9, R10
+	MOVQ         R9, R12
 	XORQ         R9, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R12
 	JL           plainStreamLoopOneEnd
 
 plainStreamLoopOne:
+	PREFETCHT1   (R10)(R9*8)
+	PREFETCHT1   (R11)(R9*8)
 	VMOVUPD      (CX)(R9*8), Y3
 	VMOVUPD      (SI)(R9*8), Y4
 	VSUBPD       (BX)(R9*8), Y0, Y5
@@ -3450,25 +3506,27 @@ plainStreamLoopOne:
 	VMULPD       Y1, Y6, Y6
 	VMOVNTPD     Y6, (DX)(R9*8)
 	ADDQ         $0x04, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R12
 	JGE          plainStreamLoopOne
 
 plainStreamLoopOneEnd:
-	ADDQ         $0x04, R10
-	TESTQ        R10, R10
+	ADDQ         $0x04, R12
+	TESTQ        R12, R12
 	JE           plainStreamLoopDone
-	LEAQ         tailMask<>+0(SB), R11
-	NEGQ         R10
-	VMOVUPS      32(R11)(R10*8), Y3
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R12
+	VMOVUPS      32(R13)(R12*8), Y3
+	PREFETCHT1   (R10)(R9*8)
+	PREFETCHT1   (R11)(R9*8)
 	VMASKMOVPD   (CX)(R9*8), Y3, Y4
 	VMASKMOVPD   (SI)(R9*8), Y3, Y5
-	VMASKMOVPD   (BX)(R9*8), Y3, Y3
-	VSUBPD       Y3, Y0, Y0
-	VMOVUPD      48(SP), Y3
-	VFNMADD231PD Y4, Y5, Y3
-	VFNMADD231PD Y2, Y0, Y3
-	VMULPD       Y1, Y3, Y3
-	VMOVNTPD     Y3, (DX)(R9*8)
+	VMASKMOVPD   (BX)(R9*8), Y3, Y6
+	VSUBPD       Y6, Y0, Y0
+	VMOVUPD      48(SP), Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VFNMADD231PD Y2, Y0, Y6
+	VMULPD       Y1, Y6, Y6
+	VMASKMOVPD   Y6, Y3, (DX)(R9*8)
 
 plainStreamLoopDone:
 plainStreamSkip:
@@ -4228,7 +4286,7 @@ streamLoopOneEnd:
 	VMOVUPS.Z   (CX)(R9*4), K1, Z1
 	VMOVUPS.Z   (DX)(R9*4), K1, Z2
 	VFMADD213PS Z2, Z1, Z0
-	VMOVNTPS    Z0, (BX)(R9*4)
+	VMOVUPS     Z0, K1, (BX)(R9*4)
 
 streamLoopDone:
 streamSkip:
@@ -5012,7 +5070,7 @@ streamLoopOneEnd:
 	VMOVAPS.Z    Z4, K1, Z4
 	VRANGEPS     $0x0b, Z4, Z3, Z3
 	VMULPS       Z1, Z4, Z4
-	VMOVNTPS     Z4, (R8)
+	VMOVUPS      Z4, K1, (R8)
 	VFMADD213PS  Z5, Z1, Z0
 	VMULPS       Z25, Z0, Z0
 	VMOVUPS.Z    (R10)(AX*1), K1, Z1
@@ -5024,7 +5082,7 @@ streamLoopOneEnd:
 	VMOVAPS.Z    Z4, K1, Z4
 	VRANGEPS     $0x0b, Z4, Z9, Z9
 	VMULPS       Z7, Z4, Z4
-	VMOVNTPS     Z4, (R8)(AX*1)
+	VMOVUPS      Z4, K1, (R8)(AX*1)
 	VFMADD213PS  Z11, Z7, Z2
 	VFMADD231PS  Z1, Z2, Z0
 	VADDPS       Z1, Z25, Z25
@@ -5037,7 +5095,7 @@ streamLoopOneEnd:
 	VMOVAPS.Z    Z4, K1, Z4
 	VRANGEPS     $0x0b, Z4, Z15, Z15
 	VMULPS       Z13, Z4, Z4
-	VMOVNTPS     Z4, (R8)(AX*2)
+	VMOVUPS      Z4, K1, (R8)(AX*2)
 	VFMADD213PS  Z17, Z13, Z2
 	VFMADD231PS  Z1, Z2, Z0
 	VADDPS       Z1, Z25, Z25
@@ -5050,7 +5108,7 @@ streamLoopOneEnd:
 	VMOVAPS.Z    Z4, K1, Z4
 	VRANGEPS     $0x0b, Z4, Z21, Z21
 	VMULPS       Z19, Z4, Z4
-	VMOVNTPS     Z4, (R8)(DI*1)
+	VMOVUPS      Z4, K1, (R8)(DI*1)
 	VFMADD213PS  Z23, Z19, Z2
 	VFMADD231PS  Z1, Z2, Z0
 	VADDPS       Z1, Z25, Z25
@@ -5363,7 +5421,7 @@ plainStreamLoopOneEnd:
 	VMOVAPS.Z    Z4, K1, Z4
 	VRANGEPS     $0x0b, Z4, Z3, Z3
 	VMULPS       Z1, Z4, Z4
-	VMOVNTPS     Z4, (SI)
+	VMOVUPS      Z4, K1, (SI)
 	VMOVUPS.Z    (R8)(AX*1), K1, Z0
 	VMOVUPS.Z    (DI)(AX*1), K1, Z1
 	VSUBPS       Z1, Z5, Z1
@@ -5373,7 +5431,7 @@ plainStreamLoopOneEnd:
 	VMOVAPS.Z    Z2, K1, Z2
 	VRANGEPS     $0x0b, Z2, Z8, Z8
 	VMULPS       Z6, Z2, Z2
-	VMOVNTPS     Z2, (SI)(AX*1)
+	VMOVUPS      Z2, K1, (SI)(AX*1)
 	VMOVUPS.Z    (R8)(AX*2), K1, Z0
 	VMOVUPS.Z    (DI)(AX*2), K1, Z1
 	VSUBPS       Z1, Z10, Z1
@@ -5383,7 +5441,7 @@ plainStreamLoopOneEnd:
 	VMOVAPS.Z    Z2, K1, Z2
 	VRANGEPS     $0x0b, Z2, Z13, Z13
 	VMULPS       Z11, Z2, Z2
-	VMOVNTPS     Z2, (SI)(AX*2)
+	VMOVUPS      Z2, K1, (SI)(AX*2)
 	VMOVUPS.Z    (R8)(BX*1), K1, Z0
 	VMOVUPS.Z    (DI)(BX*1), K1, Z1
 	VSUBPS       Z1, Z15, Z1
@@ -5393,7 +5451,7 @@ plainStreamLoopOneEnd:
 	VMOVAPS.Z    Z2, K1, Z2
 	VRANGEPS     $0x0b, Z2, Z18, Z18
 	VMULPS       Z16, Z2, Z2
-	VMOVNTPS     Z2, (SI)(BX*1)
+	VMOVUPS      Z2, K1, (SI)(BX*1)
 
 plainStreamLoopDone:
 	MOVQ          DX, CX
@@ -6803,7 +6861,7 @@ streamLoopOneEnd:
 	VMOVUPD.Z   (CX)(R9*8), K1, Z1
 	VMOVUPD.Z   (DX)(R9*8), K1, Z2
 	VFMADD213PD Z2, Z1, Z0
-	VMOVNTPD    Z0, (BX)(R9*8)
+	VMOVUPD     Z0, K1, (BX)(R9*8)
 
 streamLoopDone:
 streamSkip:
@@ -7499,7 +7557,7 @@ streamLoopOneEnd:
 	VFNMADD231PD Z20, Z21, Z3
 	VFNMADD231PD Z2, Z0, Z3
 	VMULPD       Z1, Z3, Z3
-	VMOVNTPD     Z3, (R8)
+	VMOVUPD      Z3, K1, (R8)
 	VFMADD213PD  Z4, Z1, Z0
 	VMULPD       Z21, Z0, Z0
 	VMOVUPD.Z    (R10)(AX*1), K1, Z1
@@ -7509,7 +7567,7 @@ streamLoopOneEnd:
 	VFNMADD231PD Z20, Z1, Z3
 	VFNMADD231PD Z7, Z2, Z3
 	VMULPD       Z6, Z3, Z3
-	VMOVNTPD     Z3, (R8)(AX*1)
+	VMOVUPD      Z3, K1, (R8)(AX*1)
 	VFMADD213PD  Z9, Z6, Z2
 	VFMADD231PD  Z1, Z2, Z0
 	VADDPD       Z1, Z21, Z21
@@ -7520,7 +7578,7 @@ streamLoopOneEnd:
 	VFNMADD231PD Z20, Z1, Z3
 	VFNMADD231PD Z12, Z2, Z3
 	VMULPD       Z11, Z3, Z3
-	VMOVNTPD     Z3, (R8)(AX*2)
+	VMOVUPD      Z3, K1, (R8)(AX*2)
 	VFMADD213PD  Z14, Z11, Z2
 	VFMADD231PD  Z1, Z2, Z0
 	VADDPD       Z1, Z21, Z21
@@ -7531,7 +7589,7 @@ streamLoopOneEnd:
 	VFNMADD231PD Z20, Z1, Z3
 	VFNMADD231PD Z17, Z2, Z3
 	VMULPD       Z16, Z3, Z3
-	VMOVNTPD     Z3, (R8)(DI*1)
+	VMOVUPD      Z3, K1, (R8)(DI*1)
 	VFMADD213PD  Z19, Z16, Z2
 	VFMADD231PD  Z1, Z2, Z0
 	VADDPD       Z1, Z21, Z21
@@ -7746,7 +7804,7 @@ plainStreamLoopOneEnd:
 	VFNMADD231PD Z16, Z17, Z3
 	VFNMADD231PD Z2, Z0, Z3
 	VMULPD       Z1, Z3, Z3
-	VMOVNTPD     Z3, (SI)
+	VMOVUPD      Z3, K1, (SI)
 	VMOVUPD.Z    (R8)(AX*1), K1, Z0
 	VMOVUPD.Z    (DI)(AX*1), K1, Z1
 	VSUBPD       Z1, Z4, Z1
@@ -7754,7 +7812,7 @@ plainStreamLoopOneEnd:
 	VFNMADD231PD Z16, Z0, Z2
 	VFNMADD231PD Z6, Z1, Z2
 	VMULPD       Z5, Z2, Z2
-	VMOVNTPD     Z2, (SI)(AX*1)
+	VMOVUPD      Z2, K1, (SI)(AX*1)
 	VMOVUPD.Z    (R8)(AX*2), K1, Z0
 	VMOVUPD.Z    (DI)(AX*2), K1, Z1
 	VSUBPD       Z1, Z8, Z1
@@ -7762,7 +7820,7 @@ plainStreamLoopOneEnd:
 	VFNMADD231PD Z16, Z0, Z2
 	VFNMADD231PD Z10, Z1, Z2
 	VMULPD       Z9, Z2, Z2
-	VMOVNTPD     Z2, (SI)(AX*2)
+	VMOVUPD      Z2, K1, (SI)(AX*2)
 	VMOVUPD.Z    (R8)(BX*1), K1, Z0
 	VMOVUPD.Z    (DI)(BX*1), K1, Z1
 	VSUBPD       Z1, Z12, Z1
@@ -7770,7 +7828,7 @@ plainStreamLoopOneEnd:
 	VFNMADD231PD Z16, Z0, Z2
 	VFNMADD231PD Z14, Z1, Z2
 	VMULPD       Z13, Z2, Z2
-	VMOVNTPD     Z2, (SI)(BX*1)
+	VMOVUPD      Z2, K1, (SI)(BX*1)
 
 plainStreamLoopDone:
 	JMP written

@@ -20,9 +20,9 @@ func (l loop) columns(v variant) {
 	Doc(fmt.Sprintf("%sColumns%s: %s, for n columns of rows that are stride bytes apart.", l.name, v.suffix(), l.doc))
 	Pragma("noescape")
 	if l.out != "" {
-		l.streamed(func(store func(VecVirtual, Mem, mask), name string) {
-			l.rowGroups(v, name, 1, 1, func(s strip) { l.mapStrip(v, s, store) })
-		}, v)
+		l.streamed(v, func(name string, past bool) {
+			l.rowGroups(v, name, 1, 1, func(s strip) { l.mapStrip(v, s, past) })
+		})
 	} else {
 		v := v.inDouble()
 		wide := 2 // there are 16 registers
@@ -195,7 +195,7 @@ func (l loop) sumStrip(v variant, s strip) {
 }
 
 // mapStrip writes the rows of a strip.
-func (l loop) mapStrip(v variant, s strip, store func(VecVirtual, Mem, mask)) {
+func (l loop) mapStrip(v variant, s strip, past bool) {
 	consts := l.vectors(v, s, 0)
 	for r := range s.rows {
 		o := operands{data: map[string]VecVirtual{}, konst: consts, out: new(VecVirtual)}
@@ -203,7 +203,7 @@ func (l loop) mapStrip(v variant, s strip, store func(VecVirtual, Mem, mask)) {
 			o.data[d] = v.load(s.data(d, r, 0), s.part)
 		}
 		l.body(v, o)
-		store(*o.out, s.data(l.out, r, 0), s.part)
+		v.write(past, *o.out, s.data(l.out, r, 0), s.part)
 	}
 }
 

@@ -27,17 +27,18 @@ func layerNormRows(v variant) {
 	g.normalizePack()
 	JMP(LabelRef("written"))
 	Label("singly")
-	g.normalizeEach("single", v.store)
+	g.normalizeEach("single", false)
 	JMP(LabelRef("written"))
 	Label("past")
-	g.normalizeEach("stream", func(r VecVirtual, m Mem, _ mask) { v.stream(r, m) })
+	g.normalizeEach("stream", true)
 	Label("written")
 	g.next(arrays, "group", g.bad)
 	g.end(g.left, g.bad)
 }
 
-// normalizeEach writes the rows that are not bad one after the other.
-func (g *group) normalizeEach(name string, store func(VecVirtual, Mem, mask)) {
+// normalizeEach writes the rows that are not bad one after the other, past the caches
+// or not.
+func (g *group) normalizeEach(name string, past bool) {
 	v := g.v
 	gamma, beta := pointer("gamma"), pointer("beta")
 	g.each(name, []string{"y", "x"}, func(at map[string]Register, k, _ Register) {
@@ -48,7 +49,7 @@ func (g *group) normalizeEach(name string, store func(VecVirtual, Mem, mask)) {
 			e := v.deviation(v.at(at["x"], i, j), m0, part)
 			v.affine(e, scale, shift)
 			v.affine(e, v.load(v.at(gamma, i, j), part), v.operand(v.at(beta, i, j), part))
-			store(e, v.at(at["y"], i, j), part)
+			v.write(past, e, v.at(at["y"], i, j), part)
 		})
 		Label(name + "Skip")
 	})

@@ -53,6 +53,16 @@ func (v variant) accumulate(pointers []Register, i Register, j int, sums []VecVi
 	}
 }
 
+// write is storeRounded, or with past, which needs data as wide as the arithmetic and
+// addresses that are multiples of width, stream for whole vectors.
+func (v variant) write(past bool, r VecVirtual, m Mem, part mask) {
+	if past && part.all() {
+		v.stream(r, m)
+		return
+	}
+	v.storeRounded(r, m, part)
+}
+
 // storeRounded is store, also where the data is narrower than the arithmetic.
 func (v variant) storeRounded(r VecVirtual, m Mem, part mask) {
 	if !v.converts() {

@@ -18,7 +18,7 @@ func (l loop) runs(v variant) {
 	p := l.pointers()
 	n := pointer("n")
 	if l.out != "" {
-		l.streamed(func(store func(VecVirtual, Mem, mask), name string) { l.mapRuns(v, p, n, store, name) }, v)
+		l.streamed(v, func(name string, past bool) { l.mapRuns(v, p, n, name, past) })
 	} else {
 		l.sumRuns(v, p, n)
 	}
@@ -80,7 +80,7 @@ func (l loop) sumRuns(v variant, p map[string]Register, n Register) {
 	})
 }
 
-func (l loop) mapRuns(v variant, p map[string]Register, n Register, store func(VecVirtual, Mem, mask), name string) {
+func (l loop) mapRuns(v variant, p map[string]Register, n Register, name string, past bool) {
 	i := GP64()
 	l.channels(v, p, name, func() {
 		konst := l.constants(v, p)
@@ -90,7 +90,7 @@ func (l loop) mapRuns(v variant, p map[string]Register, n Register, store func(V
 				o.data[d] = v.load(v.at(p[d], i, k), part)
 			}
 			l.body(v, o)
-			store(*o.out, v.at(p[l.out], i, k), part)
+			v.write(past, *o.out, v.at(p[l.out], i, k), part)
 		})
 	})
 }
@@ -106,20 +106,14 @@ func (l loop) constants(v variant, p map[string]Register) map[string]VecVirtual 
 
 // streamed emits the body twice, with ordinary stores and with stores past the
 // caches, which the parameter stream asks for.
-func (l loop) streamed(body func(store func(r VecVirtual, m Mem, part mask), name string), v variant) {
+func (l loop) streamed(v variant, body func(name string, past bool)) {
 	CMPB(address("stream"), Imm(0))
 	JNE(LabelRef("streaming"))
-	body(v.store, "plain")
+	body("plain", false)
 	VZEROUPPER()
 	RET()
 	Label("streaming")
-	body(func(r VecVirtual, m Mem, part mask) {
-		if part.all() {
-			v.stream(r, m)
-		} else {
-			v.store(r, m, part)
-		}
-	}, "stream")
+	body("stream", true)
 	SFENCE()
 }
 
