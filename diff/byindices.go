@@ -7,6 +7,7 @@ import (
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
+	"github.com/gorgonorm/norm/internal/opcall"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -74,4 +75,4 @@ func (o *scatter) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 
 func (o *scatter) String() string        { return fmt.Sprintf("scatter%v along %d", o.shape, o.axis) }
 func (o *scatter) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.%v", o) }
-func (o *scatter) Hashcode() uint32      { return hashcode(o) }
+func (o *scatter) Hashcode() uint32      { return opcall.Hashcode(o) }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/opcall"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -84,4 +85,4 @@ func (o *dropoutGrad) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) erro
 
 func (o *dropoutGrad) String() string        { return fmt.Sprintf("gradient of %v", o.of) }
 func (o *dropoutGrad) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.dropoutGrad(%p)", o.of) }
-func (o *dropoutGrad) Hashcode() uint32      { return hashcode(o) }
+func (o *dropoutGrad) Hashcode() uint32      { return opcall.Hashcode(o) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/edges"
+	"github.com/gorgonorm/norm/internal/opcall"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -129,4 +130,4 @@ func (o *keep) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 
 func (o *keep) String() string        { return "keep" }
 func (o *keep) WriteHash(h hash.Hash) { fmt.Fprintf(h, "diff.keep%v", o.types) }
-func (o *keep) Hashcode() uint32      { return hashcode(o) }
+func (o *keep) Hashcode() uint32      { return opcall.Hashcode(o) }

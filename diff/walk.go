@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gorgonorm/norm/internal/edges"
+	"github.com/gorgonorm/norm/internal/opcall"
 	G "gorgonia.org/gorgonia"
 )
 
@@ -131,11 +132,11 @@ func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
 	return some, nil
 }
 
-// flags is DiffWRT without its panics.
-func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
-	defer recovered(op, "DiffWRT", &err)
-	if wrt = op.DiffWRT(inputs); len(wrt) != inputs {
-		return nil, newFault(ErrOp, "op %v: DiffWRT tells of %d inputs, and there are %d", op, len(wrt), inputs)
+// flags is opcall.DiffWRT.
+func flags(op G.SDOp, inputs int) ([]bool, error) {
+	wrt, err := opcall.DiffWRT(op, inputs)
+	if err != nil {
+		return nil, newFault(ErrOp, "%v", err)
 	}
 	return wrt, nil
 }
@@ -181,7 +182,11 @@ func (w *walk) back(cost *G.Node) error {
 
 // symDiff is SymDiff without its panics.
 func symDiff(op G.SDOp, in G.Nodes, out, grad *G.Node) (grads G.Nodes, err error) {
-	defer recovered(op, "SymDiff", &err)
+	defer func() {
+		if r := recover(); r != nil {
+			err = newFault(ErrOp, "op %v cannot be differentiated: SymDiff panics: %v", op, r)
+		}
+	}()
 	if grads, err = op.SymDiff(in, out, grad); err != nil {
 		return nil, &fault{fmt.Sprintf("diff: op %v cannot be differentiated: %v", op, err), ErrOp, err}
 	}
@@ -189,12 +194,6 @@ func symDiff(op G.SDOp, in G.Nodes, out, grad *G.Node) (grads G.Nodes, err error
 		return nil, newFault(ErrOp, "op %v: SymDiff gives %d gradients for %d inputs", op, len(grads), len(in))
 	}
 	return grads, nil
-}
-
-func recovered(op G.Op, method string, err *error) {
-	if r := recover(); r != nil {
-		*err = newFault(ErrOp, "op %v cannot be differentiated: %s panics: %v", op, method, r)
-	}
 }
 
 // total adds up the terms of a node's gradient.

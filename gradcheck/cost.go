@@ -3,10 +3,10 @@ package gradcheck
 import (
 	"fmt"
 	"hash"
-	"hash/fnv"
 	"slices"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/opcall"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -38,7 +38,7 @@ func (op *costOp) String() string       { return fmt.Sprintf("gradcheck.cost%v",
 func (op *costOp) WriteHash(h hash.Hash) {
 	fmt.Fprint(h, op)
 }
-func (op *costOp) Hashcode() uint32                               { return hashcode(op) }
+func (op *costOp) Hashcode() uint32                               { return opcall.Hashcode(op) }
 func (op *costOp) InferShape(...G.DimSizer) (tensor.Shape, error) { return tensor.ScalarShape(), nil }
 func (op *costOp) DiffWRT(inputs int) []bool                      { return all(inputs) }
 func (op *costOp) SymDiff(_ G.Nodes, _, grad *G.Node) (G.Nodes, error) {
@@ -116,7 +116,7 @@ func (op *spreadOp) String() string       { return fmt.Sprintf("gradcheck.spread
 func (op *spreadOp) WriteHash(h hash.Hash) {
 	fmt.Fprint(h, op)
 }
-func (op *spreadOp) Hashcode() uint32                               { return hashcode(op) }
+func (op *spreadOp) Hashcode() uint32                               { return opcall.Hashcode(op) }
 func (op *spreadOp) InferShape(...G.DimSizer) (tensor.Shape, error) { return op.shape.Clone(), nil }
 func (op *spreadOp) DiffWRT(inputs int) []bool                      { return all(inputs) }
 func (op *spreadOp) SymDiff(_ G.Nodes, _, grad *G.Node) (G.Nodes, error) {
@@ -150,9 +150,3 @@ func apply(op G.Op, n *G.Node) (G.Nodes, error) {
 }
 
 func all(n int) []bool { return slices.Repeat([]bool{true}, n) }
-
-func hashcode(op G.Op) uint32 {
-	h := fnv.New32a()
-	op.WriteHash(h)
-	return h.Sum32()
-}

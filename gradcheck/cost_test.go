@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gorgonorm/norm/internal/opcall"
 	"github.com/stretchr/testify/require"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -44,7 +45,7 @@ func TestCostErrors(t *testing.T) {
 		require.ErrorContains(t, err, "0 inputs, want 1")
 		_, err = op.Do(singles)
 		require.ErrorContains(t, err, "want float64")
-		require.Equal(t, hashcode(op), op.Hashcode())
+		require.Equal(t, opcall.Hashcode(op), op.Hashcode())
 	}
 	_, err := (&costOp{tensor.Shape{3}}).Do(short)
 	require.ErrorContains(t, err, "an input of shape (2)")

@@ -43,6 +43,7 @@ import (
 	"slices"
 
 	"github.com/gorgonorm/norm/internal/edges"
+	"github.com/gorgonorm/norm/internal/opcall"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -313,13 +314,9 @@ func differentiableChildren(n *G.Node, children G.Nodes) (G.Nodes, error) {
 	if !ok {
 		return nil, fmt.Errorf("gradcheck: tape machine: op %v has no symbolic derivative (it is not an SDOp)", n.Op())
 	}
-	wrt, err := flags(op, len(children))
+	wrt, err := opcall.DiffWRT(op, len(children))
 	if err != nil {
-		return nil, err
-	}
-	if len(wrt) < len(children) {
-		return nil, fmt.Errorf("gradcheck: tape machine: op %v: DiffWRT has %d entries for %d inputs",
-			op, len(wrt), len(children))
+		return nil, fmt.Errorf("gradcheck: tape machine: %w", err)
 	}
 	var next G.Nodes
 	for i, child := range children {
@@ -328,16 +325,6 @@ func differentiableChildren(n *G.Node, children G.Nodes) (G.Nodes, error) {
 		}
 	}
 	return next, nil
-}
-
-// flags is DiffWRT without its panics.
-func flags(op G.SDOp, inputs int) (wrt []bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("gradcheck: tape machine: op %v: DiffWRT panics: %v", op, r)
-		}
-	}()
-	return op.DiffWRT(inputs), nil
 }
 
 // weights returns the upstream gradient: sizes between 0.5 and 1.5 without a

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/fnv"
 	"sync/atomic"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/internal/opcall"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -77,7 +77,7 @@ func (op *cube) CallsExtern() bool     { return false }
 func (op *cube) OverwritesInput() int  { return -1 }
 func (op *cube) String() string        { return fmt.Sprintf("cube%d", op.id) }
 func (op *cube) WriteHash(h hash.Hash) { fmt.Fprint(h, op) }
-func (op *cube) Hashcode() uint32      { return hashcode(op) }
+func (op *cube) Hashcode() uint32      { return opcall.Hashcode(op) }
 func (op *cube) DiffWRT(int) []bool    { return op.wrt }
 func (op *cube) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	return in[0].(tensor.Shape).Clone(), nil
@@ -164,19 +164,13 @@ func (op *cubeGrad) CallsExtern() bool     { return false }
 func (op *cubeGrad) OverwritesInput() int  { return -1 }
 func (op *cubeGrad) String() string        { return fmt.Sprintf("cubeGrad%d", op.of.id) }
 func (op *cubeGrad) WriteHash(h hash.Hash) { fmt.Fprint(h, op) }
-func (op *cubeGrad) Hashcode() uint32      { return hashcode(op) }
+func (op *cubeGrad) Hashcode() uint32      { return opcall.Hashcode(op) }
 func (op *cubeGrad) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	return in[0].(tensor.Shape).Clone(), nil
 }
 
 func (op *cubeGrad) Do(in ...G.Value) (G.Value, error) {
 	return dense(in[0].Shape(), cubeTerm(elements(in[0]), elements(in[1]), op.of.symbolic)), nil
-}
-
-func hashcode(op G.Op) uint32 {
-	h := fnv.New32a()
-	op.WriteHash(h)
-	return h.Sum32()
 }
 
 func dense(shape tensor.Shape, data []float64) *tensor.Dense {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/edges"
+	"github.com/gorgonorm/norm/internal/opcall"
 	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -84,7 +85,7 @@ func (o *heldOp) WriteHash(h hash.Hash) {
 }
 
 // Hashcode is that of what WriteHash writes.
-func (o *heldOp) Hashcode() uint32 { return hashcode(o) }
+func (o *heldOp) Hashcode() uint32 { return opcall.Hashcode(o) }
 
 // DiffWRT is the op's, and false for what is held.
 func (o *heldOp) DiffWRT(int) []bool {

@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 	"hash"
-	"hash/fnv"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/internal/opcall"
 	"github.com/gorgonorm/norm/internal/opname"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -63,14 +63,7 @@ func (b *base) OverwritesInput() int { return -1 }
 func (b *base) WriteHash(h hash.Hash) { io.WriteString(h, b.label) }
 
 // Hashcode returns the hash of the label.
-func (b *base) Hashcode() uint32 { return hashcode(b) }
-
-// hashcode returns the hash of what an op writes.
-func hashcode(op interface{ WriteHash(hash.Hash) }) uint32 {
-	h := fnv.New32a()
-	op.WriteHash(h)
-	return h.Sum32()
-}
+func (b *base) Hashcode() uint32 { return opcall.Hashcode(b) }
 
 // String returns the label without the attributes that are off, for pictures of
 // graphs.
