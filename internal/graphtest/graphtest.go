@@ -111,22 +111,13 @@ func result(values []G.Value) (r Result, err error) {
 
 // Floats returns the elements of a tensor of any layout in row-major order, as
 // float64.
-func Floats(d *tensor.Dense) (out []float64) {
-	dense.Each(d, func(at, count, stride int) {
-		for range count {
-			switch data := d.Data().(type) {
-			case []float32:
-				out = append(out, float64(data[at]))
-			case []float64:
-				out = append(out, data[at])
-			case float32:
-				out = append(out, float64(data))
-			case float64:
-				out = append(out, data)
-			}
-			at += stride
-		}
-	})
+func Floats(d *tensor.Dense) []float64 {
+	out := make([]float64, 0, d.Shape().TotalSize())
+	if d.Dtype() == tensor.Float32 {
+		dense.Walk(d, false, func(x *float32) { out = append(out, float64(*x)) })
+	} else {
+		dense.Walk(d, false, func(x *float64) { out = append(out, *x) })
+	}
 	return out
 }
 

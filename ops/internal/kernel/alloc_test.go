@@ -9,7 +9,7 @@ import (
 )
 
 // allocRuns is how many runs are averaged.
-const allocRuns = 10
+const allocRuns = 3
 
 // mallocs counts the allocations of a run, by all goroutines. Unlike
 // testing.AllocsPerRun it keeps GOMAXPROCS, and so the parallel path.

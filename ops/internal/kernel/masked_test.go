@@ -30,10 +30,16 @@ func counting[T Float](mask []T) (at []int) {
 	return at
 }
 
-// elementsAt are the elements of a channel at positions, by the definition of a mask.
-func elementsAt(v View, channel int, positions []int) (at []int) {
-	for _, p := range positions {
-		at = append(at, (p/v.Inner*v.Channels+channel)*v.Inner+p%v.Inner)
+// elementAt is the element of a channel at a position, by the definition of a mask.
+func elementAt(v View, channel, p int) int {
+	return (p/v.Inner*v.Channels+channel)*v.Inner + p%v.Inner
+}
+
+// elementsAt are the elements of a channel at positions.
+func elementsAt(v View, channel int, positions []int) []int {
+	at := make([]int, len(positions))
+	for i, p := range positions {
+		at[i] = elementAt(v, channel, p)
 	}
 	return at
 }
@@ -43,7 +49,7 @@ func poison[T Float](x, mask []T, v View, with float64) {
 	for p, f := range mask {
 		if f == 0 {
 			for c := range v.Channels {
-				x[elementsAt(v, c, []int{p})[0]] = T(with)
+				x[elementAt(v, c, p)] = T(with)
 			}
 		}
 	}
@@ -160,7 +166,7 @@ func (m *maskedData[T]) requireZeros(t *testing.T, what string) {
 	for i, r := range [][]T{m.y, m.dx, m.sx, m.sdy} {
 		for p, f := range m.mask {
 			for ch := range m.v.Channels {
-				if v := r[elementsAt(m.v, ch, []int{p})[0]]; f == 0 && v != 0 {
+				if v := r[elementAt(m.v, ch, p)]; f == 0 && v != 0 {
 					t.Fatalf("%s: result %d is %v in the padding", what, i, v)
 				}
 			}
