@@ -180,8 +180,19 @@ func (n axesNorm[T]) of(shape tensor.Shape) kernel.Columns {
 	return p
 }
 
+// asRows sees matrices of one column, where all other axes behind the normalized ones
+// have size 1, as the rows that they are in memory: the loops over columns take many
+// side by side.
+func asRows(p kernel.Columns) kernel.Rows {
+	return kernel.Rows{Rows: p.Outer, Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
+}
+
 func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {
 	p := n.of(shape)
+	if p.Cols == 1 {
+		kernel.LayerNormFwd(y, x, gamma, beta, asRows(p))
+		return
+	}
 	if n.order == nil {
 		kernel.ColumnNormFwd(y, x, gamma, beta, p)
 		return
@@ -196,6 +207,10 @@ func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {
 
 func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, shape tensor.Shape) {
 	p := n.of(shape)
+	if p.Cols == 1 {
+		kernel.LayerNormBwd(dx, dgamma, dbeta, x, gamma, dy, asRows(p))
+		return
+	}
 	if n.order == nil {
 		kernel.ColumnNormBwd(dx, dgamma, dbeta, x, gamma, dy, p)
 		return
@@ -214,8 +229,11 @@ func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], 
 	groups := kernel.Groups{
 		Batches: p.Outer, View: kernel.View{Outer: p.Rows, Channels: p.Cols, Inner: 1}, Params: p.Rows, ParamInner: p.Cols,
 	}
-	rows := kernel.Rows{Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
-	if n.order == nil {
+	rows := asRows(p)
+	if p.Cols == 1 {
+		groups = kernel.Groups{Batches: 1, View: kernel.View{Outer: 1, Channels: p.Outer, Inner: p.Rows}, Params: p.Rows, ParamInner: 1}
+	}
+	if n.order == nil || p.Cols == 1 {
 		kernel.NormSecond(out, in, groups, rows)
 		return
 	}

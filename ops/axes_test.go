@@ -61,6 +61,9 @@ var axesSets = []struct {
 	{tensor.Shape{2, 3, 2, 3, 4}, []int{0, 2, -1}, []int{1, 3, 0, 2, 4}},
 	{tensor.Shape{3, 1, 4, 2}, []int{0, 2}, []int{1, 3, 0, 2}},
 	{tensor.Shape{3, 4}, []int{0, 1}, []int{0, 1}},
+	{tensor.Shape{5, 37, 1, 1}, []int{1}, []int{0, 2, 3, 1}}, // as after global pooling
+	{tensor.Shape{5, 3, 4, 1}, []int{1, 2}, []int{0, 3, 1, 2}},
+	{tensor.Shape{3, 1, 4, 1}, []int{0, 2}, []int{1, 3, 0, 2}},
 }
 
 // axesNorm is a norm over any axes, and the same over the trailing ones.
@@ -124,6 +127,32 @@ func TestNormAxesIsNormTransposed(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Behind axes of size 1 alone, columns are rows, and take the fast loops over rows.
+func TestNormAxesBeforeAxesOfSizeOneIsNormOfRows(t *testing.T) {
+	for kind, norm := range axesNorms(1e-3) {
+		t.Run(kind, func(t *testing.T) {
+			eachMachine(t, func(t *testing.T, dt tensor.Dtype, m graphtest.Machine) {
+				result := func(build func(x, gamma, beta *G.Node) (*G.Node, error), shape ...int) graphtest.Result {
+					x, dy := graphtest.Wave(dt, 0.5, shape...), graphtest.Wave(dt, -0.2, shape...)
+					gamma, beta := graphtest.Wave(dt, 1.2, 300), graphtest.Wave(dt, -0.3, 300)
+					r, err := m(func(n G.Nodes) (*G.Node, error) { return build(n[0], n[1], n[2]) }, []*tensor.Dense{x, gamma, beta}, dy)
+					require.NoError(t, err)
+					require.NoError(t, r.Y.Reshape(20, 300))
+					require.NoError(t, r.Grads[0].Reshape(20, 300))
+					return r
+				}
+				want := result(func(x, gamma, beta *G.Node) (*G.Node, error) {
+					return norm.trailing(x, gamma, beta, tensor.Shape{300})
+				}, 20, 300)
+				got := result(func(x, gamma, beta *G.Node) (*G.Node, error) {
+					return norm.over(x, gamma, beta, []int{1})
+				}, 20, 300, 1, 1)
+				requireSameResult(t, want, got, 0, "axes of size 1")
+			})
+		})
 	}
 }
 
@@ -201,7 +230,7 @@ func TestNormAxesSecondGradients(t *testing.T) {
 			for _, c := range []struct {
 				x    tensor.Shape
 				axes []int
-			}{{tensor.Shape{n, 5}, []int{0}}, {tensor.Shape{2, n, 3}, []int{1}}, {tensor.Shape{n, 3, 2, 2}, []int{0, 2}}} {
+			}{{tensor.Shape{n, 5}, []int{0}}, {tensor.Shape{2, n, 3}, []int{1}}, {tensor.Shape{2, n, 1}, []int{1}}, {tensor.Shape{n, 3, 2, 2}, []int{0, 2}}} {
 				for name, a := range affines {
 					if norm.scaled && !a.gamma || n > 8 && name != "both" {
 						continue
