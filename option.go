@@ -248,14 +248,15 @@ func WithAxes(axes ...int) AxesOption {
 //
 // This is PyTorch's and Gorgonia's meaning. Keras, Flax and ONNX give the same
 // name to 1−m. If WithMomentum and WithCumulativeAverage are both given, the last
-// one counts.
+// one counts. It has no effect without running statistics, of which an InstanceNorm
+// has none by default.
 func WithMomentum(m float64) StatsOption {
 	return option(func(c *config) { c.momentum, c.cumulative = m, false })
 }
 
 // WithCumulativeAverage makes the running statistics the average of all batches
 // so far: the k-th batch updates them with momentum 1/k. It is PyTorch's
-// momentum=None.
+// momentum=None. It has no effect without running statistics.
 func WithCumulativeAverage() StatsOption {
 	return option(func(c *config) { c.cumulative = true })
 }
