@@ -154,7 +154,8 @@ type LocalResponseNormConfig struct {
 }
 
 // DefaultLocalResponseNorm returns the defaults of PyTorch for a size: alpha =
-// 1e-4, beta = 0.75 and k = 1. AlexNet has size 5 and k = 2.
+// 1e-4, beta = 0.75 and k = 1. AlexNet has size 5, k = 2 and, since its alpha is not
+// divided by the size, alpha = 5e-4 here.
 func DefaultLocalResponseNorm(size int) LocalResponseNormConfig {
 	return LocalResponseNormConfig{Size: size, Alpha: 1e-4, Beta: 0.75, K: 1}
 }
