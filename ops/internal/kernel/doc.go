@@ -16,7 +16,7 @@
 // short chains of float32 over rows and in weight norm; each element then takes two
 // to six float32 operations. If a gradient mostly cancels, or the range of float32 is
 // too small for the intermediate values, the definitions take over (extremes.go). A
-// result below the normal range, 2⁻¹²⁶, may lose a few times 2⁻¹⁴⁹ besides; a result
+// result or an x̂ below the normal range, 2⁻¹²⁶, may lose a few times 2⁻¹⁴⁹ besides; a result
 // overflows only if its exact value is within these errors of MaxFloat32 or beyond. The
 // tests have the bounds (slack, lost32, overflows, compareY, compareDx). Means are
 // carried as an unevaluated sum of two float64, hi + lo, so that x − mean keeps its
