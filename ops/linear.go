@@ -20,7 +20,8 @@ import (
 //
 // with w as in WeightNorm. The matrix product runs on v itself, by the BLAS set with
 // tensor.Use; the scale g/‖v‖ is applied to its result, or for axis 1 to x, and w is
-// never formed.
+// never formed. So this product too, whose size is that of v, has to stay in the
+// range of the dtype; a product with the weight from WeightNorm does not depend on it.
 //
 // Shapes: x is (..., in), v is (out, in), g as in WeightNorm: (out) for axis 0,
 // (in) for axis 1, (1) for WholeTensor; b is (out), or nil for none; y is
