@@ -18,7 +18,8 @@ import (
 // of which the gradient of another op is still to be taken. In a LispMachine it replaces the gradient
 // of an input with other uses instead of adding to it. This op copies, and has none of these faults.
 //
-// Dtypes: float32 or float64.
+// Shapes: x and the result have at least one axis; gorgonia.Sum gives a scalar. Dtypes:
+// float32 or float64.
 //
 // Errors at graph building: ErrGraph, ErrDtype, ErrShape.
 func Reshape(x *G.Node, shape tensor.Shape) (*G.Node, error) {
@@ -39,6 +40,9 @@ func Reshape(x *G.Node, shape tensor.Shape) (*G.Node, error) {
 
 // inferred returns the shape with a size instead of −1.
 func inferred(op string, from, shape tensor.Shape) (tensor.Shape, error) {
+	if len(shape) == 0 {
+		return nil, fault.New(fault.ErrShape, op, "the new shape is that of a scalar, want at least one axis, or gorgonia.Sum of one element")
+	}
 	to, open := shape.Clone(), -1
 	left := from.TotalSize() // over the sizes so far, or 0 if one does not divide it
 	for i, n := range to {
@@ -54,7 +58,7 @@ func inferred(op string, from, shape tensor.Shape) (tensor.Shape, error) {
 	if open >= 0 && left > 0 {
 		to[open], left = left, 1
 	}
-	if left != 1 || len(to) == 0 {
+	if left != 1 {
 		return nil, fault.New(fault.ErrShape, op, "the new shape is %v, want one of %d elements, as x has in %v", shape, from.TotalSize(), from)
 	}
 	return to, nil
