@@ -255,8 +255,9 @@ func WithMomentum(m float64) StatsOption {
 }
 
 // WithCumulativeAverage makes the running statistics the average of all batches
-// so far: the k-th batch updates them with momentum 1/k. It is PyTorch's
-// momentum=None. It has no effect without running statistics.
+// so far: the k-th batch updates them with momentum 1/k. It is momentum=None of
+// PyTorch's batch norm; its instance norm has no such average. It has no effect
+// without running statistics.
 func WithCumulativeAverage() StatsOption {
 	return option(func(c *config) { c.cumulative = true })
 }
