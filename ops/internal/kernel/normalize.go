@@ -117,15 +117,28 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 	clear(along)
 	clear(ties)
 	for l := range b.lines {
-		for i, v := range t.x[l.at:][:l.n] {
-			c := l.channel + i*l.step
+		x := t.x[l.at:][:l.n]
+		if l.step == 0 {
+			top[l.channel] = largest(x, top[l.channel])
+			continue
+		}
+		for i, v := range x {
+			c := l.channel + i
 			top[c] = max(top[c], math.Abs(float64(v)))
 		}
 	}
 	for l := range b.lines {
 		x := t.x[l.at:][:l.n]
+		if l.step == 0 {
+			c := l.channel
+			norm[c] = addPowers(norm[c], x, top[c], t.p)
+			if t.dy != nil {
+				along[c], ties[c] = addAlong(along[c], ties[c], x, t.dy[l.at:][:l.n], top[c])
+			}
+			continue
+		}
 		for i, v := range x {
-			c := l.channel + i*l.step
+			c := l.channel + i
 			r := ratio(float64(v), top[c])
 			norm[c] += t.p.power(math.Abs(r))
 			if r == 1 || r == -1 {
@@ -136,7 +149,7 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 			continue
 		}
 		for i, d := range t.dy[l.at:][:l.n] {
-			c := l.channel + i*l.step
+			c := l.channel + i
 			along[c] += float64(d) * ratio(float64(x[i]), top[c])
 		}
 	}
@@ -149,6 +162,10 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 	}
 	for l := range b.lines {
 		x, out := t.x[l.at:][:l.n], t.out[l.at:][:l.n]
+		if l.step == 0 && t.dy == nil {
+			divide(out, x, top[l.channel], norm[l.channel], t.p.Eps)
+			continue
+		}
 		for i, v := range x {
 			c := l.channel + i*l.step
 			r, below := ratio(float64(v), top[c]), top[c]*norm[c] < t.p.Eps
@@ -164,6 +181,61 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 				out[i] = T((float64(t.dy[l.at+i]) - slope*along[c]/norm[c]) / norm[c] / top[c])
 			}
 		}
+	}
+}
+
+// The next four are the loops of block over a run of one channel, whose numbers stay in
+// registers.
+
+// largest returns the larger of top and max|x|, or NaN if one is.
+func largest[T Float](x []T, top float64) float64 {
+	for _, v := range x {
+		if a := math.Abs(float64(v)); a > top || a != a {
+			top = a
+		}
+	}
+	return top
+}
+
+// addPowers adds the powers of |x|/top.
+func addPowers[T Float](sum float64, x []T, top float64, p Lp) float64 {
+	if top == 0 {
+		return sum
+	}
+	if p.P == 1 || math.IsInf(p.P, 1) {
+		for _, v := range x {
+			sum += math.Abs(float64(v)) / top
+		}
+		return sum
+	}
+	for _, v := range x {
+		sum += p.power(math.Abs(float64(v)) / top)
+	}
+	return sum
+}
+
+// addAlong adds Σ dy·x/top, and how many |x| are top.
+func addAlong[T Float](sum, ties float64, x, dy []T, top float64) (float64, float64) {
+	for i, v := range x {
+		r := ratio(float64(v), top)
+		sum += float64(dy[i]) * r
+		if r == 1 || r == -1 {
+			ties++
+		}
+	}
+	return sum, ties
+}
+
+// divide sets y = x/max(norm·top, eps).
+func divide[T Float](y, x []T, top, norm, eps float64) {
+	if top*norm < eps {
+		for i, v := range x {
+			y[i] = T(float64(v) / eps)
+		}
+		return
+	}
+	for i, v := range x {
+		y[i] = T(ratio(float64(v), top) / norm)
 	}
 }
 
