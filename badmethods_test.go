@@ -67,6 +67,7 @@ func badInputs() (all []badCall) {
 	add("batchnorm: Fwd of rank 1", norm.ErrShape, bn(tensor.Shape{4}))
 	add("batchnorm: Fwd of rank 6", norm.ErrShape, bn(tensor.Shape{2, 4, 2, 2, 2, 2}))
 	add("batchnorm: Fwd of channels first where last are wanted", norm.ErrShape, bn(tensor.Shape{2, 4, 5}, norm.WithChannelAxis(-1)))
+	add("batchnorm: Fwd of channels last where first are wanted", norm.ErrShape, bn(tensor.Shape{2, 5, 5, 4}))
 	add("batchnorm: Fwd without the channel axis", norm.ErrShape, bn(tensor.Shape{2, 4}, norm.WithChannelAxis(2)))
 	add("batchnorm: Fwd of one value per channel", norm.ErrBatch, bn(tensor.Shape{1, 4}, norm.WithoutRunningStats()))
 	add("batchnorm: FwdFrozen without statistics", norm.ErrOption, func(g *G.ExprGraph) (*G.Node, func(x *G.Node) (*G.Node, error)) {

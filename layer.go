@@ -210,10 +210,15 @@ func (l *layer) checkMask(mask *G.Node) error {
 // checkChannels checks the number of channels, which the ops cannot know either
 // where there are no parameters.
 func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
-	if axis, err := fault.ChannelAxis(l.label, s, axis); err == nil && s[axis] != channels {
-		return fault.New(ErrShape, l.label, "x is %v, want %s", s, fault.WithChannels(channels, axis))
+	axis, err := fault.ChannelAxis(l.label, s, axis)
+	if err != nil || s[axis] == channels {
+		return nil // the ops find the first too
 	}
-	return nil
+	hint := ""
+	if l.kind == "batchnorm" && s[len(s)-1] == channels {
+		hint = " (or WithChannelAxis(-1))"
+	}
+	return fault.New(ErrShape, l.label, "x is %v, want %s%s", s, fault.WithChannels(channels, axis), hint)
 }
 
 // named gives a result the name of the layer, for pictures of the graph and errors at run time.
