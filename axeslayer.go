@@ -48,9 +48,13 @@ func (l *axesLayer) checkInput(x *G.Node) error {
 }
 
 // checkAxes checks that axes that were given have the sizes of the layer in x, which
-// the op cannot know without parameters.
+// the op cannot know without parameters. Where none were, the op checks all of it, but
+// has no options to name.
 func (l *axesLayer) checkAxes(x tensor.Shape) error {
 	if l.axes == nil {
+		if n := l.shape[0]; len(l.shape) == 1 && len(x) > 2 && x[1] == n && x[len(x)-1] != n {
+			return fault.New(ErrShape, l.label, "x is %v, want (..., %d) (or WithAxes(1))", x, n)
+		}
 		return nil
 	}
 	var sorted [8]int // on the stack, for Eval
@@ -66,10 +70,9 @@ func (l *axesLayer) checkAxes(x tensor.Shape) error {
 	return nil
 }
 
-// checkResidual checks the terms of a residual sum. That r is like x in its shape, the
-// op checks.
+// checkResidual checks the terms of a residual sum. Their shapes the op checks.
 func (l *axesLayer) checkResidual(x, r *G.Node) error {
-	if err := l.checkInput(x); err != nil {
+	if err := l.layer.checkInput(x); err != nil {
 		return err
 	}
 	if err := l.checkNode("r", r); err != nil {

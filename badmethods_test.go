@@ -84,6 +84,9 @@ func badInputs() (all []badCall) {
 			return nodeIn(g, f64, shape...), norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4}, norm.WithAxes(axes...), norm.WithoutAffine())).Fwd
 		}
 	}
+	add("layernorm: Fwd of channels first", norm.ErrShape, func(g *G.ExprGraph) (*G.Node, func(x *G.Node) (*G.Node, error)) {
+		return nodeIn(g, f64, 2, 4, 5, 5), norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4})).Fwd
+	})
 	add("layernorm: Fwd without the axis", norm.ErrShape, ln(tensor.Shape{2, 4}, 2))
 	add("layernorm: Fwd of another size in the axis", norm.ErrShape, ln(tensor.Shape{2, 7, 4}, 1))
 	return all
