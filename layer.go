@@ -266,10 +266,17 @@ func (l *layer) String() string { return label(l.kind, l.name) }
 func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
 
 // Learnables returns the trainable parameters of layers, one layer after the other, as for
-// gorgonia.Grad and a solver.
+// gorgonia.Grad and a solver: each node once, also where layers share it, since a solver
+// would decay its weights twice.
 func Learnables(layers ...Layer) (all G.Nodes) {
+	seen := map[*G.Node]bool{}
 	for _, l := range layers {
-		all = append(all, l.Learnables()...)
+		for _, p := range l.Learnables() {
+			if !seen[p] {
+				seen[p] = true
+				all = append(all, p)
+			}
+		}
 	}
 	return all
 }

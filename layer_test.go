@@ -176,6 +176,7 @@ func TestLearnablesOfLayers(t *testing.T) {
 	none := norm.Must(norm.NewRMSNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithoutScale()))
 	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithoutBias()))
 	require.Equal(t, append(ln.Learnables(), bn.Learnables()...), norm.Learnables(ln, none, bn))
+	require.Equal(t, append(ln.Learnables(), bn.Learnables()...), norm.Learnables(ln, bn, ln), "a layer that is there twice")
 	require.Empty(t, norm.Learnables())
 }
 
