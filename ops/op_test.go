@@ -1,0 +1,53 @@
+package ops
+
+import (
+	"testing"
+
+	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Pictures leave out what is off.
+func TestStringIsWhatIsOn(t *testing.T) {
+	b := newBase("norm.BatchNorm(axis=1, within=<nil>, shape=(3, 4), gamma=true, beta=false, reuse=true)", nil)
+	require.Equal(t, "norm.BatchNorm(axis=1, shape=(3, 4), gamma, reuse)", b.String())
+}
+
+// An op that two layers share has the name of the first.
+func TestOpHasTheNameOfItsFirstLayer(t *testing.T) {
+	b := newBase("norm.LayerNorm()", nil)
+	require.True(t, b.SetLayer("first"))
+	require.False(t, b.SetLayer("second"))
+	require.True(t, b.SetLayer("first"))
+	require.Equal(t, "first", b.layerName())
+}
+
+// Memory that has held a larger result is cut to size.
+func TestReuseForASmallerResult(t *testing.T) {
+	m := memory[float64]{reuse: true}
+	_, large := m.tensor(4, 3)
+	d, small := m.tensor(2, 3)
+	require.Equal(t, tensor.Shape{2, 3}, d.Shape())
+	require.Equal(t, 6, cap(small))
+	require.Len(t, d.Data(), 6)
+	require.Same(t, &large[0], &small[0])
+}
+
+// A gradient is not added to one of another size or dtype, or to none.
+func TestAddToRefusesOtherGradients(t *testing.T) {
+	vector := func(opts ...G.NodeConsOpt) *G.Node {
+		return G.NewVector(G.NewGraph(), tensor.Float64, append([]G.NodeConsOpt{G.WithName("x"), G.WithShape(3)}, opts...)...)
+	}
+	zeros := func() *tensor.Dense { return tensor.New(tensor.WithBacking(make([]float64, 3))) }
+	n := vector(G.WithValue(zeros()), G.WithGrad(zeros()))
+	require.ErrorIs(t, addTo("test", n, []float64{1, 2}), fault.ErrValue)
+	require.ErrorIs(t, addTo("test", n, []float64{1, 2, 3, 4}), fault.ErrValue)
+	require.ErrorIs(t, addTo("test", n, []float32{1, 2, 3}), fault.ErrValue)
+	require.NoError(t, addTo("test", n, []float64{1, 2, 3}))
+	grad, err := n.Grad()
+	require.NoError(t, err)
+	require.Equal(t, []float64{1, 2, 3}, grad.Data())
+	require.Error(t, addTo("test", vector(), []float64{1, 2, 3}))
+}
