@@ -2,6 +2,7 @@ package ops_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +140,11 @@ var unfit = []struct {
 		}
 		return tensor.New(tensor.WithShape(s...), tensor.Of(tensor.Float64))
 	}},
+	{"empty", func(d *tensor.Dense) G.Value {
+		s := d.Shape().Clone()
+		s[0] = 0
+		return tensor.New(tensor.WithShape(s...), tensor.Of(tensor.Float64))
+	}},
 }
 
 // anySize says whether an input may have any size: the vector that an op takes
@@ -154,11 +160,30 @@ func TestDoRefusesUnfitValues(t *testing.T) {
 				if u.name == "one more in each axis" && anySize(c.op.String(), i) {
 					continue
 				}
-				_, err := c.op.Do(c.replaced(i, u.of(v.(*tensor.Dense)))...)
+				other := u.of(v.(*tensor.Dense))
+				_, err := c.op.Do(c.replaced(i, other)...)
 				require.ErrorIs(t, err, ops.ErrValue, "input %d, %s", i, u.name)
+				if u.name == "one more in each axis" {
+					c.requireTells(t, err, i, other.Shape())
+				}
 			}
 		}
 	})
+}
+
+// What an error tells of a value: its shape, or how many elements it has and how many are wanted.
+var shapeTold, countsTold = regexp.MustCompile(` is (\(.*?\))`), regexp.MustCompile(` has (\d+) elements, want (\d+)`)
+
+// requireTells requires an error to tell the first input's shape, and the last one's number of elements, as
+// it is and as it should be: for others the error may be that what they are to fit does not.
+func (c call) requireTells(t *testing.T, err error, input int, shape tensor.Shape) {
+	t.Helper()
+	if m := shapeTold.FindStringSubmatch(err.Error()); m != nil && input == 0 {
+		require.Equal(t, fmt.Sprint(shape), m[1], "%v", err)
+	}
+	if m := countsTold.FindStringSubmatch(err.Error()); m != nil && input == len(c.in)-1 {
+		require.Equal(t, fmt.Sprint(shape.TotalSize(), c.in[input].Shape().TotalSize()), m[1]+" "+m[2], "%v", err)
+	}
 }
 
 // A value may have the size that its node promised and another shape: Let takes

@@ -46,7 +46,7 @@ func TestEvalRefusesUnfitValues(t *testing.T) {
 		want, err := c.eval(nil, plain, c.stats(t))
 		require.NoError(t, err)
 		op, _, _ := strings.Cut(c.name, " ")
-		check := func(what string, kind error, dst *tensor.Dense, in []*tensor.Dense) {
+		check := func(what string, kind error, dst *tensor.Dense, in []*tensor.Dense) (text string) {
 			s := c.stats(t)
 			before := bits(dst)
 			got, err := c.eval(dst, in, s)
@@ -57,6 +57,7 @@ func TestEvalRefusesUnfitValues(t *testing.T) {
 			require.NotContains(t, err.Error(), "%!", what)
 			require.Equal(t, before, bits(dst), what)
 			require.Equal(t, snapshot(c.stats(t)), snapshot(s), what)
+			return err.Error()
 		}
 		for _, u := range unfitValues(dt) {
 			for i, v := range plain {
@@ -72,7 +73,10 @@ func TestEvalRefusesUnfitValues(t *testing.T) {
 				if op == "groupnorm" && i == 0 && u.name == "one more in each axis" {
 					kind = ops.ErrOption // the number of channels is what the groups have to divide
 				}
-				check(c.names[i]+" "+u.name, kind, poisoned(dt, want.Shape()...), in)
+				text := check(c.names[i]+" "+u.name, kind, poisoned(dt, want.Shape()...), in)
+				if slices.Contains([]string{"nil", "int", "masked"}, u.name) { // which others cannot be to blame for
+					require.Contains(t, text, ": "+argName(c, i)+" is ", u.name)
+				}
 			}
 			if u.name != "nil" && u.name != "the zero value" { // whose elements cannot be compared
 				check("dst "+u.name, u.kind, u.of(want), plain)
