@@ -164,6 +164,27 @@ func TestSpectralNormLeavesVectorsUndamaged(t *testing.T) {
 	}
 }
 
+// Where u = Wv underflows the iteration has overwritten u and v: the weight is then divided by the σ of
+// the vectors as they were, as in evaluation.
+func TestSpectralNormWhereAnIterationFails(t *testing.T) {
+	s := vectorsOf(0, 2, 3)
+	tiny := floats(wave(0.4, 2, 3))
+	for i := range tiny {
+		tiny[i] *= 1e-180
+	}
+	w := graphtest.Dense(tensor.Float64, tiny, 2, 3)
+	want := must(ops.EvalSpectralNorm(nil, w, s))
+	require.NotEqual(t, make([]float64, 6), floats(want))
+	u, v := s.Values()
+	r, err := graphtest.Tape(func(n G.Nodes) (*G.Node, error) {
+		return ops.SpectralNorm(n[0], s, ops.DefaultSpectralNorm())
+	}, []*tensor.Dense{w}, wave(1, 2, 3))
+	require.NoError(t, err)
+	require.Equal(t, floats(want), floats(r.Y))
+	u2, v2 := s.Values()
+	require.Equal(t, [][]float64{u, v}, [][]float64{u2, v2})
+}
+
 // Clones of a graph that train at once share the vectors, which stay whole.
 func TestSpectralNormOfClonesInTraining(t *testing.T) {
 	s := vectorsOf(0, 6, 5)
