@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/chewxy/hm"
+	"github.com/gorgonorm/norm/gradcheck"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
@@ -227,4 +228,75 @@ func TestTrainingOfNoGraph(t *testing.T) {
 		require.False(t, training)
 		require.False(t, applied)
 	}
+}
+
+// Statistics are in training if one of the ops that have them is.
+func TestTrainingOfOneOpOfTwo(t *testing.T) {
+	g := G.NewGraph()
+	s := statsOf(t, 3)
+	var modes []G.TrainModeOp
+	for i := range 2 {
+		_, err := ops.BatchNorm(graphtest.Leaf(g, fmt.Sprint("x", i), wave(float64(i), 4, 3)), nil, nil, s, cfg)
+		require.NoError(t, err)
+	}
+	for _, n := range g.AllNodes() {
+		if op, ok := n.Op().(G.TrainModeOp); ok {
+			modes = append(modes, op)
+		}
+	}
+	require.Len(t, modes, 2)
+	for _, op := range modes {
+		s.SetTraining(g, false)
+		training, applied := s.Training(g)
+		require.False(t, training)
+		require.True(t, applied)
+		require.NoError(t, op.SetTraining(true))
+		training, _ = s.Training(g)
+		require.True(t, training)
+	}
+}
+
+// A variance of 0 is one that channels have, and a number of batches may stay.
+func TestSetOfAVarianceOf0(t *testing.T) {
+	s := statsOf(t, 2)
+	require.NoError(t, s.Set([]float64{1, -2}, []float64{0, 4}, ops.KeepBatches))
+	require.Equal(t, []float64{1, -2, 0, 4, 3}, snapshot(s))
+	require.NoError(t, s.Set([]float64{1, -2}, []float64{0, 4}, 0))
+	require.EqualValues(t, 0, batchesOf(s))
+}
+
+// Without running statistics it makes no difference how they would be averaged.
+func TestCumulativeWithoutStatistics(t *testing.T) {
+	g := G.NewGraph()
+	x := graphtest.Leaf(g, "x", wave(0.4, 4, 3))
+	y, err := ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3, Cumulative: true})
+	require.NoError(t, err)
+	require.Same(t, G.Must(ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3})), y)
+}
+
+// What is held does not move until all have released it.
+func TestHeldStatistics(t *testing.T) {
+	g, s := G.NewGraph(), statsOf(t, 3)
+	G.Must(ops.BatchNorm(graphtest.Leaf(g, "x", wave(0.4, 4, 3)), nil, nil, s, cfg))
+	var op gradcheck.Holder
+	for _, n := range g.AllNodes() {
+		if h, ok := n.Op().(gradcheck.Holder); ok {
+			op = h
+		}
+	}
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	run := func() []float64 {
+		m.Reset()
+		require.NoError(t, m.RunAll())
+		return snapshot(s)
+	}
+	before := snapshot(s)
+	first, second := op.Hold(), op.Hold()
+	require.Equal(t, before, run())
+	first()
+	first()
+	require.Equal(t, before, run(), "released twice by one")
+	second()
+	require.NotEqual(t, before, run())
 }
