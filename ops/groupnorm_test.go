@@ -234,6 +234,14 @@ func TestGroupNormOfOneElement(t *testing.T) {
 	}
 }
 
+// Axis 1 of the channels is the default.
+func TestInstanceNormOfChannelsInAxis1(t *testing.T) {
+	x := graphtest.Leaf(G.NewGraph(), "x", wave(0.4, 2, 3, 4))
+	y, err := ops.InstanceNorm(x, nil, nil, nil, ops.InstanceNormConfig{Eps: 1e-3, ChannelAxis: 1})
+	require.NoError(t, err)
+	require.Same(t, G.Must(ops.InstanceNorm(x, nil, nil, nil, ops.InstanceNormConfig{Eps: 1e-3})), y)
+}
+
 func badGroupNorms() []badCall {
 	gn := func(x, gamma, beta *G.Node, groups int, eps float64) error {
 		_, err := ops.GroupNorm(x, gamma, beta, ops.GroupNormConfig{Groups: groups, Eps: eps})
