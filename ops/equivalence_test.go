@@ -308,3 +308,29 @@ func checkMaskedGroups(t *testing.T, p padded, f func(x, gamma, beta, mask *G.No
 		}
 	}
 }
+
+// A tensor of one element is the least that there is: by the formulas.
+func TestNormsOfOneElement(t *testing.T) {
+	one := tensor.Shape{1}
+	for name, c := range map[string]struct {
+		build func(n G.Nodes) (*G.Node, error)
+		want  float64
+	}{
+		"layer": {func(n G.Nodes) (*G.Node, error) {
+			return ops.LayerNorm(n[0], n[1], n[2], one, ops.LayerNormConfig{Eps: 1e-3})
+		}, 0.5},
+		"rms": {func(n G.Nodes) (*G.Node, error) {
+			return ops.RMSNorm(n[0], n[1], n[2], one, ops.RMSNormConfig{Eps: 1e-3})
+		}, 3/math.Sqrt(9+1e-3)*2 + 0.5},
+		"batch": {func(n G.Nodes) (*G.Node, error) {
+			return ops.BatchNorm(n[0], n[1], n[2], running(1), ops.BatchNormConfig{Eps: 1e-3})
+		}, 3/math.Sqrt(1+1e-3)*2 + 0.5},
+	} {
+		of := func(v float64, shape ...int) *tensor.Dense {
+			return graphtest.Dense(tensor.Float64, []float64{v}, shape...)
+		}
+		r, err := graphtest.Tape(c.build, []*tensor.Dense{of(3, 1, 1), of(2, 1), of(0.5, 1)}, of(1, 1, 1), G.EvalMode())
+		require.NoError(t, err, name)
+		requireNear(t, []float64{c.want}, floats(r.Y), 1e-15, name)
+	}
+}
