@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/gorgonorm/norm/gradcheck"
+	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
@@ -12,7 +13,12 @@ import (
 )
 
 func TestReshape(t *testing.T) {
-	x := wave(0.5, 4, 6)
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		testReshape(t, graphtest.Wave(dt, 0.5, 4, 6))
+	}
+}
+
+func testReshape(t *testing.T, x *tensor.Dense) {
 	for _, c := range []struct{ to, want tensor.Shape }{
 		{tensor.Shape{24}, tensor.Shape{24}},
 		{tensor.Shape{2, -1, 3}, tensor.Shape{2, 4, 3}},
@@ -28,6 +34,7 @@ func TestReshape(t *testing.T) {
 		require.NoError(t, m.Close())
 		require.Equal(t, c.want, y.Value().Shape())
 		require.Equal(t, floats(x), floats(y.Value()))
+		require.False(t, dense.Overlap(must(y.Op().Do(x)).(*tensor.Dense), must(y.Op().Do(x)).(*tensor.Dense)))
 	}
 }
 
