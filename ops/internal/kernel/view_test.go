@@ -24,7 +24,14 @@ func geometries() []View {
 // each for their sums.
 func TestBlocksCoverOnce(t *testing.T) {
 	for _, v := range geometries() {
-		for _, g := range []grid{v.sumsGrid(), v.mapGrid()} {
+		grids := []grid{v.sumsGrid(), v.mapGrid()}
+		if g, ok := v.wholeGrid(); ok {
+			grids = append(grids, g, g.finer())
+		}
+		if g, ok := keptGrid[float32](v); ok {
+			grids = append(grids, g)
+		}
+		for _, g := range grids {
 			seen := make([]uint8, v.Len())
 			parts := map[[2]int]bool{}
 			for task := range g.tasks() {
@@ -43,6 +50,21 @@ func TestBlocksCoverOnce(t *testing.T) {
 		seen := make([]uint8, v.Len())
 		for c := range v.Channels {
 			cover(t, v, v.channel(c), seen)
+		}
+		requireOnce(t, v, seen)
+	}
+}
+
+// Tasks that share places cover every one once, with all of its channels.
+func TestPlacesCoverOnce(t *testing.T) {
+	for _, v := range geometries() {
+		seen := make([]uint8, v.Len())
+		for task := range v.mapGrid().tasks() {
+			for at := range v.places(task, task+1) {
+				for c := range v.Channels {
+					seen[at+c*v.Inner]++
+				}
+			}
 		}
 		requireOnce(t, v, seen)
 	}
