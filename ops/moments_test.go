@@ -117,6 +117,9 @@ func badMoments() []badCall {
 		{"reestimate: nil statistics", ops.ErrGraph, func(*bench) error {
 			return ops.Reestimate(func() error { return nil }, running(3), nil)
 		}},
+		{"reestimate: nil statistics first", ops.ErrGraph, func(*bench) error {
+			return ops.Reestimate(func() error { return nil }, nil, running(3))
+		}},
 		{"reestimate: no batch", ops.ErrBatch, func(*bench) error {
 			return ops.Reestimate(func() error { return nil }, running(3))
 		}},
@@ -127,6 +130,29 @@ func badMoments() []badCall {
 			}, s)
 		}},
 	}
+}
+
+// The estimate is that of all batches as if they were one, also where statistics are given twice.
+func TestReestimateIsOfAllBatches(t *testing.T) {
+	g, s := G.NewGraph(), running(3)
+	x := graphtest.Leaf(g, "x", wave(0, 4, 3))
+	G.Must(ops.BatchNorm(x, nil, nil, s, cfg))
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	batches := []*tensor.Dense{wave(0.3, 4, 3), wave(1.1, 4, 3), wave(-2, 4, 3)}
+	require.NoError(t, ops.Reestimate(func() error {
+		for _, b := range batches {
+			m.Reset()
+			require.NoError(t, G.Let(x, b))
+			require.NoError(t, m.RunAll())
+		}
+		return nil
+	}, s, s))
+	want := newMoments(t, 3, 1, batches...)
+	mean, variance, n := s.Values()
+	require.InDeltaSlice(t, want.Mean(), mean, 1e-14)
+	require.InDeltaSlice(t, want.UnbiasedVariance(), variance, 1e-14)
+	require.EqualValues(t, 3, n)
 }
 
 // Means over samples are not the moments of a batch: pooled they would depend on how the

@@ -133,6 +133,23 @@ func TestLocalResponseNormGradients(t *testing.T) {
 	}
 }
 
+// The least settings: a window of the channel alone, and no activity or nothing but it.
+func TestLocalResponseNormOfLeastSettings(t *testing.T) {
+	x := wave(0.2, 2, 3, 4)
+	for _, cfg := range []ops.LocalResponseNormConfig{
+		{Size: 1, Alpha: 0, Beta: 0.75, K: 2},
+		{Size: 1, Alpha: 3, Beta: 0.75, K: 0},
+	} {
+		y, err := ops.EvalLocalResponseNorm(nil, x, cfg)
+		require.NoError(t, err)
+		want := floats(x)
+		for i, v := range want {
+			want[i] = v / math.Pow(cfg.K+cfg.Alpha*v*v, cfg.Beta)
+		}
+		requireNear(t, want, floats(y), 1e-14, fmt.Sprintf("%+v", cfg))
+	}
+}
+
 // Normalize along the other axes of a weight is weight norm with g = 1.
 func TestNormalizeIsWeightNormOfLengthOne(t *testing.T) {
 	ones := graphtest.Dense(tensor.Float64, []float64{1, 1, 1}, 3)
@@ -231,6 +248,8 @@ func badLocalResponses() []badCall {
 		{"localresponsenorm: size negative", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Size = -5 })},
 		{"localresponsenorm: alpha negative", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Alpha = -1e-4 })},
 		{"localresponsenorm: alpha NaN", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Alpha = nan })},
+		{"localresponsenorm: alpha infinite", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Alpha = inf })},
+		{"localresponsenorm: beta NaN", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Beta = nan })},
 		{"localresponsenorm: beta infinite", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Beta = inf })},
 		{"localresponsenorm: k negative", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.K = -1 })},
 		{"localresponsenorm: k infinite", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.K = inf })},
@@ -283,4 +302,11 @@ func TestNeighboursThatDifferAreDifferentNodes(t *testing.T) {
 		names[n.Hashcode()] = name
 		require.Same(t, n, f(), "%s: the same op again is another node", name)
 	}
+}
+
+// The defaults are PyTorch's.
+func TestDefaultsArePyTorchs(t *testing.T) {
+	require.Equal(t, ops.NormalizeConfig{P: 2, Axis: 1, Eps: 1e-12}, ops.DefaultNormalize())
+	require.Equal(t, ops.LocalResponseNormConfig{Size: 3, Alpha: 1e-4, Beta: 0.75, K: 1}, ops.DefaultLocalResponseNorm(3))
+	require.Equal(t, ops.SpectralNormConfig{PowerIterations: 1, Eps: 1e-12}, ops.DefaultSpectralNorm())
 }
