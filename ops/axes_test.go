@@ -248,6 +248,18 @@ func TestNormAxesSecondGradients(t *testing.T) {
 	}
 }
 
+// Of the unbiased deviation too, where columns are long enough for differences.
+func TestNormAxesSecondGradientsUnbiased(t *testing.T) {
+	norm := axesNorms(1e-2)["unbiased"]
+	for _, c := range []struct {
+		x    tensor.Shape
+		axes []int
+	}{{tensor.Shape{8, 3}, []int{0}}, {tensor.Shape{4, 3, 2, 2}, []int{0, 2}}} {
+		in := append([]*tensor.Dense{wave(0.5, c.x...)}, affineValues(true, true, axesShape(c.x, c.axes)...)...)
+		secondGradients(t, func(ns G.Nodes) (*G.Node, error) { return norm.over(ns[0], ns[1], ns[2], c.axes) }, in, c.x)
+	}
+}
+
 // Batch norm is layer norm of the transposed matrix.
 func TestBatchNormIsLayerNormOverTheBatch(t *testing.T) {
 	x, dy := wave(0.5, 20, 7), wave(0.1, 20, 7)

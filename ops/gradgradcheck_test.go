@@ -155,6 +155,19 @@ func TestChannelNormSecondGradients(t *testing.T) {
 	}
 }
 
+// A γ of one element is as little as there is.
+func TestSecondGradientsOfOneChannel(t *testing.T) {
+	for name, a := range affines {
+		t.Run(name, func(t *testing.T) {
+			x := tensor.Shape{2, 1, 3}
+			secondGradients(t, func(ns G.Nodes) (*G.Node, error) {
+				gamma, beta := affineNodes(ns, a.gamma, a.beta)
+				return ops.BatchNorm(ns[0], gamma, beta, nil, ops.BatchNormConfig{Eps: 1e-2})
+			}, append([]*tensor.Dense{wave(0.5, x...)}, affineValues(a.gamma, a.beta, 1)...), x)
+		})
+	}
+}
+
 func TestWeightSecondGradients(t *testing.T) {
 	for _, n := range secondSizes {
 		for axis, g := range map[int]int{0: n, 1: 3, ops.WholeTensor: 1} {
@@ -164,9 +177,13 @@ func TestWeightSecondGradients(t *testing.T) {
 					[]*tensor.Dense{wave(0.2, n, 3), wave(-0.4, g)}, tensor.Shape{n, 3})
 			})
 			t.Run(fmt.Sprintf("linear 3 to %d/axis=%d", n, axis), func(t *testing.T) {
+				in := []*tensor.Dense{wave(0.5, 2, 3), wave(0.2, n, 3), wave(1.1, g)}
 				secondGradients(t, func(ns G.Nodes) (*G.Node, error) {
 					return ops.WeightNormLinear(ns[0], ns[1], ns[2], nil, cfg)
-				}, []*tensor.Dense{wave(0.5, 2, 3), wave(0.2, n, 3), wave(1.1, g)}, tensor.Shape{2, n})
+				}, in, tensor.Shape{2, n})
+				secondGradients(t, func(ns G.Nodes) (*G.Node, error) {
+					return ops.WeightNormLinear(ns[0], ns[1], ns[2], ns[3], cfg)
+				}, append(in, wave(-0.3, n)), tensor.Shape{2, n})
 			})
 		}
 	}
