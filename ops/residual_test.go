@@ -1,6 +1,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -47,18 +48,31 @@ func TestResidualGradients(t *testing.T) {
 }
 
 func TestResidualIsNormOfSum(t *testing.T) {
-	g := G.NewGraph()
-	x, r := graphtest.Leaf(g, "x", wave(0.5, 4, 6)), graphtest.Leaf(g, "r", wave(0.9, 4, 6))
-	y, sum, err := ops.AddLayerNorm(x, r, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-5})
-	require.NoError(t, err)
-	wantSum := G.Must(G.Add(x, r))
-	want, err := ops.LayerNorm(wantSum, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-5})
-	require.NoError(t, err)
-	m := G.NewTapeMachine(g)
-	defer m.Close()
-	require.NoError(t, m.RunAll())
-	require.Equal(t, want.Value().Data(), y.Value().Data())
-	require.Equal(t, wantSum.Value().Data(), sum.Value().Data())
+	six := tensor.Shape{6}
+	layer, rms := ops.LayerNormConfig{Eps: 1e-5}, ops.RMSNormConfig{Eps: 1e-5}
+	for name, a := range affines {
+		g := G.NewGraph()
+		x, r := graphtest.Leaf(g, "x", wave(0.5, 4, 6)), graphtest.Leaf(g, "r", wave(0.9, 4, 6))
+		wantSum := G.Must(G.Add(x, r))
+		in := G.Nodes{x}
+		for i, v := range affineValues(a.gamma, a.beta, 6) {
+			in = append(in, graphtest.Leaf(g, fmt.Sprint("p", i), v))
+		}
+		gamma, beta := affineNodes(in, a.gamma, a.beta)
+		y, sum, err := ops.AddLayerNorm(x, r, gamma, beta, six, layer)
+		require.NoError(t, err)
+		rmsY, rmsSum, err := ops.AddRMSNorm(x, r, gamma, beta, six, rms)
+		require.NoError(t, err)
+		want := G.Must(ops.LayerNorm(wantSum, gamma, beta, six, layer))
+		rmsWant := G.Must(ops.RMSNorm(wantSum, gamma, beta, six, rms))
+		m := G.NewTapeMachine(g)
+		defer m.Close()
+		require.NoError(t, m.RunAll())
+		require.Equal(t, want.Value().Data(), y.Value().Data(), name)
+		require.Equal(t, rmsWant.Value().Data(), rmsY.Value().Data(), name)
+		require.Equal(t, wantSum.Value().Data(), sum.Value().Data(), name)
+		require.Equal(t, wantSum.Value().Data(), rmsSum.Value().Data(), name)
+	}
 }
 
 // The terms of a residual sum have one gradient, and parameters each a node of their own for it: a
