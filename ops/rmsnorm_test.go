@@ -44,6 +44,35 @@ func TestRMSNormGradients(t *testing.T) {
 	}
 }
 
+// ScalePlusOne scales as a γ that is larger by one.
+func TestScalePlusOne(t *testing.T) {
+	six := tensor.Shape{6}
+	run := func(gamma *tensor.Dense, norm func(x, gamma, beta *G.Node) (*G.Node, error)) graphtest.Result {
+		r, err := graphtest.Tape(func(n G.Nodes) (*G.Node, error) { return norm(n[0], n[1], n[2]) },
+			[]*tensor.Dense{wave(0.5, 6, 4, 6), gamma, wave(-0.3, 6)}, wave(-0.7, 6, 4, 6))
+		require.NoError(t, err)
+		return r
+	}
+	gamma := wave(0.2, 6)
+	larger := gamma.Clone().(*tensor.Dense)
+	for i := range 6 {
+		larger.Data().([]float64)[i]++
+	}
+	plain, plusOne := ops.RMSNormConfig{Eps: 1e-3}, ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true}
+	for name, norm := range map[string]func(cfg ops.RMSNormConfig) func(x, gamma, beta *G.Node) (*G.Node, error){
+		"rows": func(cfg ops.RMSNormConfig) func(x, gamma, beta *G.Node) (*G.Node, error) {
+			return func(x, gamma, beta *G.Node) (*G.Node, error) { return ops.RMSNorm(x, gamma, beta, six, cfg) }
+		},
+		"axes": func(cfg ops.RMSNormConfig) func(x, gamma, beta *G.Node) (*G.Node, error) {
+			return func(x, gamma, beta *G.Node) (*G.Node, error) {
+				return ops.RMSNormAxes(x, gamma, beta, []int{0}, cfg)
+			}
+		},
+	} {
+		requireSameResult(t, run(larger, norm(plain)), run(gamma, norm(plusOne)), 1e-14, name)
+	}
+}
+
 func badRMSNorms() []badCall {
 	six := shape(6)
 	rms := func(x, gamma *G.Node, s tensor.Shape, cfg ops.RMSNormConfig) error {
