@@ -133,8 +133,10 @@ func TestEvalFollowsWhatItKeeps(t *testing.T) {
 		check("statistics set")
 		set(gamma, 7)
 		check("gamma changed in place")
-		set(beta, 7)
+		set(beta, 5)
 		check("beta changed in place")
+		gamma, beta = beta, gamma
+		check("gamma and beta swapped")
 		cfg.Eps = 1
 		check("eps changed")
 		gamma = nil

@@ -311,3 +311,30 @@ func part(of *tensor.Dense, at int, shape tensor.Shape) *tensor.Dense {
 		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(all.([]float64)[at:at+n:at+n]))
 	}
 }
+
+// No b is one of zeros.
+func TestEvalLinearWithoutBias(t *testing.T) {
+	x, v, g := wave(0.5, 2, 3), wave(0.2, 4, 3), wave(1.1, 4)
+	want := must(ops.EvalWeightNormLinear(nil, x, v, g, graphtest.Dense(tensor.Float64, make([]float64, 4), 4), ops.WeightNormConfig{}))
+	got := must(ops.EvalWeightNormLinear(nil, x, v, g, nil, ops.WeightNormConfig{}))
+	require.Equal(t, floats(want), floats(got))
+}
+
+// The lengths of float32 are those of float64, rounded.
+func TestWeightLengthsOfBothDtypes(t *testing.T) {
+	v := graphtest.Wave(tensor.Float32, 0.4, 3, 4)
+	want := must(ops.WeightLengths(graphtest.Dense(tensor.Float64, floats(v), 3, 4), 1))
+	got := must(ops.WeightLengths(v, 1))
+	require.Equal(t, tensor.Float32, got.Dtype())
+	requireNear(t, floats(want), floats(got), 1e-7, "lengths")
+}
+
+// A fault is an error, also without a machine that would report it.
+func TestEvalReturnsItsFaults(t *testing.T) {
+	x, r := wave(0.4, 4, 6), wave(0.7, 4, 6)
+	x.Raw = x.Raw[:8]
+	_, err := ops.EvalLayerNorm(nil, x, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-3})
+	require.ErrorIs(t, err, ops.ErrInternal)
+	_, _, err = ops.EvalAddLayerNorm(nil, nil, x, r, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-3})
+	require.ErrorIs(t, err, ops.ErrInternal)
+}
