@@ -228,6 +228,7 @@ func TestRunRefusesValuesOfOtherShapes(t *testing.T) {
 		{"weightnormlinear axis 0", 0, tensor.Shape{5, 3}},
 		{"weightnormlinear axis 0", 0, tensor.Shape{1, 3, 5}},
 		{"weightnormlinear axis 1", 1, tensor.Shape{5, 4}},
+		{"spectralnorm axis 0", 0, tensor.Shape{3, 4}},
 	} {
 		c := opCases[slices.IndexFunc(opCases, func(c opCase) bool { return c.name == row.of })]
 		t.Run(fmt.Sprintf("%s/%s as %v", c.name, c.names[row.input], row.shape), func(t *testing.T) {
@@ -273,8 +274,9 @@ func TestInferShapeNeverPanics(t *testing.T) {
 		for i, v := range c.in {
 			right[i] = v.Shape()
 		}
-		_, err := c.op.InferShape(right...)
+		shape, err := c.op.InferShape(right...)
 		require.NoError(t, err)
+		require.Equal(t, must(c.op.Do(c.in...)).Shape(), shape)
 		require.NotPanics(t, func() { c.op.InferShape() })
 		for i := range right {
 			for _, s := range []G.DimSizer{nil, tensor.ScalarShape(), tensor.Shape{}, tensor.Shape{2}} {
