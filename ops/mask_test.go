@@ -255,6 +255,28 @@ func TestBadMaskValues(t *testing.T) {
 	}
 }
 
+// A mask of a matrix has a flag for each sample, and no length.
+func TestMaskOfAMatrixHasFlags(t *testing.T) {
+	x := wave(0.4, 5, 3)
+	_, err := graphtest.Tape(func(n G.Nodes) (*G.Node, error) {
+		return ops.BatchNorm(n[0], nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3, Mask: maskLeaf(n[0], []float64{1, 2, 1, 0, 1}, tensor.Shape{5})})
+	}, []*tensor.Dense{x}, x)
+	require.True(t, ops.Is(err, ops.ErrValue), "%v", err)
+	require.ErrorContains(t, err, "the mask of sample 1 has 2, want 0 or 1")
+}
+
+// A value of x with other channels is an error, also where the mask fits it.
+func TestMaskedValueOfOtherChannels(t *testing.T) {
+	c := maskedBatchCase("", 3, ops.BatchNormConfig{Momentum: 0.1}, []float64{3, 5}, tensor.Shape{2}, tensor.Shape{2, 3, 5})
+	for _, k := range c.calls(t, tensor.Float64) {
+		if len(k.in) > 1 { // of x and a mask
+			_, err := k.op.Do(k.replaced(0, wave(0.4, 2, 4, 5))...)
+			require.ErrorIs(t, err, ops.ErrValue, "%v", k.op)
+			require.ErrorContains(t, err, "x is (2, 4, 5)")
+		}
+	}
+}
+
 // Rounded to float32, a large size may become larger.
 func TestLengthBeyondALargeSize(t *testing.T) {
 	if testing.Short() {
