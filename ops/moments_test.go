@@ -61,6 +61,14 @@ func TestMomentsMerge(t *testing.T) {
 	}
 }
 
+// A batch of one value is its mean.
+func TestMomentsOfOneValue(t *testing.T) {
+	m := newMoments(t, 1, 1, graphtest.Dense(tensor.Float64, []float64{3}, 1, 1))
+	require.Equal(t, 1, m.Count())
+	require.Equal(t, []float64{3}, m.Mean())
+	require.Equal(t, []float64{0}, m.Variance())
+}
+
 // Any layout and any axis of the channels.
 func TestMomentsLayouts(t *testing.T) {
 	x := wave(1, 5, 3, 4)
@@ -104,6 +112,7 @@ func badMoments() []badCall {
 		{"moments: batch masked", ops.ErrValue, add(1, masked)},
 		{"moments: batch of rank 1", ops.ErrShape, add(1, wave(0, 3))},
 		{"moments: batch of other channels", ops.ErrShape, add(1, wave(0, 3, 4))},
+		{"moments: batch empty", ops.ErrShape, add(1, tensor.New(tensor.WithShape(0, 3), tensor.Of(tensor.Float64)))},
 		{"moments: batch with channels elsewhere", ops.ErrShape, add(-1, wave(0, 2, 3, 4))},
 		{"moments: batch without the axis", ops.ErrShape, add(3, wave(0, 2, 3, 4))},
 		{"moments: nil merged", ops.ErrValue, func(*bench) error { return moments(3).Merge(nil) }},

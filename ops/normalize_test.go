@@ -250,6 +250,7 @@ func badLocalResponses() []badCall {
 		{"localresponsenorm: alpha NaN", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Alpha = nan })},
 		{"localresponsenorm: alpha infinite", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Alpha = inf })},
 		{"localresponsenorm: beta NaN", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Beta = nan })},
+		{"localresponsenorm: beta negative infinite", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Beta = -inf })},
 		{"localresponsenorm: beta infinite", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.Beta = inf })},
 		{"localresponsenorm: k negative", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.K = -1 })},
 		{"localresponsenorm: k infinite", ops.ErrOption, call(func(c *ops.LocalResponseNormConfig) { c.K = inf })},

@@ -25,6 +25,7 @@ func testReshape(t *testing.T, x *tensor.Dense) {
 		{tensor.Shape{-1}, tensor.Shape{24}},
 		{tensor.Shape{4, 6}, tensor.Shape{4, 6}},
 		{tensor.Shape{4, 6, -1}, tensor.Shape{4, 6, 1}},
+		{tensor.Shape{1, 24}, tensor.Shape{1, 24}},
 	} {
 		g := G.NewGraph()
 		y, err := ops.Reshape(graphtest.Leaf(g, "x", x), c.to)

@@ -265,6 +265,7 @@ func badSpectrals() []badCall {
 		{"spectralnorm: u too long", ops.ErrShape, set([]float64{1, 2, 3}, []float64{1})},
 		{"spectralnorm: no v", ops.ErrShape, set([]float64{1, 2}, nil)},
 		{"spectralnorm: v NaN", ops.ErrValue, set([]float64{1, 2}, []float64{nan})},
+		{"spectralnorm: v negative infinite", ops.ErrValue, set([]float64{1, 2}, []float64{-inf})},
 		{"spectralnorm: u infinite", ops.ErrValue, set([]float64{1, inf}, []float64{1})},
 		{"spectralnorm: materialized nil", ops.ErrValue, materialize(nil)},
 		{"spectralnorm: materialized ints", ops.ErrDtype, materialize(ints)},

@@ -233,13 +233,15 @@ func TestTrainingOfNoGraph(t *testing.T) {
 // Statistics are in training if one of the ops that have them is.
 func TestTrainingOfOneOpOfTwo(t *testing.T) {
 	g := G.NewGraph()
-	s := statsOf(t, 3)
+	s, other := statsOf(t, 3), statsOf(t, 3)
+	G.Must(ops.BatchNorm(graphtest.Leaf(g, "x", wave(0.4, 4, 3)), nil, nil, other, cfg))
+	before := len(g.AllNodes())
 	var modes []G.TrainModeOp
 	for i := range 2 {
 		_, err := ops.BatchNorm(graphtest.Leaf(g, fmt.Sprint("x", i), wave(float64(i), 4, 3)), nil, nil, s, cfg)
 		require.NoError(t, err)
 	}
-	for _, n := range g.AllNodes() {
+	for _, n := range g.AllNodes()[before:] {
 		if op, ok := n.Op().(G.TrainModeOp); ok {
 			modes = append(modes, op)
 		}
@@ -254,6 +256,8 @@ func TestTrainingOfOneOpOfTwo(t *testing.T) {
 		training, _ = s.Training(g)
 		require.True(t, training)
 	}
+	training, _ := other.Training(g)
+	require.True(t, training, "other statistics")
 }
 
 // A variance of 0 is one that channels have, and a number of batches may stay.
@@ -265,11 +269,11 @@ func TestSetOfAVarianceOf0(t *testing.T) {
 	require.EqualValues(t, 0, batchesOf(s))
 }
 
-// Without running statistics it makes no difference how they would be averaged.
+// Without running statistics it makes no difference how they would be averaged; Momentum is not used either.
 func TestCumulativeWithoutStatistics(t *testing.T) {
 	g := G.NewGraph()
 	x := graphtest.Leaf(g, "x", wave(0.4, 4, 3))
-	y, err := ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3, Cumulative: true})
+	y, err := ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3, Cumulative: true, Momentum: -1})
 	require.NoError(t, err)
 	require.Same(t, G.Must(ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3})), y)
 }
