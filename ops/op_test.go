@@ -17,11 +17,23 @@ func TestStringIsWhatIsOn(t *testing.T) {
 
 // An op that two layers share has the name of the first.
 func TestOpHasTheNameOfItsFirstLayer(t *testing.T) {
-	b := newBase("norm.LayerNorm()", nil)
-	require.True(t, b.SetLayer("first"))
-	require.False(t, b.SetLayer("second"))
-	require.True(t, b.SetLayer("first"))
-	require.Equal(t, "first", b.layerName())
+	o := newPart[float64]("test", 0, tensor.Shape{3}, false)
+	require.True(t, o.SetLayer("first"))
+	require.False(t, o.SetLayer("second"))
+	require.True(t, o.SetLayer("first"))
+	_, err := o.Do()
+	require.ErrorIs(t, err, fault.ErrValue)
+	require.ErrorContains(t, err, "first")
+}
+
+// What the ops with state give is for another op.
+func TestStatefulOpIsPart(t *testing.T) { require.True(t, new(stateful).IsPart()) }
+
+// Holding other tensors does not make an op a part.
+func TestHeldOpIsPartAsTheOpIs(t *testing.T) {
+	norm := newLayerNorm[float64](2, tensor.Shape{3}, affine{}, LayerNormConfig{Eps: 1e-5})
+	require.False(t, (&heldOp{derivableOp: norm, inputs: 1}).IsPart())
+	require.True(t, (&heldOp{derivableOp: newAddNorm(norm.norm, tensor.Shape{2, 3}), inputs: 2}).IsPart())
 }
 
 // Memory that has held a larger result is cut to size.
