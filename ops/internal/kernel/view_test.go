@@ -17,7 +17,8 @@ func geometries() []View {
 	for _, channels := range []int{pad - 1, pad + 1, 5 * pad, bandLen + 1, taskLen - 1, taskLen + 1} {
 		vs = append(vs, View{sumsLen + 1, channels, 1}, View{1, channels, 1}, View{2, channels, 3})
 	}
-	return append(vs, View{100000, 1, 1}, View{8192, 64, 1}, View{32, 64, 56 * 56})
+	return append(vs, View{100000, 1, 1}, View{8192, 64, 1}, View{32, 64, 56 * 56},
+		View{1, 9, taskLen}) // fewer bands than tasks
 }
 
 // The blocks of a grid cover every element once; those of a channel have a part
@@ -42,7 +43,10 @@ func TestBlocksCoverOnce(t *testing.T) {
 					require.False(t, parts[at], "%+v: two blocks for part and channel %v", v, at)
 					parts[at] = true
 				}
-				require.Less(t, b.part, g.parts())
+				require.True(t, 0 <= b.part && b.part < g.parts(), "%+v: part %d", v, b.part)
+				if b.columns() { // of whole vectors
+					require.Zero(t, b.channel%pad)
+				}
 			}
 			requireOnce(t, v, seen)
 			require.Len(t, parts, g.parts()*v.Channels)
