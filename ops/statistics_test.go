@@ -252,12 +252,12 @@ func TestTrainingOfOneOpOfTwo(t *testing.T) {
 		training, applied := s.Training(g)
 		require.False(t, training)
 		require.True(t, applied)
+		training, _ = other.Training(g)
+		require.True(t, training, "other statistics")
 		require.NoError(t, op.SetTraining(true))
 		training, _ = s.Training(g)
 		require.True(t, training)
 	}
-	training, _ := other.Training(g)
-	require.True(t, training, "other statistics")
 }
 
 // A variance of 0 is one that channels have, and a number of batches may stay.
