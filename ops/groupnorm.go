@@ -105,7 +105,7 @@ func (c channelGroups) String() string {
 }
 
 func (c channelGroups) fits(op string, x tensor.Shape) error {
-	if len(x) < 2 || x[1] != c.channels {
+	if x[1] != c.channels {
 		return fault.New(fault.ErrValue, op, "x is %v, want %s", x, fault.WithChannels(c.channels, 1))
 	}
 	return nil

@@ -113,7 +113,7 @@ func (r rowNorm[T]) String() string {
 }
 
 func (r rowNorm[T]) fits(op string, x tensor.Shape) error {
-	if tail := len(x) - len(r.shape); tail < 0 || !slices.Equal(x[tail:], r.shape) {
+	if !slices.Equal(x[len(x)-len(r.shape):], r.shape) {
 		return fault.New(fault.ErrValue, op, "x is %v, want %v", x, trailing(r.shape))
 	}
 	return nil

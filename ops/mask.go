@@ -112,14 +112,11 @@ func (m masking) String() string {
 	}
 }
 
-// flagsOf returns what a mask says of each position of x, 0 or 1, or nil where there
-// is none.
+// flagsOf returns what a mask says of each position of an x of the op's rank, 0 or 1, or
+// nil where there is none.
 func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f lent[T], err error) {
-	switch {
-	case m.rank == 0:
+	if m.rank == 0 {
 		return f, nil
-	case len(x) < 2 || m.channels >= len(x) || len(mask) == 0:
-		return f, fault.New(fault.ErrValue, op, "there is no mask of %d elements for x %v", len(mask), x)
 	}
 	n := x.TotalSize() / x[m.channels] // positions
 	samples := x[0]

@@ -21,8 +21,8 @@ type normalizer[T dense.Float] interface {
 	// String is the attributes, in full precision: they are hashed.
 	String() string
 
-	// fits returns an error, of kind ErrValue, for a shape that it cannot see
-	// as groups.
+	// fits returns an error, of kind ErrValue, for a shape of x's rank that it
+	// cannot see as groups.
 	fits(op string, x tensor.Shape) error
 
 	// forward sets y. gamma and beta may be nil. The mask is nil for all but group
