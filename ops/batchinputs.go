@@ -38,7 +38,7 @@ func batchInputs[T dense.Float](b *base, n *batchNorm, vs []G.Value, statsAt int
 	if in.stats, in.batch = unpackStats(packed, n.channels); in.batch {
 		in.within = n.within
 	}
-	if in.view, err = n.view(b.label, vs[0].Shape()); err != nil || n.mask.rank == 0 {
+	if in.view, err = n.view(b.label, vs[0].Shape()); err != nil {
 		return in, err
 	}
 	in.mask, err = flagsOf(b.label, n.mask, in.data[statsAt+1], vs[0].Shape())

@@ -100,10 +100,7 @@ func hasEmptyAxis(shape tensor.Shape) bool {
 
 // tensorType returns the dtype and the rank of a node that holds a tensor.
 func tensorType(n *G.Node) (dt tensor.Dtype, rank int, ok bool) {
-	t, ok := n.Type().(G.TensorType)
-	if !ok {
-		return dt, 0, false
-	}
+	t, _ := n.Type().(G.TensorType)
 	dt, ok = t.Of.(tensor.Dtype)
 	return dt, t.Dims, ok
 }

@@ -110,8 +110,8 @@ func addTo[T dense.Float](op string, n *G.Node, data []T) error {
 	if err != nil {
 		return err
 	}
-	d, ok := v.(*tensor.Dense)
-	if !ok || d == nil || d.Dtype() != dense.Dtype[T]() || d.Shape().TotalSize() != len(data) {
+	d, _ := v.(*tensor.Dense)
+	if d == nil || d.Dtype() != dense.Dtype[T]() || d.Shape().TotalSize() != len(data) {
 		return fault.New(fault.ErrValue, op, "cannot add a gradient of %d %v to %T %v", len(data), dense.Dtype[T](), v, v)
 	}
 	dst := d.Data().([]T)
