@@ -180,20 +180,13 @@ func (n axesNorm[T]) of(shape tensor.Shape) kernel.Columns {
 	return p
 }
 
-// asRows sees matrices of one column, where all other axes behind the normalized ones
-// have size 1, as the rows that they are in memory: the loops over columns take many
-// side by side.
-func asRows(p kernel.Columns) kernel.Rows {
-	return kernel.Rows{Rows: p.Outer, Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
-}
+// inOrder says whether x is those matrices as it lies in memory, as it always is if all
+// axes but the normalized ones have size 1.
+func (n axesNorm[T]) inOrder(p kernel.Columns) bool { return n.order == nil || p.Cols == 1 }
 
 func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {
 	p := n.of(shape)
-	if p.Cols == 1 {
-		kernel.LayerNormFwd(y, x, gamma, beta, asRows(p))
-		return
-	}
-	if n.order == nil {
+	if n.inOrder(p) {
 		kernel.ColumnNormFwd(y, x, gamma, beta, p)
 		return
 	}
@@ -207,11 +200,7 @@ func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {
 
 func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, shape tensor.Shape) {
 	p := n.of(shape)
-	if p.Cols == 1 {
-		kernel.LayerNormBwd(dx, dgamma, dbeta, x, gamma, dy, asRows(p))
-		return
-	}
-	if n.order == nil {
+	if n.inOrder(p) {
 		kernel.ColumnNormBwd(dx, dgamma, dbeta, x, gamma, dy, p)
 		return
 	}
@@ -226,15 +215,8 @@ func (n axesNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, shape tens
 
 func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, shape tensor.Shape) {
 	p := n.of(shape)
-	groups := kernel.Groups{
-		Batches: p.Outer, View: kernel.View{Outer: p.Rows, Channels: p.Cols, Inner: 1}, Params: p.Rows, ParamInner: p.Cols,
-	}
-	rows := asRows(p)
-	if p.Cols == 1 {
-		groups = kernel.Groups{Batches: 1, View: kernel.View{Outer: 1, Channels: p.Outer, Inner: p.Rows}, Params: p.Rows, ParamInner: 1}
-	}
-	if n.order == nil || p.Cols == 1 {
-		kernel.NormSecond(out, in, groups, rows)
+	if n.inOrder(p) {
+		kernel.ColumnNormSecond(out, in, p)
 		return
 	}
 	perm := kernel.Permuted[T]{Shape: shape, Order: n.order}
@@ -246,7 +228,7 @@ func (n axesNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], 
 	defer dx.Release()
 	defer ddy.Release()
 	in.X, in.DY, in.UX = x.Data, dy.Data, ux.Data
-	kernel.NormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, groups, rows)
+	kernel.ColumnNormSecond(kernel.SecondGrads[T]{X: dx.Data, Gamma: out.Gamma, DY: ddy.Data}, in, p)
 	perm.Scatter(out.X, dx.Data)
 	perm.Scatter(out.DY, ddy.Data)
 }

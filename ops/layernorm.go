@@ -134,8 +134,5 @@ func (r rowNorm[T]) backward(dx, dgamma, dbeta, x, _, gamma, dy []T, _ tensor.Sh
 }
 
 func (r rowNorm[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], _ []T, _ tensor.Shape) {
-	p := r.of(in.X)
-	kernel.NormSecond(out, in, kernel.Groups{
-		Batches: 1, View: kernel.View{Outer: 1, Channels: p.Rows, Inner: p.Cols}, Params: p.Cols, ParamInner: 1,
-	}, p)
+	kernel.LayerNormSecond(out, in, r.of(in.X))
 }

@@ -13,6 +13,11 @@ type Columns struct {
 	Uncentred         bool
 }
 
+// asRows sees matrices of one column as the rows that they are in memory.
+func (p Columns) asRows() Rows {
+	return Rows{Rows: p.Outer, Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
+}
+
 // A tile is a piece of one matrix with all its rows and some of its columns. It
 // holds about tileLen elements, which the cache keeps from the statistics to the
 // map, or more where its rows would be shorter than tileCols.
@@ -59,6 +64,10 @@ func (p Columns) tasks() int {
 // ColumnNormFwd sets y = (x − mean)·r·gamma + beta with the mean and the spread
 // factor r of the column and the gamma and beta of the row.
 func ColumnNormFwd[T Float](y, x, gamma, beta []T, p Columns) {
+	if p.Cols == 1 {
+		LayerNormFwd(y, x, gamma, beta, p.asRows())
+		return
+	}
 	columnNorm[T]{out: y, x: x, gamma: gamma, beta: beta, p: p}.do()
 }
 
@@ -71,6 +80,10 @@ func ColumnNormFwd[T Float](y, x, gamma, beta []T, p Columns) {
 // all matrices, for dγ and dβ. With Uncentred there is no mean(u). dgamma and dbeta
 // may be nil.
 func ColumnNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Columns) {
+	if p.Cols == 1 {
+		LayerNormBwd(dx, dgamma, dbeta, x, gamma, dy, p.asRows())
+		return
+	}
 	a := columnNorm[T]{out: dx, x: x, gamma: gamma, dy: dy, dgamma: dgamma, dbeta: dbeta, p: p}
 	if dgamma == nil && dbeta == nil {
 		a.do()

@@ -63,6 +63,20 @@ func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, count
 	}
 }
 
+// LayerNormSecond is NormSecond of layer norm.
+func LayerNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Rows) {
+	NormSecond(out, in, Groups{Batches: 1, View: View{1, p.Rows, p.Cols}, Params: p.Cols, ParamInner: 1}, p)
+}
+
+// ColumnNormSecond is NormSecond of a norm of columns.
+func ColumnNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Columns) {
+	if p.Cols == 1 {
+		LayerNormSecond(out, in, p.asRows())
+		return
+	}
+	NormSecond(out, in, Groups{Batches: p.Outer, View: View{p.Rows, p.Cols, 1}, Params: p.Rows, ParamInner: p.Cols}, p.asRows())
+}
+
 // BatchNormSecond is NormSecond of batch norm, of what the mask, which may be nil, says
 // counts.
 func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v View, s Stats, batch bool) {
