@@ -403,3 +403,16 @@ func TestWithGrad(t *testing.T) {
 	})
 	require.NoError(t, gradcheck.Check(of(sliced), []*tensor.Dense{values(3, 4), values(2, 4)}, tape, byDiff))
 }
+
+// DiffWRT of CTCLoss has an entry more than there are inputs.
+func TestMoreFlagsThanInputs(t *testing.T) {
+	loss := func(in G.Nodes) (*G.Node, error) {
+		ints := func(name string, data []int, shape ...int) *G.Node {
+			v := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
+			return G.NewTensor(in[0].Graph(), tensor.Int, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(v))
+		}
+		targets, steps, lengths := ints("targets", []int{1, 2}, 2, 1), ints("steps", []int{4, 4}, 2), ints("lengths", []int{1, 1}, 2)
+		return G.CTCLoss(G.Must(G.LogSoftMax(in[0], 2)), targets, steps, lengths, G.ReductionSum)
+	}
+	require.NoError(t, gradcheck.Check(loss, []*tensor.Dense{values(4, 2, 3)}, gradcheck.WithMachines(gradcheck.Tape)))
+}
