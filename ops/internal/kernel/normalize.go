@@ -197,12 +197,12 @@ func largest[T Float](x []T, top float64) float64 {
 	return top
 }
 
-// addPowers adds the powers of |x|/top.
+// addPowers adds the powers of |x|/top. For +Inf, where they are not used, it adds none.
 func addPowers[T Float](sum float64, x []T, top float64, p Lp) float64 {
-	if top == 0 {
+	if top == 0 || math.IsInf(p.P, 1) {
 		return sum
 	}
-	if p.P == 1 || math.IsInf(p.P, 1) {
+	if p.P == 1 {
 		for _, v := range x {
 			sum += math.Abs(float64(v)) / top
 		}
