@@ -99,7 +99,7 @@
 // float32, and a mean is stored as two numbers, value and rounding error. So results
 // of float32 get no worse with the length of a row, nor if the mean is a million times
 // the spread. Everything else is arithmetic in the dtype. Before its own rounding, a
-// float32 result above 2⁻¹²⁶, of an x̂ above it too, has an error of at most
+// float32 result above 2⁻¹²⁶, if its x̂ is above it too, has an error of at most
 //
 //   - 4·2⁻²⁴·Σ|terms| in general;
 //   - 4·2⁻²⁴·max(|γ|·max|x̂|, max|y|) for y of layer and RMS norm, with the inner maxima
