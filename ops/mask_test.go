@@ -268,13 +268,16 @@ func TestMaskOfAMatrixHasFlags(t *testing.T) {
 // A value of x with other channels is an error, also where the mask fits it.
 func TestMaskedValueOfOtherChannels(t *testing.T) {
 	c := maskedBatchCase("", 3, ops.BatchNormConfig{Momentum: 0.1}, []float64{3, 5}, tensor.Shape{2}, tensor.Shape{2, 3, 5})
+	masked := 0
 	for _, k := range c.calls(t, tensor.Float64) {
 		if len(k.in) > 1 { // of x and a mask
 			_, err := k.op.Do(k.replaced(0, wave(0.4, 2, 4, 5))...)
 			require.ErrorIs(t, err, ops.ErrValue, "%v", k.op)
 			require.ErrorContains(t, err, "x is (2, 4, 5)")
+			masked++
 		}
 	}
+	require.NotZero(t, masked)
 }
 
 // Rounded to float32, a large size may become larger.

@@ -26,9 +26,6 @@ func TestOpHasTheNameOfItsFirstLayer(t *testing.T) {
 	require.ErrorContains(t, err, "first")
 }
 
-// What the ops with state give is for another op.
-func TestStatefulOpIsPart(t *testing.T) { require.True(t, new(stateful).IsPart()) }
-
 // Holding other tensors does not make an op a part.
 func TestHeldOpIsPartAsTheOpIs(t *testing.T) {
 	norm := newLayerNorm[float64](2, tensor.Shape{3}, affine{}, LayerNormConfig{Eps: 1e-5})

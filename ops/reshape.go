@@ -41,7 +41,7 @@ func Reshape(x *G.Node, shape tensor.Shape) (*G.Node, error) {
 // inferred returns the shape with a size instead of −1.
 func inferred(op string, from, shape tensor.Shape) (tensor.Shape, error) {
 	if len(shape) == 0 {
-		return nil, fault.New(fault.ErrShape, op, "the new shape is that of a scalar, want at least one axis, or gorgonia.Sum of one element")
+		return nil, fault.New(fault.ErrShape, op, "the new shape is that of a scalar, want at least one axis; gorgonia.Sum makes a scalar of one element")
 	}
 	to, open := shape.Clone(), -1
 	left := from.TotalSize() // over the sizes so far, or 0 if one does not divide it

@@ -135,9 +135,10 @@ const (
 func (g *gradGroup) gradSums() sweep {
 	v := g.v
 	unroll := map[bool]int{true: 4, false: 2}[v.wide()]
-	return sweep{[]string{"dy"}, g.late(), 2, unroll, func(at map[string]Register) (func(Register, int, mask, VecVirtual, []VecVirtual), func(Register)) {
+	late := g.late()
+	return sweep{[]string{"dy"}, late, 2, unroll, func(at map[string]Register) (func(Register, int, mask, VecVirtual, []VecVirtual), func(Register)) {
 		tops, magnitude, gamma := v.zeros(unroll), v.magnitude(), pointer("gamma")
-		ahead := g.ahead(at["dy"], g.late())
+		ahead := g.ahead(at["dy"], late)
 		step := func(i Register, j int, part mask, e VecVirtual, acc []VecVirtual) {
 			v.fetch(ahead, i, j)
 			u := v.load(v.at(at["dy"], i, j), part)
