@@ -99,6 +99,7 @@ func TestFoldOfTransposedWeight(t *testing.T) {
 func TestFoldRefuses(t *testing.T) {
 	f64 := tensor.Float64
 	bn := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3))
+	four, one := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 4)), norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 1))
 	w, b := wave(f64, 0, 3, 4), wave(f64, 0, 3)
 	masked := tensor.New(tensor.WithShape(3, 1), tensor.WithBacking([]float64{1, 2, 3}, []bool{true, false, false}))
 	for _, c := range []struct {
@@ -118,6 +119,9 @@ func TestFoldRefuses(t *testing.T) {
 		{bn, w, b, -3, norm.ErrShape, "the axis of the outputs is -3, want -2 to 1 for a weight (3, 4)"},
 		{bn, w, wave(f64, 0, 4), 0, norm.ErrShape, "the bias is (4), want (3), or 3 in one axis and 1 in the others"},
 		{bn, w, wave(f64, 0, 3, 4), 0, norm.ErrShape, "the bias is (3, 4), want (3), or 3 in one axis and 1 in the others"},
+		{bn, w, wave(f64, 0, 2, 3), 0, norm.ErrShape, "the bias is (2, 3), want (3), or 3 in one axis and 1 in the others"},
+		{four, wave(f64, 0, 4, 3), wave(f64, 0, 2, 2), 0, norm.ErrShape, "the bias is (2, 2), want (4), or 4 in one axis and 1 in the others"},
+		{one, wave(f64, 0, 1, 3), tensor.New(tensor.FromScalar(1.0)), 0, norm.ErrShape, "the bias is (), want (1), or 1 in one axis and 1 in the others"},
 		{bn, tensor.New(tensor.WithShape(3, 0), tensor.Of(tensor.Float64)), b, 0, norm.ErrValue, "the weight is (3, 0), want no empty axis"},
 		{bn, masked, b, 0, norm.ErrValue, "the weight is masked, want a tensor without mask"},
 		{norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3, norm.WithoutRunningStats())), w, b, 0, norm.ErrOption,
