@@ -92,6 +92,21 @@ func TestNamesAreUnique(t *testing.T) {
 	}
 }
 
+// The name that a layer finds itself leaves the caller's nodes their names.
+func TestNamesOfOtherNodesAreTaken(t *testing.T) {
+	for kind, make := range constructors {
+		g := G.NewGraph()
+		last := norm.Must(make(G.NewGraph(), tensor.Float64, "")).Learnables()
+		if len(last) == 0 {
+			continue
+		}
+		own := G.NewScalar(g, tensor.Float64, G.WithName(last[len(last)-1].Name()))
+		l := norm.Must(make(g, tensor.Float64, ""))
+		require.Equal(t, kind+"2", l.Name())
+		require.Equal(t, G.Nodes{own}, g.ByName(own.Name()))
+	}
+}
+
 // Layers without parameters have names too.
 func TestNamesWithoutParameters(t *testing.T) {
 	g := G.NewGraph()
