@@ -99,7 +99,7 @@ func (l *layer) lengthAndDirection(axis int) ([]*entry, error) {
 		for range v.shape {
 			g.shape = append(g.shape, 1)
 		}
-		g.shape[fromFront(axis, len(v.shape))] = channels
+		g.shape[axis] = channels
 	}
 	return []*entry{g, v}, nil
 }
