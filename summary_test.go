@@ -31,6 +31,11 @@ type ownLayer struct{ w *G.Node }
 func (o ownLayer) Name() string        { return "fc" }
 func (o ownLayer) Learnables() G.Nodes { return G.Nodes{o.w} }
 
+// bareLayer is one without parameters.
+type bareLayer struct{ ownLayer }
+
+func (bareLayer) Learnables() G.Nodes { return nil }
+
 func TestSummaryOfEachLayer(t *testing.T) {
 	g := G.NewGraph()
 	f32, f64 := tensor.Float32, tensor.Float64
@@ -38,7 +43,7 @@ func TestSummaryOfEachLayer(t *testing.T) {
 	bn := norm.Must(norm.NewBatchNorm(g, f32, 3, norm.WithName("bn")))
 	require.NoError(t, bn.SetStats([]float64{-1.23456, 0, 7}, []float64{0.5, 2, 1e6}))
 	sn := norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 2, 3, 3}))
-	layers := []norm.Layer{own, bn,
+	layers := []norm.Layer{own, bareLayer{}, bn,
 		norm.Must(norm.NewLayerNorm(G.NewGraph(), f64, tensor.Shape{3}, norm.WithoutAffine())),
 		norm.Must(norm.NewRMSNorm(G.NewGraph(), f64, tensor.Shape{2, 5})),
 		norm.Must(norm.NewGroupNorm(G.NewGraph(), f64, 3, 6)),
@@ -51,6 +56,7 @@ func TestSummaryOfEachLayer(t *testing.T) {
 	}
 	require.Equal(t, [][]string{
 		{"fc", "norm_test.ownLayer", "float32", "w (2, 3)", "6", "-", "-", "-", "-"},
+		{"fc", "norm_test.bareLayer", "-", "-", "0", "-", "-", "-", "-"},
 		{"bn", "batchnorm", "float32", "gamma (3), beta (3)", "6", "-1.23 to 7", "0.5 to 1e+06", "0", "not applied"},
 		{"layernorm", "layernorm", "float64", "-", "0", "-", "-", "-", "-"},
 		{"rmsnorm", "rmsnorm", "float64", "gamma (2, 5)", "10", "-", "-", "-", "-"},
