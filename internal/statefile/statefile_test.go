@@ -1,0 +1,49 @@
+package statefile
+
+import (
+	"encoding/binary"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// headed returns a header after its length.
+func headed(header string) *strings.Reader {
+	return strings.NewReader(string(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))) + header)
+}
+
+// The tensors come in the order of their data, and those without data in that of their names.
+func TestHeaderSorts(t *testing.T) {
+	entries, err := Header(headed(`{
+		"last":{"dtype":"U8","shape":[3],"data_offsets":[2,5]},
+		"b":{"dtype":"U8","shape":[0],"data_offsets":[2,2]},
+		"a":{"dtype":"U8","shape":[0],"data_offsets":[2,2]},
+		"first":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}`))
+	require.NoError(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	require.Equal(t, []string{"first", "a", "b", "last"}, names)
+}
+
+// An axis of 0 makes a tensor empty, however long the others are.
+func TestHeaderOfEmptyTensor(t *testing.T) {
+	for _, shape := range []string{"[0,4294967296,4294967296]", "[4294967296,4294967296,0]"} {
+		_, err := Header(headed(`{"a":{"dtype":"F32","shape":` + shape + `,"data_offsets":[0,0]}}`))
+		require.NoError(t, err, shape)
+	}
+	_, err := Header(headed(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`))
+	require.EqualError(t, err, "norm: load: a has 0 bytes for a F32 [4294967296 4294967296]", "2⁶⁶ bytes are 0 in 64 bits")
+}
+
+// More than a number of Go's readers has is damage, and not a negative number.
+func TestSkipTooMuch(t *testing.T) {
+	require.EqualError(t, Skip(strings.NewReader("abc"), math.MaxInt64+1, "a"), "norm: load: a has 9223372036854775808 bytes")
+	require.EqualError(t, Skip(strings.NewReader("abc"), math.MaxInt64, "a"), "norm: load: the file ends inside a")
+	r := strings.NewReader("abc")
+	require.NoError(t, Skip(r, 2, "a"))
+	require.Equal(t, 1, r.Len())
+}
