@@ -283,3 +283,19 @@ func TestBindServesSolvers(t *testing.T) {
 		require.Less(t, seen[29], 0.9*seen[0])
 	}
 }
+
+// One element has several shapes in Gorgonia, any of which is that of a gradient of one
+// element. It is none of more.
+func TestBindOfOneElement(t *testing.T) {
+	g := G.NewGraph()
+	node := func(shape ...int) *G.Node {
+		return G.NewTensor(g, tensor.Float64, len(shape), G.WithShape(shape...), G.WithName(fmt.Sprint(len(g.AllNodes()))))
+	}
+	for _, shape := range [][]int{{}, {1}, {1, 1}} {
+		for _, other := range [][]int{{}, {1}, {1, 1}} {
+			require.NoError(t, diff.Bind(G.Nodes{node(shape...)}, G.Nodes{node(other...)}))
+		}
+		require.ErrorIs(t, diff.Bind(G.Nodes{node(shape...)}, G.Nodes{node(3)}), diff.ErrShape)
+		require.ErrorIs(t, diff.Bind(G.Nodes{node(3)}, G.Nodes{node(shape...)}), diff.ErrShape)
+	}
+}
