@@ -79,6 +79,26 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// A new file has the mode that other new files have, and an old one keeps its own.
+func TestModes(t *testing.T) {
+	dir := t.TempDir()
+	usual, path := filepath.Join(dir, "usual"), filepath.Join(dir, "f")
+	mode := func(path string) os.FileMode {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		return info.Mode()
+	}
+	nothing := func(io.Writer) error { return nil }
+	require.NoError(t, os.WriteFile(usual, nil, 0o666))
+	require.NoError(t, Write(path, nothing))
+	require.Equal(t, mode(usual), mode(path))
+	for _, p := range []string{usual, path} {
+		require.NoError(t, os.Chmod(p, 0o640))
+	}
+	require.NoError(t, Write(path, nothing))
+	require.Equal(t, mode(usual), mode(path))
+}
+
 // Neither what killed processes have left nor a long name is in the way.
 func TestTemporaryNames(t *testing.T) {
 	dir := t.TempDir()
