@@ -172,8 +172,5 @@ func size(shape []uint64, element uint64) (uint64, bool) {
 		}
 		n = low
 	}
-	if zero {
-		return 0, true
-	}
 	return n, true
 }
