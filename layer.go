@@ -269,14 +269,20 @@ func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
 // gorgonia.Grad and a solver: each node once, also where layers share it, since a solver
 // would decay its weights twice.
 func Learnables(layers ...Layer) (all G.Nodes) {
-	seen := map[*G.Node]bool{}
 	for _, l := range layers {
-		for _, p := range l.Learnables() {
-			if !seen[p] {
-				seen[p] = true
-				all = append(all, p)
-			}
+		all = append(all, l.Learnables()...)
+	}
+	return distinct(all)
+}
+
+// distinct returns each node once, where it comes first.
+func distinct(nodes G.Nodes) (once G.Nodes) {
+	seen := map[*G.Node]bool{}
+	for _, n := range nodes {
+		if !seen[n] {
+			seen[n] = true
+			once = append(once, n)
 		}
 	}
-	return all
+	return once
 }

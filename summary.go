@@ -20,18 +20,14 @@ func Summary(layers ...Layer) string {
 	var s strings.Builder
 	w := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tKIND\tDTYPE\tPARAMETERS\tNUMBER\tRUNNING MEAN\tRUNNING VARIANCE\tBATCHES\tMODE")
-	seen, total := map[*G.Node]bool{}, 0
+	var all row
 	for _, l := range layers {
 		r := rowOf(l)
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.name, r.kind, r.dtype, r.shapes(), r.number(), r.mean, r.variance, r.batches, r.mode)
-		for _, p := range r.params {
-			if !seen[p] {
-				total += size(p)
-			}
-			seen[p] = true
-		}
+		all.params = append(all.params, r.params...)
 	}
-	fmt.Fprintf(w, "total\t\t\t\t%d\n", total)
+	all.params = distinct(all.params)
+	fmt.Fprintf(w, "total\t\t\t\t%d\n", all.number())
 	w.Flush()
 	return s.String()
 }
