@@ -13,7 +13,7 @@ type Columns struct {
 	Uncentred         bool
 }
 
-// asRows sees matrices of one column as the rows that they are in memory.
+// asRows sees the columns as rows: those of matrices of one column lie in memory as such.
 func (p Columns) asRows() Rows {
 	return Rows{Rows: p.Outer, Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
 }

@@ -68,6 +68,7 @@ type group struct {
 	scale Mem            // −rstd
 	shift Mem            // r·rstd
 	bad   Mem            // a bit for each row that cannot be done here
+	late  bool           // see ahead
 	part  tail
 }
 

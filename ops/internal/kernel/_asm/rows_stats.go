@@ -26,7 +26,7 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 	Label("centre")
 	g.each("centred", append([]string{"x"}, along.arrays...), func(at map[string]Register, k, slot Register) {
 		m0 := g.of(g.m0, k, 0)
-		ahead := g.ahead(at["x"], along.late)
+		ahead := g.ahead(at["x"])
 		step, end := along.begin(at)
 		all := v.sums("centredSums", pointer("n"), 2+along.sums, along.unroll, g.part, func(i Register, j int, part mask, acc []VecVirtual) {
 			v.fetch(ahead, i, j)
@@ -73,18 +73,24 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 
 // ahead returns the address of a row's counterpart in the next group, which is fetched
 // into L2 while the sums of this group are taken. While its results are written would
-// be too late. With late it is not, if they go past the caches, and the row itself takes
-// its counterpart's place.
-func (g *group) ahead(row Register, late bool) Register {
-	r := GP64()
-	MOVQ(g.count, r)
-	IMULQ(g.pitch, r)
-	if late {
+// be too late. In a group that is late it is not, if they go past the caches, and the
+// row itself takes its counterpart's place.
+func (g *group) ahead(row Register) Register {
+	r := g.toNext()
+	if g.late {
 		stream := pointer("stream") // 0 or 1
 		DECQ(stream)
 		ANDQ(stream, r)
 	}
 	ADDQ(row, r)
+	return r
+}
+
+// toNext returns how far it is to the next group, in bytes.
+func (g *group) toNext() Register {
+	r := GP64()
+	MOVQ(g.count, r)
+	IMULQ(g.pitch, r)
 	return r
 }
 
@@ -130,7 +136,6 @@ const headVectors = 4
 // sweep is what goes along with the statistics: more sums, over more arrays.
 type sweep struct {
 	arrays       []string
-	late         bool // see ahead
 	sums, unroll int
 	begin        func(at map[string]Register) (step func(i Register, k int, part mask, e VecVirtual, acc []VecVirtual), end func(slot Register))
 }
