@@ -172,7 +172,7 @@ func layerNormSizes[T Float](t *testing.T) {
 			newLayerNormCase[T](p, easy).check(t, label("", p))
 		}
 		// Whole groups of rows and what is left of one.
-		for rows := 1; rows <= 9; rows++ {
+		for rows := 1; rows <= 13; rows++ {
 			for _, n := range []int{5, 64, 100, 257, 1024, 4099} {
 				p := Rows{Rows: rows, Cols: n, Eps: 1e-5, UnbiasedStd: unbiased}
 				newLayerNormCase[T](p, easy).check(t, label("", p))

@@ -35,13 +35,13 @@ func ordinaryRows[T Float](t *testing.T) {
 				what := label("", c, p, unbiased)
 				d := newLayerNormCase[T](p, c)
 				out, sums := make([]T, len(d.x)), make([]T, 2*padded(p.Cols))
-				constants, head, group := rowConstantsOf[T](p, is32[T]())
-				left, bad := layerNormGroups(out, d.x, d.gamma, d.beta, &constants, p.Rows, p, head, group, 0)
+				constants, head := rowConstantsOf[T](p, is32[T]())
+				left, bad := layerNormGroups(out, d.x, d.gamma, d.beta, &constants, p.Rows, p, head, groupOf[T](p), 0)
 				require.Zero(t, left, what)
 				require.Zero(t, bad, what)
 				k := gradKernel[T]{
 					dx: out, dgamma: sums[:padded(p.Cols)], dbeta: sums[padded(p.Cols):],
-					x: d.x, gamma: d.gamma, dy: d.dy, c: constants, head: head,
+					x: d.x, gamma: d.gamma, dy: d.dy, c: constants, head: head, group: 4,
 				}
 				left, bad, again := k.groups(0, p.Rows, p)
 				require.Zero(t, left, what)

@@ -6,7 +6,7 @@
 
 // func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormRowsF32AVX2(SB), $392-104
+TEXT ·layerNormRowsF32AVX2(SB), $744-104
 	MOVQ y+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+8(FP), AX
@@ -71,8 +71,30 @@ guessed:
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 296(SP)
-	MOVQ         $0x00000003, CX
+	VMOVUPS      X0, 552(SP)
+	CMPQ         8(SP), $0x04
+	JLE          guessedHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 568(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -80,7 +102,7 @@ centre:
 	LEAQ 40(SP), SI
 
 centred:
-	VBROADCASTSS 296(SP)(BX*4), Y0
+	VBROADCASTSS 552(SP)(BX*4), Y0
 	MOVQ         8(SP), DI
 	IMULQ        AX, DI
 	ADDQ         DX, DI
@@ -173,12 +195,13 @@ centredSumsDone:
 	TESTQ        R8, R8
 	JNE          centredSumsChain
 	VMOVUPD      Y1, (SI)
-	VMOVUPD      Y2, 128(SI)
+	VMOVUPD      Y2, 256(SI)
 	ADDQ         AX, DX
 	ADDQ         $0x20, SI
 	INCQ         BX
 	CMPQ         BX, 8(SP)
 	JL           centred
+	MOVQ         $0x00000000, 16(SP)
 	VMOVUPD      40(SP), Y0
 	VMOVUPD      72(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -192,13 +215,13 @@ centredSumsDone:
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      168(SP), Y1
-	VMOVUPD      200(SP), Y2
+	VMOVUPD      296(SP), Y1
+	VMOVUPD      328(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      232(SP), Y1
-	VMOVUPD      264(SP), Y2
+	VMOVUPD      360(SP), Y1
+	VMOVUPD      392(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -208,66 +231,235 @@ centredSumsDone:
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 8(DX), Y2
 	VMULPD       Y2, Y0, Y2
-	VMULPD       Y2, Y0, Y0
-	VBROADCASTSD quarter<>+0(SB), Y3
-	VMULPD       Y3, Y1, Y3
-	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 40(DX), Y4
 	VSUBPD       Y4, Y1, Y4
-	VMINPD       Y4, Y3, Y3
+	VMINPD       Y4, Y0, Y0
 	VSUBPD       Y1, Y1, Y4
-	VADDPD       Y4, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VCMPPD       $0x09, Y4, Y3, Y3
-	VMOVMSKPD    Y3, DX
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	MOVQ         DX, 16(SP)
-	TESTQ        DX, DX
-	JE           known
-	DECQ         CX
-	JE           known
-	VCVTPS2PD    296(SP), Y0
-	VMOVAPD      Y2, Y1
-	VANDPD       Y3, Y1, Y1
-	VSUBPD       Y1, Y0, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 296(SP)
-	JMP          centre
-
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 24(CX), Y1
+	ORQ          DX, 16(SP)
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 24(DX), Y1
 	VADDPD       Y1, Y0, Y0
 	VSQRTPD      Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 32(CX), Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 32(DX), Y1
 	VADDPD       Y1, Y0, Y0
 	VBROADCASTSD one<>+0(SB), Y1
 	VDIVPD       Y0, Y1, Y0
 	VMULPD       Y0, Y2, Y1
 	VCVTPD2PSY   Y1, X1
-	VMOVUPS      X1, 360(SP)
+	VMOVUPS      X1, 680(SP)
 	VXORPD       Y1, Y1, Y1
 	VSUBPD       Y0, Y1, Y1
 	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 328(SP)
-	MOVQ         stream+80(FP), CX
-	TESTQ        CX, CX
-	JNE          past
+	VMOVUPS      X0, 616(SP)
 	CMPQ         8(SP), $0x04
-	JNE          singly
+	JLE          judgedHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      424(SP), Y1
+	VMOVUPD      456(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      488(SP), Y1
+	VMOVUPD      520(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	ORQ          DX, 16(SP)
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 24(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 32(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VBROADCASTSD one<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMULPD       Y0, Y2, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, 696(SP)
+	VXORPD       Y1, Y1, Y1
+	VSUBPD       Y0, Y1, Y1
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 632(SP)
+
+judgedHalf:
 	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         gamma+16(FP), CX
-	MOVQ         beta+24(FP), DX
-	XORQ         BX, BX
-	LEAQ         (AX)(AX*2), SI
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      296(SP), Y1
+	VMOVUPD      328(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      360(SP), Y1
+	VMOVUPD      392(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VCVTPS2PD    552(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 552(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      424(SP), Y1
+	VMOVUPD      456(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      488(SP), Y1
+	VMOVUPD      520(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VCVTPS2PD    568(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 568(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	MOVQ  stream+80(FP), CX
+	TESTQ CX, CX
+	JNE   past
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  gamma+16(FP), CX
+	MOVQ  beta+24(FP), DX
+	XORQ  BX, BX
+	LEAQ  (AX)(AX*2), SI
 
 pack:
 	MOVQ         24(SP), SI
@@ -276,12 +468,12 @@ pack:
 	IMULQ        AX, R8
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VBROADCASTSS 296(SP)(BX*4), Y0
-	VBROADCASTSS 300(SP)(BX*4), Y1
-	VBROADCASTSS 328(SP)(BX*4), Y2
-	VBROADCASTSS 332(SP)(BX*4), Y3
-	VBROADCASTSS 360(SP)(BX*4), Y4
-	VBROADCASTSS 364(SP)(BX*4), Y5
+	VBROADCASTSS 552(SP)(BX*4), Y0
+	VBROADCASTSS 556(SP)(BX*4), Y1
+	VBROADCASTSS 616(SP)(BX*4), Y2
+	VBROADCASTSS 620(SP)(BX*4), Y3
+	VBROADCASTSS 680(SP)(BX*4), Y4
+	VBROADCASTSS 684(SP)(BX*4), Y5
 	MOVQ         n+48(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -327,7 +519,7 @@ packLoopOneEnd:
 
 packLoopDone:
 	ADDQ $0x02, BX
-	CMPQ BX, $0x04
+	CMPQ BX, 8(SP)
 	JL   pack
 	JMP  written
 
@@ -343,9 +535,9 @@ single:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSS 296(SP)(DI*4), Y0
-	VBROADCASTSS 328(SP)(DI*4), Y1
-	VBROADCASTSS 360(SP)(DI*4), Y2
+	VBROADCASTSS 552(SP)(DI*4), Y0
+	VBROADCASTSS 616(SP)(DI*4), Y1
+	VBROADCASTSS 680(SP)(DI*4), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -429,9 +621,9 @@ stream:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSS 296(SP)(DI*4), Y0
-	VBROADCASTSS 328(SP)(DI*4), Y1
-	VBROADCASTSS 360(SP)(DI*4), Y2
+	VBROADCASTSS 552(SP)(DI*4), Y0
+	VBROADCASTSS 616(SP)(DI*4), Y1
+	VBROADCASTSS 680(SP)(DI*4), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -541,7 +733,7 @@ GLOBL one<>(SB), RODATA|NOPTR, $8
 
 // func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF32AVX2(SB), $1080-128
+TEXT ·layerNormGradRowsF32AVX2(SB), $1848-128
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -551,7 +743,7 @@ TEXT ·layerNormGradRowsF32AVX2(SB), $1080-128
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+72(FP), AX
-	MOVQ $0x00000000, 944(SP)
+	MOVQ $0x00000000, 1840(SP)
 
 group:
 	MOVQ    group+88(FP), CX
@@ -609,8 +801,30 @@ guessed:
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 688(SP)
-	MOVQ         $0x00000003, CX
+	VMOVUPS      X0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          guessedHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1344(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -619,7 +833,7 @@ centre:
 	LEAQ 48(SP), DI
 
 centred:
-	VBROADCASTSS 688(SP)(SI*4), Y0
+	VBROADCASTSS 1328(SP)(SI*4), Y0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
 	MOVQ         stream+96(FP), R9
@@ -638,10 +852,10 @@ centred:
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
-	VMOVUPD      Y4, 952(SP)
-	VMOVUPD      Y4, 984(SP)
-	VMOVUPD      Y4, 1016(SP)
-	VMOVUPD      Y4, 1048(SP)
+	VMOVUPD      Y4, (DI)
+	VMOVUPD      Y4, 256(DI)
+	VMOVUPD      Y4, 512(DI)
+	VMOVUPD      Y4, 768(DI)
 	XORQ         R12, R12
 	MOVQ         $0x00000080, R14
 
@@ -735,51 +949,44 @@ centredSumsDone:
 	VCVTPS2PD    X4, Y4
 	VCVTPS2PD    X8, Y8
 	VADDPD       Y8, Y4, Y4
-	VADDPD       952(SP), Y4, Y4
-	VMOVUPD      Y4, 952(SP)
+	VADDPD       (DI), Y4, Y4
+	VMOVUPD      Y4, (DI)
 	VADDPS       Y9, Y5, Y5
 	VEXTRACTF128 $0x01, Y5, X4
 	VCVTPS2PD    X5, Y5
 	VCVTPS2PD    X4, Y4
 	VADDPD       Y4, Y5, Y5
-	VADDPD       984(SP), Y5, Y5
-	VMOVUPD      Y5, 984(SP)
+	VADDPD       256(DI), Y5, Y5
+	VMOVUPD      Y5, 256(DI)
 	VADDPS       Y10, Y6, Y6
 	VEXTRACTF128 $0x01, Y6, X4
 	VCVTPS2PD    X6, Y5
 	VCVTPS2PD    X4, Y4
 	VADDPD       Y4, Y5, Y5
-	VADDPD       1016(SP), Y5, Y5
-	VMOVUPD      Y5, 1016(SP)
+	VADDPD       512(DI), Y5, Y5
+	VMOVUPD      Y5, 512(DI)
 	VADDPS       Y11, Y7, Y7
 	VEXTRACTF128 $0x01, Y7, X4
 	VCVTPS2PD    X7, Y5
 	VCVTPS2PD    X4, Y4
 	VADDPD       Y4, Y5, Y5
-	VADDPD       1048(SP), Y5, Y5
-	VMOVUPD      Y5, 1048(SP)
+	VADDPD       768(DI), Y5, Y5
+	VMOVUPD      Y5, 768(DI)
 	TESTQ        R11, R11
 	JNE          centredSumsChain
-	VMOVUPD      952(SP), Y0
-	VMOVUPD      984(SP), Y3
-	VMOVUPD      1016(SP), Y4
-	VMOVUPD      1048(SP), Y5
-	VMOVUPD      Y0, (DI)
-	VMOVUPD      Y3, 128(DI)
-	VMOVUPD      Y4, 256(DI)
-	VMOVUPD      Y5, 384(DI)
 	VMAXPS       Y2, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X0
 	VCVTPS2PD    X1, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(DI)
+	VMOVUPD      Y1, 1024(DI)
 	ADDQ         AX, DX
 	ADDQ         AX, BX
 	ADDQ         $0x20, DI
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           centred
+	MOVQ         $0x00000000, 16(SP)
 	VMOVUPD      48(SP), Y0
 	VMOVUPD      80(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -793,13 +1000,13 @@ centredSumsDone:
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      176(SP), Y1
-	VMOVUPD      208(SP), Y2
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      240(SP), Y1
-	VMOVUPD      272(SP), Y2
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -809,68 +1016,57 @@ centredSumsDone:
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 8(DX), Y2
 	VMULPD       Y2, Y0, Y2
-	VMULPD       Y2, Y0, Y0
-	VBROADCASTSD quarter<>+0(SB), Y3
-	VMULPD       Y3, Y1, Y3
-	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 40(DX), Y4
 	VSUBPD       Y4, Y1, Y4
-	VMINPD       Y4, Y3, Y3
+	VMINPD       Y4, Y0, Y0
 	VSUBPD       Y1, Y1, Y4
-	VADDPD       Y4, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VCMPPD       $0x09, Y4, Y3, Y3
-	VMOVMSKPD    Y3, DX
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	MOVQ         DX, 16(SP)
-	TESTQ        DX, DX
-	JE           known
-	DECQ         CX
-	JE           known
-	VCVTPS2PD    688(SP), Y0
-	VMOVAPD      Y2, Y1
-	VANDPD       Y3, Y1, Y1
-	VSUBPD       Y1, Y0, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 688(SP)
-	JMP          centre
-
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 24(CX), Y1
+	ORQ          DX, 16(SP)
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 24(DX), Y1
 	VADDPD       Y1, Y0, Y0
 	VSQRTPD      Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 32(CX), Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 32(DX), Y1
 	VADDPD       Y1, Y0, Y1
 	VBROADCASTSD one<>+0(SB), Y3
 	VDIVPD       Y1, Y3, Y1
 	VMULPD       Y1, Y2, Y3
 	VCVTPD2PSY   Y3, X3
-	VMOVUPS      X3, 752(SP)
+	VMOVUPS      X3, 1456(SP)
 	VXORPD       Y3, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
 	VCVTPD2PSY   Y3, X3
-	VMOVUPS      X3, 720(SP)
-	VMOVUPD      Y2, 784(SP)
+	VMOVUPS      X3, 1392(SP)
+	VMOVUPD      Y2, 1520(SP)
 	VDIVPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 816(SP)
-	VMOVUPD      304(SP), Y0
-	VMOVUPD      336(SP), Y1
+	VMOVUPD      Y0, 1584(SP)
+	CMPQ         8(SP), $0x04
+	JLE          judgedHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      368(SP), Y0
-	VMOVUPD      400(SP), Y1
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -890,32 +1086,218 @@ known:
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      560(SP), Y2
-	VMOVUPD      592(SP), Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	ORQ          DX, 16(SP)
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 24(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 32(DX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 1472(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 1408(SP)
+	VMOVUPD      Y2, 1552(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 1616(SP)
+
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VCVTPS2PD    1328(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VCVTPS2PD    1344(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1344(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	VMOVUPD      560(SP), Y0
+	VMOVUPD      592(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      624(SP), Y0
+	VMOVUPD      656(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      816(SP), Y1
+	VMOVUPD      848(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      880(SP), Y1
+	VMOVUPD      912(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1072(SP), Y2
+	VMOVUPD      1104(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      624(SP), Y2
-	VMOVUPD      656(SP), Y3
+	VMOVUPD      1136(SP), Y2
+	VMOVUPD      1168(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 848(SP)
-	VMOVUPD      784(SP), Y3
+	VMOVUPD      Y2, 1648(SP)
+	VMOVUPD      1520(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       816(SP), Y1, Y1
+	VMULPD       1584(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 880(SP)
+	VMOVUPS      X0, 1712(SP)
 	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 912(SP)
+	VMOVUPS      X0, 1776(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -926,10 +1308,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VCVTPS2PD    880(SP), Y1
+	VCVTPS2PD    1712(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VCVTPS2PD    912(SP), Y1
+	VCVTPS2PD    1776(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -939,20 +1321,99 @@ known:
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
 	CMPQ         8(SP), $0x04
-	JNE          singly
-	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+96(FP), DX
-	TESTQ        CX, CX
-	JE           plainPacks
-	TESTQ        DX, DX
-	JNE          past
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	XORQ         SI, SI
-	LEAQ         (AX)(AX*2), DI
+	JLE          termsHalf
+	VMOVUPD      688(SP), Y0
+	VMOVUPD      720(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      752(SP), Y0
+	VMOVUPD      784(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      944(SP), Y1
+	VMOVUPD      976(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1008(SP), Y1
+	VMOVUPD      1040(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1200(SP), Y2
+	VMOVUPD      1232(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1264(SP), Y2
+	VMOVUPD      1296(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VPERM2F128   $0x20, Y5, Y4, Y2
+	VPERM2F128   $0x31, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1680(SP)
+	VMOVUPD      1552(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1616(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1728(SP)
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 1792(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VCVTPS2PD    1728(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VCVTPS2PD    1792(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, CX
+	SHLL         $0x04, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+
+termsHalf:
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  stream+96(FP), DX
+	TESTQ CX, CX
+	JE    plainPacks
+	TESTQ DX, DX
+	JNE   past
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	XORQ  SI, SI
+	LEAQ  (AX)(AX*2), DI
 
 pack:
 	MOVQ         24(SP), DI
@@ -964,21 +1425,21 @@ pack:
 	ADDQ         R10, R8
 	ADDQ         R10, R9
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 688(SP)(SI*4), Y1
-	VBROADCASTSS 720(SP)(SI*4), Y2
-	VBROADCASTSS 912(SP)(SI*4), Y3
+	VBROADCASTSS 1328(SP)(SI*4), Y1
+	VBROADCASTSS 1392(SP)(SI*4), Y2
+	VBROADCASTSS 1776(SP)(SI*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 880(SP)(SI*4), Y5
+	VBROADCASTSS 1712(SP)(SI*4), Y5
 	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 752(SP)(SI*4), Y5
+	VBROADCASTSS 1456(SP)(SI*4), Y5
 	VMOVUPS      Y5, 80(SP)
-	VBROADCASTSS 692(SP)(SI*4), Y5
-	VBROADCASTSS 724(SP)(SI*4), Y6
-	VBROADCASTSS 916(SP)(SI*4), Y7
+	VBROADCASTSS 1332(SP)(SI*4), Y5
+	VBROADCASTSS 1396(SP)(SI*4), Y6
+	VBROADCASTSS 1780(SP)(SI*4), Y7
 	VXORPD       Y8, Y8, Y8
-	VBROADCASTSS 884(SP)(SI*4), Y9
+	VBROADCASTSS 1716(SP)(SI*4), Y9
 	VMOVUPS      Y9, 112(SP)
-	VBROADCASTSS 756(SP)(SI*4), Y9
+	VBROADCASTSS 1460(SP)(SI*4), Y9
 	VMOVUPS      Y9, 144(SP)
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
@@ -1070,7 +1531,7 @@ packLoopDone:
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(DI)
+	VMOVUPD      Y1, 1024(DI)
 	MOVQ         SI, DI
 	SHLQ         $0x05, DI
 	LEAQ         80(SP)(DI*1), DI
@@ -1078,9 +1539,9 @@ packLoopDone:
 	VCVTPS2PD    X8, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(DI)
+	VMOVUPD      Y1, 1024(DI)
 	ADDQ         $0x02, SI
-	CMPQ         SI, $0x04
+	CMPQ         SI, 8(SP)
 	JL           pack
 	JMP          written
 
@@ -1099,13 +1560,13 @@ stream:
 	BTQ          R9, R11
 	JCS          streamSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 688(SP)(R9*4), Y1
-	VBROADCASTSS 720(SP)(R9*4), Y2
-	VBROADCASTSS 912(SP)(R9*4), Y3
+	VBROADCASTSS 1328(SP)(R9*4), Y1
+	VBROADCASTSS 1392(SP)(R9*4), Y2
+	VBROADCASTSS 1776(SP)(R9*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 880(SP)(R9*4), Y5
+	VBROADCASTSS 1712(SP)(R9*4), Y5
 	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 752(SP)(R9*4), Y5
+	VBROADCASTSS 1456(SP)(R9*4), Y5
 	VMOVUPS      Y5, 80(SP)
 	MOVQ         8(SP), R12
 	IMULQ        AX, R12
@@ -1175,7 +1636,7 @@ streamLoopDone:
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(R10)
+	VMOVUPD      Y1, 1024(R10)
 
 streamSkip:
 	ADDQ AX, SI
@@ -1204,21 +1665,21 @@ plain:
 	ADDQ         R8, SI
 	ADDQ         R8, DI
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 688(SP)(DX*4), Y1
-	VBROADCASTSS 720(SP)(DX*4), Y2
-	VBROADCASTSS 912(SP)(DX*4), Y3
+	VBROADCASTSS 1328(SP)(DX*4), Y1
+	VBROADCASTSS 1392(SP)(DX*4), Y2
+	VBROADCASTSS 1776(SP)(DX*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 880(SP)(DX*4), Y5
+	VBROADCASTSS 1712(SP)(DX*4), Y5
 	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 752(SP)(DX*4), Y5
+	VBROADCASTSS 1456(SP)(DX*4), Y5
 	VMOVUPS      Y5, 80(SP)
-	VBROADCASTSS 692(SP)(DX*4), Y5
-	VBROADCASTSS 724(SP)(DX*4), Y6
-	VBROADCASTSS 916(SP)(DX*4), Y7
+	VBROADCASTSS 1332(SP)(DX*4), Y5
+	VBROADCASTSS 1396(SP)(DX*4), Y6
+	VBROADCASTSS 1780(SP)(DX*4), Y7
 	VXORPD       Y8, Y8, Y8
-	VBROADCASTSS 884(SP)(DX*4), Y9
+	VBROADCASTSS 1716(SP)(DX*4), Y9
 	VMOVUPS      Y9, 112(SP)
-	VBROADCASTSS 756(SP)(DX*4), Y9
+	VBROADCASTSS 1460(SP)(DX*4), Y9
 	VMOVUPS      Y9, 144(SP)
 	MOVQ         n+64(FP), R8
 	MOVQ         R8, R9
@@ -1292,7 +1753,7 @@ plainLoopDone:
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(BX)
+	VMOVUPD      Y1, 1024(BX)
 	MOVQ         DX, BX
 	SHLQ         $0x05, BX
 	LEAQ         80(SP)(BX*1), BX
@@ -1300,9 +1761,9 @@ plainLoopDone:
 	VCVTPS2PD    X8, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(BX)
+	VMOVUPD      Y1, 1024(BX)
 	ADDQ         $0x02, DX
-	CMPQ         DX, $0x04
+	CMPQ         DX, 8(SP)
 	JL           plain
 	JMP          written
 
@@ -1319,13 +1780,13 @@ plainStream:
 	BTQ          DI, R9
 	JCS          plainStreamSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 688(SP)(DI*4), Y1
-	VBROADCASTSS 720(SP)(DI*4), Y2
-	VBROADCASTSS 912(SP)(DI*4), Y3
+	VBROADCASTSS 1328(SP)(DI*4), Y1
+	VBROADCASTSS 1392(SP)(DI*4), Y2
+	VBROADCASTSS 1776(SP)(DI*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 880(SP)(DI*4), Y5
+	VBROADCASTSS 1712(SP)(DI*4), Y5
 	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 752(SP)(DI*4), Y5
+	VBROADCASTSS 1456(SP)(DI*4), Y5
 	VMOVUPS      Y5, 80(SP)
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
@@ -1383,7 +1844,7 @@ plainStreamLoopDone:
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(R8)
+	VMOVUPD      Y1, 1024(R8)
 
 plainStreamSkip:
 	ADDQ AX, DX
@@ -1413,13 +1874,13 @@ single:
 	BTQ          R9, R11
 	JCS          singleSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 688(SP)(R9*4), Y1
-	VBROADCASTSS 720(SP)(R9*4), Y2
-	VBROADCASTSS 912(SP)(R9*4), Y3
+	VBROADCASTSS 1328(SP)(R9*4), Y1
+	VBROADCASTSS 1392(SP)(R9*4), Y2
+	VBROADCASTSS 1776(SP)(R9*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 880(SP)(R9*4), Y5
+	VBROADCASTSS 1712(SP)(R9*4), Y5
 	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 752(SP)(R9*4), Y5
+	VBROADCASTSS 1456(SP)(R9*4), Y5
 	VMOVUPS      Y5, 80(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
@@ -1479,7 +1940,7 @@ singleLoopDone:
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(R10)
+	VMOVUPD      Y1, 1024(R10)
 
 singleSkip:
 	ADDQ AX, SI
@@ -1504,13 +1965,13 @@ plainSingle:
 	BTQ          DI, R9
 	JCS          plainSingleSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 688(SP)(DI*4), Y1
-	VBROADCASTSS 720(SP)(DI*4), Y2
-	VBROADCASTSS 912(SP)(DI*4), Y3
+	VBROADCASTSS 1328(SP)(DI*4), Y1
+	VBROADCASTSS 1392(SP)(DI*4), Y2
+	VBROADCASTSS 1776(SP)(DI*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 880(SP)(DI*4), Y5
+	VBROADCASTSS 1712(SP)(DI*4), Y5
 	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 752(SP)(DI*4), Y5
+	VBROADCASTSS 1456(SP)(DI*4), Y5
 	VMOVUPS      Y5, 80(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
@@ -1558,7 +2019,7 @@ plainSingleLoopDone:
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 512(R8)
+	VMOVUPD      Y1, 1024(R8)
 
 plainSingleSkip:
 	ADDQ AX, DX
@@ -1570,13 +2031,13 @@ plainSingleSkip:
 	JL   plainSingle
 
 written:
-	VMOVUPD    560(SP), Y0
-	VMOVUPD    592(SP), Y1
+	VMOVUPD    1072(SP), Y0
+	VMOVUPD    1104(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y2
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    624(SP), Y0
-	VMOVUPD    656(SP), Y1
+	VMOVUPD    1136(SP), Y0
+	VMOVUPD    1168(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y3
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y3, Y3
@@ -1584,7 +2045,7 @@ written:
 	VPERM2F128 $0x31, Y3, Y2, Y1
 	VMAXPD     Y1, Y0, Y0
 	VADDPD     Y0, Y0, Y1
-	VSUBPD     848(SP), Y1, Y1
+	VSUBPD     1648(SP), Y1, Y1
 	VSUBPD     Y0, Y0, Y0
 	VADDPD     Y0, Y1, Y1
 	VXORPD     Y0, Y0, Y0
@@ -1595,19 +2056,50 @@ written:
 	MOVQ       16(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
-	MOVQ       CX, 944(SP)
-	MOVQ       8(SP), CX
-	MOVQ       AX, DX
-	IMULQ      CX, DX
-	ADDQ       DX, 24(SP)
-	ADDQ       DX, 32(SP)
-	ADDQ       DX, 40(SP)
-	SUBQ       CX, (SP)
-	JE         done
-	MOVQ       16(SP), CX
-	ORQ        944(SP), CX
-	TESTQ      CX, CX
-	JE         group
+	ORQ        CX, 1840(SP)
+	CMPQ       8(SP), $0x04
+	JLE        checkHalf
+	VMOVUPD    1200(SP), Y0
+	VMOVUPD    1232(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y2
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y2, Y2
+	VMOVUPD    1264(SP), Y0
+	VMOVUPD    1296(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y3
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y3, Y3
+	VPERM2F128 $0x20, Y3, Y2, Y0
+	VPERM2F128 $0x31, Y3, Y2, Y1
+	VMAXPD     Y1, Y0, Y0
+	VADDPD     Y0, Y0, Y1
+	VSUBPD     1680(SP), Y1, Y1
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VXORPD     Y0, Y0, Y0
+	VCMPPD     $0x09, Y0, Y1, Y0
+	VMOVMSKPD  Y0, CX
+	SHLL       $0x04, CX
+	MOVQ       8(SP), DX
+	BZHIL      DX, CX, CX
+	MOVQ       16(SP), DX
+	NOTQ       DX
+	ANDQ       DX, CX
+	ORQ        CX, 1840(SP)
+
+checkHalf:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	ADDQ  DX, 40(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	ORQ   1840(SP), CX
+	TESTQ CX, CX
+	JE    group
 
 done:
 	SFENCE
@@ -1615,7 +2107,7 @@ done:
 	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 944(SP), AX
+	MOVQ 1840(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -1631,7 +2123,7 @@ GLOBL big<>(SB), RODATA|NOPTR, $8
 
 // func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX2, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1080-128
+TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1848-128
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -1641,7 +2133,7 @@ TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1080-128
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+72(FP), AX
-	MOVQ $0x00000000, 944(SP)
+	MOVQ $0x00000000, 1840(SP)
 
 group:
 	MOVQ      group+88(FP), CX
@@ -1696,8 +2188,29 @@ guessed:
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 688(SP)
-	MOVQ         $0x00000003, CX
+	VMOVUPD      Y0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          guessedHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 1360(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -1706,7 +2219,7 @@ centre:
 	LEAQ 48(SP), DI
 
 centred:
-	VBROADCASTSD 688(SP)(SI*8), Y0
+	VBROADCASTSD 1328(SP)(SI*8), Y0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
 	MOVQ         stream+96(FP), R9
@@ -1725,10 +2238,10 @@ centred:
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
-	VMOVUPD      Y4, 952(SP)
-	VMOVUPD      Y4, 984(SP)
-	VMOVUPD      Y4, 1016(SP)
-	VMOVUPD      Y4, 1048(SP)
+	VMOVUPD      Y4, (DI)
+	VMOVUPD      Y4, 256(DI)
+	VMOVUPD      Y4, 512(DI)
+	VMOVUPD      Y4, 768(DI)
 	XORQ         R12, R12
 	MOVQ         $0x00000040, R14
 
@@ -1828,35 +2341,28 @@ centredSumsOneEnd:
 
 centredSumsDone:
 	VADDPD       Y8, Y4, Y4
-	VADDPD       952(SP), Y4, Y4
-	VMOVUPD      Y4, 952(SP)
+	VADDPD       (DI), Y4, Y4
+	VMOVUPD      Y4, (DI)
 	VADDPD       Y9, Y5, Y5
-	VADDPD       984(SP), Y5, Y5
-	VMOVUPD      Y5, 984(SP)
+	VADDPD       256(DI), Y5, Y5
+	VMOVUPD      Y5, 256(DI)
 	VADDPD       Y10, Y6, Y6
-	VADDPD       1016(SP), Y6, Y6
-	VMOVUPD      Y6, 1016(SP)
+	VADDPD       512(DI), Y6, Y6
+	VMOVUPD      Y6, 512(DI)
 	VADDPD       Y11, Y7, Y7
-	VADDPD       1048(SP), Y7, Y7
-	VMOVUPD      Y7, 1048(SP)
+	VADDPD       768(DI), Y7, Y7
+	VMOVUPD      Y7, 768(DI)
 	TESTQ        R11, R11
 	JNE          centredSumsChain
-	VMOVUPD      952(SP), Y0
-	VMOVUPD      984(SP), Y3
-	VMOVUPD      1016(SP), Y4
-	VMOVUPD      1048(SP), Y5
-	VMOVUPD      Y0, (DI)
-	VMOVUPD      Y3, 128(DI)
-	VMOVUPD      Y4, 256(DI)
-	VMOVUPD      Y5, 384(DI)
 	VMAXPD       Y2, Y1, Y1
-	VMOVUPD      Y1, 512(DI)
+	VMOVUPD      Y1, 1024(DI)
 	ADDQ         AX, DX
 	ADDQ         AX, BX
 	ADDQ         $0x20, DI
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           centred
+	MOVQ         $0x00000000, 16(SP)
 	VMOVUPD      48(SP), Y0
 	VMOVUPD      80(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -1870,13 +2376,13 @@ centredSumsDone:
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      176(SP), Y1
-	VMOVUPD      208(SP), Y2
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      240(SP), Y1
-	VMOVUPD      272(SP), Y2
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -1886,65 +2392,55 @@ centredSumsDone:
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 8(DX), Y2
 	VMULPD       Y2, Y0, Y2
-	VMULPD       Y2, Y0, Y0
-	VBROADCASTSD quarter<>+0(SB), Y3
-	VMULPD       Y3, Y1, Y3
-	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 40(DX), Y4
 	VSUBPD       Y4, Y1, Y4
-	VMINPD       Y4, Y3, Y3
+	VMINPD       Y4, Y0, Y0
 	VSUBPD       Y1, Y1, Y4
-	VADDPD       Y4, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VCMPPD       $0x09, Y4, Y3, Y3
-	VMOVMSKPD    Y3, DX
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	MOVQ         DX, 16(SP)
-	TESTQ        DX, DX
-	JE           known
-	DECQ         CX
-	JE           known
-	VMOVUPD      688(SP), Y0
-	VMOVAPD      Y2, Y1
-	VANDPD       Y3, Y1, Y1
-	VSUBPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 688(SP)
-	JMP          centre
-
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 24(CX), Y1
+	ORQ          DX, 16(SP)
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 24(DX), Y1
 	VADDPD       Y1, Y0, Y0
 	VSQRTPD      Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 32(CX), Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 32(DX), Y1
 	VADDPD       Y1, Y0, Y1
 	VBROADCASTSD one<>+0(SB), Y3
 	VDIVPD       Y1, Y3, Y1
 	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 752(SP)
+	VMOVUPD      Y3, 1456(SP)
 	VXORPD       Y3, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 720(SP)
-	VMOVUPD      Y2, 784(SP)
+	VMOVUPD      Y3, 1392(SP)
+	VMOVUPD      Y2, 1520(SP)
 	VDIVPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 816(SP)
-	VMOVUPD      304(SP), Y0
-	VMOVUPD      336(SP), Y1
+	VMOVUPD      Y0, 1584(SP)
+	CMPQ         8(SP), $0x04
+	JLE          judgedHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      368(SP), Y0
-	VMOVUPD      400(SP), Y1
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -1964,30 +2460,212 @@ known:
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      560(SP), Y2
-	VMOVUPD      592(SP), Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	ORQ          DX, 16(SP)
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 24(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 32(DX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VMOVUPD      Y3, 1488(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 1424(SP)
+	VMOVUPD      Y2, 1552(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 1616(SP)
+
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VMOVUPD      1328(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VMOVUPD      1360(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1360(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	VMOVUPD      560(SP), Y0
+	VMOVUPD      592(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      624(SP), Y0
+	VMOVUPD      656(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      816(SP), Y1
+	VMOVUPD      848(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      880(SP), Y1
+	VMOVUPD      912(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1072(SP), Y2
+	VMOVUPD      1104(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      624(SP), Y2
-	VMOVUPD      656(SP), Y3
+	VMOVUPD      1136(SP), Y2
+	VMOVUPD      1168(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 848(SP)
-	VMOVUPD      784(SP), Y3
+	VMOVUPD      Y2, 1648(SP)
+	VMOVUPD      1520(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       816(SP), Y1, Y1
+	VMULPD       1584(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 880(SP)
-	VMOVUPD      Y1, 912(SP)
+	VMOVUPD      Y0, 1712(SP)
+	VMOVUPD      Y1, 1776(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -1998,10 +2676,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      880(SP), Y1
+	VMOVUPD      1712(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      912(SP), Y1
+	VMOVUPD      1776(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -2010,29 +2688,106 @@ known:
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
-	MOVQ         dgamma+8(FP), CX
-	TESTQ        CX, CX
-	JE           plainly
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
-	MOVQ         40(SP), R8
-	XORQ         R9, R9
-	LEAQ         48(SP), R10
+	CMPQ         8(SP), $0x04
+	JLE          termsHalf
+	VMOVUPD      688(SP), Y0
+	VMOVUPD      720(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      752(SP), Y0
+	VMOVUPD      784(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      944(SP), Y1
+	VMOVUPD      976(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1008(SP), Y1
+	VMOVUPD      1040(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1200(SP), Y2
+	VMOVUPD      1232(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1264(SP), Y2
+	VMOVUPD      1296(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VPERM2F128   $0x20, Y5, Y4, Y2
+	VPERM2F128   $0x31, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1680(SP)
+	VMOVUPD      1552(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1616(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 1744(SP)
+	VMOVUPD      Y1, 1808(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      1744(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      1808(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, CX
+	SHLL         $0x04, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+
+termsHalf:
+	MOVQ  dgamma+8(FP), CX
+	TESTQ CX, CX
+	JE    plainly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	MOVQ  24(SP), SI
+	MOVQ  32(SP), DI
+	MOVQ  40(SP), R8
+	XORQ  R9, R9
+	LEAQ  48(SP), R10
 
 single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 688(SP)(R9*8), Y0
-	VBROADCASTSD 720(SP)(R9*8), Y1
-	VBROADCASTSD 912(SP)(R9*8), Y2
+	VBROADCASTSD 1328(SP)(R9*8), Y0
+	VBROADCASTSD 1392(SP)(R9*8), Y1
+	VBROADCASTSD 1776(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(R9*8), Y3
+	VBROADCASTSD 1712(SP)(R9*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(R9*8), Y3
+	VBROADCASTSD 1456(SP)(R9*8), Y3
 	VMOVUPS      Y3, 80(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
@@ -2112,13 +2867,13 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 688(SP)(DI*8), Y0
-	VBROADCASTSD 720(SP)(DI*8), Y1
-	VBROADCASTSD 912(SP)(DI*8), Y2
+	VBROADCASTSD 1328(SP)(DI*8), Y0
+	VBROADCASTSD 1392(SP)(DI*8), Y1
+	VBROADCASTSD 1776(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DI*8), Y3
+	VBROADCASTSD 1712(SP)(DI*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(DI*8), Y3
+	VBROADCASTSD 1456(SP)(DI*8), Y3
 	VMOVUPS      Y3, 80(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
@@ -2183,7 +2938,7 @@ written:
 	SUBQ  CX, (SP)
 	JE    done
 	MOVQ  16(SP), CX
-	ORQ   944(SP), CX
+	ORQ   1840(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -2193,7 +2948,7 @@ done:
 	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 944(SP), AX
+	MOVQ 1840(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -2290,7 +3045,7 @@ columnsDone:
 
 // func layerNormRowsF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormRowsF64AVX2(SB), $392-104
+TEXT ·layerNormRowsF64AVX2(SB), $744-104
 	MOVQ y+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+8(FP), AX
@@ -2350,8 +3105,29 @@ guessed:
 	MOVQ         constants+32(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 296(SP)
-	MOVQ         $0x00000003, CX
+	VMOVUPD      Y0, 552(SP)
+	CMPQ         8(SP), $0x04
+	JLE          guessedHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 584(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -2359,7 +3135,7 @@ centre:
 	LEAQ 40(SP), SI
 
 centred:
-	VBROADCASTSD 296(SP)(BX*8), Y0
+	VBROADCASTSD 552(SP)(BX*8), Y0
 	MOVQ         8(SP), DI
 	IMULQ        AX, DI
 	ADDQ         DX, DI
@@ -2444,12 +3220,13 @@ centredSumsDone:
 	TESTQ        R8, R8
 	JNE          centredSumsChain
 	VMOVUPD      Y1, (SI)
-	VMOVUPD      Y2, 128(SI)
+	VMOVUPD      Y2, 256(SI)
 	ADDQ         AX, DX
 	ADDQ         $0x20, SI
 	INCQ         BX
 	CMPQ         BX, 8(SP)
 	JL           centred
+	MOVQ         $0x00000000, 16(SP)
 	VMOVUPD      40(SP), Y0
 	VMOVUPD      72(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -2463,13 +3240,13 @@ centredSumsDone:
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      168(SP), Y1
-	VMOVUPD      200(SP), Y2
+	VMOVUPD      296(SP), Y1
+	VMOVUPD      328(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      232(SP), Y1
-	VMOVUPD      264(SP), Y2
+	VMOVUPD      360(SP), Y1
+	VMOVUPD      392(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -2479,63 +3256,229 @@ centredSumsDone:
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 8(DX), Y2
 	VMULPD       Y2, Y0, Y2
-	VMULPD       Y2, Y0, Y0
-	VBROADCASTSD quarter<>+0(SB), Y3
-	VMULPD       Y3, Y1, Y3
-	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 40(DX), Y4
 	VSUBPD       Y4, Y1, Y4
-	VMINPD       Y4, Y3, Y3
+	VMINPD       Y4, Y0, Y0
 	VSUBPD       Y1, Y1, Y4
-	VADDPD       Y4, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VCMPPD       $0x09, Y4, Y3, Y3
-	VMOVMSKPD    Y3, DX
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	MOVQ         DX, 16(SP)
-	TESTQ        DX, DX
-	JE           known
-	DECQ         CX
-	JE           known
-	VMOVUPD      296(SP), Y0
-	VMOVAPD      Y2, Y1
-	VANDPD       Y3, Y1, Y1
-	VSUBPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 296(SP)
-	JMP          centre
-
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 24(CX), Y1
+	ORQ          DX, 16(SP)
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 24(DX), Y1
 	VADDPD       Y1, Y0, Y0
 	VSQRTPD      Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 32(CX), Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 32(DX), Y1
 	VADDPD       Y1, Y0, Y0
 	VBROADCASTSD one<>+0(SB), Y1
 	VDIVPD       Y0, Y1, Y0
 	VMULPD       Y0, Y2, Y1
-	VMOVUPD      Y1, 360(SP)
+	VMOVUPD      Y1, 680(SP)
 	VXORPD       Y1, Y1, Y1
 	VSUBPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 328(SP)
-	MOVQ         stream+80(FP), CX
-	TESTQ        CX, CX
-	JNE          past
+	VMOVUPD      Y1, 616(SP)
 	CMPQ         8(SP), $0x04
-	JNE          singly
+	JLE          judgedHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      424(SP), Y1
+	VMOVUPD      456(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      488(SP), Y1
+	VMOVUPD      520(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	ORQ          DX, 16(SP)
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 24(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 32(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VBROADCASTSD one<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMULPD       Y0, Y2, Y1
+	VMOVUPD      Y1, 712(SP)
+	VXORPD       Y1, Y1, Y1
+	VSUBPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 648(SP)
+
+judgedHalf:
 	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         gamma+16(FP), CX
-	MOVQ         beta+24(FP), DX
-	XORQ         BX, BX
-	LEAQ         (AX)(AX*2), SI
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      296(SP), Y1
+	VMOVUPD      328(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      360(SP), Y1
+	VMOVUPD      392(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VMOVUPD      552(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 552(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      424(SP), Y1
+	VMOVUPD      456(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      488(SP), Y1
+	VMOVUPD      520(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VMOVUPD      584(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 584(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	MOVQ  stream+80(FP), CX
+	TESTQ CX, CX
+	JNE   past
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  gamma+16(FP), CX
+	MOVQ  beta+24(FP), DX
+	XORQ  BX, BX
+	LEAQ  (AX)(AX*2), SI
 
 pack:
 	MOVQ         24(SP), SI
@@ -2544,12 +3487,12 @@ pack:
 	IMULQ        AX, R8
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VBROADCASTSD 296(SP)(BX*8), Y0
-	VBROADCASTSD 304(SP)(BX*8), Y1
-	VBROADCASTSD 328(SP)(BX*8), Y2
-	VBROADCASTSD 336(SP)(BX*8), Y3
-	VBROADCASTSD 360(SP)(BX*8), Y4
-	VBROADCASTSD 368(SP)(BX*8), Y5
+	VBROADCASTSD 552(SP)(BX*8), Y0
+	VBROADCASTSD 560(SP)(BX*8), Y1
+	VBROADCASTSD 616(SP)(BX*8), Y2
+	VBROADCASTSD 624(SP)(BX*8), Y3
+	VBROADCASTSD 680(SP)(BX*8), Y4
+	VBROADCASTSD 688(SP)(BX*8), Y5
 	MOVQ         n+48(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -2595,7 +3538,7 @@ packLoopOneEnd:
 
 packLoopDone:
 	ADDQ $0x02, BX
-	CMPQ BX, $0x04
+	CMPQ BX, 8(SP)
 	JL   pack
 	JMP  written
 
@@ -2611,9 +3554,9 @@ single:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSD 296(SP)(DI*8), Y0
-	VBROADCASTSD 328(SP)(DI*8), Y1
-	VBROADCASTSD 360(SP)(DI*8), Y2
+	VBROADCASTSD 552(SP)(DI*8), Y0
+	VBROADCASTSD 616(SP)(DI*8), Y1
+	VBROADCASTSD 680(SP)(DI*8), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -2697,9 +3640,9 @@ stream:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSD 296(SP)(DI*8), Y0
-	VBROADCASTSD 328(SP)(DI*8), Y1
-	VBROADCASTSD 360(SP)(DI*8), Y2
+	VBROADCASTSD 552(SP)(DI*8), Y0
+	VBROADCASTSD 616(SP)(DI*8), Y1
+	VBROADCASTSD 680(SP)(DI*8), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -2793,7 +3736,7 @@ done:
 
 // func layerNormGradRowsF64AVX2(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF64AVX2(SB), $1080-128
+TEXT ·layerNormGradRowsF64AVX2(SB), $1848-128
 	MOVQ dx+0(FP), AX
 	MOVQ AX, 24(SP)
 	MOVQ x+24(FP), AX
@@ -2803,7 +3746,7 @@ TEXT ·layerNormGradRowsF64AVX2(SB), $1080-128
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+72(FP), AX
-	MOVQ $0x00000000, 944(SP)
+	MOVQ $0x00000000, 1840(SP)
 
 group:
 	MOVQ    group+88(FP), CX
@@ -2856,8 +3799,29 @@ guessed:
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 688(SP)
-	MOVQ         $0x00000003, CX
+	VMOVUPD      Y0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          guessedHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 1360(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -2866,7 +3830,7 @@ centre:
 	LEAQ 48(SP), DI
 
 centred:
-	VBROADCASTSD 688(SP)(SI*8), Y0
+	VBROADCASTSD 1328(SP)(SI*8), Y0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
 	MOVQ         stream+96(FP), R9
@@ -2885,10 +3849,10 @@ centred:
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
-	VMOVUPD      Y4, 952(SP)
-	VMOVUPD      Y4, 984(SP)
-	VMOVUPD      Y4, 1016(SP)
-	VMOVUPD      Y4, 1048(SP)
+	VMOVUPD      Y4, (DI)
+	VMOVUPD      Y4, 256(DI)
+	VMOVUPD      Y4, 512(DI)
+	VMOVUPD      Y4, 768(DI)
 	XORQ         R12, R12
 	MOVQ         $0x00000040, R14
 
@@ -2978,35 +3942,28 @@ centredSumsOneEnd:
 
 centredSumsDone:
 	VADDPD       Y8, Y4, Y4
-	VADDPD       952(SP), Y4, Y4
-	VMOVUPD      Y4, 952(SP)
+	VADDPD       (DI), Y4, Y4
+	VMOVUPD      Y4, (DI)
 	VADDPD       Y9, Y5, Y5
-	VADDPD       984(SP), Y5, Y5
-	VMOVUPD      Y5, 984(SP)
+	VADDPD       256(DI), Y5, Y5
+	VMOVUPD      Y5, 256(DI)
 	VADDPD       Y10, Y6, Y6
-	VADDPD       1016(SP), Y6, Y6
-	VMOVUPD      Y6, 1016(SP)
+	VADDPD       512(DI), Y6, Y6
+	VMOVUPD      Y6, 512(DI)
 	VADDPD       Y11, Y7, Y7
-	VADDPD       1048(SP), Y7, Y7
-	VMOVUPD      Y7, 1048(SP)
+	VADDPD       768(DI), Y7, Y7
+	VMOVUPD      Y7, 768(DI)
 	TESTQ        R11, R11
 	JNE          centredSumsChain
-	VMOVUPD      952(SP), Y0
-	VMOVUPD      984(SP), Y3
-	VMOVUPD      1016(SP), Y4
-	VMOVUPD      1048(SP), Y5
-	VMOVUPD      Y0, (DI)
-	VMOVUPD      Y3, 128(DI)
-	VMOVUPD      Y4, 256(DI)
-	VMOVUPD      Y5, 384(DI)
 	VMAXPD       Y2, Y1, Y1
-	VMOVUPD      Y1, 512(DI)
+	VMOVUPD      Y1, 1024(DI)
 	ADDQ         AX, DX
 	ADDQ         AX, BX
 	ADDQ         $0x20, DI
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           centred
+	MOVQ         $0x00000000, 16(SP)
 	VMOVUPD      48(SP), Y0
 	VMOVUPD      80(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
@@ -3020,13 +3977,13 @@ centredSumsDone:
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      176(SP), Y1
-	VMOVUPD      208(SP), Y2
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      240(SP), Y1
-	VMOVUPD      272(SP), Y2
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -3036,65 +3993,55 @@ centredSumsDone:
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 8(DX), Y2
 	VMULPD       Y2, Y0, Y2
-	VMULPD       Y2, Y0, Y0
-	VBROADCASTSD quarter<>+0(SB), Y3
-	VMULPD       Y3, Y1, Y3
-	VSUBPD       Y0, Y3, Y3
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 40(DX), Y4
 	VSUBPD       Y4, Y1, Y4
-	VMINPD       Y4, Y3, Y3
+	VMINPD       Y4, Y0, Y0
 	VSUBPD       Y1, Y1, Y4
-	VADDPD       Y4, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VCMPPD       $0x09, Y4, Y3, Y3
-	VMOVMSKPD    Y3, DX
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	MOVQ         DX, 16(SP)
-	TESTQ        DX, DX
-	JE           known
-	DECQ         CX
-	JE           known
-	VMOVUPD      688(SP), Y0
-	VMOVAPD      Y2, Y1
-	VANDPD       Y3, Y1, Y1
-	VSUBPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 688(SP)
-	JMP          centre
-
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 24(CX), Y1
+	ORQ          DX, 16(SP)
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 24(DX), Y1
 	VADDPD       Y1, Y0, Y0
 	VSQRTPD      Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 32(CX), Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 32(DX), Y1
 	VADDPD       Y1, Y0, Y1
 	VBROADCASTSD one<>+0(SB), Y3
 	VDIVPD       Y1, Y3, Y1
 	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 752(SP)
+	VMOVUPD      Y3, 1456(SP)
 	VXORPD       Y3, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 720(SP)
-	VMOVUPD      Y2, 784(SP)
+	VMOVUPD      Y3, 1392(SP)
+	VMOVUPD      Y2, 1520(SP)
 	VDIVPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 816(SP)
-	VMOVUPD      304(SP), Y0
-	VMOVUPD      336(SP), Y1
+	VMOVUPD      Y0, 1584(SP)
+	CMPQ         8(SP), $0x04
+	JLE          judgedHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      368(SP), Y0
-	VMOVUPD      400(SP), Y1
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -3114,30 +4061,212 @@ known:
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      560(SP), Y2
-	VMOVUPD      592(SP), Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	ORQ          DX, 16(SP)
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 24(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 32(DX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VMOVUPD      Y3, 1488(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VMOVUPD      Y3, 1424(SP)
+	VMOVUPD      Y2, 1552(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 1616(SP)
+
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VMOVUPD      1328(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      432(SP), Y1
+	VMOVUPD      464(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      496(SP), Y1
+	VMOVUPD      528(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VANDPD       Y0, Y2, Y2
+	VMOVUPD      1360(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1360(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	VMOVUPD      560(SP), Y0
+	VMOVUPD      592(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      624(SP), Y0
+	VMOVUPD      656(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      816(SP), Y1
+	VMOVUPD      848(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      880(SP), Y1
+	VMOVUPD      912(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1072(SP), Y2
+	VMOVUPD      1104(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      624(SP), Y2
-	VMOVUPD      656(SP), Y3
+	VMOVUPD      1136(SP), Y2
+	VMOVUPD      1168(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 848(SP)
-	VMOVUPD      784(SP), Y3
+	VMOVUPD      Y2, 1648(SP)
+	VMOVUPD      1520(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       816(SP), Y1, Y1
+	VMULPD       1584(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 880(SP)
-	VMOVUPD      Y1, 912(SP)
+	VMOVUPD      Y0, 1712(SP)
+	VMOVUPD      Y1, 1776(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -3148,10 +4277,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      880(SP), Y1
+	VMOVUPD      1712(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      912(SP), Y1
+	VMOVUPD      1776(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -3161,20 +4290,97 @@ known:
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
 	CMPQ         8(SP), $0x04
-	JNE          singly
-	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+96(FP), DX
-	TESTQ        CX, CX
-	JE           plainPacks
-	TESTQ        DX, DX
-	JNE          past
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	XORQ         SI, SI
-	LEAQ         (AX)(AX*2), DI
+	JLE          termsHalf
+	VMOVUPD      688(SP), Y0
+	VMOVUPD      720(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      752(SP), Y0
+	VMOVUPD      784(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      944(SP), Y1
+	VMOVUPD      976(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1008(SP), Y1
+	VMOVUPD      1040(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1200(SP), Y2
+	VMOVUPD      1232(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1264(SP), Y2
+	VMOVUPD      1296(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VPERM2F128   $0x20, Y5, Y4, Y2
+	VPERM2F128   $0x31, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1680(SP)
+	VMOVUPD      1552(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1616(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 1744(SP)
+	VMOVUPD      Y1, 1808(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      1744(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      1808(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, CX
+	SHLL         $0x04, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+
+termsHalf:
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  stream+96(FP), DX
+	TESTQ CX, CX
+	JE    plainPacks
+	TESTQ DX, DX
+	JNE   past
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	XORQ  SI, SI
+	LEAQ  (AX)(AX*2), DI
 
 pack:
 	MOVQ         24(SP), DI
@@ -3185,21 +4391,21 @@ pack:
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
-	VBROADCASTSD 688(SP)(SI*8), Y0
-	VBROADCASTSD 720(SP)(SI*8), Y1
-	VBROADCASTSD 912(SP)(SI*8), Y2
+	VBROADCASTSD 1328(SP)(SI*8), Y0
+	VBROADCASTSD 1392(SP)(SI*8), Y1
+	VBROADCASTSD 1776(SP)(SI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(SI*8), Y3
+	VBROADCASTSD 1712(SP)(SI*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(SI*8), Y3
+	VBROADCASTSD 1456(SP)(SI*8), Y3
 	VMOVUPS      Y3, 80(SP)
-	VBROADCASTSD 696(SP)(SI*8), Y3
-	VBROADCASTSD 728(SP)(SI*8), Y4
-	VBROADCASTSD 920(SP)(SI*8), Y5
+	VBROADCASTSD 1336(SP)(SI*8), Y3
+	VBROADCASTSD 1400(SP)(SI*8), Y4
+	VBROADCASTSD 1784(SP)(SI*8), Y5
 	VXORPD       Y6, Y6, Y6
-	VBROADCASTSD 888(SP)(SI*8), Y6
+	VBROADCASTSD 1720(SP)(SI*8), Y6
 	VMOVUPS      Y6, 112(SP)
-	VBROADCASTSD 760(SP)(SI*8), Y6
+	VBROADCASTSD 1464(SP)(SI*8), Y6
 	VMOVUPS      Y6, 144(SP)
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
@@ -3275,7 +4481,7 @@ packLoopOneEnd:
 
 packLoopDone:
 	ADDQ $0x02, SI
-	CMPQ SI, $0x04
+	CMPQ SI, 8(SP)
 	JL   pack
 	JMP  written
 
@@ -3293,13 +4499,13 @@ stream:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          streamSkip
-	VBROADCASTSD 688(SP)(R9*8), Y0
-	VBROADCASTSD 720(SP)(R9*8), Y1
-	VBROADCASTSD 912(SP)(R9*8), Y2
+	VBROADCASTSD 1328(SP)(R9*8), Y0
+	VBROADCASTSD 1392(SP)(R9*8), Y1
+	VBROADCASTSD 1776(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(R9*8), Y3
+	VBROADCASTSD 1712(SP)(R9*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(R9*8), Y3
+	VBROADCASTSD 1456(SP)(R9*8), Y3
 	VMOVUPS      Y3, 80(SP)
 	MOVQ         8(SP), R12
 	IMULQ        AX, R12
@@ -3386,21 +4592,21 @@ plain:
 	ADDQ         R8, BX
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VBROADCASTSD 688(SP)(DX*8), Y0
-	VBROADCASTSD 720(SP)(DX*8), Y1
-	VBROADCASTSD 912(SP)(DX*8), Y2
+	VBROADCASTSD 1328(SP)(DX*8), Y0
+	VBROADCASTSD 1392(SP)(DX*8), Y1
+	VBROADCASTSD 1776(SP)(DX*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DX*8), Y3
+	VBROADCASTSD 1712(SP)(DX*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(DX*8), Y3
+	VBROADCASTSD 1456(SP)(DX*8), Y3
 	VMOVUPS      Y3, 80(SP)
-	VBROADCASTSD 696(SP)(DX*8), Y3
-	VBROADCASTSD 728(SP)(DX*8), Y4
-	VBROADCASTSD 920(SP)(DX*8), Y5
+	VBROADCASTSD 1336(SP)(DX*8), Y3
+	VBROADCASTSD 1400(SP)(DX*8), Y4
+	VBROADCASTSD 1784(SP)(DX*8), Y5
 	VXORPD       Y6, Y6, Y6
-	VBROADCASTSD 888(SP)(DX*8), Y6
+	VBROADCASTSD 1720(SP)(DX*8), Y6
 	VMOVUPS      Y6, 112(SP)
-	VBROADCASTSD 760(SP)(DX*8), Y6
+	VBROADCASTSD 1464(SP)(DX*8), Y6
 	VMOVUPS      Y6, 144(SP)
 	MOVQ         n+64(FP), R8
 	MOVQ         R8, R9
@@ -3458,7 +4664,7 @@ plainLoopOneEnd:
 
 plainLoopDone:
 	ADDQ $0x02, DX
-	CMPQ DX, $0x04
+	CMPQ DX, 8(SP)
 	JL   plain
 	JMP  written
 
@@ -3474,13 +4680,13 @@ plainStream:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainStreamSkip
-	VBROADCASTSD 688(SP)(DI*8), Y0
-	VBROADCASTSD 720(SP)(DI*8), Y1
-	VBROADCASTSD 912(SP)(DI*8), Y2
+	VBROADCASTSD 1328(SP)(DI*8), Y0
+	VBROADCASTSD 1392(SP)(DI*8), Y1
+	VBROADCASTSD 1776(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DI*8), Y3
+	VBROADCASTSD 1712(SP)(DI*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(DI*8), Y3
+	VBROADCASTSD 1456(SP)(DI*8), Y3
 	VMOVUPS      Y3, 80(SP)
 	MOVQ         8(SP), R10
 	IMULQ        AX, R10
@@ -3556,13 +4762,13 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 688(SP)(R9*8), Y0
-	VBROADCASTSD 720(SP)(R9*8), Y1
-	VBROADCASTSD 912(SP)(R9*8), Y2
+	VBROADCASTSD 1328(SP)(R9*8), Y0
+	VBROADCASTSD 1392(SP)(R9*8), Y1
+	VBROADCASTSD 1776(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(R9*8), Y3
+	VBROADCASTSD 1712(SP)(R9*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(R9*8), Y3
+	VBROADCASTSD 1456(SP)(R9*8), Y3
 	VMOVUPS      Y3, 80(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
@@ -3635,13 +4841,13 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 688(SP)(DI*8), Y0
-	VBROADCASTSD 720(SP)(DI*8), Y1
-	VBROADCASTSD 912(SP)(DI*8), Y2
+	VBROADCASTSD 1328(SP)(DI*8), Y0
+	VBROADCASTSD 1392(SP)(DI*8), Y1
+	VBROADCASTSD 1776(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 880(SP)(DI*8), Y3
+	VBROADCASTSD 1712(SP)(DI*8), Y3
 	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 752(SP)(DI*8), Y3
+	VBROADCASTSD 1456(SP)(DI*8), Y3
 	VMOVUPS      Y3, 80(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
@@ -3699,7 +4905,7 @@ written:
 	SUBQ  CX, (SP)
 	JE    done
 	MOVQ  16(SP), CX
-	ORQ   944(SP), CX
+	ORQ   1840(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -3709,7 +4915,7 @@ done:
 	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 944(SP), AX
+	MOVQ 1840(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -3785,7 +4991,7 @@ columnsDone:
 
 // func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·layerNormRowsF32AVX512(SB), $392-104
+TEXT ·layerNormRowsF32AVX512(SB), $744-104
 	MOVQ  y+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+8(FP), AX
@@ -3857,8 +5063,30 @@ guessed:
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
 	VCVTPD2PSY    Y0, X0
-	VMOVUPS       X0, 296(SP)
-	MOVQ          $0x00000003, CX
+	VMOVUPS       X0, 552(SP)
+	CMPQ          8(SP), $0x04
+	JLE           guessedHalf
+	VMOVUPD       168(SP), Y0
+	VMOVUPD       200(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       232(SP), Y0
+	VMOVUPD       264(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+32(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 568(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -3866,7 +5094,7 @@ centre:
 	LEAQ 40(SP), SI
 
 centred:
-	VBROADCASTSS 296(SP)(BX*4), Z0
+	VBROADCASTSS 552(SP)(BX*4), Z0
 	MOVQ         8(SP), DI
 	IMULQ        AX, DI
 	ADDQ         DX, DI
@@ -3962,12 +5190,13 @@ centredSumsDone:
 	VMOVUPD       Y0, (SI)
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPD        Y0, Y2, Y0
-	VMOVUPD       Y0, 128(SI)
+	VMOVUPD       Y0, 256(SI)
 	ADDQ          AX, DX
 	ADDQ          $0x20, SI
 	INCQ          BX
 	CMPQ          BX, 8(SP)
 	JL            centred
+	MOVQ          $0x00000000, 16(SP)
 	VMOVUPD       40(SP), Y0
 	VMOVUPD       72(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
@@ -3981,13 +5210,13 @@ centredSumsDone:
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       168(SP), Y1
-	VMOVUPD       200(SP), Y2
+	VMOVUPD       296(SP), Y1
+	VMOVUPD       328(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       232(SP), Y1
-	VMOVUPD       264(SP), Y2
+	VMOVUPD       360(SP), Y1
+	VMOVUPD       392(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -3997,89 +5226,264 @@ centredSumsDone:
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  8(DX), Y2
 	VMULPD        Y2, Y0, Y2
-	VMULPD        Y2, Y0, Y0
-	VBROADCASTSD  quarter<>+0(SB), Y3
-	VMULPD        Y3, Y1, Y3
-	VSUBPD        Y0, Y3, Y3
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  40(DX), Y4
 	VSUBPD        Y4, Y1, Y4
-	VMINPD        Y4, Y3, Y3
+	VMINPD        Y4, Y0, Y0
 	VSUBPD        Y1, Y1, Y4
-	VADDPD        Y4, Y3, Y3
-	VXORPD        Y4, Y4, Y4
-	VCMPPD        $0x09, Y4, Y3, K2
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	MOVQ          DX, 16(SP)
-	TESTQ         DX, DX
-	JE            known
-	DECQ          CX
-	JE            known
-	VCVTPS2PD     296(SP), Y0
-	VMOVAPD       Y2, Y1
-	VMOVAPD.Z     Y1, K2, Y1
-	VSUBPD        Y1, Y0, Y0
-	VCVTPD2PSY    Y0, X0
-	VMOVUPS       X0, 296(SP)
-	JMP           centre
+	ORQ           DX, 16(SP)
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VBROADCASTSD  one<>+0(SB), Y1
+	VDIVPD        Y0, Y1, Y0
+	VMULPD        Y0, Y2, Y1
+	VCVTPD2PSY    Y1, X1
+	VMOVUPS       X1, 680(SP)
+	VXORPD        Y1, Y1, Y1
+	VSUBPD        Y0, Y1, Y1
+	VCVTPD2PSY    Y1, X0
+	VMOVUPS       X0, 616(SP)
+	CMPQ          8(SP), $0x04
+	JLE           judgedHalf
+	VMOVUPD       168(SP), Y0
+	VMOVUPD       200(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       232(SP), Y0
+	VMOVUPD       264(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       424(SP), Y1
+	VMOVUPD       456(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       488(SP), Y1
+	VMOVUPD       520(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y0, Y0
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
+	KMOVW         K2, DX
+	SHLL          $0x04, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	ORQ           DX, 16(SP)
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VBROADCASTSD  one<>+0(SB), Y1
+	VDIVPD        Y0, Y1, Y0
+	VMULPD        Y0, Y2, Y1
+	VCVTPD2PSY    Y1, X1
+	VMOVUPS       X1, 696(SP)
+	VXORPD        Y1, Y1, Y1
+	VSUBPD        Y0, Y1, Y1
+	VCVTPD2PSY    Y1, X0
+	VMOVUPS       X0, 632(SP)
+
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      296(SP), Y1
+	VMOVUPD      328(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      360(SP), Y1
+	VMOVUPD      392(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VCVTPS2PD    552(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 552(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      424(SP), Y1
+	VMOVUPD      456(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      488(SP), Y1
+	VMOVUPD      520(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VCVTPS2PD    568(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 568(SP)
+
+betterHalf:
+	JMP centre
 
 known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 24(CX), Y1
-	VADDPD       Y1, Y0, Y0
-	VSQRTPD      Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 32(CX), Y1
-	VADDPD       Y1, Y0, Y0
-	VBROADCASTSD one<>+0(SB), Y1
-	VDIVPD       Y0, Y1, Y0
-	VMULPD       Y0, Y2, Y1
-	VCVTPD2PSY   Y1, X1
-	VMOVUPS      X1, 360(SP)
-	VXORPD       Y1, Y1, Y1
-	VSUBPD       Y0, Y1, Y1
-	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 328(SP)
-	MOVQ         stream+80(FP), CX
-	TESTQ        CX, CX
-	JNE          past
-	CMPQ         8(SP), $0x04
-	JNE          singly
-	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         gamma+16(FP), CX
-	MOVQ         beta+24(FP), DX
-	XORQ         BX, BX
-	LEAQ         (AX)(AX*2), SI
+	MOVQ  stream+80(FP), CX
+	TESTQ CX, CX
+	JNE   past
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  gamma+16(FP), CX
+	MOVQ  beta+24(FP), DX
+	XORQ  BX, BX
+	LEAQ  (AX)(AX*2), SI
+
+pack:
 	MOVQ         24(SP), DI
 	MOVQ         32(SP), R8
-	VBROADCASTSS 296(SP)(BX*4), Z0
-	VBROADCASTSS 300(SP)(BX*4), Z1
-	VBROADCASTSS 304(SP)(BX*4), Z2
-	VBROADCASTSS 308(SP)(BX*4), Z3
-	VBROADCASTSS 328(SP)(BX*4), Z4
-	VBROADCASTSS 332(SP)(BX*4), Z5
-	VBROADCASTSS 336(SP)(BX*4), Z6
-	VBROADCASTSS 340(SP)(BX*4), Z7
-	VBROADCASTSS 360(SP)(BX*4), Z8
-	VBROADCASTSS 364(SP)(BX*4), Z9
-	VBROADCASTSS 368(SP)(BX*4), Z10
-	VBROADCASTSS 372(SP)(BX*4), Z11
-	MOVQ         n+48(FP), BX
 	MOVQ         BX, R9
-	XORQ         BX, BX
-	SUBQ         $0x10, R9
+	IMULQ        AX, R9
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	VBROADCASTSS 552(SP)(BX*4), Z0
+	VBROADCASTSS 556(SP)(BX*4), Z1
+	VBROADCASTSS 560(SP)(BX*4), Z2
+	VBROADCASTSS 564(SP)(BX*4), Z3
+	VBROADCASTSS 616(SP)(BX*4), Z4
+	VBROADCASTSS 620(SP)(BX*4), Z5
+	VBROADCASTSS 624(SP)(BX*4), Z6
+	VBROADCASTSS 628(SP)(BX*4), Z7
+	VBROADCASTSS 680(SP)(BX*4), Z8
+	VBROADCASTSS 684(SP)(BX*4), Z9
+	VBROADCASTSS 688(SP)(BX*4), Z10
+	VBROADCASTSS 692(SP)(BX*4), Z11
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
 	JL           packLoopOneEnd
 
 packLoopOne:
-	VMOVUPS     (CX)(BX*4), Z12
-	VMOVUPS     (DX)(BX*4), Z13
+	VMOVUPS     (CX)(R9*4), Z12
+	VMOVUPS     (DX)(R9*4), Z13
 	VSUBPS      (R8), Z0, Z14
 	VFMADD213PS Z8, Z4, Z14
 	VFMADD213PS Z13, Z12, Z14
@@ -4098,16 +5502,16 @@ packLoopOne:
 	VMOVUPS     Z14, (DI)(SI*1)
 	ADDQ        $0x40, DI
 	ADDQ        $0x40, R8
-	ADDQ        $0x10, BX
-	SUBQ        $0x10, R9
+	ADDQ        $0x10, R9
+	SUBQ        $0x10, R10
 	JGE         packLoopOne
 
 packLoopOneEnd:
-	ADDQ        $0x10, R9
-	TESTQ       R9, R9
+	ADDQ        $0x10, R10
+	TESTQ       R10, R10
 	JE          packLoopDone
-	VMOVUPS.Z   (CX)(BX*4), K1, Z12
-	VMOVUPS.Z   (DX)(BX*4), K1, Z13
+	VMOVUPS.Z   (CX)(R9*4), K1, Z12
+	VMOVUPS.Z   (DX)(R9*4), K1, Z13
 	VMOVUPS.Z   (R8), K1, Z14
 	VSUBPS      Z14, Z0, Z0
 	VFMADD213PS Z8, Z4, Z0
@@ -4130,7 +5534,10 @@ packLoopOneEnd:
 	VMOVUPS     Z0, K1, (DI)(SI*1)
 
 packLoopDone:
-	JMP written
+	ADDQ $0x04, BX
+	CMPQ BX, 8(SP)
+	JL   pack
+	JMP  written
 
 singly:
 	MOVQ gamma+16(FP), CX
@@ -4144,9 +5551,9 @@ single:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSS 296(SP)(DI*4), Z0
-	VBROADCASTSS 328(SP)(DI*4), Z1
-	VBROADCASTSS 360(SP)(DI*4), Z2
+	VBROADCASTSS 552(SP)(DI*4), Z0
+	VBROADCASTSS 616(SP)(DI*4), Z1
+	VBROADCASTSS 680(SP)(DI*4), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -4227,9 +5634,9 @@ stream:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSS 296(SP)(DI*4), Z0
-	VBROADCASTSS 328(SP)(DI*4), Z1
-	VBROADCASTSS 360(SP)(DI*4), Z2
+	VBROADCASTSS 552(SP)(DI*4), Z0
+	VBROADCASTSS 616(SP)(DI*4), Z1
+	VBROADCASTSS 680(SP)(DI*4), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -4320,7 +5727,7 @@ done:
 
 // func layerNormGradRowsF32AVX512(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF32AVX512(SB), $952-128
+TEXT ·layerNormGradRowsF32AVX512(SB), $1848-128
 	MOVQ  dx+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+24(FP), AX
@@ -4335,7 +5742,7 @@ TEXT ·layerNormGradRowsF32AVX512(SB), $952-128
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
-	MOVQ  $0x00000000, 944(SP)
+	MOVQ  $0x00000000, 1840(SP)
 
 group:
 	MOVQ    group+88(FP), CX
@@ -4395,8 +5802,30 @@ guessed:
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
 	VCVTPD2PSY    Y0, X0
-	VMOVUPS       X0, 688(SP)
-	MOVQ          $0x00000003, CX
+	VMOVUPS       X0, 1328(SP)
+	CMPQ          8(SP), $0x04
+	JLE           guessedHalf
+	VMOVUPD       176(SP), Y0
+	VMOVUPD       208(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       240(SP), Y0
+	VMOVUPD       272(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+48(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 1344(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -4405,7 +5834,7 @@ centre:
 	LEAQ 48(SP), DI
 
 centred:
-	VBROADCASTSS 688(SP)(SI*4), Z0
+	VBROADCASTSS 1328(SP)(SI*4), Z0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
 	ADDQ         DX, R8
@@ -4572,13 +6001,13 @@ centredSumsDone:
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPD        Y0, Y6, Y0
-	VMOVUPD       Y0, 128(DI)
+	VMOVUPD       Y0, 256(DI)
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPD        Y0, Y7, Y0
-	VMOVUPD       Y0, 256(DI)
+	VMOVUPD       Y0, 512(DI)
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPD        Y0, Y8, Y0
-	VMOVUPD       Y0, 384(DI)
+	VMOVUPD       Y0, 768(DI)
 	VMAXPS        Z2, Z1, Z1
 	VMAXPS        Z3, Z1, Z1
 	VMAXPS        Z4, Z1, Z1
@@ -4588,13 +6017,14 @@ centredSumsDone:
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(DI)
+	VMOVUPD       Y0, 1024(DI)
 	ADDQ          AX, DX
 	ADDQ          AX, BX
 	ADDQ          $0x20, DI
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            centred
+	MOVQ          $0x00000000, 16(SP)
 	VMOVUPD       48(SP), Y0
 	VMOVUPD       80(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
@@ -4608,13 +6038,13 @@ centredSumsDone:
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       176(SP), Y1
-	VMOVUPD       208(SP), Y2
+	VMOVUPD       304(SP), Y1
+	VMOVUPD       336(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       240(SP), Y1
-	VMOVUPD       272(SP), Y2
+	VMOVUPD       368(SP), Y1
+	VMOVUPD       400(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -4624,68 +6054,187 @@ centredSumsDone:
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  8(DX), Y2
 	VMULPD        Y2, Y0, Y2
-	VMULPD        Y2, Y0, Y0
-	VBROADCASTSD  quarter<>+0(SB), Y3
-	VMULPD        Y3, Y1, Y3
-	VSUBPD        Y0, Y3, Y3
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  40(DX), Y4
 	VSUBPD        Y4, Y1, Y4
-	VMINPD        Y4, Y3, Y3
+	VMINPD        Y4, Y0, Y0
 	VSUBPD        Y1, Y1, Y4
-	VADDPD        Y4, Y3, Y3
-	VXORPD        Y4, Y4, Y4
-	VCMPPD        $0x09, Y4, Y3, K2
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	MOVQ          DX, 16(SP)
-	TESTQ         DX, DX
-	JE            known
-	DECQ          CX
-	JE            known
-	VCVTPS2PD     688(SP), Y0
-	VMOVAPD       Y2, Y1
-	VMOVAPD.Z     Y1, K2, Y1
-	VSUBPD        Y1, Y0, Y0
-	VCVTPD2PSY    Y0, X0
-	VMOVUPS       X0, 688(SP)
-	JMP           centre
+	ORQ           DX, 16(SP)
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y1
+	VBROADCASTSD  one<>+0(SB), Y3
+	VDIVPD        Y1, Y3, Y1
+	VMULPD        Y1, Y2, Y3
+	VCVTPD2PSY    Y3, X3
+	VMOVUPS       X3, 1456(SP)
+	VXORPD        Y3, Y3, Y3
+	VSUBPD        Y1, Y3, Y3
+	VCVTPD2PSY    Y3, X3
+	VMOVUPS       X3, 1392(SP)
+	VMOVUPD       Y2, 1520(SP)
+	VDIVPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1584(SP)
+	CMPQ          8(SP), $0x04
+	JLE           judgedHalf
+	VMOVUPD       176(SP), Y0
+	VMOVUPD       208(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       240(SP), Y0
+	VMOVUPD       272(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       432(SP), Y1
+	VMOVUPD       464(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       496(SP), Y1
+	VMOVUPD       528(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y0, Y0
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
+	KMOVW         K2, DX
+	SHLL          $0x04, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	ORQ           DX, 16(SP)
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y1
+	VBROADCASTSD  one<>+0(SB), Y3
+	VDIVPD        Y1, Y3, Y1
+	VMULPD        Y1, Y2, Y3
+	VCVTPD2PSY    Y3, X3
+	VMOVUPS       X3, 1472(SP)
+	VXORPD        Y3, Y3, Y3
+	VSUBPD        Y1, Y3, Y3
+	VCVTPD2PSY    Y3, X3
+	VMOVUPS       X3, 1408(SP)
+	VMOVUPD       Y2, 1552(SP)
+	VDIVPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1616(SP)
 
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 24(CX), Y1
-	VADDPD       Y1, Y0, Y0
-	VSQRTPD      Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 32(CX), Y1
-	VADDPD       Y1, Y0, Y1
-	VBROADCASTSD one<>+0(SB), Y3
-	VDIVPD       Y1, Y3, Y1
-	VMULPD       Y1, Y2, Y3
-	VCVTPD2PSY   Y3, X3
-	VMOVUPS      X3, 752(SP)
-	VXORPD       Y3, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VCVTPD2PSY   Y3, X3
-	VMOVUPS      X3, 720(SP)
-	VMOVUPD      Y2, 784(SP)
-	VDIVPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 816(SP)
-	VMOVUPD      304(SP), Y0
-	VMOVUPD      336(SP), Y1
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      368(SP), Y0
-	VMOVUPD      400(SP), Y1
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VCVTPS2PD    1328(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -4705,32 +6254,88 @@ known:
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      560(SP), Y2
-	VMOVUPD      592(SP), Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VCVTPS2PD    1344(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1344(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	VMOVUPD      560(SP), Y0
+	VMOVUPD      592(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      624(SP), Y0
+	VMOVUPD      656(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      816(SP), Y1
+	VMOVUPD      848(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      880(SP), Y1
+	VMOVUPD      912(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1072(SP), Y2
+	VMOVUPD      1104(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      624(SP), Y2
-	VMOVUPD      656(SP), Y3
+	VMOVUPD      1136(SP), Y2
+	VMOVUPD      1168(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 848(SP)
-	VMOVUPD      784(SP), Y3
+	VMOVUPD      Y2, 1648(SP)
+	VMOVUPD      1520(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       816(SP), Y1, Y1
+	VMULPD       1584(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 880(SP)
+	VMOVUPS      X0, 1712(SP)
 	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 912(SP)
+	VMOVUPS      X0, 1776(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -4741,10 +6346,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VCVTPS2PD    880(SP), Y1
+	VCVTPS2PD    1712(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VCVTPS2PD    912(SP), Y1
+	VCVTPS2PD    1776(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -4754,47 +6359,133 @@ known:
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
 	CMPQ         8(SP), $0x04
-	JNE          singly
-	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+96(FP), DX
-	TESTQ        CX, CX
-	JE           plainPacks
-	TESTQ        DX, DX
-	JNE          past
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	XORQ         SI, SI
-	LEAQ         (AX)(AX*2), DI
+	JLE          termsHalf
+	VMOVUPD      688(SP), Y0
+	VMOVUPD      720(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      752(SP), Y0
+	VMOVUPD      784(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      944(SP), Y1
+	VMOVUPD      976(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1008(SP), Y1
+	VMOVUPD      1040(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1200(SP), Y2
+	VMOVUPD      1232(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1264(SP), Y2
+	VMOVUPD      1296(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VSHUFF64X2   $0x00, Y5, Y4, Y2
+	VSHUFF64X2   $0x03, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1680(SP)
+	VMOVUPD      1552(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1616(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1728(SP)
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 1792(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VCVTPS2PD    1728(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VCVTPS2PD    1792(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, CX
+	SHLL         $0x04, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+
+termsHalf:
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  stream+96(FP), DX
+	TESTQ CX, CX
+	JE    plainPacks
+	TESTQ DX, DX
+	JNE   past
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	XORQ  SI, SI
+	LEAQ  (AX)(AX*2), DI
+
+pack:
 	MOVQ         24(SP), R8
 	MOVQ         32(SP), R9
 	MOVQ         40(SP), R10
-	VBROADCASTSS 688(SP)(SI*4), Z0
-	VBROADCASTSS 720(SP)(SI*4), Z1
-	VBROADCASTSS 912(SP)(SI*4), Z2
+	MOVQ         SI, R11
+	IMULQ        AX, R11
+	ADDQ         R11, R8
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	VBROADCASTSS 1328(SP)(SI*4), Z0
+	VBROADCASTSS 1392(SP)(SI*4), Z1
+	VBROADCASTSS 1776(SP)(SI*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 880(SP)(SI*4), Z4
-	VBROADCASTSS 752(SP)(SI*4), Z5
-	VBROADCASTSS 692(SP)(SI*4), Z6
-	VBROADCASTSS 724(SP)(SI*4), Z7
-	VBROADCASTSS 916(SP)(SI*4), Z8
+	VBROADCASTSS 1712(SP)(SI*4), Z4
+	VBROADCASTSS 1456(SP)(SI*4), Z5
+	VBROADCASTSS 1332(SP)(SI*4), Z6
+	VBROADCASTSS 1396(SP)(SI*4), Z7
+	VBROADCASTSS 1780(SP)(SI*4), Z8
 	VXORPD       Z9, Z9, Z9
-	VBROADCASTSS 884(SP)(SI*4), Z10
-	VBROADCASTSS 756(SP)(SI*4), Z11
-	VBROADCASTSS 696(SP)(SI*4), Z12
-	VBROADCASTSS 728(SP)(SI*4), Z13
-	VBROADCASTSS 920(SP)(SI*4), Z14
+	VBROADCASTSS 1716(SP)(SI*4), Z10
+	VBROADCASTSS 1460(SP)(SI*4), Z11
+	VBROADCASTSS 1336(SP)(SI*4), Z12
+	VBROADCASTSS 1400(SP)(SI*4), Z13
+	VBROADCASTSS 1784(SP)(SI*4), Z14
 	VXORPD       Z15, Z15, Z15
-	VBROADCASTSS 888(SP)(SI*4), Z16
-	VBROADCASTSS 760(SP)(SI*4), Z17
-	VBROADCASTSS 700(SP)(SI*4), Z18
-	VBROADCASTSS 732(SP)(SI*4), Z19
-	VBROADCASTSS 924(SP)(SI*4), Z20
+	VBROADCASTSS 1720(SP)(SI*4), Z16
+	VBROADCASTSS 1464(SP)(SI*4), Z17
+	VBROADCASTSS 1340(SP)(SI*4), Z18
+	VBROADCASTSS 1404(SP)(SI*4), Z19
+	VBROADCASTSS 1788(SP)(SI*4), Z20
 	VXORPD       Z21, Z21, Z21
-	VBROADCASTSS 892(SP)(SI*4), Z22
-	VBROADCASTSS 764(SP)(SI*4), Z23
+	VBROADCASTSS 1724(SP)(SI*4), Z22
+	VBROADCASTSS 1468(SP)(SI*4), Z23
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -4919,81 +6610,91 @@ packLoopOneEnd:
 	VMOVUPS      Z25, (DX)(R11*4)
 
 packLoopDone:
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          48(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(R8)
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          80(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z9, Y0
 	VCVTPS2PD     Y9, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(R8)
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          112(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z15, Y0
 	VCVTPS2PD     Y15, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(R8)
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          144(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z21, Y0
 	VCVTPS2PD     Y21, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
+	VMOVUPD       Y0, 1024(R8)
+	ADDQ          $0x04, SI
+	CMPQ          SI, 8(SP)
+	JL            pack
 	JMP           written
 
 past:
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	XORQ         SI, SI
-	LEAQ         (AX)(AX*2), DI
+	MOVQ dgamma+8(FP), CX
+	MOVQ dbeta+16(FP), DX
+	MOVQ gamma+32(FP), BX
+	XORQ SI, SI
+	LEAQ (AX)(AX*2), DI
+
+stream:
 	MOVQ         24(SP), R8
 	MOVQ         32(SP), R9
 	MOVQ         40(SP), R10
-	VBROADCASTSS 688(SP)(SI*4), Z0
-	VBROADCASTSS 720(SP)(SI*4), Z1
-	VBROADCASTSS 912(SP)(SI*4), Z2
+	MOVQ         SI, R11
+	IMULQ        AX, R11
+	ADDQ         R11, R8
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	VBROADCASTSS 1328(SP)(SI*4), Z0
+	VBROADCASTSS 1392(SP)(SI*4), Z1
+	VBROADCASTSS 1776(SP)(SI*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 880(SP)(SI*4), Z4
-	VBROADCASTSS 752(SP)(SI*4), Z5
-	VBROADCASTSS 692(SP)(SI*4), Z6
-	VBROADCASTSS 724(SP)(SI*4), Z7
-	VBROADCASTSS 916(SP)(SI*4), Z8
+	VBROADCASTSS 1712(SP)(SI*4), Z4
+	VBROADCASTSS 1456(SP)(SI*4), Z5
+	VBROADCASTSS 1332(SP)(SI*4), Z6
+	VBROADCASTSS 1396(SP)(SI*4), Z7
+	VBROADCASTSS 1780(SP)(SI*4), Z8
 	VXORPD       Z9, Z9, Z9
-	VBROADCASTSS 884(SP)(SI*4), Z10
-	VBROADCASTSS 756(SP)(SI*4), Z11
-	VBROADCASTSS 696(SP)(SI*4), Z12
-	VBROADCASTSS 728(SP)(SI*4), Z13
-	VBROADCASTSS 920(SP)(SI*4), Z14
+	VBROADCASTSS 1716(SP)(SI*4), Z10
+	VBROADCASTSS 1460(SP)(SI*4), Z11
+	VBROADCASTSS 1336(SP)(SI*4), Z12
+	VBROADCASTSS 1400(SP)(SI*4), Z13
+	VBROADCASTSS 1784(SP)(SI*4), Z14
 	VXORPD       Z15, Z15, Z15
-	VBROADCASTSS 888(SP)(SI*4), Z16
-	VBROADCASTSS 760(SP)(SI*4), Z17
-	VBROADCASTSS 700(SP)(SI*4), Z18
-	VBROADCASTSS 732(SP)(SI*4), Z19
-	VBROADCASTSS 924(SP)(SI*4), Z20
+	VBROADCASTSS 1720(SP)(SI*4), Z16
+	VBROADCASTSS 1464(SP)(SI*4), Z17
+	VBROADCASTSS 1340(SP)(SI*4), Z18
+	VBROADCASTSS 1404(SP)(SI*4), Z19
+	VBROADCASTSS 1788(SP)(SI*4), Z20
 	VXORPD       Z21, Z21, Z21
-	VBROADCASTSS 892(SP)(SI*4), Z22
-	VBROADCASTSS 764(SP)(SI*4), Z23
+	VBROADCASTSS 1724(SP)(SI*4), Z22
+	VBROADCASTSS 1468(SP)(SI*4), Z23
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -5118,81 +6819,91 @@ streamLoopOneEnd:
 	VMOVUPS      Z25, (DX)(R11*4)
 
 streamLoopDone:
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          48(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(R8)
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          80(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z9, Y0
 	VCVTPS2PD     Y9, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(R8)
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          112(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z15, Y0
 	VCVTPS2PD     Y15, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          SI, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(R8)
+	MOVQ          SI, R8
+	SHLQ          $0x05, R8
+	LEAQ          144(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z21, Y0
 	VCVTPS2PD     Y21, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
+	VMOVUPD       Y0, 1024(R8)
+	ADDQ          $0x04, SI
+	CMPQ          SI, 8(SP)
+	JL            stream
 	JMP           written
 
 plainPacks:
-	TESTQ        DX, DX
-	JNE          pastPlain
-	MOVQ         gamma+32(FP), CX
-	XORQ         DX, DX
-	LEAQ         (AX)(AX*2), BX
+	TESTQ DX, DX
+	JNE   pastPlain
+	MOVQ  gamma+32(FP), CX
+	XORQ  DX, DX
+	LEAQ  (AX)(AX*2), BX
+
+plain:
 	MOVQ         24(SP), SI
 	MOVQ         32(SP), DI
 	MOVQ         40(SP), R8
-	VBROADCASTSS 688(SP)(DX*4), Z0
-	VBROADCASTSS 720(SP)(DX*4), Z1
-	VBROADCASTSS 912(SP)(DX*4), Z2
+	MOVQ         DX, R9
+	IMULQ        AX, R9
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	VBROADCASTSS 1328(SP)(DX*4), Z0
+	VBROADCASTSS 1392(SP)(DX*4), Z1
+	VBROADCASTSS 1776(SP)(DX*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 880(SP)(DX*4), Z4
-	VBROADCASTSS 752(SP)(DX*4), Z5
-	VBROADCASTSS 692(SP)(DX*4), Z5
-	VBROADCASTSS 724(SP)(DX*4), Z6
-	VBROADCASTSS 916(SP)(DX*4), Z7
+	VBROADCASTSS 1712(SP)(DX*4), Z4
+	VBROADCASTSS 1456(SP)(DX*4), Z5
+	VBROADCASTSS 1332(SP)(DX*4), Z5
+	VBROADCASTSS 1396(SP)(DX*4), Z6
+	VBROADCASTSS 1780(SP)(DX*4), Z7
 	VXORPD       Z8, Z8, Z8
-	VBROADCASTSS 884(SP)(DX*4), Z9
-	VBROADCASTSS 756(SP)(DX*4), Z10
-	VBROADCASTSS 696(SP)(DX*4), Z10
-	VBROADCASTSS 728(SP)(DX*4), Z11
-	VBROADCASTSS 920(SP)(DX*4), Z12
+	VBROADCASTSS 1716(SP)(DX*4), Z9
+	VBROADCASTSS 1460(SP)(DX*4), Z10
+	VBROADCASTSS 1336(SP)(DX*4), Z10
+	VBROADCASTSS 1400(SP)(DX*4), Z11
+	VBROADCASTSS 1784(SP)(DX*4), Z12
 	VXORPD       Z13, Z13, Z13
-	VBROADCASTSS 888(SP)(DX*4), Z14
-	VBROADCASTSS 760(SP)(DX*4), Z15
-	VBROADCASTSS 700(SP)(DX*4), Z15
-	VBROADCASTSS 732(SP)(DX*4), Z16
-	VBROADCASTSS 924(SP)(DX*4), Z17
+	VBROADCASTSS 1720(SP)(DX*4), Z14
+	VBROADCASTSS 1464(SP)(DX*4), Z15
+	VBROADCASTSS 1340(SP)(DX*4), Z15
+	VBROADCASTSS 1404(SP)(DX*4), Z16
+	VBROADCASTSS 1788(SP)(DX*4), Z17
 	VXORPD       Z18, Z18, Z18
-	VBROADCASTSS 892(SP)(DX*4), Z19
-	VBROADCASTSS 764(SP)(DX*4), Z20
+	VBROADCASTSS 1724(SP)(DX*4), Z19
+	VBROADCASTSS 1468(SP)(DX*4), Z20
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -5287,79 +6998,89 @@ plainLoopOneEnd:
 	VMOVUPS      Z2, K1, (SI)(BX*1)
 
 plainLoopDone:
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          48(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(SI)
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          80(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VCVTPS2PD     Y8, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(SI)
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          112(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VCVTPS2PD     Y13, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(SI)
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          144(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VCVTPS2PD     Y18, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
+	VMOVUPD       Y0, 1024(SI)
+	ADDQ          $0x04, DX
+	CMPQ          DX, 8(SP)
+	JL            plain
 	JMP           written
 
 pastPlain:
-	MOVQ         gamma+32(FP), CX
-	XORQ         DX, DX
-	LEAQ         (AX)(AX*2), BX
+	MOVQ gamma+32(FP), CX
+	XORQ DX, DX
+	LEAQ (AX)(AX*2), BX
+
+plainStream:
 	MOVQ         24(SP), SI
 	MOVQ         32(SP), DI
 	MOVQ         40(SP), R8
-	VBROADCASTSS 688(SP)(DX*4), Z0
-	VBROADCASTSS 720(SP)(DX*4), Z1
-	VBROADCASTSS 912(SP)(DX*4), Z2
+	MOVQ         DX, R9
+	IMULQ        AX, R9
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	VBROADCASTSS 1328(SP)(DX*4), Z0
+	VBROADCASTSS 1392(SP)(DX*4), Z1
+	VBROADCASTSS 1776(SP)(DX*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 880(SP)(DX*4), Z4
-	VBROADCASTSS 752(SP)(DX*4), Z5
-	VBROADCASTSS 692(SP)(DX*4), Z5
-	VBROADCASTSS 724(SP)(DX*4), Z6
-	VBROADCASTSS 916(SP)(DX*4), Z7
+	VBROADCASTSS 1712(SP)(DX*4), Z4
+	VBROADCASTSS 1456(SP)(DX*4), Z5
+	VBROADCASTSS 1332(SP)(DX*4), Z5
+	VBROADCASTSS 1396(SP)(DX*4), Z6
+	VBROADCASTSS 1780(SP)(DX*4), Z7
 	VXORPD       Z8, Z8, Z8
-	VBROADCASTSS 884(SP)(DX*4), Z9
-	VBROADCASTSS 756(SP)(DX*4), Z10
-	VBROADCASTSS 696(SP)(DX*4), Z10
-	VBROADCASTSS 728(SP)(DX*4), Z11
-	VBROADCASTSS 920(SP)(DX*4), Z12
+	VBROADCASTSS 1716(SP)(DX*4), Z9
+	VBROADCASTSS 1460(SP)(DX*4), Z10
+	VBROADCASTSS 1336(SP)(DX*4), Z10
+	VBROADCASTSS 1400(SP)(DX*4), Z11
+	VBROADCASTSS 1784(SP)(DX*4), Z12
 	VXORPD       Z13, Z13, Z13
-	VBROADCASTSS 888(SP)(DX*4), Z14
-	VBROADCASTSS 760(SP)(DX*4), Z15
-	VBROADCASTSS 700(SP)(DX*4), Z15
-	VBROADCASTSS 732(SP)(DX*4), Z16
-	VBROADCASTSS 924(SP)(DX*4), Z17
+	VBROADCASTSS 1720(SP)(DX*4), Z14
+	VBROADCASTSS 1464(SP)(DX*4), Z15
+	VBROADCASTSS 1340(SP)(DX*4), Z15
+	VBROADCASTSS 1404(SP)(DX*4), Z16
+	VBROADCASTSS 1788(SP)(DX*4), Z17
 	VXORPD       Z18, Z18, Z18
-	VBROADCASTSS 892(SP)(DX*4), Z19
-	VBROADCASTSS 764(SP)(DX*4), Z20
+	VBROADCASTSS 1724(SP)(DX*4), Z19
+	VBROADCASTSS 1468(SP)(DX*4), Z20
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -5454,46 +7175,49 @@ plainStreamLoopOneEnd:
 	VMOVUPS      Z2, K1, (SI)(BX*1)
 
 plainStreamLoopDone:
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          48(SP)(CX*1), CX
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          48(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          80(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(SI)
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          80(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VCVTPS2PD     Y8, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          112(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(SI)
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          112(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VCVTPS2PD     Y13, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
-	MOVQ          DX, CX
-	SHLQ          $0x05, CX
-	LEAQ          144(SP)(CX*1), CX
+	VMOVUPD       Y0, 1024(SI)
+	MOVQ          DX, SI
+	SHLQ          $0x05, SI
+	LEAQ          144(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VCVTPS2PD     Y18, Z1
 	VCVTPS2PD     Y0, Z0
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(CX)
+	VMOVUPD       Y0, 1024(SI)
+	ADDQ          $0x04, DX
+	CMPQ          DX, 8(SP)
+	JL            plainStream
 	JMP           written
 
 singly:
@@ -5513,12 +7237,12 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSS 688(SP)(R9*4), Z0
-	VBROADCASTSS 720(SP)(R9*4), Z1
-	VBROADCASTSS 912(SP)(R9*4), Z2
+	VBROADCASTSS 1328(SP)(R9*4), Z0
+	VBROADCASTSS 1392(SP)(R9*4), Z1
+	VBROADCASTSS 1776(SP)(R9*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 880(SP)(R9*4), Z4
-	VBROADCASTSS 752(SP)(R9*4), Z5
+	VBROADCASTSS 1712(SP)(R9*4), Z4
+	VBROADCASTSS 1456(SP)(R9*4), Z5
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -5574,7 +7298,7 @@ singleLoopDone:
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(R10)
+	VMOVUPD       Y0, 1024(R10)
 
 singleSkip:
 	ADDQ AX, SI
@@ -5598,12 +7322,12 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSS 688(SP)(DI*4), Z0
-	VBROADCASTSS 720(SP)(DI*4), Z1
-	VBROADCASTSS 912(SP)(DI*4), Z2
+	VBROADCASTSS 1328(SP)(DI*4), Z0
+	VBROADCASTSS 1392(SP)(DI*4), Z1
+	VBROADCASTSS 1776(SP)(DI*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 880(SP)(DI*4), Z4
-	VBROADCASTSS 752(SP)(DI*4), Z5
+	VBROADCASTSS 1712(SP)(DI*4), Z4
+	VBROADCASTSS 1456(SP)(DI*4), Z5
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -5647,7 +7371,7 @@ plainSingleLoopDone:
 	VMAXPD        Z0, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(R8)
+	VMOVUPD       Y0, 1024(R8)
 
 plainSingleSkip:
 	ADDQ AX, DX
@@ -5659,13 +7383,13 @@ plainSingleSkip:
 	JL   plainSingle
 
 written:
-	VMOVUPD    560(SP), Y0
-	VMOVUPD    592(SP), Y1
+	VMOVUPD    1072(SP), Y0
+	VMOVUPD    1104(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y2
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    624(SP), Y0
-	VMOVUPD    656(SP), Y1
+	VMOVUPD    1136(SP), Y0
+	VMOVUPD    1168(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y3
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y3, Y3
@@ -5673,7 +7397,7 @@ written:
 	VSHUFF64X2 $0x03, Y3, Y2, Y1
 	VMAXPD     Y1, Y0, Y0
 	VADDPD     Y0, Y0, Y1
-	VSUBPD     848(SP), Y1, Y1
+	VSUBPD     1648(SP), Y1, Y1
 	VSUBPD     Y0, Y0, Y0
 	VADDPD     Y0, Y1, Y1
 	VXORPD     Y0, Y0, Y0
@@ -5684,19 +7408,50 @@ written:
 	MOVQ       16(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
-	MOVQ       CX, 944(SP)
-	MOVQ       8(SP), CX
-	MOVQ       AX, DX
-	IMULQ      CX, DX
-	ADDQ       DX, 24(SP)
-	ADDQ       DX, 32(SP)
-	ADDQ       DX, 40(SP)
-	SUBQ       CX, (SP)
-	JE         done
-	MOVQ       16(SP), CX
-	ORQ        944(SP), CX
-	TESTQ      CX, CX
-	JE         group
+	ORQ        CX, 1840(SP)
+	CMPQ       8(SP), $0x04
+	JLE        checkHalf
+	VMOVUPD    1200(SP), Y0
+	VMOVUPD    1232(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y2
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y2, Y2
+	VMOVUPD    1264(SP), Y0
+	VMOVUPD    1296(SP), Y1
+	VUNPCKLPD  Y1, Y0, Y3
+	VUNPCKHPD  Y1, Y0, Y0
+	VMAXPD     Y0, Y3, Y3
+	VSHUFF64X2 $0x00, Y3, Y2, Y0
+	VSHUFF64X2 $0x03, Y3, Y2, Y1
+	VMAXPD     Y1, Y0, Y0
+	VADDPD     Y0, Y0, Y1
+	VSUBPD     1680(SP), Y1, Y1
+	VSUBPD     Y0, Y0, Y0
+	VADDPD     Y0, Y1, Y1
+	VXORPD     Y0, Y0, Y0
+	VCMPPD     $0x09, Y0, Y1, K2
+	KMOVW      K2, CX
+	SHLL       $0x04, CX
+	MOVQ       8(SP), DX
+	BZHIL      DX, CX, CX
+	MOVQ       16(SP), DX
+	NOTQ       DX
+	ANDQ       DX, CX
+	ORQ        CX, 1840(SP)
+
+checkHalf:
+	MOVQ  8(SP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	ADDQ  DX, 24(SP)
+	ADDQ  DX, 32(SP)
+	ADDQ  DX, 40(SP)
+	SUBQ  CX, (SP)
+	JE    done
+	MOVQ  16(SP), CX
+	ORQ   1840(SP), CX
+	TESTQ CX, CX
+	JE    group
 
 done:
 	SFENCE
@@ -5704,14 +7459,14 @@ done:
 	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 944(SP), AX
+	MOVQ 1840(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 
 // func layerNormGradRowsInDoubleAVX512(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsInDoubleAVX512(SB), $952-128
+TEXT ·layerNormGradRowsInDoubleAVX512(SB), $1848-128
 	MOVQ  dx+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+24(FP), AX
@@ -5726,7 +7481,7 @@ TEXT ·layerNormGradRowsInDoubleAVX512(SB), $952-128
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
-	MOVQ  $0x00000000, 944(SP)
+	MOVQ  $0x00000000, 1840(SP)
 
 group:
 	MOVQ    group+88(FP), CX
@@ -5781,8 +7536,29 @@ guessed:
 	MOVQ          constants+48(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 688(SP)
-	MOVQ          $0x00000003, CX
+	VMOVUPD       Y0, 1328(SP)
+	CMPQ          8(SP), $0x04
+	JLE           guessedHalf
+	VMOVUPD       176(SP), Y0
+	VMOVUPD       208(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       240(SP), Y0
+	VMOVUPD       272(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+48(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1360(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -5791,7 +7567,7 @@ centre:
 	LEAQ 48(SP), DI
 
 centred:
-	VBROADCASTSD 688(SP)(SI*8), Z0
+	VBROADCASTSD 1328(SP)(SI*8), Z0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
 	ADDQ         DX, R8
@@ -5948,25 +7724,26 @@ centredSumsDone:
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPD        Y0, Y6, Y0
-	VMOVUPD       Y0, 128(DI)
+	VMOVUPD       Y0, 256(DI)
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPD        Y0, Y7, Y0
-	VMOVUPD       Y0, 256(DI)
+	VMOVUPD       Y0, 512(DI)
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPD        Y0, Y8, Y0
-	VMOVUPD       Y0, 384(DI)
+	VMOVUPD       Y0, 768(DI)
 	VMAXPD        Z2, Z1, Z1
 	VMAXPD        Z3, Z1, Z1
 	VMAXPD        Z4, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(DI)
+	VMOVUPD       Y0, 1024(DI)
 	ADDQ          AX, DX
 	ADDQ          AX, BX
 	ADDQ          $0x20, DI
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            centred
+	MOVQ          $0x00000000, 16(SP)
 	VMOVUPD       48(SP), Y0
 	VMOVUPD       80(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
@@ -5980,13 +7757,13 @@ centredSumsDone:
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       176(SP), Y1
-	VMOVUPD       208(SP), Y2
+	VMOVUPD       304(SP), Y1
+	VMOVUPD       336(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       240(SP), Y1
-	VMOVUPD       272(SP), Y2
+	VMOVUPD       368(SP), Y1
+	VMOVUPD       400(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -5996,65 +7773,182 @@ centredSumsDone:
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  8(DX), Y2
 	VMULPD        Y2, Y0, Y2
-	VMULPD        Y2, Y0, Y0
-	VBROADCASTSD  quarter<>+0(SB), Y3
-	VMULPD        Y3, Y1, Y3
-	VSUBPD        Y0, Y3, Y3
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  40(DX), Y4
 	VSUBPD        Y4, Y1, Y4
-	VMINPD        Y4, Y3, Y3
+	VMINPD        Y4, Y0, Y0
 	VSUBPD        Y1, Y1, Y4
-	VADDPD        Y4, Y3, Y3
-	VXORPD        Y4, Y4, Y4
-	VCMPPD        $0x09, Y4, Y3, K2
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	MOVQ          DX, 16(SP)
-	TESTQ         DX, DX
-	JE            known
-	DECQ          CX
-	JE            known
-	VMOVUPD       688(SP), Y0
-	VMOVAPD       Y2, Y1
-	VMOVAPD.Z     Y1, K2, Y1
-	VSUBPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 688(SP)
-	JMP           centre
+	ORQ           DX, 16(SP)
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y1
+	VBROADCASTSD  one<>+0(SB), Y3
+	VDIVPD        Y1, Y3, Y1
+	VMULPD        Y1, Y2, Y3
+	VMOVUPD       Y3, 1456(SP)
+	VXORPD        Y3, Y3, Y3
+	VSUBPD        Y1, Y3, Y3
+	VMOVUPD       Y3, 1392(SP)
+	VMOVUPD       Y2, 1520(SP)
+	VDIVPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1584(SP)
+	CMPQ          8(SP), $0x04
+	JLE           judgedHalf
+	VMOVUPD       176(SP), Y0
+	VMOVUPD       208(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       240(SP), Y0
+	VMOVUPD       272(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       432(SP), Y1
+	VMOVUPD       464(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       496(SP), Y1
+	VMOVUPD       528(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y0, Y0
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
+	KMOVW         K2, DX
+	SHLL          $0x04, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	ORQ           DX, 16(SP)
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y1
+	VBROADCASTSD  one<>+0(SB), Y3
+	VDIVPD        Y1, Y3, Y1
+	VMULPD        Y1, Y2, Y3
+	VMOVUPD       Y3, 1488(SP)
+	VXORPD        Y3, Y3, Y3
+	VSUBPD        Y1, Y3, Y3
+	VMOVUPD       Y3, 1424(SP)
+	VMOVUPD       Y2, 1552(SP)
+	VDIVPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1616(SP)
 
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 24(CX), Y1
-	VADDPD       Y1, Y0, Y0
-	VSQRTPD      Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 32(CX), Y1
-	VADDPD       Y1, Y0, Y1
-	VBROADCASTSD one<>+0(SB), Y3
-	VDIVPD       Y1, Y3, Y1
-	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 752(SP)
-	VXORPD       Y3, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 720(SP)
-	VMOVUPD      Y2, 784(SP)
-	VDIVPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 816(SP)
-	VMOVUPD      304(SP), Y0
-	VMOVUPD      336(SP), Y1
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      368(SP), Y0
-	VMOVUPD      400(SP), Y1
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VMOVUPD      1328(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -6074,30 +7968,85 @@ known:
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      560(SP), Y2
-	VMOVUPD      592(SP), Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VMOVUPD      1360(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1360(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	VMOVUPD      560(SP), Y0
+	VMOVUPD      592(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      624(SP), Y0
+	VMOVUPD      656(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      816(SP), Y1
+	VMOVUPD      848(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      880(SP), Y1
+	VMOVUPD      912(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1072(SP), Y2
+	VMOVUPD      1104(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      624(SP), Y2
-	VMOVUPD      656(SP), Y3
+	VMOVUPD      1136(SP), Y2
+	VMOVUPD      1168(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 848(SP)
-	VMOVUPD      784(SP), Y3
+	VMOVUPD      Y2, 1648(SP)
+	VMOVUPD      1520(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       816(SP), Y1, Y1
+	VMULPD       1584(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 880(SP)
-	VMOVUPD      Y1, 912(SP)
+	VMOVUPD      Y0, 1712(SP)
+	VMOVUPD      Y1, 1776(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -6108,10 +8057,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      880(SP), Y1
+	VMOVUPD      1712(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      912(SP), Y1
+	VMOVUPD      1776(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -6120,28 +8069,105 @@ known:
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
-	MOVQ         dgamma+8(FP), CX
-	TESTQ        CX, CX
-	JE           plainly
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
-	MOVQ         40(SP), R8
-	XORQ         R9, R9
-	LEAQ         48(SP), R10
+	CMPQ         8(SP), $0x04
+	JLE          termsHalf
+	VMOVUPD      688(SP), Y0
+	VMOVUPD      720(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      752(SP), Y0
+	VMOVUPD      784(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      944(SP), Y1
+	VMOVUPD      976(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1008(SP), Y1
+	VMOVUPD      1040(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1200(SP), Y2
+	VMOVUPD      1232(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1264(SP), Y2
+	VMOVUPD      1296(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VSHUFF64X2   $0x00, Y5, Y4, Y2
+	VSHUFF64X2   $0x03, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1680(SP)
+	VMOVUPD      1552(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1616(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 1744(SP)
+	VMOVUPD      Y1, 1808(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      1744(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      1808(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, CX
+	SHLL         $0x04, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+
+termsHalf:
+	MOVQ  dgamma+8(FP), CX
+	TESTQ CX, CX
+	JE    plainly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	MOVQ  24(SP), SI
+	MOVQ  32(SP), DI
+	MOVQ  40(SP), R8
+	XORQ  R9, R9
+	LEAQ  48(SP), R10
 
 single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 688(SP)(R9*8), Z0
-	VBROADCASTSD 720(SP)(R9*8), Z1
-	VBROADCASTSD 912(SP)(R9*8), Z2
+	VBROADCASTSD 1328(SP)(R9*8), Z0
+	VBROADCASTSD 1392(SP)(R9*8), Z1
+	VBROADCASTSD 1776(SP)(R9*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(R9*8), Z3
-	VBROADCASTSD 752(SP)(R9*8), Z4
+	VBROADCASTSD 1712(SP)(R9*8), Z3
+	VBROADCASTSD 1456(SP)(R9*8), Z4
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -6213,12 +8239,12 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 688(SP)(DI*8), Z0
-	VBROADCASTSD 720(SP)(DI*8), Z1
-	VBROADCASTSD 912(SP)(DI*8), Z2
+	VBROADCASTSD 1328(SP)(DI*8), Z0
+	VBROADCASTSD 1392(SP)(DI*8), Z1
+	VBROADCASTSD 1776(SP)(DI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(DI*8), Z3
-	VBROADCASTSD 752(SP)(DI*8), Z4
+	VBROADCASTSD 1712(SP)(DI*8), Z3
+	VBROADCASTSD 1456(SP)(DI*8), Z4
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -6275,7 +8301,7 @@ written:
 	SUBQ  CX, (SP)
 	JE    done
 	MOVQ  16(SP), CX
-	ORQ   944(SP), CX
+	ORQ   1840(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -6285,7 +8311,7 @@ done:
 	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 944(SP), AX
+	MOVQ 1840(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -6376,7 +8402,7 @@ columnsDone:
 
 // func layerNormRowsF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·layerNormRowsF64AVX512(SB), $392-104
+TEXT ·layerNormRowsF64AVX512(SB), $744-104
 	MOVQ  y+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+8(FP), AX
@@ -6443,8 +8469,29 @@ guessed:
 	MOVQ          constants+32(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 296(SP)
-	MOVQ          $0x00000003, CX
+	VMOVUPD       Y0, 552(SP)
+	CMPQ          8(SP), $0x04
+	JLE           guessedHalf
+	VMOVUPD       168(SP), Y0
+	VMOVUPD       200(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       232(SP), Y0
+	VMOVUPD       264(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+32(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 584(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -6452,7 +8499,7 @@ centre:
 	LEAQ 40(SP), SI
 
 centred:
-	VBROADCASTSD 296(SP)(BX*8), Z0
+	VBROADCASTSD 552(SP)(BX*8), Z0
 	MOVQ         8(SP), DI
 	IMULQ        AX, DI
 	ADDQ         DX, DI
@@ -6540,12 +8587,13 @@ centredSumsDone:
 	VMOVUPD       Y0, (SI)
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPD        Y0, Y2, Y0
-	VMOVUPD       Y0, 128(SI)
+	VMOVUPD       Y0, 256(SI)
 	ADDQ          AX, DX
 	ADDQ          $0x20, SI
 	INCQ          BX
 	CMPQ          BX, 8(SP)
 	JL            centred
+	MOVQ          $0x00000000, 16(SP)
 	VMOVUPD       40(SP), Y0
 	VMOVUPD       72(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
@@ -6559,13 +8607,13 @@ centredSumsDone:
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       168(SP), Y1
-	VMOVUPD       200(SP), Y2
+	VMOVUPD       296(SP), Y1
+	VMOVUPD       328(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       232(SP), Y1
-	VMOVUPD       264(SP), Y2
+	VMOVUPD       360(SP), Y1
+	VMOVUPD       392(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -6575,86 +8623,258 @@ centredSumsDone:
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  8(DX), Y2
 	VMULPD        Y2, Y0, Y2
-	VMULPD        Y2, Y0, Y0
-	VBROADCASTSD  quarter<>+0(SB), Y3
-	VMULPD        Y3, Y1, Y3
-	VSUBPD        Y0, Y3, Y3
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  40(DX), Y4
 	VSUBPD        Y4, Y1, Y4
-	VMINPD        Y4, Y3, Y3
+	VMINPD        Y4, Y0, Y0
 	VSUBPD        Y1, Y1, Y4
-	VADDPD        Y4, Y3, Y3
-	VXORPD        Y4, Y4, Y4
-	VCMPPD        $0x09, Y4, Y3, K2
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	MOVQ          DX, 16(SP)
-	TESTQ         DX, DX
-	JE            known
-	DECQ          CX
-	JE            known
-	VMOVUPD       296(SP), Y0
-	VMOVAPD       Y2, Y1
-	VMOVAPD.Z     Y1, K2, Y1
-	VSUBPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 296(SP)
-	JMP           centre
+	ORQ           DX, 16(SP)
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VBROADCASTSD  one<>+0(SB), Y1
+	VDIVPD        Y0, Y1, Y0
+	VMULPD        Y0, Y2, Y1
+	VMOVUPD       Y1, 680(SP)
+	VXORPD        Y1, Y1, Y1
+	VSUBPD        Y0, Y1, Y1
+	VMOVUPD       Y1, 616(SP)
+	CMPQ          8(SP), $0x04
+	JLE           judgedHalf
+	VMOVUPD       168(SP), Y0
+	VMOVUPD       200(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       232(SP), Y0
+	VMOVUPD       264(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       424(SP), Y1
+	VMOVUPD       456(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       488(SP), Y1
+	VMOVUPD       520(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y0, Y0
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
+	KMOVW         K2, DX
+	SHLL          $0x04, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	ORQ           DX, 16(SP)
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+32(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VBROADCASTSD  one<>+0(SB), Y1
+	VDIVPD        Y0, Y1, Y0
+	VMULPD        Y0, Y2, Y1
+	VMOVUPD       Y1, 712(SP)
+	VXORPD        Y1, Y1, Y1
+	VSUBPD        Y0, Y1, Y1
+	VMOVUPD       Y1, 648(SP)
+
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      40(SP), Y0
+	VMOVUPD      72(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      104(SP), Y0
+	VMOVUPD      136(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      296(SP), Y1
+	VMOVUPD      328(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      360(SP), Y1
+	VMOVUPD      392(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VMOVUPD      552(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 552(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      168(SP), Y0
+	VMOVUPD      200(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      232(SP), Y0
+	VMOVUPD      264(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      424(SP), Y1
+	VMOVUPD      456(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      488(SP), Y1
+	VMOVUPD      520(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VMOVUPD      584(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 584(SP)
+
+betterHalf:
+	JMP centre
 
 known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 24(CX), Y1
-	VADDPD       Y1, Y0, Y0
-	VSQRTPD      Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD 32(CX), Y1
-	VADDPD       Y1, Y0, Y0
-	VBROADCASTSD one<>+0(SB), Y1
-	VDIVPD       Y0, Y1, Y0
-	VMULPD       Y0, Y2, Y1
-	VMOVUPD      Y1, 360(SP)
-	VXORPD       Y1, Y1, Y1
-	VSUBPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 328(SP)
-	MOVQ         stream+80(FP), CX
-	TESTQ        CX, CX
-	JNE          past
-	CMPQ         8(SP), $0x04
-	JNE          singly
-	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         gamma+16(FP), CX
-	MOVQ         beta+24(FP), DX
-	XORQ         BX, BX
-	LEAQ         (AX)(AX*2), SI
+	MOVQ  stream+80(FP), CX
+	TESTQ CX, CX
+	JNE   past
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  gamma+16(FP), CX
+	MOVQ  beta+24(FP), DX
+	XORQ  BX, BX
+	LEAQ  (AX)(AX*2), SI
+
+pack:
 	MOVQ         24(SP), DI
 	MOVQ         32(SP), R8
-	VBROADCASTSD 296(SP)(BX*8), Z0
-	VBROADCASTSD 304(SP)(BX*8), Z1
-	VBROADCASTSD 312(SP)(BX*8), Z2
-	VBROADCASTSD 320(SP)(BX*8), Z3
-	VBROADCASTSD 328(SP)(BX*8), Z4
-	VBROADCASTSD 336(SP)(BX*8), Z5
-	VBROADCASTSD 344(SP)(BX*8), Z6
-	VBROADCASTSD 352(SP)(BX*8), Z7
-	VBROADCASTSD 360(SP)(BX*8), Z8
-	VBROADCASTSD 368(SP)(BX*8), Z9
-	VBROADCASTSD 376(SP)(BX*8), Z10
-	VBROADCASTSD 384(SP)(BX*8), Z11
-	MOVQ         n+48(FP), BX
 	MOVQ         BX, R9
-	XORQ         BX, BX
-	SUBQ         $0x08, R9
+	IMULQ        AX, R9
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	VBROADCASTSD 552(SP)(BX*8), Z0
+	VBROADCASTSD 560(SP)(BX*8), Z1
+	VBROADCASTSD 568(SP)(BX*8), Z2
+	VBROADCASTSD 576(SP)(BX*8), Z3
+	VBROADCASTSD 616(SP)(BX*8), Z4
+	VBROADCASTSD 624(SP)(BX*8), Z5
+	VBROADCASTSD 632(SP)(BX*8), Z6
+	VBROADCASTSD 640(SP)(BX*8), Z7
+	VBROADCASTSD 680(SP)(BX*8), Z8
+	VBROADCASTSD 688(SP)(BX*8), Z9
+	VBROADCASTSD 696(SP)(BX*8), Z10
+	VBROADCASTSD 704(SP)(BX*8), Z11
+	MOVQ         n+48(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
 	JL           packLoopOneEnd
 
 packLoopOne:
-	VMOVUPD     (CX)(BX*8), Z12
-	VMOVUPD     (DX)(BX*8), Z13
+	VMOVUPD     (CX)(R9*8), Z12
+	VMOVUPD     (DX)(R9*8), Z13
 	VSUBPD      (R8), Z0, Z14
 	VFMADD213PD Z8, Z4, Z14
 	VFMADD213PD Z13, Z12, Z14
@@ -6673,16 +8893,16 @@ packLoopOne:
 	VMOVUPD     Z14, (DI)(SI*1)
 	ADDQ        $0x40, DI
 	ADDQ        $0x40, R8
-	ADDQ        $0x08, BX
-	SUBQ        $0x08, R9
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R10
 	JGE         packLoopOne
 
 packLoopOneEnd:
-	ADDQ        $0x08, R9
-	TESTQ       R9, R9
+	ADDQ        $0x08, R10
+	TESTQ       R10, R10
 	JE          packLoopDone
-	VMOVUPD.Z   (CX)(BX*8), K1, Z12
-	VMOVUPD.Z   (DX)(BX*8), K1, Z13
+	VMOVUPD.Z   (CX)(R9*8), K1, Z12
+	VMOVUPD.Z   (DX)(R9*8), K1, Z13
 	VMOVUPD.Z   (R8), K1, Z14
 	VSUBPD      Z14, Z0, Z0
 	VFMADD213PD Z8, Z4, Z0
@@ -6705,7 +8925,10 @@ packLoopOneEnd:
 	VMOVUPD     Z0, K1, (DI)(SI*1)
 
 packLoopDone:
-	JMP written
+	ADDQ $0x04, BX
+	CMPQ BX, 8(SP)
+	JL   pack
+	JMP  written
 
 singly:
 	MOVQ gamma+16(FP), CX
@@ -6719,9 +8942,9 @@ single:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSD 296(SP)(DI*8), Z0
-	VBROADCASTSD 328(SP)(DI*8), Z1
-	VBROADCASTSD 360(SP)(DI*8), Z2
+	VBROADCASTSD 552(SP)(DI*8), Z0
+	VBROADCASTSD 616(SP)(DI*8), Z1
+	VBROADCASTSD 680(SP)(DI*8), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -6802,9 +9025,9 @@ stream:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSD 296(SP)(DI*8), Z0
-	VBROADCASTSD 328(SP)(DI*8), Z1
-	VBROADCASTSD 360(SP)(DI*8), Z2
+	VBROADCASTSD 552(SP)(DI*8), Z0
+	VBROADCASTSD 616(SP)(DI*8), Z1
+	VBROADCASTSD 680(SP)(DI*8), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -6895,7 +9118,7 @@ done:
 
 // func layerNormGradRowsF64AVX512(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF64AVX512(SB), $952-128
+TEXT ·layerNormGradRowsF64AVX512(SB), $1848-128
 	MOVQ  dx+0(FP), AX
 	MOVQ  AX, 24(SP)
 	MOVQ  x+24(FP), AX
@@ -6910,7 +9133,7 @@ TEXT ·layerNormGradRowsF64AVX512(SB), $952-128
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
-	MOVQ  $0x00000000, 944(SP)
+	MOVQ  $0x00000000, 1840(SP)
 
 group:
 	MOVQ    group+88(FP), CX
@@ -6965,8 +9188,29 @@ guessed:
 	MOVQ          constants+48(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 688(SP)
-	MOVQ          $0x00000003, CX
+	VMOVUPD       Y0, 1328(SP)
+	CMPQ          8(SP), $0x04
+	JLE           guessedHalf
+	VMOVUPD       176(SP), Y0
+	VMOVUPD       208(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       240(SP), Y0
+	VMOVUPD       272(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+48(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1360(SP)
+
+guessedHalf:
+	MOVQ $0x00000003, CX
 
 centre:
 	MOVQ 32(SP), DX
@@ -6975,7 +9219,7 @@ centre:
 	LEAQ 48(SP), DI
 
 centred:
-	VBROADCASTSD 688(SP)(SI*8), Z0
+	VBROADCASTSD 1328(SP)(SI*8), Z0
 	MOVQ         8(SP), R8
 	IMULQ        AX, R8
 	ADDQ         DX, R8
@@ -7126,25 +9370,26 @@ centredSumsDone:
 	VMOVUPD       Y0, (DI)
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPD        Y0, Y6, Y0
-	VMOVUPD       Y0, 128(DI)
+	VMOVUPD       Y0, 256(DI)
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPD        Y0, Y7, Y0
-	VMOVUPD       Y0, 256(DI)
+	VMOVUPD       Y0, 512(DI)
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VADDPD        Y0, Y8, Y0
-	VMOVUPD       Y0, 384(DI)
+	VMOVUPD       Y0, 768(DI)
 	VMAXPD        Z2, Z1, Z1
 	VMAXPD        Z3, Z1, Z1
 	VMAXPD        Z4, Z1, Z1
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
-	VMOVUPD       Y0, 512(DI)
+	VMOVUPD       Y0, 1024(DI)
 	ADDQ          AX, DX
 	ADDQ          AX, BX
 	ADDQ          $0x20, DI
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            centred
+	MOVQ          $0x00000000, 16(SP)
 	VMOVUPD       48(SP), Y0
 	VMOVUPD       80(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
@@ -7158,13 +9403,13 @@ centredSumsDone:
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       176(SP), Y1
-	VMOVUPD       208(SP), Y2
+	VMOVUPD       304(SP), Y1
+	VMOVUPD       336(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       240(SP), Y1
-	VMOVUPD       272(SP), Y2
+	VMOVUPD       368(SP), Y1
+	VMOVUPD       400(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -7174,65 +9419,182 @@ centredSumsDone:
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  8(DX), Y2
 	VMULPD        Y2, Y0, Y2
-	VMULPD        Y2, Y0, Y0
-	VBROADCASTSD  quarter<>+0(SB), Y3
-	VMULPD        Y3, Y1, Y3
-	VSUBPD        Y0, Y3, Y3
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  40(DX), Y4
 	VSUBPD        Y4, Y1, Y4
-	VMINPD        Y4, Y3, Y3
+	VMINPD        Y4, Y0, Y0
 	VSUBPD        Y1, Y1, Y4
-	VADDPD        Y4, Y3, Y3
-	VXORPD        Y4, Y4, Y4
-	VCMPPD        $0x09, Y4, Y3, K2
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	MOVQ          DX, 16(SP)
-	TESTQ         DX, DX
-	JE            known
-	DECQ          CX
-	JE            known
-	VMOVUPD       688(SP), Y0
-	VMOVAPD       Y2, Y1
-	VMOVAPD.Z     Y1, K2, Y1
-	VSUBPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 688(SP)
-	JMP           centre
+	ORQ           DX, 16(SP)
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y1
+	VBROADCASTSD  one<>+0(SB), Y3
+	VDIVPD        Y1, Y3, Y1
+	VMULPD        Y1, Y2, Y3
+	VMOVUPD       Y3, 1456(SP)
+	VXORPD        Y3, Y3, Y3
+	VSUBPD        Y1, Y3, Y3
+	VMOVUPD       Y3, 1392(SP)
+	VMOVUPD       Y2, 1520(SP)
+	VDIVPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1584(SP)
+	CMPQ          8(SP), $0x04
+	JLE           judgedHalf
+	VMOVUPD       176(SP), Y0
+	VMOVUPD       208(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       240(SP), Y0
+	VMOVUPD       272(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	VMOVUPD       432(SP), Y1
+	VMOVUPD       464(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y3
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y3, Y3
+	VMOVUPD       496(SP), Y1
+	VMOVUPD       528(SP), Y2
+	VUNPCKLPD     Y2, Y1, Y4
+	VUNPCKHPD     Y2, Y1, Y1
+	VADDPD        Y1, Y4, Y4
+	VSHUFF64X2    $0x00, Y4, Y3, Y1
+	VSHUFF64X2    $0x03, Y4, Y3, Y2
+	VADDPD        Y2, Y1, Y1
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  8(DX), Y2
+	VMULPD        Y2, Y0, Y2
+	VMULPD        Y2, Y0, Y3
+	VBROADCASTSD  quarter<>+0(SB), Y0
+	VMULPD        Y0, Y1, Y0
+	VSUBPD        Y3, Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  40(DX), Y4
+	VSUBPD        Y4, Y1, Y4
+	VMINPD        Y4, Y0, Y0
+	VSUBPD        Y1, Y1, Y4
+	VADDPD        Y4, Y0, Y0
+	VSUBPD        Y3, Y1, Y1
+	VXORPD        Y3, Y3, Y3
+	VCMPPD        $0x09, Y3, Y0, K2
+	KMOVW         K2, DX
+	SHLL          $0x04, DX
+	MOVQ          8(SP), BX
+	BZHIL         BX, DX, DX
+	ORQ           DX, 16(SP)
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y0
+	VMULPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  24(DX), Y1
+	VADDPD        Y1, Y0, Y0
+	VSQRTPD       Y0, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  32(DX), Y1
+	VADDPD        Y1, Y0, Y1
+	VBROADCASTSD  one<>+0(SB), Y3
+	VDIVPD        Y1, Y3, Y1
+	VMULPD        Y1, Y2, Y3
+	VMOVUPD       Y3, 1488(SP)
+	VXORPD        Y3, Y3, Y3
+	VSUBPD        Y1, Y3, Y3
+	VMOVUPD       Y3, 1424(SP)
+	VMOVUPD       Y2, 1552(SP)
+	VDIVPD        Y0, Y1, Y0
+	MOVQ          constants+48(FP), DX
+	VBROADCASTSD  16(DX), Y1
+	VMULPD        Y1, Y0, Y0
+	VMOVUPD       Y0, 1616(SP)
 
-known:
-	VSUBPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 24(CX), Y1
-	VADDPD       Y1, Y0, Y0
-	VSQRTPD      Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 32(CX), Y1
-	VADDPD       Y1, Y0, Y1
-	VBROADCASTSD one<>+0(SB), Y3
-	VDIVPD       Y1, Y3, Y1
-	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 752(SP)
-	VXORPD       Y3, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 720(SP)
-	VMOVUPD      Y2, 784(SP)
-	VDIVPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 16(CX), Y1
-	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 816(SP)
-	VMOVUPD      304(SP), Y0
-	VMOVUPD      336(SP), Y1
+judgedHalf:
+	CMPQ         16(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      48(SP), Y0
+	VMOVUPD      80(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      368(SP), Y0
-	VMOVUPD      400(SP), Y1
+	VMOVUPD      112(SP), Y0
+	VMOVUPD      144(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      304(SP), Y1
+	VMOVUPD      336(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      368(SP), Y1
+	VMOVUPD      400(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VMOVUPD      1328(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1328(SP)
+	CMPQ         8(SP), $0x04
+	JLE          betterHalf
+	VMOVUPD      176(SP), Y0
+	VMOVUPD      208(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      240(SP), Y0
+	VMOVUPD      272(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -7252,30 +9614,85 @@ known:
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      560(SP), Y2
-	VMOVUPD      592(SP), Y3
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	VMOVAPD.Z    Y2, K2, Y2
+	VMOVUPD      1360(SP), Y0
+	VSUBPD       Y2, Y0, Y0
+	VMOVUPD      Y0, 1360(SP)
+
+betterHalf:
+	JMP centre
+
+known:
+	VMOVUPD      560(SP), Y0
+	VMOVUPD      592(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      624(SP), Y0
+	VMOVUPD      656(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      816(SP), Y1
+	VMOVUPD      848(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      880(SP), Y1
+	VMOVUPD      912(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1072(SP), Y2
+	VMOVUPD      1104(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      624(SP), Y2
-	VMOVUPD      656(SP), Y3
+	VMOVUPD      1136(SP), Y2
+	VMOVUPD      1168(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 848(SP)
-	VMOVUPD      784(SP), Y3
+	VMOVUPD      Y2, 1648(SP)
+	VMOVUPD      1520(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       816(SP), Y1, Y1
+	VMULPD       1584(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 880(SP)
-	VMOVUPD      Y1, 912(SP)
+	VMOVUPD      Y0, 1712(SP)
+	VMOVUPD      Y1, 1776(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -7286,10 +9703,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      880(SP), Y1
+	VMOVUPD      1712(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      912(SP), Y1
+	VMOVUPD      1776(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -7299,55 +9716,139 @@ known:
 	BZHIL        DX, CX, CX
 	ORQ          CX, 16(SP)
 	CMPQ         8(SP), $0x04
-	JNE          singly
-	CMPQ         16(SP), $0x00
-	JNE          singly
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         stream+96(FP), DX
-	TESTQ        CX, CX
-	JE           plainPacks
-	TESTQ        DX, DX
-	JNE          past
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	XORQ         SI, SI
-	LEAQ         (AX)(AX*2), DI
+	JLE          termsHalf
+	VMOVUPD      688(SP), Y0
+	VMOVUPD      720(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      752(SP), Y0
+	VMOVUPD      784(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      944(SP), Y1
+	VMOVUPD      976(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1008(SP), Y1
+	VMOVUPD      1040(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1200(SP), Y2
+	VMOVUPD      1232(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1264(SP), Y2
+	VMOVUPD      1296(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VSHUFF64X2   $0x00, Y5, Y4, Y2
+	VSHUFF64X2   $0x03, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1680(SP)
+	VMOVUPD      1552(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1616(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VMOVUPD      Y0, 1744(SP)
+	VMOVUPD      Y1, 1808(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VMOVUPD      1744(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      1808(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, CX
+	SHLL         $0x04, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 16(SP)
+
+termsHalf:
+	TESTQ $0x00000003, 8(SP)
+	JNE   singly
+	CMPQ  16(SP), $0x00
+	JNE   singly
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  stream+96(FP), DX
+	TESTQ CX, CX
+	JE    plainPacks
+	TESTQ DX, DX
+	JNE   past
+	MOVQ  dgamma+8(FP), CX
+	MOVQ  dbeta+16(FP), DX
+	MOVQ  gamma+32(FP), BX
+	XORQ  SI, SI
+	LEAQ  (AX)(AX*2), DI
+
+pack:
 	MOVQ         24(SP), R8
 	MOVQ         32(SP), R9
 	MOVQ         40(SP), R10
-	VBROADCASTSD 688(SP)(SI*8), Z0
-	VBROADCASTSD 720(SP)(SI*8), Z1
-	VBROADCASTSD 912(SP)(SI*8), Z2
-	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(SI*8), Z3
-	VBROADCASTSD 752(SP)(SI*8), Z4
-	VBROADCASTSD 696(SP)(SI*8), Z5
-	VBROADCASTSD 728(SP)(SI*8), Z6
-	VBROADCASTSD 920(SP)(SI*8), Z7
-	VXORPD       Z8, Z8, Z8
-	VBROADCASTSD 888(SP)(SI*8), Z8
-	VBROADCASTSD 760(SP)(SI*8), Z9
-	VBROADCASTSD 704(SP)(SI*8), Z10
-	VBROADCASTSD 736(SP)(SI*8), Z11
-	VBROADCASTSD 928(SP)(SI*8), Z12
-	VXORPD       Z13, Z13, Z13
-	VBROADCASTSD 896(SP)(SI*8), Z13
-	VBROADCASTSD 768(SP)(SI*8), Z14
-	VBROADCASTSD 712(SP)(SI*8), Z15
-	VBROADCASTSD 744(SP)(SI*8), Z16
-	VBROADCASTSD 936(SP)(SI*8), Z17
-	VXORPD       Z18, Z18, Z18
-	VBROADCASTSD 904(SP)(SI*8), Z18
-	VBROADCASTSD 776(SP)(SI*8), Z19
-	MOVQ         n+64(FP), SI
 	MOVQ         SI, R11
-	XORQ         SI, SI
-	SUBQ         $0x08, R11
+	IMULQ        AX, R11
+	ADDQ         R11, R8
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	VBROADCASTSD 1328(SP)(SI*8), Z0
+	VBROADCASTSD 1392(SP)(SI*8), Z1
+	VBROADCASTSD 1776(SP)(SI*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 1712(SP)(SI*8), Z3
+	VBROADCASTSD 1456(SP)(SI*8), Z4
+	VBROADCASTSD 1336(SP)(SI*8), Z5
+	VBROADCASTSD 1400(SP)(SI*8), Z6
+	VBROADCASTSD 1784(SP)(SI*8), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSD 1720(SP)(SI*8), Z8
+	VBROADCASTSD 1464(SP)(SI*8), Z9
+	VBROADCASTSD 1344(SP)(SI*8), Z10
+	VBROADCASTSD 1408(SP)(SI*8), Z11
+	VBROADCASTSD 1792(SP)(SI*8), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSD 1728(SP)(SI*8), Z13
+	VBROADCASTSD 1472(SP)(SI*8), Z14
+	VBROADCASTSD 1352(SP)(SI*8), Z15
+	VBROADCASTSD 1416(SP)(SI*8), Z16
+	VBROADCASTSD 1800(SP)(SI*8), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSD 1736(SP)(SI*8), Z18
+	VBROADCASTSD 1480(SP)(SI*8), Z19
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
 	JL           packLoopOneEnd
 
 packLoopOne:
-	VMOVUPD      (BX)(SI*8), Z20
+	VMOVUPD      (BX)(R11*8), Z20
 	VMOVUPD      (R10), Z21
 	VSUBPD       (R9), Z0, Z22
 	VMOVUPD      Z3, Z23
@@ -7387,22 +9888,22 @@ packLoopOne:
 	VFMADD213PD  Z19, Z16, Z24
 	VFMADD231PD  Z23, Z24, Z22
 	VADDPD       Z23, Z21, Z21
-	VADDPD       (CX)(SI*8), Z22, Z22
-	VMOVUPD      Z22, (CX)(SI*8)
-	VADDPD       (DX)(SI*8), Z21, Z21
-	VMOVUPD      Z21, (DX)(SI*8)
+	VADDPD       (CX)(R11*8), Z22, Z22
+	VMOVUPD      Z22, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(R11*8)
 	ADDQ         $0x40, R8
 	ADDQ         $0x40, R9
 	ADDQ         $0x40, R10
-	ADDQ         $0x08, SI
-	SUBQ         $0x08, R11
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
 	JGE          packLoopOne
 
 packLoopOneEnd:
-	ADDQ         $0x08, R11
-	TESTQ        R11, R11
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
 	JE           packLoopDone
-	VMOVUPD.Z    (BX)(SI*8), K1, Z20
+	VMOVUPD.Z    (BX)(R11*8), K1, Z20
 	VMOVUPD.Z    (R10), K1, Z21
 	VMOVUPD.Z    (R9), K1, Z22
 	VSUBPD       Z22, Z0, Z0
@@ -7446,55 +9947,65 @@ packLoopOneEnd:
 	VFMADD213PD  Z19, Z16, Z2
 	VFMADD231PD  Z1, Z2, Z0
 	VADDPD       Z1, Z21, Z21
-	VADDPD       (CX)(SI*8), Z0, Z0
-	VMOVUPD      Z0, (CX)(SI*8)
-	VADDPD       (DX)(SI*8), Z21, Z21
-	VMOVUPD      Z21, (DX)(SI*8)
+	VADDPD       (CX)(R11*8), Z0, Z0
+	VMOVUPD      Z0, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(R11*8)
 
 packLoopDone:
-	JMP written
+	ADDQ $0x04, SI
+	CMPQ SI, 8(SP)
+	JL   pack
+	JMP  written
 
 past:
-	MOVQ         dgamma+8(FP), CX
-	MOVQ         dbeta+16(FP), DX
-	MOVQ         gamma+32(FP), BX
-	XORQ         SI, SI
-	LEAQ         (AX)(AX*2), DI
+	MOVQ dgamma+8(FP), CX
+	MOVQ dbeta+16(FP), DX
+	MOVQ gamma+32(FP), BX
+	XORQ SI, SI
+	LEAQ (AX)(AX*2), DI
+
+stream:
 	MOVQ         24(SP), R8
 	MOVQ         32(SP), R9
 	MOVQ         40(SP), R10
-	VBROADCASTSD 688(SP)(SI*8), Z0
-	VBROADCASTSD 720(SP)(SI*8), Z1
-	VBROADCASTSD 912(SP)(SI*8), Z2
-	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(SI*8), Z3
-	VBROADCASTSD 752(SP)(SI*8), Z4
-	VBROADCASTSD 696(SP)(SI*8), Z5
-	VBROADCASTSD 728(SP)(SI*8), Z6
-	VBROADCASTSD 920(SP)(SI*8), Z7
-	VXORPD       Z8, Z8, Z8
-	VBROADCASTSD 888(SP)(SI*8), Z8
-	VBROADCASTSD 760(SP)(SI*8), Z9
-	VBROADCASTSD 704(SP)(SI*8), Z10
-	VBROADCASTSD 736(SP)(SI*8), Z11
-	VBROADCASTSD 928(SP)(SI*8), Z12
-	VXORPD       Z13, Z13, Z13
-	VBROADCASTSD 896(SP)(SI*8), Z13
-	VBROADCASTSD 768(SP)(SI*8), Z14
-	VBROADCASTSD 712(SP)(SI*8), Z15
-	VBROADCASTSD 744(SP)(SI*8), Z16
-	VBROADCASTSD 936(SP)(SI*8), Z17
-	VXORPD       Z18, Z18, Z18
-	VBROADCASTSD 904(SP)(SI*8), Z18
-	VBROADCASTSD 776(SP)(SI*8), Z19
-	MOVQ         n+64(FP), SI
 	MOVQ         SI, R11
-	XORQ         SI, SI
-	SUBQ         $0x08, R11
+	IMULQ        AX, R11
+	ADDQ         R11, R8
+	ADDQ         R11, R9
+	ADDQ         R11, R10
+	VBROADCASTSD 1328(SP)(SI*8), Z0
+	VBROADCASTSD 1392(SP)(SI*8), Z1
+	VBROADCASTSD 1776(SP)(SI*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 1712(SP)(SI*8), Z3
+	VBROADCASTSD 1456(SP)(SI*8), Z4
+	VBROADCASTSD 1336(SP)(SI*8), Z5
+	VBROADCASTSD 1400(SP)(SI*8), Z6
+	VBROADCASTSD 1784(SP)(SI*8), Z7
+	VXORPD       Z8, Z8, Z8
+	VBROADCASTSD 1720(SP)(SI*8), Z8
+	VBROADCASTSD 1464(SP)(SI*8), Z9
+	VBROADCASTSD 1344(SP)(SI*8), Z10
+	VBROADCASTSD 1408(SP)(SI*8), Z11
+	VBROADCASTSD 1792(SP)(SI*8), Z12
+	VXORPD       Z13, Z13, Z13
+	VBROADCASTSD 1728(SP)(SI*8), Z13
+	VBROADCASTSD 1472(SP)(SI*8), Z14
+	VBROADCASTSD 1352(SP)(SI*8), Z15
+	VBROADCASTSD 1416(SP)(SI*8), Z16
+	VBROADCASTSD 1800(SP)(SI*8), Z17
+	VXORPD       Z18, Z18, Z18
+	VBROADCASTSD 1736(SP)(SI*8), Z18
+	VBROADCASTSD 1480(SP)(SI*8), Z19
+	MOVQ         n+64(FP), R11
+	MOVQ         R11, R12
+	XORQ         R11, R11
+	SUBQ         $0x08, R12
 	JL           streamLoopOneEnd
 
 streamLoopOne:
-	VMOVUPD      (BX)(SI*8), Z20
+	VMOVUPD      (BX)(R11*8), Z20
 	VMOVUPD      (R10), Z21
 	VSUBPD       (R9), Z0, Z22
 	VMOVUPD      Z3, Z23
@@ -7534,22 +10045,22 @@ streamLoopOne:
 	VFMADD213PD  Z19, Z16, Z24
 	VFMADD231PD  Z23, Z24, Z22
 	VADDPD       Z23, Z21, Z21
-	VADDPD       (CX)(SI*8), Z22, Z22
-	VMOVUPD      Z22, (CX)(SI*8)
-	VADDPD       (DX)(SI*8), Z21, Z21
-	VMOVUPD      Z21, (DX)(SI*8)
+	VADDPD       (CX)(R11*8), Z22, Z22
+	VMOVUPD      Z22, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(R11*8)
 	ADDQ         $0x40, R8
 	ADDQ         $0x40, R9
 	ADDQ         $0x40, R10
-	ADDQ         $0x08, SI
-	SUBQ         $0x08, R11
+	ADDQ         $0x08, R11
+	SUBQ         $0x08, R12
 	JGE          streamLoopOne
 
 streamLoopOneEnd:
-	ADDQ         $0x08, R11
-	TESTQ        R11, R11
+	ADDQ         $0x08, R12
+	TESTQ        R12, R12
 	JE           streamLoopDone
-	VMOVUPD.Z    (BX)(SI*8), K1, Z20
+	VMOVUPD.Z    (BX)(R11*8), K1, Z20
 	VMOVUPD.Z    (R10), K1, Z21
 	VMOVUPD.Z    (R9), K1, Z22
 	VSUBPD       Z22, Z0, Z0
@@ -7593,55 +10104,65 @@ streamLoopOneEnd:
 	VFMADD213PD  Z19, Z16, Z2
 	VFMADD231PD  Z1, Z2, Z0
 	VADDPD       Z1, Z21, Z21
-	VADDPD       (CX)(SI*8), Z0, Z0
-	VMOVUPD      Z0, (CX)(SI*8)
-	VADDPD       (DX)(SI*8), Z21, Z21
-	VMOVUPD      Z21, (DX)(SI*8)
+	VADDPD       (CX)(R11*8), Z0, Z0
+	VMOVUPD      Z0, (CX)(R11*8)
+	VADDPD       (DX)(R11*8), Z21, Z21
+	VMOVUPD      Z21, (DX)(R11*8)
 
 streamLoopDone:
-	JMP written
+	ADDQ $0x04, SI
+	CMPQ SI, 8(SP)
+	JL   stream
+	JMP  written
 
 plainPacks:
-	TESTQ        DX, DX
-	JNE          pastPlain
-	MOVQ         gamma+32(FP), CX
-	XORQ         DX, DX
-	LEAQ         (AX)(AX*2), BX
+	TESTQ DX, DX
+	JNE   pastPlain
+	MOVQ  gamma+32(FP), CX
+	XORQ  DX, DX
+	LEAQ  (AX)(AX*2), BX
+
+plain:
 	MOVQ         24(SP), SI
 	MOVQ         32(SP), DI
 	MOVQ         40(SP), R8
-	VBROADCASTSD 688(SP)(DX*8), Z0
-	VBROADCASTSD 720(SP)(DX*8), Z1
-	VBROADCASTSD 912(SP)(DX*8), Z2
-	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(DX*8), Z3
-	VBROADCASTSD 752(SP)(DX*8), Z4
-	VBROADCASTSD 696(SP)(DX*8), Z4
-	VBROADCASTSD 728(SP)(DX*8), Z5
-	VBROADCASTSD 920(SP)(DX*8), Z6
-	VXORPD       Z7, Z7, Z7
-	VBROADCASTSD 888(SP)(DX*8), Z7
-	VBROADCASTSD 760(SP)(DX*8), Z8
-	VBROADCASTSD 704(SP)(DX*8), Z8
-	VBROADCASTSD 736(SP)(DX*8), Z9
-	VBROADCASTSD 928(SP)(DX*8), Z10
-	VXORPD       Z11, Z11, Z11
-	VBROADCASTSD 896(SP)(DX*8), Z11
-	VBROADCASTSD 768(SP)(DX*8), Z12
-	VBROADCASTSD 712(SP)(DX*8), Z12
-	VBROADCASTSD 744(SP)(DX*8), Z13
-	VBROADCASTSD 936(SP)(DX*8), Z14
-	VXORPD       Z15, Z15, Z15
-	VBROADCASTSD 904(SP)(DX*8), Z15
-	VBROADCASTSD 776(SP)(DX*8), Z16
-	MOVQ         n+64(FP), DX
 	MOVQ         DX, R9
-	XORQ         DX, DX
-	SUBQ         $0x08, R9
+	IMULQ        AX, R9
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	VBROADCASTSD 1328(SP)(DX*8), Z0
+	VBROADCASTSD 1392(SP)(DX*8), Z1
+	VBROADCASTSD 1776(SP)(DX*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 1712(SP)(DX*8), Z3
+	VBROADCASTSD 1456(SP)(DX*8), Z4
+	VBROADCASTSD 1336(SP)(DX*8), Z4
+	VBROADCASTSD 1400(SP)(DX*8), Z5
+	VBROADCASTSD 1784(SP)(DX*8), Z6
+	VXORPD       Z7, Z7, Z7
+	VBROADCASTSD 1720(SP)(DX*8), Z7
+	VBROADCASTSD 1464(SP)(DX*8), Z8
+	VBROADCASTSD 1344(SP)(DX*8), Z8
+	VBROADCASTSD 1408(SP)(DX*8), Z9
+	VBROADCASTSD 1792(SP)(DX*8), Z10
+	VXORPD       Z11, Z11, Z11
+	VBROADCASTSD 1728(SP)(DX*8), Z11
+	VBROADCASTSD 1472(SP)(DX*8), Z12
+	VBROADCASTSD 1352(SP)(DX*8), Z12
+	VBROADCASTSD 1416(SP)(DX*8), Z13
+	VBROADCASTSD 1800(SP)(DX*8), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSD 1736(SP)(DX*8), Z15
+	VBROADCASTSD 1480(SP)(DX*8), Z16
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
 	JL           plainLoopOneEnd
 
 plainLoopOne:
-	VMOVUPD      (CX)(DX*8), Z16
+	VMOVUPD      (CX)(R9*8), Z16
 	VMOVUPD      (R8), Z17
 	VSUBPD       (DI), Z0, Z18
 	VMOVUPD      Z3, Z19
@@ -7673,15 +10194,15 @@ plainLoopOne:
 	ADDQ         $0x40, SI
 	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x08, DX
-	SUBQ         $0x08, R9
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
 	JGE          plainLoopOne
 
 plainLoopOneEnd:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
 	JE           plainLoopDone
-	VMOVUPD.Z    (CX)(DX*8), K1, Z16
+	VMOVUPD.Z    (CX)(R9*8), K1, Z16
 	VMOVUPD.Z    (R8), K1, Z17
 	VMOVUPD.Z    (DI), K1, Z18
 	VSUBPD       Z18, Z0, Z0
@@ -7716,47 +10237,57 @@ plainLoopOneEnd:
 	VMOVUPD      Z2, K1, (SI)(BX*1)
 
 plainLoopDone:
-	JMP written
+	ADDQ $0x04, DX
+	CMPQ DX, 8(SP)
+	JL   plain
+	JMP  written
 
 pastPlain:
-	MOVQ         gamma+32(FP), CX
-	XORQ         DX, DX
-	LEAQ         (AX)(AX*2), BX
+	MOVQ gamma+32(FP), CX
+	XORQ DX, DX
+	LEAQ (AX)(AX*2), BX
+
+plainStream:
 	MOVQ         24(SP), SI
 	MOVQ         32(SP), DI
 	MOVQ         40(SP), R8
-	VBROADCASTSD 688(SP)(DX*8), Z0
-	VBROADCASTSD 720(SP)(DX*8), Z1
-	VBROADCASTSD 912(SP)(DX*8), Z2
-	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(DX*8), Z3
-	VBROADCASTSD 752(SP)(DX*8), Z4
-	VBROADCASTSD 696(SP)(DX*8), Z4
-	VBROADCASTSD 728(SP)(DX*8), Z5
-	VBROADCASTSD 920(SP)(DX*8), Z6
-	VXORPD       Z7, Z7, Z7
-	VBROADCASTSD 888(SP)(DX*8), Z7
-	VBROADCASTSD 760(SP)(DX*8), Z8
-	VBROADCASTSD 704(SP)(DX*8), Z8
-	VBROADCASTSD 736(SP)(DX*8), Z9
-	VBROADCASTSD 928(SP)(DX*8), Z10
-	VXORPD       Z11, Z11, Z11
-	VBROADCASTSD 896(SP)(DX*8), Z11
-	VBROADCASTSD 768(SP)(DX*8), Z12
-	VBROADCASTSD 712(SP)(DX*8), Z12
-	VBROADCASTSD 744(SP)(DX*8), Z13
-	VBROADCASTSD 936(SP)(DX*8), Z14
-	VXORPD       Z15, Z15, Z15
-	VBROADCASTSD 904(SP)(DX*8), Z15
-	VBROADCASTSD 776(SP)(DX*8), Z16
-	MOVQ         n+64(FP), DX
 	MOVQ         DX, R9
-	XORQ         DX, DX
-	SUBQ         $0x08, R9
+	IMULQ        AX, R9
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R9, R8
+	VBROADCASTSD 1328(SP)(DX*8), Z0
+	VBROADCASTSD 1392(SP)(DX*8), Z1
+	VBROADCASTSD 1776(SP)(DX*8), Z2
+	VXORPD       Z3, Z3, Z3
+	VBROADCASTSD 1712(SP)(DX*8), Z3
+	VBROADCASTSD 1456(SP)(DX*8), Z4
+	VBROADCASTSD 1336(SP)(DX*8), Z4
+	VBROADCASTSD 1400(SP)(DX*8), Z5
+	VBROADCASTSD 1784(SP)(DX*8), Z6
+	VXORPD       Z7, Z7, Z7
+	VBROADCASTSD 1720(SP)(DX*8), Z7
+	VBROADCASTSD 1464(SP)(DX*8), Z8
+	VBROADCASTSD 1344(SP)(DX*8), Z8
+	VBROADCASTSD 1408(SP)(DX*8), Z9
+	VBROADCASTSD 1792(SP)(DX*8), Z10
+	VXORPD       Z11, Z11, Z11
+	VBROADCASTSD 1728(SP)(DX*8), Z11
+	VBROADCASTSD 1472(SP)(DX*8), Z12
+	VBROADCASTSD 1352(SP)(DX*8), Z12
+	VBROADCASTSD 1416(SP)(DX*8), Z13
+	VBROADCASTSD 1800(SP)(DX*8), Z14
+	VXORPD       Z15, Z15, Z15
+	VBROADCASTSD 1736(SP)(DX*8), Z15
+	VBROADCASTSD 1480(SP)(DX*8), Z16
+	MOVQ         n+64(FP), R9
+	MOVQ         R9, R10
+	XORQ         R9, R9
+	SUBQ         $0x08, R10
 	JL           plainStreamLoopOneEnd
 
 plainStreamLoopOne:
-	VMOVUPD      (CX)(DX*8), Z16
+	VMOVUPD      (CX)(R9*8), Z16
 	VMOVUPD      (R8), Z17
 	VSUBPD       (DI), Z0, Z18
 	VMOVUPD      Z3, Z19
@@ -7788,15 +10319,15 @@ plainStreamLoopOne:
 	ADDQ         $0x40, SI
 	ADDQ         $0x40, DI
 	ADDQ         $0x40, R8
-	ADDQ         $0x08, DX
-	SUBQ         $0x08, R9
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
 	JGE          plainStreamLoopOne
 
 plainStreamLoopOneEnd:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
 	JE           plainStreamLoopDone
-	VMOVUPD.Z    (CX)(DX*8), K1, Z16
+	VMOVUPD.Z    (CX)(R9*8), K1, Z16
 	VMOVUPD.Z    (R8), K1, Z17
 	VMOVUPD.Z    (DI), K1, Z18
 	VSUBPD       Z18, Z0, Z0
@@ -7831,7 +10362,10 @@ plainStreamLoopOneEnd:
 	VMOVUPD      Z2, K1, (SI)(BX*1)
 
 plainStreamLoopDone:
-	JMP written
+	ADDQ $0x04, DX
+	CMPQ DX, 8(SP)
+	JL   plainStream
+	JMP  written
 
 singly:
 	MOVQ  dgamma+8(FP), CX
@@ -7850,12 +10384,12 @@ single:
 	MOVQ         16(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 688(SP)(R9*8), Z0
-	VBROADCASTSD 720(SP)(R9*8), Z1
-	VBROADCASTSD 912(SP)(R9*8), Z2
+	VBROADCASTSD 1328(SP)(R9*8), Z0
+	VBROADCASTSD 1392(SP)(R9*8), Z1
+	VBROADCASTSD 1776(SP)(R9*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(R9*8), Z3
-	VBROADCASTSD 752(SP)(R9*8), Z4
+	VBROADCASTSD 1712(SP)(R9*8), Z3
+	VBROADCASTSD 1456(SP)(R9*8), Z4
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -7924,12 +10458,12 @@ plainSingle:
 	MOVQ         16(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 688(SP)(DI*8), Z0
-	VBROADCASTSD 720(SP)(DI*8), Z1
-	VBROADCASTSD 912(SP)(DI*8), Z2
+	VBROADCASTSD 1328(SP)(DI*8), Z0
+	VBROADCASTSD 1392(SP)(DI*8), Z1
+	VBROADCASTSD 1776(SP)(DI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 880(SP)(DI*8), Z3
-	VBROADCASTSD 752(SP)(DI*8), Z4
+	VBROADCASTSD 1712(SP)(DI*8), Z3
+	VBROADCASTSD 1456(SP)(DI*8), Z4
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -7983,7 +10517,7 @@ written:
 	SUBQ  CX, (SP)
 	JE    done
 	MOVQ  16(SP), CX
-	ORQ   944(SP), CX
+	ORQ   1840(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -7993,7 +10527,7 @@ done:
 	MOVQ AX, left+104(FP)
 	MOVQ 16(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 944(SP), AX
+	MOVQ 1840(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET

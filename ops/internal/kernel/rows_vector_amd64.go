@@ -12,13 +12,29 @@ type rowConstants [8]float64
 // _asm/rows.go.
 const headVectors = 4
 
-// longRow is the number of bytes from which rows are taken one by one, and not four
-// together: L1 does not keep four of them from the statistics to the result.
+// shortRow is the number of bytes up to which rows are taken eight together, and not
+// four: in longer rows the roots and divisions that are shared take little of the time.
+const shortRow = 1 << 10
+
+// longRow is that from which the forward pass takes rows one by one: L1 does not keep
+// four of them from the statistics to the result.
 const longRow = 8 << 10
 
+// groupOf is how many rows are taken together.
+func groupOf[T Float](p Rows) int {
+	switch bytes := sizeOf[T]() * p.Cols; {
+	case bytes <= shortRow:
+		return 8
+	case bytes <= longRow:
+		return 4
+	default:
+		return 1
+	}
+}
+
 // rowConstantsOf returns the constants of a call in float32 arithmetic (single) or
-// float64, the length of the head, and the number of rows in a group.
-func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group int) {
+// float64, and the length of the head.
+func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head int) {
 	lanes := 4
 	if isa == avx512 {
 		lanes *= 2
@@ -29,7 +45,6 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	if head = headVectors * lanes; p.Cols < head {
 		head = min(p.Cols, lanes)
 	}
-	group = 4
 	n, dof := float64(p.Cols), float64(p.Cols)
 	var underRoot, besideRoot float64 = p.Eps, 0
 	if p.UnbiasedStd {
@@ -44,14 +59,11 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head, group i
 	if underRoot >= negligible {
 		least = 0 // whatever they are, they are nothing beside eps
 	}
-	if sizeOf[T]()*p.Cols > longRow {
-		group = 1
-	}
 	perHead, perRow := 1/float64(head), 1/n
 	if p.Uncentred {
 		perHead, perRow = 0, 0 // so are the guess of the mean, the mean, and that of u
 	}
-	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head, group
+	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head
 }
 
 // largestEps is the eps up to which rows of float32 are done in the assembly. Beside a
@@ -77,7 +89,8 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 		layerNormRowsGo(y, x, gamma, beta, p)
 		return
 	}
-	c, head, group := rowConstantsOf[T](p, is32[T]())
+	c, head := rowConstantsOf[T](p, is32[T]())
+	group := groupOf[T](p)
 	_, gamma, beta = y[len(x)-1], gamma[:p.Cols], beta[:p.Cols]
 	stream := streamed(2, y, all, p)
 	for first, rows := 0, p.in(len(x)); first < rows; {
@@ -124,7 +137,8 @@ func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows,
 		return
 	}
 	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], stream: streamed(3, dx, all, p)}
-	k.c, k.head, _ = rowConstantsOf[T](p, is32[T]())
+	k.c, k.head = rowConstantsOf[T](p, is32[T]())
+	k.group = max(4, groupOf[T](p))
 	_ = dx[:len(x)]
 	rows := p.in(len(x))
 	if grads.sums == nil {
@@ -144,22 +158,19 @@ func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows,
 type gradKernel[T Float] struct {
 	dx, dgamma, dbeta, x, gamma, dy []T
 	c                               rowConstants
-	head, stream                    int
+	head, group, stream             int
 }
-
-// gradGroup is how many rows the assembly for the gradient takes together.
-const gradGroup = 4
 
 // rows does the rows [from, to). Those that the assembly leaves out are done in float64
 // arithmetic.
 func (k *gradKernel[T]) rows(from, to int, grads []float64, p Rows) {
 	for from < to {
 		left, bad, again := k.groups(from, to-from, p)
-		first := from + lastGroup(to-left-from, gradGroup)
-		for r := 0; bad|again != 0 && r < gradGroup; r++ {
+		first := from + lastGroup(to-left-from, k.group)
+		for r := 0; bad|again != 0 && r < k.group; r++ {
 			switch {
-			case again == 1<<gradGroup-1:
-				k.inDouble(first, gradGroup, nil, p)
+			case again == 1<<k.group-1:
+				k.inDouble(first, k.group, nil, p)
 				again = 0
 			case bad>>r&1 != 0:
 				k.inDouble(first+r, 1, grads, p)
@@ -179,17 +190,17 @@ func (k *gradKernel[T]) inDouble(from, rows int, grads []float64, p Rows) {
 		if len(grads) != 0 {
 			dgamma, dbeta = &grads[0], &grads[len(grads)/2]
 		}
-		c, head, _ := rowConstantsOf[T](p, false)
+		c, head := rowConstantsOf[T](p, false)
 		at, _ := p.row(from)
 		dx, x, dy := k.dx[at:], k.x[at:], k.dy[at:]
 		var left, bad int
 		if isa == avx2 {
-			left, bad, _ = layerNormGradRowsInDoubleAVX2(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, p.Cols, pitch, head, gradGroup, 0)
+			left, bad, _ = layerNormGradRowsInDoubleAVX2(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, p.Cols, pitch, head, k.group, 0)
 		} else {
-			left, bad, _ = layerNormGradRowsInDoubleAVX512(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, p.Cols, pitch, head, gradGroup, 0)
+			left, bad, _ = layerNormGradRowsInDoubleAVX512(f32(dx), dgamma, dbeta, f32(x), f32(k.gamma), f32(dy), &c[0], to-from, p.Cols, pitch, head, k.group, 0)
 		}
-		first := from + lastGroup(to-left-from, gradGroup)
-		for r := range gradGroup {
+		first := from + lastGroup(to-left-from, k.group)
+		for r := range k.group {
 			if bad>>r&1 != 0 {
 				k.inGo(first+r, grads, p)
 			}
@@ -214,13 +225,13 @@ func (k *gradKernel[T]) groups(from, rows int, p Rows) (left, bad, again int) {
 	n, pitch := p.Cols, p.apart()*sizeOf[T]()
 	switch {
 	case isa == avx2 && is32[T]():
-		return layerNormGradRowsF32AVX2(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF32AVX2(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, pitch, k.head, k.group, k.stream)
 	case isa == avx2:
-		return layerNormGradRowsF64AVX2(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF64AVX2(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, pitch, k.head, k.group, k.stream)
 	case is32[T]():
-		return layerNormGradRowsF32AVX512(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF32AVX512(f32(dx), f32(k.dgamma), f32(k.dbeta), f32(x), f32(k.gamma), f32(dy), &k.c[0], rows, n, pitch, k.head, k.group, k.stream)
 	default:
-		return layerNormGradRowsF64AVX512(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, pitch, k.head, gradGroup, k.stream)
+		return layerNormGradRowsF64AVX512(f64(dx), f64(k.dgamma), f64(k.dbeta), f64(x), f64(k.gamma), f64(dy), &k.c[0], rows, n, pitch, k.head, k.group, k.stream)
 	}
 }
 

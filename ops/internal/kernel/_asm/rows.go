@@ -8,10 +8,11 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// Whole kernels over rows. They take groups of up to four rows, so that what is
+// Whole kernels over rows. They take groups of up to eight rows, so that what is
 // done once in a row, a root and divisions, is done for four at once, in the four
-// float64 of a YMM register. Loops over the elements leave a row's sums in memory,
-// from where those of the group are added up together.
+// float64 of a YMM register, and for the other four while the first wait for the
+// result. Loops over the elements leave a row's sums in memory, from where those of
+// the group are added up together.
 //
 // With e = m0 − x, for a guess m0 of the mean, the statistics of a row are
 //
@@ -22,8 +23,15 @@ import (
 // so the mean has more digits than the data, whatever its size, as long as m0 is
 // near enough that r·d is a small part of q.
 
-// rowsOfGroup is how many rows there are in a group.
-const rowsOfGroup = 4
+// rowsOfGroup is how many rows there are in a group, and rowsOfHalf in each half of it,
+// the second of which may be empty.
+const (
+	rowsOfHalf  = 4
+	rowsOfGroup = 2 * rowsOfHalf
+)
+
+// half is the first half of a group, 0, or the second.
+type half int
 
 // The sums of a row take one slot in memory, four float64 to be added up, on a
 // sheet for each kind of sums.
@@ -83,7 +91,7 @@ func (v variant) begin(sheets int, arrays ...string) *group {
 	MOVQ(pointer("rows"), g.left)
 	g.pitch = pointer("pitch")
 	g.sums = AllocLocal(sheets * sheet)
-	g.m0, g.scale, g.shift = AllocLocal(slot), AllocLocal(slot), AllocLocal(slot)
+	g.m0, g.scale, g.shift = g.memory(), g.memory(), g.memory()
 	g.part = v.tail
 	if v.wide() { // the mask is the same in all loops
 		rest := pointer("n")
@@ -92,6 +100,21 @@ func (v variant) begin(sheets int, arrays ...string) *group {
 		g.part = func(Register) mask { return m }
 	}
 	return g
+}
+
+// memory has room for a constant of each row.
+func (g *group) memory() Mem { return AllocLocal(8 * rowsOfGroup) }
+
+// in is where that of a half begins.
+func (g *group) in(m Mem, h half) Mem { return m.Offset(int(h) * rowsOfHalf * g.v.real().bytes) }
+
+// halves emits body for each half that has rows.
+func (g *group) halves(name string, body func(half)) {
+	body(0)
+	CMPQ(g.count, Imm(rowsOfHalf))
+	JLE(LabelRef(name + "Half"))
+	body(1)
+	Label(name + "Half")
 }
 
 // pick sets the number of rows of the group.
@@ -174,15 +197,19 @@ func (g *group) put(s VecVirtual, slot Register, page int, add func(...Op)) {
 		VEXTRACTF64X4(Imm(1), s, y)
 		add(y, s.AsY(), y)
 	}
-	VMOVUPD(y, Mem{Base: slot, Disp: page * sheet})
+	VMOVUPD(y, onSheet(slot, page))
 }
 
-// gather adds up the slots of a sheet: lane k of the result is for row k.
-func (g *group) gather(page int, add func(...Op)) VecVirtual {
+// onSheet is the counterpart on a sheet of a slot on the first.
+func onSheet(slot Register, page int) Mem { return Mem{Base: slot, Disp: page * sheet} }
+
+// gather adds up the slots of a half sheet: lane k of the result is for row k.
+func (g *group) gather(page int, h half, add func(...Op)) VecVirtual {
+	first := g.sums.Offset(page*sheet + int(h)*rowsOfHalf*slot)
 	pair := func(a, b int) VecVirtual { // a0+a1, b0+b1, a2+a3, b2+b3
 		x, y, even, odd := YMM(), YMM(), YMM(), YMM()
-		VMOVUPD(g.sums.Offset(page*sheet+a*slot), x)
-		VMOVUPD(g.sums.Offset(page*sheet+b*slot), y)
+		VMOVUPD(first.Offset(a*slot), x)
+		VMOVUPD(first.Offset(b*slot), y)
 		VUNPCKLPD(y, x, even)
 		VUNPCKHPD(y, x, odd)
 		add(odd, even, even)
@@ -208,31 +235,31 @@ func (g *group) constant(offset int) VecVirtual {
 	return r
 }
 
-// keep writes four float64, rounded to the type of the arithmetic.
-func (g *group) keep(x VecVirtual, m Mem) {
+// keep writes four float64, rounded to the type of the arithmetic, for a half.
+func (g *group) keep(x VecVirtual, m Mem, h half) {
 	if g.v.single() {
 		r := XMM()
 		VCVTPD2PSY(x, r)
-		VMOVUPS(r, m)
+		VMOVUPS(r, g.in(m, h))
 		return
 	}
-	VMOVUPD(x, m)
+	VMOVUPD(x, g.in(m, h))
 }
 
 // kept reads them again.
-func (g *group) kept(m Mem) VecVirtual {
+func (g *group) kept(m Mem, h half) VecVirtual {
 	r := YMM()
 	if g.v.single() {
-		VCVTPS2PD(m, r)
+		VCVTPS2PD(g.in(m, h), r)
 	} else {
-		VMOVUPD(m, r)
+		VMOVUPD(g.in(m, h), r)
 	}
 	return r
 }
 
-// below returns bits for the lanes in which x ≥ 0 does not hold, NaN among them,
-// and the function that sets all other lanes of a register to zero.
-func (g *group) below(x VecVirtual) (bits Register, only func(VecVirtual)) {
+// below returns bits for the rows of a half for which x ≥ 0 does not hold, NaN among
+// them, and the function that sets all other lanes of a register to zero.
+func (g *group) below(x VecVirtual, h half) (bits Register, only func(VecVirtual)) {
 	zero, r := YMM(), GP32()
 	clear0(zero)
 	if g.v.wide() {
@@ -245,6 +272,9 @@ func (g *group) below(x VecVirtual) (bits Register, only func(VecVirtual)) {
 		VCMPPD(Imm(notGreaterOrEqual), zero, x, y)
 		VMOVMSKPD(y, r)
 		only = func(z VecVirtual) { VANDPD(y, z, z) }
+	}
+	if h != 0 {
+		SHLL(Imm(rowsOfHalf), r)
 	}
 	count := GP64()
 	MOVQ(g.count, count)
@@ -275,9 +305,9 @@ func (g *group) skipIfBad(label string, k Register) {
 	JCS(LabelRef(label))
 }
 
-// unlessFull jumps unless the group has all rows, and none is bad.
+// unlessFull jumps unless the halves that have rows have all of them, and none is bad.
 func (g *group) unlessFull(label string) {
-	CMPQ(g.count, Imm(rowsOfGroup))
+	TESTQ(U32(rowsOfHalf-1), g.count)
 	JNE(LabelRef(label))
 	CMPQ(g.bad, Imm(0))
 	JNE(LabelRef(label))

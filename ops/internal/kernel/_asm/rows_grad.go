@@ -21,9 +21,9 @@ import (
 // gradGroup is a group with what the gradient needs besides.
 type gradGroup struct {
 	*group
-	r, k  Mem // four float64
+	r, k  Mem // float64
 	a, b  Mem // as data
-	most  Mem // max|u|, four float64
+	most  Mem // max|u|, float64
 	again Mem // a bit for each row whose dx is too coarse
 }
 
@@ -39,8 +39,8 @@ func layerNormGradRows(v variant) {
 	Pragma("noescape")
 	arrays := []string{"dx", "x", "dy"}
 	g := &gradGroup{group: v.begin(pages, arrays...)}
-	g.r, g.k, g.most = AllocLocal(slot), AllocLocal(slot), AllocLocal(slot)
-	g.a, g.b, g.again = AllocLocal(slot), AllocLocal(slot), AllocLocal(8)
+	g.r, g.k, g.most = g.memory(), g.memory(), g.memory()
+	g.a, g.b, g.again = g.memory(), g.memory(), AllocLocal(8)
 	// On Zen 3 (AVX2), where memory then reads while it writes, this takes 0.75 to 0.95 of
 	// the time.
 	g.late = !v.wide()
@@ -49,8 +49,8 @@ func layerNormGradRows(v variant) {
 
 	Label("group")
 	g.pick()
-	g.slope(g.statistics(g.gradSums()))
-	g.terms()
+	g.statistics(g.gradSums(), g.slope)
+	g.halves("terms", g.terms)
 	if !v.converts() { // which is for few rows
 		g.gradPacks()
 	}
@@ -63,13 +63,13 @@ func layerNormGradRows(v variant) {
 	g.gradEach("plainSingle", false, false)
 	Label("written")
 	if v.single() {
-		g.check()
+		g.halves("check", g.check)
 	}
 	g.next(arrays, "group", g.bad, g.again)
 	g.end(g.left, g.bad, g.again)
 }
 
-// gradPacks writes a full group and jumps over the code for rows one by one.
+// gradPacks writes full halves and jumps over the code for rows one by one.
 func (g *gradGroup) gradPacks() {
 	g.unlessFull("singly")
 	dgamma, stream := pointer("dgamma"), pointer("stream")
@@ -103,14 +103,17 @@ func (g *gradGroup) gradPacks() {
 }
 
 // slope writes what does not depend on dy.
-func (g *gradGroup) slope(r, m2 VecVirtual) {
-	s, rstd := g.spread(r, m2)
+func (g *gradGroup) slope(r, m2 VecVirtual, h half) {
+	s, rstd := g.spread(r, m2, h)
 	k := YMM()
-	VMOVUPD(r, g.r)
+	VMOVUPD(r, fours(g.r, h))
 	VDIVPD(s, rstd, k)
 	VMULPD(g.constant(perDof), k, k)
-	VMOVUPD(k, g.k)
+	VMOVUPD(k, fours(g.k, h))
 }
+
+// fours is where the four float64 of a half lie.
+func fours(m Mem, h half) Mem { return m.Offset(int(h) * slot) }
 
 // putMost writes the largest lane of registers of data to a slot.
 func (g *gradGroup) putMost(tops []VecVirtual, slot Register, page int) {
@@ -155,18 +158,18 @@ func (g *gradGroup) gradSums() sweep {
 
 // terms emits a and b. Rows with a gradient that is not finite, or nearly leaves the
 // range, become bad.
-func (g *gradGroup) terms() {
-	su, se, most := g.gather(pageU, VADDPD), g.gather(pageUE, VADDPD), g.gather(pageMost, VMAXPD)
-	VMOVUPD(most, g.most)
+func (g *gradGroup) terms(h half) {
+	su, se, most := g.gather(pageU, h, VADDPD), g.gather(pageUE, h, VADDPD), g.gather(pageMost, h, VMAXPD)
+	VMOVUPD(most, fours(g.most, h))
 	r, a, b := YMM(), YMM(), YMM()
-	VMOVUPD(g.r, r)
+	VMOVUPD(fours(g.r, h), r)
 	VMOVAPD(se, b)
 	VFMSUB231PD(r, su, b)
-	VMULPD(g.k, b, b)
+	VMULPD(fours(g.k, h), b, b)
 	VMULPD(g.constant(perRow), su, a)
 	VFMADD231PD(r, b, a)
-	g.keep(a, g.a)
-	g.keep(b, g.b)
+	g.keep(a, g.a, h)
+	g.keep(b, g.b, h)
 
 	// Negative, or NaN, for a row that is bad.
 	limit, rest := YMM(), YMM()
@@ -177,11 +180,11 @@ func (g *gradGroup) terms() {
 	VSUBPD(most, g.constant(mostGrad), rest)
 	VMINPD(rest, limit, limit)
 	for _, m := range []Mem{g.a, g.b} {
-		x := g.kept(m)
+		x := g.kept(m, h)
 		VSUBPD(x, x, x)
 		VADDPD(x, limit, limit)
 	}
-	bad, _ := g.below(limit)
+	bad, _ := g.below(limit, h)
 	ORQ(bad, g.bad)
 }
 
@@ -256,7 +259,7 @@ func gradPointers(affine bool) (gamma Register, grads []Register) {
 	return pointer("gamma"), grads
 }
 
-// gradPack writes the rows of a full group together, past the caches or not.
+// gradPack writes the rows of full halves together, past the caches or not.
 func (g *gradGroup) gradPack(name string, affine, past bool) {
 	v := g.v
 	gamma, grads := gradPointers(affine)
@@ -329,16 +332,16 @@ func (g *gradGroup) fetchLate(past bool, rows ...Register) func(i Register, j in
 }
 
 // check sets bits for the rows whose dx is too coarse.
-func (g *gradGroup) check() {
-	t, limit := g.gather(pageMost, VMAXPD), YMM()
+func (g *gradGroup) check(h half) {
+	t, limit := g.gather(pageMost, h, VMAXPD), YMM()
 	VADDPD(t, t, limit)
-	VSUBPD(g.most, limit, limit)
+	VSUBPD(fours(g.most, h), limit, limit)
 	VSUBPD(t, t, t) // NaN where it is not finite
 	VADDPD(t, limit, limit)
-	again, _ := g.below(limit)
+	again, _ := g.below(limit, h)
 	bad := GP64()
 	MOVQ(g.bad, bad)
 	NOTQ(bad)
 	ANDQ(bad, again) // those are not done at all
-	MOVQ(again, g.again)
+	ORQ(again, g.again)
 }

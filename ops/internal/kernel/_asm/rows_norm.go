@@ -19,7 +19,7 @@ func layerNormRows(v variant) {
 
 	Label("group")
 	g.pick()
-	g.spread(g.statistics(nothing))
+	g.statistics(nothing, func(r, m2 VecVirtual, h half) { g.spread(r, m2, h) })
 	stream := pointer("stream")
 	TESTQ(stream, stream)
 	JNE(LabelRef("past"))
@@ -64,7 +64,7 @@ func (v variant) pack() int {
 	return 2
 }
 
-// packs emits a loop over the columns for each pack of rows of a full group. begin
+// packs emits a loop over the columns for each pack of rows of full halves. begin
 // gets the first row's number, and returns the body for one vector of each row:
 // row addresses it in an array, and i is the column. end is what to do after the
 // loop.
@@ -78,13 +78,11 @@ func (g *group) packs(name string, arrays []string, begin func(k Register) func(
 	}
 	Label(name)
 	at := g.addresses(arrays...)
-	if v.pack() < rowsOfGroup {
-		skip := GP64()
-		MOVQ(k, skip)
-		IMULQ(g.pitch, skip)
-		for _, a := range arrays {
-			ADDQ(skip, at[a])
-		}
+	skip := GP64()
+	MOVQ(k, skip)
+	IMULQ(g.pitch, skip)
+	for _, a := range arrays {
+		ADDQ(skip, at[a])
 	}
 	body := begin(k)
 	i := GP64()
@@ -97,11 +95,9 @@ func (g *group) packs(name string, arrays []string, begin func(k Register) func(
 		}
 	})
 	end(k)
-	if v.pack() < rowsOfGroup {
-		ADDQ(Imm(uint64(v.pack())), k)
-		CMPQ(k, Imm(rowsOfGroup))
-		JL(LabelRef(name))
-	}
+	ADDQ(Imm(uint64(v.pack())), k)
+	CMPQ(k, g.count)
+	JL(LabelRef(name))
 }
 
 // ofPack returns the constants of the rows of a pack from row k on.
@@ -113,7 +109,7 @@ func (g *group) ofPack(m Mem, k Register) []VecVirtual {
 	return c
 }
 
-// normalizePack writes the rows of a full group together.
+// normalizePack writes the rows of full halves together.
 func (g *group) normalizePack() {
 	v := g.v
 	gamma, beta := pointer("gamma"), pointer("beta")

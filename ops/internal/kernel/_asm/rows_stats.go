@@ -6,7 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// statistics emits what gives m0 and the other terms above, in four float64.
+// statistics emits what gives m0 and, to then, the other terms above, in four float64
+// for each half.
 //
 // The guess is the mean of the first elements. Where it is bad, r·d more than a
 // quarter of q, m0 − r is the next guess, up to three times. Rows for which none
@@ -14,12 +15,14 @@ import (
 // range, are left to others, with a bit in bad.
 //
 // The sweep over the elements can take along more sums.
-func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
+func (g *group) statistics(along sweep, then func(r, m2 VecVirtual, h half)) {
 	v := g.v
 	g.guess()
-	m0 := g.gather(0, VADDPD)
-	VMULPD(g.constant(perHead), m0, m0)
-	g.keep(m0, g.m0)
+	g.halves("guessed", func(h half) {
+		m0 := g.gather(0, h, VADDPD)
+		VMULPD(g.constant(perHead), m0, m0)
+		g.keep(m0, g.m0, h)
+	})
 	tries := GP64()
 	MOVQ(U32(3), tries)
 
@@ -28,7 +31,7 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 		m0 := g.of(g.m0, k, 0)
 		ahead := g.ahead(at["x"])
 		step, end := along.begin(at)
-		all := v.sums("centredSums", pointer("n"), 2+along.sums, along.unroll, g.part, func(i Register, j int, part mask, acc []VecVirtual) {
+		all := v.sums("centredSums", pointer("n"), 2+along.sums, along.unroll, g.part, func(page int) Mem { return onSheet(slot, page) }, func(i Register, j int, part mask, acc []VecVirtual) {
 			v.fetch(ahead, i, j)
 			e := v.deviation(v.at(at["x"], i, j), m0, part)
 			v.keep(e, part)
@@ -41,12 +44,37 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 		}
 		end(slot)
 	})
-	d, q := g.gather(0, VADDPD), g.gather(1, VADDPD)
-	r, m2 = YMM(), YMM()
+	MOVQ(U32(0), g.bad)
+	g.halves("judged", func(h half) {
+		r, m2, limit := g.centred(h)
+		bad, _ := g.below(limit, h)
+		ORQ(bad, g.bad)
+		then(r, m2, h)
+	})
+	CMPQ(g.bad, Imm(0))
+	JE(LabelRef("known"))
+	DECQ(tries)
+	JE(LabelRef("known"))
+	g.halves("better", func(h half) {
+		r, _, limit := g.centred(h)
+		_, only := g.below(limit, h)
+		only(r)
+		m0 := g.kept(g.m0, h)
+		VSUBPD(r, m0, m0)
+		g.keep(m0, g.m0, h)
+	})
+	JMP(LabelRef("centre"))
+	Label("known")
+}
+
+// centred emits r and m2 = q − r·d from the sums of a half, and what is below 0, or NaN,
+// where they are no good.
+func (g *group) centred(h half) (r, m2, limit VecVirtual) {
+	d, q := g.gather(0, h, VADDPD), g.gather(1, h, VADDPD)
+	r, m2, limit = YMM(), YMM(), YMM()
 	VMULPD(g.constant(perRow), d, r)
-	rd, limit, rest := YMM(), YMM(), YMM()
+	rd, rest, quarter := YMM(), YMM(), YMM()
 	VMULPD(r, d, rd)
-	quarter := YMM()
 	VBROADCASTSD(float("quarter", 0.25), quarter)
 	VMULPD(quarter, q, limit)
 	VSUBPD(rd, limit, limit)
@@ -54,21 +82,8 @@ func (g *group) statistics(along sweep) (r, m2 VecVirtual) {
 	VMINPD(rest, limit, limit)
 	VSUBPD(q, q, rest) // NaN where q is not finite
 	VADDPD(rest, limit, limit)
-	bad, only := g.below(limit)
-	MOVQ(bad, g.bad)
-	TESTQ(bad, bad)
-	JE(LabelRef("known"))
-	DECQ(tries)
-	JE(LabelRef("known"))
-	better, step := g.kept(g.m0), YMM()
-	VMOVAPD(r, step)
-	only(step)
-	VSUBPD(step, better, better)
-	g.keep(better, g.m0)
-	JMP(LabelRef("centre"))
-	Label("known")
 	VSUBPD(rd, q, m2)
-	return r, m2
+	return r, m2, limit
 }
 
 // ahead returns the address of a row's counterpart in the next group, which is fetched
@@ -145,8 +160,8 @@ var nothing = sweep{unroll: 4, begin: func(map[string]Register) (func(Register, 
 	return func(Register, int, mask, VecVirtual, []VecVirtual) {}, func(Register) {}
 }}
 
-// spread emits scale and shift and returns s and rstd.
-func (g *group) spread(r, m2 VecVirtual) (s, rstd VecVirtual) {
+// spread emits scale and shift of a half and returns s and rstd.
+func (g *group) spread(r, m2 VecVirtual, h half) (s, rstd VecVirtual) {
 	s, rstd = YMM(), YMM()
 	VMULPD(g.constant(perDof), m2, s)
 	VADDPD(g.constant(underRoot), s, s)
@@ -157,9 +172,9 @@ func (g *group) spread(r, m2 VecVirtual) (s, rstd VecVirtual) {
 	VDIVPD(rstd, one, rstd)
 	shift, scale := YMM(), YMM()
 	VMULPD(rstd, r, shift)
-	g.keep(shift, g.shift)
+	g.keep(shift, g.shift, h)
 	clear0(scale)
 	VSUBPD(rstd, scale, scale)
-	g.keep(scale, g.scale)
+	g.keep(scale, g.scale, h)
 	return s, rstd
 }

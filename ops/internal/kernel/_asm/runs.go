@@ -68,7 +68,7 @@ func (l loop) sumRuns(v variant, p map[string]Register, n Register) {
 		}
 		var total []VecVirtual
 		if l.short {
-			total = v.sums("sum", n, len(l.sums), unroll, v.tail, step)
+			total = v.sums("sum", n, len(l.sums), unroll, v.tail, nil, step)
 		} else {
 			total = v.longSums("sum", n, len(l.sums), unroll, v.tail, step)
 		}

@@ -16,10 +16,11 @@ import (
 // vectors in a turn, whose lanes are added then.
 func turnsOfChain(unroll int) int { return min(8, 16/unroll) }
 
-// sums emits count sums over a run of n elements and returns them as registers
-// of float64. step adds vector number k of a turn to one register for each sum.
-func (v variant) sums(name string, n Register, count, unroll int, tail tail, step func(i Register, k int, part mask, acc []VecVirtual)) []VecVirtual {
-	total := v.totals(count, unroll)
+// sums emits count sums over a run of n elements and returns them as registers of
+// float64, or none if there are not enough: then they are in memory, at place(0) and so
+// on. step adds vector number k of a turn to one register for each sum.
+func (v variant) sums(name string, n Register, count, unroll int, tail tail, place func(s int) Mem, step func(i Register, k int, part mask, acc []VecVirtual)) []VecVirtual {
+	total := v.totals(count, unroll, place)
 	i, left, todo, most := GP64(), GP64(), GP64(), GP64()
 	XORQ(i, i)
 	MOVQ(n, left)
@@ -39,7 +40,7 @@ func (v variant) sums(name string, n Register, count, unroll int, tail tail, ste
 	}
 	TESTQ(left, left)
 	JNE(LabelRef(name + "Chain"))
-	return total.registers()
+	return total.regs
 }
 
 // totals are sums in float64, in registers or, where the chains need these, in memory.
@@ -50,7 +51,7 @@ type totals struct {
 }
 
 // totals returns count sums of 0, for chains of unroll vectors each.
-func (v variant) totals(count, unroll int) totals {
+func (v variant) totals(count, unroll int, place func(s int) Mem) totals {
 	registers, others := 16, 6 // what a step needs besides
 	if v.wide() {
 		registers = 32
@@ -60,10 +61,9 @@ func (v variant) totals(count, unroll int) totals {
 	}
 	t := totals{v: v}
 	zero := v.zeros(1)[0]
-	for range count {
-		m := AllocLocal(v.width())
-		VMOVUPD(zero, m)
-		t.mem = append(t.mem, m)
+	for s := range count {
+		VMOVUPD(zero, place(s))
+		t.mem = append(t.mem, place(s))
 	}
 	return t
 }
@@ -86,19 +86,6 @@ func (t totals) carry(s int, x VecVirtual) {
 	}
 	VADDPD(t.mem[s], parts[0], parts[0])
 	VMOVUPD(parts[0], t.mem[s])
-}
-
-// registers returns the sums in registers.
-func (t totals) registers() []VecVirtual {
-	if t.mem == nil {
-		return t.regs
-	}
-	regs := make([]VecVirtual, len(t.mem))
-	for s, m := range t.mem {
-		regs[s] = t.v.vec()
-		VMOVUPD(m, regs[s])
-	}
-	return regs
 }
 
 // longSums is sums where the chains are as long as the run, in float64.
