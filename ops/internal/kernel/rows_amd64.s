@@ -452,7 +452,7 @@ known:
 	MOVQ  stream+80(FP), CX
 	TESTQ CX, CX
 	JNE   past
-	TESTQ $0x00000003, 8(SP)
+	TESTQ $0x00000001, 8(SP)
 	JNE   singly
 	CMPQ  16(SP), $0x00
 	JNE   singly
@@ -1399,7 +1399,7 @@ known:
 	ORQ          CX, 16(SP)
 
 termsHalf:
-	TESTQ $0x00000003, 8(SP)
+	TESTQ $0x00000001, 8(SP)
 	JNE   singly
 	CMPQ  16(SP), $0x00
 	JNE   singly
@@ -3471,7 +3471,7 @@ known:
 	MOVQ  stream+80(FP), CX
 	TESTQ CX, CX
 	JNE   past
-	TESTQ $0x00000003, 8(SP)
+	TESTQ $0x00000001, 8(SP)
 	JNE   singly
 	CMPQ  16(SP), $0x00
 	JNE   singly
@@ -4366,7 +4366,7 @@ known:
 	ORQ          CX, 16(SP)
 
 termsHalf:
-	TESTQ $0x00000003, 8(SP)
+	TESTQ $0x00000001, 8(SP)
 	JNE   singly
 	CMPQ  16(SP), $0x00
 	JNE   singly

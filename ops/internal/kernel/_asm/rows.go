@@ -305,9 +305,9 @@ func (g *group) skipIfBad(label string, k Register) {
 	JCS(LabelRef(label))
 }
 
-// unlessFull jumps unless the halves that have rows have all of them, and none is bad.
-func (g *group) unlessFull(label string) {
-	TESTQ(U32(rowsOfHalf-1), g.count)
+// unlessPacked jumps unless the rows are whole packs, and none is bad.
+func (g *group) unlessPacked(label string) {
+	TESTQ(U32(uint32(g.v.pack()-1)), g.count)
 	JNE(LabelRef(label))
 	CMPQ(g.bad, Imm(0))
 	JNE(LabelRef(label))

@@ -69,9 +69,9 @@ func layerNormGradRows(v variant) {
 	g.end(g.left, g.bad, g.again)
 }
 
-// gradPacks writes full halves and jumps over the code for rows one by one.
+// gradPacks writes whole packs and jumps over the code for rows one by one.
 func (g *gradGroup) gradPacks() {
-	g.unlessFull("singly")
+	g.unlessPacked("singly")
 	dgamma, stream := pointer("dgamma"), pointer("stream")
 	streamed := func(name string, affine bool) {
 		if g.v.wide() {
@@ -259,7 +259,7 @@ func gradPointers(affine bool) (gamma Register, grads []Register) {
 	return pointer("gamma"), grads
 }
 
-// gradPack writes the rows of full halves together, past the caches or not.
+// gradPack writes the rows of a pack together, past the caches or not.
 func (g *gradGroup) gradPack(name string, affine, past bool) {
 	v := g.v
 	gamma, grads := gradPointers(affine)

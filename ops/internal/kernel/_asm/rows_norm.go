@@ -23,7 +23,7 @@ func layerNormRows(v variant) {
 	stream := pointer("stream")
 	TESTQ(stream, stream)
 	JNE(LabelRef("past"))
-	g.unlessFull("singly")
+	g.unlessPacked("singly")
 	g.normalizePack()
 	JMP(LabelRef("written"))
 	Label("singly")
@@ -64,7 +64,7 @@ func (v variant) pack() int {
 	return 2
 }
 
-// packs emits a loop over the columns for each pack of rows of full halves. begin
+// packs emits a loop over the columns for each pack of rows. begin
 // gets the first row's number, and returns the body for one vector of each row:
 // row addresses it in an array, and i is the column. end is what to do after the
 // loop.
@@ -109,7 +109,7 @@ func (g *group) ofPack(m Mem, k Register) []VecVirtual {
 	return c
 }
 
-// normalizePack writes the rows of full halves together.
+// normalizePack writes the rows of a pack together.
 func (g *group) normalizePack() {
 	v := g.v
 	gamma, beta := pointer("gamma"), pointer("beta")
