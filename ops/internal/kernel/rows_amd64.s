@@ -6,11 +6,11 @@
 
 // func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormRowsF32AVX2(SB), $744-104
+TEXT ·layerNormRowsF32AVX2(SB), $760-104
 	MOVQ y+0(FP), AX
-	MOVQ AX, 24(SP)
+	MOVQ AX, 40(SP)
 	MOVQ x+8(FP), AX
-	MOVQ AX, 32(SP)
+	MOVQ AX, 48(SP)
 	MOVQ rows+40(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+56(FP), AX
@@ -20,6 +20,9 @@ group:
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    CX, 24(SP)
 	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
@@ -28,9 +31,9 @@ group:
 	LEAQ    tailMask<>+0(SB), SI
 	NEGQ    DX
 	VMOVUPS 32(SI)(DX*4), Y0
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    40(SP), DI
+	LEAQ    56(SP), DI
 
 guess:
 	VMASKMOVPS (DX), Y0, Y1
@@ -54,33 +57,13 @@ guessed:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           guess
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y3
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y3
-	VPERM2F128   $0x20, Y3, Y2, Y0
-	VPERM2F128   $0x31, Y3, Y2, Y1
-	VADDPD       Y1, Y0, Y0
-	MOVQ         constants+32(FP), CX
-	VBROADCASTSD (CX), Y1
-	VMULPD       Y1, Y0, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 552(SP)
-	CMPQ         8(SP), $0x04
-	JLE          guessedHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y2
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -92,19 +75,38 @@ guessed:
 	VMULPD       Y1, Y0, Y0
 	VCVTPD2PSY   Y0, X0
 	VMOVUPS      X0, 568(SP)
+	CMPQ         8(SP), $0x04
+	JLE          guessedHalf
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+32(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 584(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
+	MOVQ 48(SP), DX
 	XORQ BX, BX
-	LEAQ 40(SP), SI
+	LEAQ 56(SP), SI
 
 centred:
-	VBROADCASTSS 552(SP)(BX*4), Y0
-	MOVQ         8(SP), DI
-	IMULQ        AX, DI
+	VBROADCASTSS 568(SP)(BX*4), Y0
+	MOVQ         24(SP), DI
 	ADDQ         DX, DI
 	MOVQ         n+48(FP), R8
 	VXORPD       Y1, Y1, Y1
@@ -201,27 +203,27 @@ centredSumsDone:
 	INCQ         BX
 	CMPQ         BX, 8(SP)
 	JL           centred
-	MOVQ         $0x00000000, 16(SP)
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	MOVQ         $0x00000000, 32(SP)
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      296(SP), Y1
-	VMOVUPD      328(SP), Y2
+	VMOVUPD      312(SP), Y1
+	VMOVUPD      344(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      360(SP), Y1
-	VMOVUPD      392(SP), Y2
+	VMOVUPD      376(SP), Y1
+	VMOVUPD      408(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -247,75 +249,7 @@ centredSumsDone:
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
-	MOVQ         constants+32(FP), DX
-	VBROADCASTSD 16(DX), Y0
-	VMULPD       Y0, Y1, Y0
-	MOVQ         constants+32(FP), DX
-	VBROADCASTSD 24(DX), Y1
-	VADDPD       Y1, Y0, Y0
-	VSQRTPD      Y0, Y0
-	MOVQ         constants+32(FP), DX
-	VBROADCASTSD 32(DX), Y1
-	VADDPD       Y1, Y0, Y0
-	VBROADCASTSD one<>+0(SB), Y1
-	VDIVPD       Y0, Y1, Y0
-	VMULPD       Y0, Y2, Y1
-	VCVTPD2PSY   Y1, X1
-	VMOVUPS      X1, 680(SP)
-	VXORPD       Y1, Y1, Y1
-	VSUBPD       Y0, Y1, Y1
-	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 616(SP)
-	CMPQ         8(SP), $0x04
-	JLE          judgedHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y2
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y3
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y3
-	VPERM2F128   $0x20, Y3, Y2, Y0
-	VPERM2F128   $0x31, Y3, Y2, Y1
-	VADDPD       Y1, Y0, Y0
-	VMOVUPD      424(SP), Y1
-	VMOVUPD      456(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y3, Y3
-	VMOVUPD      488(SP), Y1
-	VMOVUPD      520(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y4
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y4, Y4
-	VPERM2F128   $0x20, Y4, Y3, Y1
-	VPERM2F128   $0x31, Y4, Y3, Y2
-	VADDPD       Y2, Y1, Y1
-	MOVQ         constants+32(FP), DX
-	VBROADCASTSD 8(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMULPD       Y2, Y0, Y3
-	VBROADCASTSD quarter<>+0(SB), Y0
-	VMULPD       Y0, Y1, Y0
-	VSUBPD       Y3, Y0, Y0
-	MOVQ         constants+32(FP), DX
-	VBROADCASTSD 40(DX), Y4
-	VSUBPD       Y4, Y1, Y4
-	VMINPD       Y4, Y0, Y0
-	VSUBPD       Y1, Y1, Y4
-	VADDPD       Y4, Y0, Y0
-	VSUBPD       Y3, Y1, Y1
-	VXORPD       Y3, Y3, Y3
-	VCMPPD       $0x09, Y3, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -335,32 +269,100 @@ centredSumsDone:
 	VSUBPD       Y0, Y1, Y1
 	VCVTPD2PSY   Y1, X0
 	VMOVUPS      X0, 632(SP)
-
-judgedHalf:
-	CMPQ         16(SP), $0x00
-	JE           known
-	DECQ         CX
-	JE           known
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	CMPQ         8(SP), $0x04
+	JLE          judgedHalf
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      296(SP), Y1
-	VMOVUPD      328(SP), Y2
+	VMOVUPD      440(SP), Y1
+	VMOVUPD      472(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      360(SP), Y1
-	VMOVUPD      392(SP), Y2
+	VMOVUPD      504(SP), Y1
+	VMOVUPD      536(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	ORQ          DX, 32(SP)
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 24(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+32(FP), DX
+	VBROADCASTSD 32(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VBROADCASTSD one<>+0(SB), Y1
+	VDIVPD       Y0, Y1, Y0
+	VMULPD       Y0, Y2, Y1
+	VCVTPD2PSY   Y1, X1
+	VMOVUPS      X1, 712(SP)
+	VXORPD       Y1, Y1, Y1
+	VSUBPD       Y0, Y1, Y1
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 648(SP)
+
+judgedHalf:
+	CMPQ         32(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      312(SP), Y1
+	VMOVUPD      344(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      376(SP), Y1
+	VMOVUPD      408(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -387,32 +389,32 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VCVTPS2PD    552(SP), Y0
+	VCVTPS2PD    568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 552(SP)
+	VMOVUPS      X0, 568(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      424(SP), Y1
-	VMOVUPD      456(SP), Y2
+	VMOVUPD      440(SP), Y1
+	VMOVUPD      472(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      488(SP), Y1
-	VMOVUPD      520(SP), Y2
+	VMOVUPD      504(SP), Y1
+	VMOVUPD      536(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -440,10 +442,10 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VCVTPS2PD    568(SP), Y0
+	VCVTPS2PD    584(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 568(SP)
+	VMOVUPS      X0, 584(SP)
 
 betterHalf:
 	JMP centre
@@ -454,7 +456,7 @@ known:
 	JNE   past
 	TESTQ $0x00000001, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  gamma+16(FP), CX
 	MOVQ  beta+24(FP), DX
@@ -462,18 +464,18 @@ known:
 	LEAQ  (AX)(AX*2), SI
 
 pack:
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
+	MOVQ         40(SP), SI
+	MOVQ         48(SP), DI
 	MOVQ         BX, R8
 	IMULQ        AX, R8
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VBROADCASTSS 552(SP)(BX*4), Y0
-	VBROADCASTSS 556(SP)(BX*4), Y1
-	VBROADCASTSS 616(SP)(BX*4), Y2
-	VBROADCASTSS 620(SP)(BX*4), Y3
-	VBROADCASTSS 680(SP)(BX*4), Y4
-	VBROADCASTSS 684(SP)(BX*4), Y5
+	VBROADCASTSS 568(SP)(BX*4), Y0
+	VBROADCASTSS 572(SP)(BX*4), Y1
+	VBROADCASTSS 632(SP)(BX*4), Y2
+	VBROADCASTSS 636(SP)(BX*4), Y3
+	VBROADCASTSS 696(SP)(BX*4), Y4
+	VBROADCASTSS 700(SP)(BX*4), Y5
 	MOVQ         n+48(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -526,18 +528,18 @@ packLoopDone:
 singly:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 single:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSS 552(SP)(DI*4), Y0
-	VBROADCASTSS 616(SP)(DI*4), Y1
-	VBROADCASTSS 680(SP)(DI*4), Y2
+	VBROADCASTSS 568(SP)(DI*4), Y0
+	VBROADCASTSS 632(SP)(DI*4), Y1
+	VBROADCASTSS 696(SP)(DI*4), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -612,18 +614,18 @@ singleSkip:
 past:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 stream:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSS 552(SP)(DI*4), Y0
-	VBROADCASTSS 616(SP)(DI*4), Y1
-	VBROADCASTSS 680(SP)(DI*4), Y2
+	VBROADCASTSS 568(SP)(DI*4), Y0
+	VBROADCASTSS 632(SP)(DI*4), Y1
+	VBROADCASTSS 696(SP)(DI*4), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -696,13 +698,12 @@ streamSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
+	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
+	MOVQ  32(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -710,7 +711,7 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+88(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
@@ -733,23 +734,29 @@ GLOBL one<>(SB), RODATA|NOPTR, $8
 
 // func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF32AVX2(SB), $1848-128
+TEXT ·layerNormGradRowsF32AVX2(SB), $1864-128
 	MOVQ dx+0(FP), AX
-	MOVQ AX, 24(SP)
-	MOVQ x+24(FP), AX
-	MOVQ AX, 32(SP)
-	MOVQ dy+40(FP), AX
 	MOVQ AX, 40(SP)
+	MOVQ x+24(FP), AX
+	MOVQ AX, 48(SP)
+	MOVQ dy+40(FP), AX
+	MOVQ AX, 56(SP)
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+72(FP), AX
-	MOVQ $0x00000000, 1840(SP)
+	MOVQ $0x00000000, 1856(SP)
 
 group:
 	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    stream+96(FP), DX
+	DECQ    DX
+	ANDQ    DX, CX
+	MOVQ    CX, 24(SP)
 	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
@@ -758,9 +765,9 @@ group:
 	LEAQ    tailMask<>+0(SB), SI
 	NEGQ    DX
 	VMOVUPS 32(SI)(DX*4), Y0
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    48(SP), DI
+	LEAQ    64(SP), DI
 
 guess:
 	VMASKMOVPS (DX), Y0, Y1
@@ -784,33 +791,13 @@ guessed:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           guess
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y3
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y3
-	VPERM2F128   $0x20, Y3, Y2, Y0
-	VPERM2F128   $0x31, Y3, Y2, Y1
-	VADDPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD (CX), Y1
-	VMULPD       Y1, Y0, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 1328(SP)
-	CMPQ         8(SP), $0x04
-	JLE          guessedHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y2
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -822,33 +809,45 @@ guessed:
 	VMULPD       Y1, Y0, Y0
 	VCVTPD2PSY   Y0, X0
 	VMOVUPS      X0, 1344(SP)
+	CMPQ         8(SP), $0x04
+	JLE          guessedHalf
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD (CX), Y1
+	VMULPD       Y1, Y0, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1360(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
-	MOVQ 40(SP), BX
+	MOVQ 48(SP), DX
+	MOVQ 56(SP), BX
 	XORQ SI, SI
-	LEAQ 48(SP), DI
+	LEAQ 64(SP), DI
 
 centred:
-	VBROADCASTSS 1328(SP)(SI*4), Y0
-	MOVQ         8(SP), R8
-	IMULQ        AX, R8
-	MOVQ         stream+96(FP), R9
-	DECQ         R9
-	ANDQ         R9, R8
+	VBROADCASTSS 1344(SP)(SI*4), Y0
+	MOVQ         24(SP), R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
 	VXORPD       Y2, Y2, Y2
 	VMOVUPS      magnitude32<>+0(SB), Y3
 	MOVQ         gamma+32(FP), R9
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
-	MOVQ         stream+96(FP), R11
-	DECQ         R11
-	ANDQ         R11, R10
+	MOVQ         24(SP), R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
@@ -986,27 +985,27 @@ centredSumsDone:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           centred
-	MOVQ         $0x00000000, 16(SP)
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	MOVQ         $0x00000000, 32(SP)
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -1032,81 +1031,7 @@ centredSumsDone:
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
-	MOVQ         constants+48(FP), DX
-	VBROADCASTSD 16(DX), Y0
-	VMULPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), DX
-	VBROADCASTSD 24(DX), Y1
-	VADDPD       Y1, Y0, Y0
-	VSQRTPD      Y0, Y0
-	MOVQ         constants+48(FP), DX
-	VBROADCASTSD 32(DX), Y1
-	VADDPD       Y1, Y0, Y1
-	VBROADCASTSD one<>+0(SB), Y3
-	VDIVPD       Y1, Y3, Y1
-	VMULPD       Y1, Y2, Y3
-	VCVTPD2PSY   Y3, X3
-	VMOVUPS      X3, 1456(SP)
-	VXORPD       Y3, Y3, Y3
-	VSUBPD       Y1, Y3, Y3
-	VCVTPD2PSY   Y3, X3
-	VMOVUPS      X3, 1392(SP)
-	VMOVUPD      Y2, 1520(SP)
-	VDIVPD       Y0, Y1, Y0
-	MOVQ         constants+48(FP), DX
-	VBROADCASTSD 16(DX), Y1
-	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1584(SP)
-	CMPQ         8(SP), $0x04
-	JLE          judgedHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y2
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y3
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y3
-	VPERM2F128   $0x20, Y3, Y2, Y0
-	VPERM2F128   $0x31, Y3, Y2, Y1
-	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y4
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y4, Y4
-	VPERM2F128   $0x20, Y4, Y3, Y1
-	VPERM2F128   $0x31, Y4, Y3, Y2
-	VADDPD       Y2, Y1, Y1
-	MOVQ         constants+48(FP), DX
-	VBROADCASTSD 8(DX), Y2
-	VMULPD       Y2, Y0, Y2
-	VMULPD       Y2, Y0, Y3
-	VBROADCASTSD quarter<>+0(SB), Y0
-	VMULPD       Y0, Y1, Y0
-	VSUBPD       Y3, Y0, Y0
-	MOVQ         constants+48(FP), DX
-	VBROADCASTSD 40(DX), Y4
-	VSUBPD       Y4, Y1, Y4
-	VMINPD       Y4, Y0, Y0
-	VSUBPD       Y1, Y1, Y4
-	VADDPD       Y4, Y0, Y0
-	VSUBPD       Y3, Y1, Y1
-	VXORPD       Y3, Y3, Y3
-	VCMPPD       $0x09, Y3, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -1126,38 +1051,112 @@ centredSumsDone:
 	VSUBPD       Y1, Y3, Y3
 	VCVTPD2PSY   Y3, X3
 	VMOVUPS      X3, 1408(SP)
-	VMOVUPD      Y2, 1552(SP)
+	VMOVUPD      Y2, 1536(SP)
 	VDIVPD       Y0, Y1, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1616(SP)
-
-judgedHalf:
-	CMPQ         16(SP), $0x00
-	JE           known
-	DECQ         CX
-	JE           known
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      Y0, 1600(SP)
+	CMPQ         8(SP), $0x04
+	JLE          judgedHalf
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 8(DX), Y2
+	VMULPD       Y2, Y0, Y2
+	VMULPD       Y2, Y0, Y3
+	VBROADCASTSD quarter<>+0(SB), Y0
+	VMULPD       Y0, Y1, Y0
+	VSUBPD       Y3, Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 40(DX), Y4
+	VSUBPD       Y4, Y1, Y4
+	VMINPD       Y4, Y0, Y0
+	VSUBPD       Y1, Y1, Y4
+	VADDPD       Y4, Y0, Y0
+	VSUBPD       Y3, Y1, Y1
+	VXORPD       Y3, Y3, Y3
+	VCMPPD       $0x09, Y3, Y0, Y0
+	VMOVMSKPD    Y0, DX
+	SHLL         $0x04, DX
+	MOVQ         8(SP), BX
+	BZHIL        BX, DX, DX
+	ORQ          DX, 32(SP)
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y0
+	VMULPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 24(DX), Y1
+	VADDPD       Y1, Y0, Y0
+	VSQRTPD      Y0, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 32(DX), Y1
+	VADDPD       Y1, Y0, Y1
+	VBROADCASTSD one<>+0(SB), Y3
+	VDIVPD       Y1, Y3, Y1
+	VMULPD       Y1, Y2, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 1488(SP)
+	VXORPD       Y3, Y3, Y3
+	VSUBPD       Y1, Y3, Y3
+	VCVTPD2PSY   Y3, X3
+	VMOVUPS      X3, 1424(SP)
+	VMOVUPD      Y2, 1568(SP)
+	VDIVPD       Y0, Y1, Y0
+	MOVQ         constants+48(FP), DX
+	VBROADCASTSD 16(DX), Y1
+	VMULPD       Y1, Y0, Y0
+	VMOVUPD      Y0, 1632(SP)
+
+judgedHalf:
+	CMPQ         32(SP), $0x00
+	JE           known
+	DECQ         CX
+	JE           known
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -1184,32 +1183,32 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VCVTPS2PD    1328(SP), Y0
+	VCVTPS2PD    1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 1328(SP)
+	VMOVUPS      X0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -1237,135 +1236,59 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VCVTPS2PD    1344(SP), Y0
+	VCVTPS2PD    1360(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 1344(SP)
+	VMOVUPS      X0, 1360(SP)
 
 betterHalf:
 	JMP centre
 
 known:
-	VMOVUPD      560(SP), Y0
-	VMOVUPD      592(SP), Y1
+	VMOVUPD      576(SP), Y0
+	VMOVUPD      608(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      624(SP), Y0
-	VMOVUPD      656(SP), Y1
+	VMOVUPD      640(SP), Y0
+	VMOVUPD      672(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      816(SP), Y1
-	VMOVUPD      848(SP), Y2
+	VMOVUPD      832(SP), Y1
+	VMOVUPD      864(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      880(SP), Y1
-	VMOVUPD      912(SP), Y2
+	VMOVUPD      896(SP), Y1
+	VMOVUPD      928(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1072(SP), Y2
-	VMOVUPD      1104(SP), Y3
+	VMOVUPD      1088(SP), Y2
+	VMOVUPD      1120(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1136(SP), Y2
-	VMOVUPD      1168(SP), Y3
+	VMOVUPD      1152(SP), Y2
+	VMOVUPD      1184(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1648(SP)
-	VMOVUPD      1520(SP), Y3
+	VMOVUPD      Y2, 1664(SP)
+	VMOVUPD      1536(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1584(SP), Y1, Y1
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 8(CX), Y4
-	VMULPD       Y4, Y0, Y0
-	VFMADD231PD  Y3, Y1, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 1712(SP)
-	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 1776(SP)
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 48(CX), Y0
-	VSUBPD       Y0, Y2, Y0
-	VBROADCASTSD big<>+0(SB), Y1
-	VMULPD       Y2, Y1, Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 56(CX), Y1
-	VSUBPD       Y2, Y1, Y1
-	VMINPD       Y1, Y0, Y0
-	VCVTPS2PD    1712(SP), Y1
-	VSUBPD       Y1, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VCVTPS2PD    1776(SP), Y1
-	VSUBPD       Y1, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VXORPD       Y1, Y1, Y1
-	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, CX
-	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
-	CMPQ         8(SP), $0x04
-	JLE          termsHalf
-	VMOVUPD      688(SP), Y0
-	VMOVUPD      720(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y2
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y2, Y2
-	VMOVUPD      752(SP), Y0
-	VMOVUPD      784(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y3
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y3
-	VPERM2F128   $0x20, Y3, Y2, Y0
-	VPERM2F128   $0x31, Y3, Y2, Y1
-	VADDPD       Y1, Y0, Y0
-	VMOVUPD      944(SP), Y1
-	VMOVUPD      976(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y3, Y3
-	VMOVUPD      1008(SP), Y1
-	VMOVUPD      1040(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y4
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y4, Y4
-	VPERM2F128   $0x20, Y4, Y3, Y1
-	VPERM2F128   $0x31, Y4, Y3, Y2
-	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1200(SP), Y2
-	VMOVUPD      1232(SP), Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
-	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1264(SP), Y2
-	VMOVUPD      1296(SP), Y3
-	VUNPCKLPD    Y3, Y2, Y5
-	VUNPCKHPD    Y3, Y2, Y2
-	VMAXPD       Y2, Y5, Y5
-	VPERM2F128   $0x20, Y5, Y4, Y2
-	VPERM2F128   $0x31, Y5, Y4, Y3
-	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1680(SP)
-	VMOVUPD      1552(SP), Y3
-	VMOVAPD      Y1, Y1
-	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1616(SP), Y1, Y1
+	VMULPD       1600(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
@@ -1393,15 +1316,91 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
 	VMOVMSKPD    Y0, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 32(SP)
+	CMPQ         8(SP), $0x04
+	JLE          termsHalf
+	VMOVUPD      704(SP), Y0
+	VMOVUPD      736(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      768(SP), Y0
+	VMOVUPD      800(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VPERM2F128   $0x20, Y3, Y2, Y0
+	VPERM2F128   $0x31, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      960(SP), Y1
+	VMOVUPD      992(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1024(SP), Y1
+	VMOVUPD      1056(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VPERM2F128   $0x20, Y4, Y3, Y1
+	VPERM2F128   $0x31, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1216(SP), Y2
+	VMOVUPD      1248(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1280(SP), Y2
+	VMOVUPD      1312(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VPERM2F128   $0x20, Y5, Y4, Y2
+	VPERM2F128   $0x31, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1696(SP)
+	VMOVUPD      1568(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1632(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1744(SP)
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 1808(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VCVTPS2PD    1744(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VCVTPS2PD    1808(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, Y0
+	VMOVMSKPD    Y0, CX
 	SHLL         $0x04, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 
 termsHalf:
 	TESTQ $0x00000001, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  stream+96(FP), DX
@@ -1416,31 +1415,31 @@ termsHalf:
 	LEAQ  (AX)(AX*2), DI
 
 pack:
-	MOVQ         24(SP), DI
-	MOVQ         32(SP), R8
-	MOVQ         40(SP), R9
+	MOVQ         40(SP), DI
+	MOVQ         48(SP), R8
+	MOVQ         56(SP), R9
 	MOVQ         SI, R10
 	IMULQ        AX, R10
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 1328(SP)(SI*4), Y1
-	VBROADCASTSS 1392(SP)(SI*4), Y2
-	VBROADCASTSS 1776(SP)(SI*4), Y3
+	VBROADCASTSS 1344(SP)(SI*4), Y1
+	VBROADCASTSS 1408(SP)(SI*4), Y2
+	VBROADCASTSS 1792(SP)(SI*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 1712(SP)(SI*4), Y5
-	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 1456(SP)(SI*4), Y5
-	VMOVUPS      Y5, 80(SP)
-	VBROADCASTSS 1332(SP)(SI*4), Y5
-	VBROADCASTSS 1396(SP)(SI*4), Y6
-	VBROADCASTSS 1780(SP)(SI*4), Y7
+	VBROADCASTSS 1728(SP)(SI*4), Y5
+	VMOVUPS      Y5, 64(SP)
+	VBROADCASTSS 1472(SP)(SI*4), Y5
+	VMOVUPS      Y5, 96(SP)
+	VBROADCASTSS 1348(SP)(SI*4), Y5
+	VBROADCASTSS 1412(SP)(SI*4), Y6
+	VBROADCASTSS 1796(SP)(SI*4), Y7
 	VXORPD       Y8, Y8, Y8
-	VBROADCASTSS 1716(SP)(SI*4), Y9
-	VMOVUPS      Y9, 112(SP)
-	VBROADCASTSS 1460(SP)(SI*4), Y9
-	VMOVUPS      Y9, 144(SP)
+	VBROADCASTSS 1732(SP)(SI*4), Y9
+	VMOVUPS      Y9, 128(SP)
+	VBROADCASTSS 1476(SP)(SI*4), Y9
+	VMOVUPS      Y9, 160(SP)
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
 	XORQ         R10, R10
@@ -1451,25 +1450,25 @@ packLoopOne:
 	VMOVUPS      (BX)(R10*4), Y9
 	VMOVUPS      (R9), Y10
 	VSUBPS       (R8), Y1, Y11
-	VMOVUPS      48(SP), Y12
+	VMOVUPS      64(SP), Y12
 	VFNMADD231PS Y9, Y10, Y12
 	VFNMADD231PS Y3, Y11, Y12
 	VANDPS       Y0, Y12, Y13
 	VMAXPS       Y13, Y4, Y4
 	VMULPS       Y2, Y12, Y12
 	VMOVUPS      Y12, (DI)
-	VFMADD213PS  80(SP), Y2, Y11
+	VFMADD213PS  96(SP), Y2, Y11
 	VMULPS       Y10, Y11, Y11
 	VMOVUPS      (R9)(AX*1), Y12
 	VSUBPS       (R8)(AX*1), Y5, Y13
-	VMOVUPS      112(SP), Y14
+	VMOVUPS      128(SP), Y14
 	VFNMADD231PS Y9, Y12, Y14
 	VFNMADD231PS Y7, Y13, Y14
 	VANDPS       Y0, Y14, Y9
 	VMAXPS       Y9, Y8, Y8
 	VMULPS       Y6, Y14, Y14
 	VMOVUPS      Y14, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y6, Y13
+	VFMADD213PS  160(SP), Y6, Y13
 	VFMADD231PS  Y12, Y13, Y11
 	VADDPS       Y12, Y10, Y10
 	VADDPS       (CX)(R10*4), Y11, Y11
@@ -1494,7 +1493,7 @@ packLoopOneEnd:
 	VMASKMOVPS   (R9), Y9, Y11
 	VMASKMOVPS   (R8), Y9, Y12
 	VSUBPS       Y12, Y1, Y1
-	VMOVUPS      48(SP), Y12
+	VMOVUPS      64(SP), Y12
 	VFNMADD231PS Y10, Y11, Y12
 	VFNMADD231PS Y3, Y1, Y12
 	VANDPS       Y9, Y12, Y12
@@ -1502,12 +1501,12 @@ packLoopOneEnd:
 	VMAXPS       Y3, Y4, Y4
 	VMULPS       Y2, Y12, Y12
 	VMASKMOVPS   Y12, Y9, (DI)
-	VFMADD213PS  80(SP), Y2, Y1
+	VFMADD213PS  96(SP), Y2, Y1
 	VMULPS       Y11, Y1, Y1
 	VMASKMOVPS   (R9)(AX*1), Y9, Y2
 	VMASKMOVPS   (R8)(AX*1), Y9, Y3
 	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      112(SP), Y5
+	VMOVUPS      128(SP), Y5
 	VFNMADD231PS Y10, Y2, Y5
 	VFNMADD231PS Y7, Y3, Y5
 	VANDPS       Y9, Y5, Y5
@@ -1515,7 +1514,7 @@ packLoopOneEnd:
 	VMAXPS       Y0, Y8, Y8
 	VMULPS       Y6, Y5, Y5
 	VMASKMOVPS   Y5, Y9, (DI)(AX*1)
-	VFMADD213PS  144(SP), Y6, Y3
+	VFMADD213PS  160(SP), Y6, Y3
 	VFMADD231PS  Y2, Y3, Y1
 	VADDPS       Y2, Y11, Y11
 	VADDPS       (CX)(R10*4), Y1, Y1
@@ -1526,7 +1525,7 @@ packLoopOneEnd:
 packLoopDone:
 	MOVQ         SI, DI
 	SHLQ         $0x05, DI
-	LEAQ         48(SP)(DI*1), DI
+	LEAQ         64(SP)(DI*1), DI
 	VEXTRACTF128 $0x01, Y4, X0
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
@@ -1534,7 +1533,7 @@ packLoopDone:
 	VMOVUPD      Y1, 1024(DI)
 	MOVQ         SI, DI
 	SHLQ         $0x05, DI
-	LEAQ         80(SP)(DI*1), DI
+	LEAQ         96(SP)(DI*1), DI
 	VEXTRACTF128 $0x01, Y8, X0
 	VCVTPS2PD    X8, Y1
 	VCVTPS2PD    X0, Y0
@@ -1549,30 +1548,28 @@ past:
 	MOVQ dgamma+8(FP), CX
 	MOVQ dbeta+16(FP), DX
 	MOVQ gamma+32(FP), BX
-	MOVQ 24(SP), SI
-	MOVQ 32(SP), DI
-	MOVQ 40(SP), R8
+	MOVQ 40(SP), SI
+	MOVQ 48(SP), DI
+	MOVQ 56(SP), R8
 	XORQ R9, R9
-	LEAQ 48(SP), R10
+	LEAQ 64(SP), R10
 
 stream:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          streamSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 1328(SP)(R9*4), Y1
-	VBROADCASTSS 1392(SP)(R9*4), Y2
-	VBROADCASTSS 1776(SP)(R9*4), Y3
+	VBROADCASTSS 1344(SP)(R9*4), Y1
+	VBROADCASTSS 1408(SP)(R9*4), Y2
+	VBROADCASTSS 1792(SP)(R9*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 1712(SP)(R9*4), Y5
-	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 1456(SP)(R9*4), Y5
-	VMOVUPS      Y5, 80(SP)
-	MOVQ         8(SP), R12
-	IMULQ        AX, R12
+	VBROADCASTSS 1728(SP)(R9*4), Y5
+	VMOVUPS      Y5, 64(SP)
+	VBROADCASTSS 1472(SP)(R9*4), Y5
+	VMOVUPS      Y5, 96(SP)
+	MOVQ         16(SP), R12
 	ADDQ         DI, R12
-	MOVQ         8(SP), R13
-	IMULQ        AX, R13
+	MOVQ         16(SP), R13
 	ADDQ         R8, R13
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R14
@@ -1586,14 +1583,14 @@ streamLoopOne:
 	VMOVUPS      (BX)(R11*4), Y5
 	VMOVUPS      (R8)(R11*4), Y6
 	VSUBPS       (DI)(R11*4), Y1, Y7
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y5, Y6, Y8
 	VFNMADD231PS Y3, Y7, Y8
 	VANDPS       Y0, Y8, Y5
 	VMAXPS       Y5, Y4, Y4
 	VMULPS       Y2, Y8, Y8
 	VMOVNTPS     Y8, (SI)(R11*4)
-	VFMADD213PS  80(SP), Y2, Y7
+	VFMADD213PS  96(SP), Y2, Y7
 	VMULPS       Y6, Y7, Y7
 	VADDPS       (CX)(R11*4), Y7, Y7
 	VMOVUPS      Y7, (CX)(R11*4)
@@ -1616,7 +1613,7 @@ streamLoopOneEnd:
 	VMASKMOVPS   (R8)(R11*4), Y5, Y7
 	VMASKMOVPS   (DI)(R11*4), Y5, Y8
 	VSUBPS       Y8, Y1, Y1
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y6, Y7, Y8
 	VFNMADD231PS Y3, Y1, Y8
 	VANDPS       Y5, Y8, Y8
@@ -1624,7 +1621,7 @@ streamLoopOneEnd:
 	VMAXPS       Y0, Y4, Y4
 	VMULPS       Y2, Y8, Y8
 	VMASKMOVPS   Y8, Y5, (SI)(R11*4)
-	VFMADD213PS  80(SP), Y2, Y1
+	VFMADD213PS  96(SP), Y2, Y1
 	VMULPS       Y7, Y1, Y1
 	VADDPS       (CX)(R11*4), Y1, Y1
 	VMOVUPS      Y1, (CX)(R11*4)
@@ -1656,31 +1653,31 @@ plainPacks:
 	LEAQ  (AX)(AX*2), BX
 
 plain:
-	MOVQ         24(SP), BX
-	MOVQ         32(SP), SI
-	MOVQ         40(SP), DI
+	MOVQ         40(SP), BX
+	MOVQ         48(SP), SI
+	MOVQ         56(SP), DI
 	MOVQ         DX, R8
 	IMULQ        AX, R8
 	ADDQ         R8, BX
 	ADDQ         R8, SI
 	ADDQ         R8, DI
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 1328(SP)(DX*4), Y1
-	VBROADCASTSS 1392(SP)(DX*4), Y2
-	VBROADCASTSS 1776(SP)(DX*4), Y3
+	VBROADCASTSS 1344(SP)(DX*4), Y1
+	VBROADCASTSS 1408(SP)(DX*4), Y2
+	VBROADCASTSS 1792(SP)(DX*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 1712(SP)(DX*4), Y5
-	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 1456(SP)(DX*4), Y5
-	VMOVUPS      Y5, 80(SP)
-	VBROADCASTSS 1332(SP)(DX*4), Y5
-	VBROADCASTSS 1396(SP)(DX*4), Y6
-	VBROADCASTSS 1780(SP)(DX*4), Y7
+	VBROADCASTSS 1728(SP)(DX*4), Y5
+	VMOVUPS      Y5, 64(SP)
+	VBROADCASTSS 1472(SP)(DX*4), Y5
+	VMOVUPS      Y5, 96(SP)
+	VBROADCASTSS 1348(SP)(DX*4), Y5
+	VBROADCASTSS 1412(SP)(DX*4), Y6
+	VBROADCASTSS 1796(SP)(DX*4), Y7
 	VXORPD       Y8, Y8, Y8
-	VBROADCASTSS 1716(SP)(DX*4), Y9
-	VMOVUPS      Y9, 112(SP)
-	VBROADCASTSS 1460(SP)(DX*4), Y9
-	VMOVUPS      Y9, 144(SP)
+	VBROADCASTSS 1732(SP)(DX*4), Y9
+	VMOVUPS      Y9, 128(SP)
+	VBROADCASTSS 1476(SP)(DX*4), Y9
+	VMOVUPS      Y9, 160(SP)
 	MOVQ         n+64(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -1691,7 +1688,7 @@ plainLoopOne:
 	VMOVUPS      (CX)(R8*4), Y9
 	VMOVUPS      (DI), Y10
 	VSUBPS       (SI), Y1, Y11
-	VMOVUPS      48(SP), Y12
+	VMOVUPS      64(SP), Y12
 	VFNMADD231PS Y9, Y10, Y12
 	VFNMADD231PS Y3, Y11, Y12
 	VANDPS       Y0, Y12, Y10
@@ -1700,7 +1697,7 @@ plainLoopOne:
 	VMOVUPS      Y12, (BX)
 	VMOVUPS      (DI)(AX*1), Y10
 	VSUBPS       (SI)(AX*1), Y5, Y11
-	VMOVUPS      112(SP), Y12
+	VMOVUPS      128(SP), Y12
 	VFNMADD231PS Y9, Y10, Y12
 	VFNMADD231PS Y7, Y11, Y12
 	VANDPS       Y0, Y12, Y9
@@ -1725,7 +1722,7 @@ plainLoopOneEnd:
 	VMASKMOVPS   (DI), Y9, Y11
 	VMASKMOVPS   (SI), Y9, Y12
 	VSUBPS       Y12, Y1, Y1
-	VMOVUPS      48(SP), Y12
+	VMOVUPS      64(SP), Y12
 	VFNMADD231PS Y10, Y11, Y12
 	VFNMADD231PS Y3, Y1, Y12
 	VANDPS       Y9, Y12, Y12
@@ -1736,7 +1733,7 @@ plainLoopOneEnd:
 	VMASKMOVPS   (DI)(AX*1), Y9, Y1
 	VMASKMOVPS   (SI)(AX*1), Y9, Y2
 	VSUBPS       Y2, Y5, Y2
-	VMOVUPS      112(SP), Y3
+	VMOVUPS      128(SP), Y3
 	VFNMADD231PS Y10, Y1, Y3
 	VFNMADD231PS Y7, Y2, Y3
 	VANDPS       Y9, Y3, Y3
@@ -1748,7 +1745,7 @@ plainLoopOneEnd:
 plainLoopDone:
 	MOVQ         DX, BX
 	SHLQ         $0x05, BX
-	LEAQ         48(SP)(BX*1), BX
+	LEAQ         64(SP)(BX*1), BX
 	VEXTRACTF128 $0x01, Y4, X0
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
@@ -1756,7 +1753,7 @@ plainLoopDone:
 	VMOVUPD      Y1, 1024(BX)
 	MOVQ         DX, BX
 	SHLQ         $0x05, BX
-	LEAQ         80(SP)(BX*1), BX
+	LEAQ         96(SP)(BX*1), BX
 	VEXTRACTF128 $0x01, Y8, X0
 	VCVTPS2PD    X8, Y1
 	VCVTPS2PD    X0, Y0
@@ -1769,30 +1766,28 @@ plainLoopDone:
 
 pastPlain:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainStream:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainStreamSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 1328(SP)(DI*4), Y1
-	VBROADCASTSS 1392(SP)(DI*4), Y2
-	VBROADCASTSS 1776(SP)(DI*4), Y3
+	VBROADCASTSS 1344(SP)(DI*4), Y1
+	VBROADCASTSS 1408(SP)(DI*4), Y2
+	VBROADCASTSS 1792(SP)(DI*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 1712(SP)(DI*4), Y5
-	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 1456(SP)(DI*4), Y5
-	VMOVUPS      Y5, 80(SP)
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
+	VBROADCASTSS 1728(SP)(DI*4), Y5
+	VMOVUPS      Y5, 64(SP)
+	VBROADCASTSS 1472(SP)(DI*4), Y5
+	VMOVUPS      Y5, 96(SP)
+	MOVQ         16(SP), R10
 	ADDQ         BX, R10
-	MOVQ         8(SP), R11
-	IMULQ        AX, R11
+	MOVQ         16(SP), R11
 	ADDQ         SI, R11
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R12
@@ -1806,7 +1801,7 @@ plainStreamLoopOne:
 	VMOVUPS      (CX)(R9*4), Y5
 	VMOVUPS      (SI)(R9*4), Y6
 	VSUBPS       (BX)(R9*4), Y1, Y7
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y5, Y6, Y8
 	VFNMADD231PS Y3, Y7, Y8
 	VANDPS       Y0, Y8, Y5
@@ -1830,7 +1825,7 @@ plainStreamLoopOneEnd:
 	VMASKMOVPS   (SI)(R9*4), Y5, Y7
 	VMASKMOVPS   (BX)(R9*4), Y5, Y8
 	VSUBPS       Y8, Y1, Y1
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y6, Y7, Y8
 	VFNMADD231PS Y3, Y1, Y8
 	VANDPS       Y5, Y8, Y8
@@ -1863,25 +1858,25 @@ singly:
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
-	MOVQ  24(SP), SI
-	MOVQ  32(SP), DI
-	MOVQ  40(SP), R8
+	MOVQ  40(SP), SI
+	MOVQ  48(SP), DI
+	MOVQ  56(SP), R8
 	XORQ  R9, R9
-	LEAQ  48(SP), R10
+	LEAQ  64(SP), R10
 
 single:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 1328(SP)(R9*4), Y1
-	VBROADCASTSS 1392(SP)(R9*4), Y2
-	VBROADCASTSS 1776(SP)(R9*4), Y3
+	VBROADCASTSS 1344(SP)(R9*4), Y1
+	VBROADCASTSS 1408(SP)(R9*4), Y2
+	VBROADCASTSS 1792(SP)(R9*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 1712(SP)(R9*4), Y5
-	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 1456(SP)(R9*4), Y5
-	VMOVUPS      Y5, 80(SP)
+	VBROADCASTSS 1728(SP)(R9*4), Y5
+	VMOVUPS      Y5, 64(SP)
+	VBROADCASTSS 1472(SP)(R9*4), Y5
+	VMOVUPS      Y5, 96(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -1892,14 +1887,14 @@ singleLoopOne:
 	VMOVUPS      (BX)(R11*4), Y5
 	VMOVUPS      (R8)(R11*4), Y6
 	VSUBPS       (DI)(R11*4), Y1, Y7
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y5, Y6, Y8
 	VFNMADD231PS Y3, Y7, Y8
 	VANDPS       Y0, Y8, Y5
 	VMAXPS       Y5, Y4, Y4
 	VMULPS       Y2, Y8, Y8
 	VMOVUPS      Y8, (SI)(R11*4)
-	VFMADD213PS  80(SP), Y2, Y7
+	VFMADD213PS  96(SP), Y2, Y7
 	VMULPS       Y6, Y7, Y7
 	VADDPS       (CX)(R11*4), Y7, Y7
 	VMOVUPS      Y7, (CX)(R11*4)
@@ -1920,7 +1915,7 @@ singleLoopOneEnd:
 	VMASKMOVPS   (R8)(R11*4), Y5, Y7
 	VMASKMOVPS   (DI)(R11*4), Y5, Y8
 	VSUBPS       Y8, Y1, Y1
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y6, Y7, Y8
 	VFNMADD231PS Y3, Y1, Y8
 	VANDPS       Y5, Y8, Y8
@@ -1928,7 +1923,7 @@ singleLoopOneEnd:
 	VMAXPS       Y0, Y4, Y4
 	VMULPS       Y2, Y8, Y8
 	VMASKMOVPS   Y8, Y5, (SI)(R11*4)
-	VFMADD213PS  80(SP), Y2, Y1
+	VFMADD213PS  96(SP), Y2, Y1
 	VMULPS       Y7, Y1, Y1
 	VADDPS       (CX)(R11*4), Y1, Y1
 	VMOVUPS      Y1, (CX)(R11*4)
@@ -1954,25 +1949,25 @@ singleSkip:
 
 plainly:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainSingle:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
 	VMOVUPS      magnitude32<>+0(SB), Y0
-	VBROADCASTSS 1328(SP)(DI*4), Y1
-	VBROADCASTSS 1392(SP)(DI*4), Y2
-	VBROADCASTSS 1776(SP)(DI*4), Y3
+	VBROADCASTSS 1344(SP)(DI*4), Y1
+	VBROADCASTSS 1408(SP)(DI*4), Y2
+	VBROADCASTSS 1792(SP)(DI*4), Y3
 	VXORPD       Y4, Y4, Y4
-	VBROADCASTSS 1712(SP)(DI*4), Y5
-	VMOVUPS      Y5, 48(SP)
-	VBROADCASTSS 1456(SP)(DI*4), Y5
-	VMOVUPS      Y5, 80(SP)
+	VBROADCASTSS 1728(SP)(DI*4), Y5
+	VMOVUPS      Y5, 64(SP)
+	VBROADCASTSS 1472(SP)(DI*4), Y5
+	VMOVUPS      Y5, 96(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -1983,7 +1978,7 @@ plainSingleLoopOne:
 	VMOVUPS      (CX)(R9*4), Y5
 	VMOVUPS      (SI)(R9*4), Y6
 	VSUBPS       (BX)(R9*4), Y1, Y7
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y5, Y6, Y8
 	VFNMADD231PS Y3, Y7, Y8
 	VANDPS       Y0, Y8, Y5
@@ -2005,7 +2000,7 @@ plainSingleLoopOneEnd:
 	VMASKMOVPS   (SI)(R9*4), Y5, Y7
 	VMASKMOVPS   (BX)(R9*4), Y5, Y8
 	VSUBPS       Y8, Y1, Y1
-	VMOVUPS      48(SP), Y8
+	VMOVUPS      64(SP), Y8
 	VFNMADD231PS Y6, Y7, Y8
 	VFNMADD231PS Y3, Y1, Y8
 	VANDPS       Y5, Y8, Y8
@@ -2031,13 +2026,13 @@ plainSingleSkip:
 	JL   plainSingle
 
 written:
-	VMOVUPD    1072(SP), Y0
-	VMOVUPD    1104(SP), Y1
+	VMOVUPD    1088(SP), Y0
+	VMOVUPD    1120(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y2
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    1136(SP), Y0
-	VMOVUPD    1168(SP), Y1
+	VMOVUPD    1152(SP), Y0
+	VMOVUPD    1184(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y3
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y3, Y3
@@ -2045,7 +2040,7 @@ written:
 	VPERM2F128 $0x31, Y3, Y2, Y1
 	VMAXPD     Y1, Y0, Y0
 	VADDPD     Y0, Y0, Y1
-	VSUBPD     1648(SP), Y1, Y1
+	VSUBPD     1664(SP), Y1, Y1
 	VSUBPD     Y0, Y0, Y0
 	VADDPD     Y0, Y1, Y1
 	VXORPD     Y0, Y0, Y0
@@ -2053,19 +2048,19 @@ written:
 	VMOVMSKPD  Y0, CX
 	MOVQ       8(SP), DX
 	BZHIL      DX, CX, CX
-	MOVQ       16(SP), DX
+	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
-	ORQ        CX, 1840(SP)
+	ORQ        CX, 1856(SP)
 	CMPQ       8(SP), $0x04
 	JLE        checkHalf
-	VMOVUPD    1200(SP), Y0
-	VMOVUPD    1232(SP), Y1
+	VMOVUPD    1216(SP), Y0
+	VMOVUPD    1248(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y2
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    1264(SP), Y0
-	VMOVUPD    1296(SP), Y1
+	VMOVUPD    1280(SP), Y0
+	VMOVUPD    1312(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y3
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y3, Y3
@@ -2073,7 +2068,7 @@ written:
 	VPERM2F128 $0x31, Y3, Y2, Y1
 	VMAXPD     Y1, Y0, Y0
 	VADDPD     Y0, Y0, Y1
-	VSUBPD     1680(SP), Y1, Y1
+	VSUBPD     1696(SP), Y1, Y1
 	VSUBPD     Y0, Y0, Y0
 	VADDPD     Y0, Y1, Y1
 	VXORPD     Y0, Y0, Y0
@@ -2082,22 +2077,21 @@ written:
 	SHLL       $0x04, CX
 	MOVQ       8(SP), DX
 	BZHIL      DX, CX, CX
-	MOVQ       16(SP), DX
+	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
-	ORQ        CX, 1840(SP)
+	ORQ        CX, 1856(SP)
 
 checkHalf:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
 	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
+	ADDQ  DX, 56(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
-	ORQ   1840(SP), CX
+	MOVQ  32(SP), CX
+	ORQ   1856(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -2105,9 +2099,9 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+104(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 1840(SP), AX
+	MOVQ 1856(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -2123,23 +2117,29 @@ GLOBL big<>(SB), RODATA|NOPTR, $8
 
 // func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX2, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1848-128
+TEXT ·layerNormGradRowsInDoubleAVX2(SB), $1864-128
 	MOVQ dx+0(FP), AX
-	MOVQ AX, 24(SP)
-	MOVQ x+24(FP), AX
-	MOVQ AX, 32(SP)
-	MOVQ dy+40(FP), AX
 	MOVQ AX, 40(SP)
+	MOVQ x+24(FP), AX
+	MOVQ AX, 48(SP)
+	MOVQ dy+40(FP), AX
+	MOVQ AX, 56(SP)
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+72(FP), AX
-	MOVQ $0x00000000, 1840(SP)
+	MOVQ $0x00000000, 1856(SP)
 
 group:
 	MOVQ      group+88(FP), CX
 	CMPQ      CX, (SP)
 	CMOVQGT   (SP), CX
 	MOVQ      CX, 8(SP)
+	IMULQ     AX, CX
+	MOVQ      CX, 16(SP)
+	MOVQ      stream+96(FP), DX
+	DECQ      DX
+	ANDQ      DX, CX
+	MOVQ      CX, 24(SP)
 	MOVQ      head+80(FP), CX
 	MOVQ      $0x00000004, BX
 	MOVQ      CX, DX
@@ -2149,9 +2149,9 @@ group:
 	NEGQ      DX
 	VMOVUPS   32(SI)(DX*4), X1
 	VPMOVSXDQ X1, Y0
-	MOVQ      32(SP), DX
+	MOVQ      48(SP), DX
 	XORQ      SI, SI
-	LEAQ      48(SP), DI
+	LEAQ      64(SP), DI
 
 guess:
 	VMASKMOVPS (DX), X1, X0
@@ -2172,13 +2172,13 @@ guessed:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           guess
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -2188,16 +2188,16 @@ guessed:
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1328(SP)
+	VMOVUPD      Y0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          guessedHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -2207,34 +2207,26 @@ guessed:
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1360(SP)
+	VMOVUPD      Y0, 1376(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
-	MOVQ 40(SP), BX
+	MOVQ 48(SP), DX
+	MOVQ 56(SP), BX
 	XORQ SI, SI
-	LEAQ 48(SP), DI
+	LEAQ 64(SP), DI
 
 centred:
-	VBROADCASTSD 1328(SP)(SI*8), Y0
-	MOVQ         8(SP), R8
-	IMULQ        AX, R8
-	MOVQ         stream+96(FP), R9
-	DECQ         R9
-	ANDQ         R9, R8
+	VBROADCASTSD 1344(SP)(SI*8), Y0
+	MOVQ         24(SP), R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
 	VXORPD       Y2, Y2, Y2
 	VMOVUPS      magnitude64<>+0(SB), Y3
 	MOVQ         gamma+32(FP), R9
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
-	MOVQ         stream+96(FP), R11
-	DECQ         R11
-	ANDQ         R11, R10
+	MOVQ         24(SP), R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
@@ -2362,27 +2354,27 @@ centredSumsDone:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           centred
-	MOVQ         $0x00000000, 16(SP)
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	MOVQ         $0x00000000, 32(SP)
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -2408,7 +2400,7 @@ centredSumsDone:
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -2422,38 +2414,38 @@ centredSumsDone:
 	VBROADCASTSD one<>+0(SB), Y3
 	VDIVPD       Y1, Y3, Y1
 	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 1456(SP)
+	VMOVUPD      Y3, 1472(SP)
 	VXORPD       Y3, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 1392(SP)
-	VMOVUPD      Y2, 1520(SP)
+	VMOVUPD      Y3, 1408(SP)
+	VMOVUPD      Y2, 1536(SP)
 	VDIVPD       Y0, Y1, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1584(SP)
+	VMOVUPD      Y0, 1600(SP)
 	CMPQ         8(SP), $0x04
 	JLE          judgedHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -2480,7 +2472,7 @@ centredSumsDone:
 	SHLL         $0x04, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -2494,42 +2486,42 @@ centredSumsDone:
 	VBROADCASTSD one<>+0(SB), Y3
 	VDIVPD       Y1, Y3, Y1
 	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 1488(SP)
+	VMOVUPD      Y3, 1504(SP)
 	VXORPD       Y3, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 1424(SP)
-	VMOVUPD      Y2, 1552(SP)
+	VMOVUPD      Y3, 1440(SP)
+	VMOVUPD      Y2, 1568(SP)
 	VDIVPD       Y0, Y1, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1616(SP)
+	VMOVUPD      Y0, 1632(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -2556,31 +2548,31 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VMOVUPD      1328(SP), Y0
+	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1328(SP)
+	VMOVUPD      Y0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -2608,64 +2600,64 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VMOVUPD      1360(SP), Y0
+	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1360(SP)
+	VMOVUPD      Y0, 1376(SP)
 
 betterHalf:
 	JMP centre
 
 known:
-	VMOVUPD      560(SP), Y0
-	VMOVUPD      592(SP), Y1
+	VMOVUPD      576(SP), Y0
+	VMOVUPD      608(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      624(SP), Y0
-	VMOVUPD      656(SP), Y1
+	VMOVUPD      640(SP), Y0
+	VMOVUPD      672(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      816(SP), Y1
-	VMOVUPD      848(SP), Y2
+	VMOVUPD      832(SP), Y1
+	VMOVUPD      864(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      880(SP), Y1
-	VMOVUPD      912(SP), Y2
+	VMOVUPD      896(SP), Y1
+	VMOVUPD      928(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1072(SP), Y2
-	VMOVUPD      1104(SP), Y3
+	VMOVUPD      1088(SP), Y2
+	VMOVUPD      1120(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1136(SP), Y2
-	VMOVUPD      1168(SP), Y3
+	VMOVUPD      1152(SP), Y2
+	VMOVUPD      1184(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1648(SP)
-	VMOVUPD      1520(SP), Y3
+	VMOVUPD      Y2, 1664(SP)
+	VMOVUPD      1536(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1584(SP), Y1, Y1
+	VMULPD       1600(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1712(SP)
-	VMOVUPD      Y1, 1776(SP)
+	VMOVUPD      Y0, 1728(SP)
+	VMOVUPD      Y1, 1792(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -2676,10 +2668,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1712(SP), Y1
+	VMOVUPD      1728(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1776(SP), Y1
+	VMOVUPD      1792(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -2687,59 +2679,59 @@ known:
 	VMOVMSKPD    Y0, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
-	VMOVUPD      688(SP), Y0
-	VMOVUPD      720(SP), Y1
+	VMOVUPD      704(SP), Y0
+	VMOVUPD      736(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      752(SP), Y0
-	VMOVUPD      784(SP), Y1
+	VMOVUPD      768(SP), Y0
+	VMOVUPD      800(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      944(SP), Y1
-	VMOVUPD      976(SP), Y2
+	VMOVUPD      960(SP), Y1
+	VMOVUPD      992(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      1008(SP), Y1
-	VMOVUPD      1040(SP), Y2
+	VMOVUPD      1024(SP), Y1
+	VMOVUPD      1056(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1200(SP), Y2
-	VMOVUPD      1232(SP), Y3
+	VMOVUPD      1216(SP), Y2
+	VMOVUPD      1248(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1264(SP), Y2
-	VMOVUPD      1296(SP), Y3
+	VMOVUPD      1280(SP), Y2
+	VMOVUPD      1312(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1680(SP)
-	VMOVUPD      1552(SP), Y3
+	VMOVUPD      Y2, 1696(SP)
+	VMOVUPD      1568(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1616(SP), Y1, Y1
+	VMULPD       1632(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1744(SP)
-	VMOVUPD      Y1, 1808(SP)
+	VMOVUPD      Y0, 1760(SP)
+	VMOVUPD      Y1, 1824(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -2750,10 +2742,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1744(SP), Y1
+	VMOVUPD      1760(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1808(SP), Y1
+	VMOVUPD      1824(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -2762,7 +2754,7 @@ known:
 	SHLL         $0x04, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 
 termsHalf:
 	MOVQ  dgamma+8(FP), CX
@@ -2771,24 +2763,24 @@ termsHalf:
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
-	MOVQ  24(SP), SI
-	MOVQ  32(SP), DI
-	MOVQ  40(SP), R8
+	MOVQ  40(SP), SI
+	MOVQ  48(SP), DI
+	MOVQ  56(SP), R8
 	XORQ  R9, R9
-	LEAQ  48(SP), R10
+	LEAQ  64(SP), R10
 
 single:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 1328(SP)(R9*8), Y0
-	VBROADCASTSD 1392(SP)(R9*8), Y1
-	VBROADCASTSD 1776(SP)(R9*8), Y2
+	VBROADCASTSD 1344(SP)(R9*8), Y0
+	VBROADCASTSD 1408(SP)(R9*8), Y1
+	VBROADCASTSD 1792(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(R9*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(R9*8), Y3
-	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 1728(SP)(R9*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(R9*8), Y3
+	VMOVUPS      Y3, 96(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -2800,13 +2792,13 @@ singleLoopOne:
 	VCVTPS2PD    (R8)(R11*4), Y4
 	VCVTPS2PD    (DI)(R11*4), Y5
 	VSUBPD       Y5, Y0, Y5
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y4, Y6
 	VFNMADD231PD Y2, Y5, Y6
 	VMULPD       Y1, Y6, Y6
 	VCVTPD2PSY   Y6, X3
 	VMOVUPS      X3, (SI)(R11*4)
-	VFMADD213PD  80(SP), Y1, Y5
+	VFMADD213PD  96(SP), Y1, Y5
 	VMULPD       Y4, Y5, Y5
 	VADDPD       (CX)(R11*8), Y5, Y5
 	VMOVUPD      Y5, (CX)(R11*8)
@@ -2831,13 +2823,13 @@ singleLoopOneEnd:
 	VMASKMOVPS   (DI)(R11*4), X4, X6
 	VCVTPS2PD    X6, Y6
 	VSUBPD       Y6, Y0, Y0
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y5, Y6
 	VFNMADD231PD Y2, Y0, Y6
 	VMULPD       Y1, Y6, Y6
 	VCVTPD2PSY   Y6, X2
 	VMASKMOVPS   X2, X4, (SI)(R11*4)
-	VFMADD213PD  80(SP), Y1, Y0
+	VFMADD213PD  96(SP), Y1, Y0
 	VMULPD       Y5, Y0, Y0
 	VADDPD       (CX)(R11*8), Y0, Y0
 	VMOVUPD      Y0, (CX)(R11*8)
@@ -2857,24 +2849,24 @@ singleSkip:
 
 plainly:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainSingle:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 1328(SP)(DI*8), Y0
-	VBROADCASTSD 1392(SP)(DI*8), Y1
-	VBROADCASTSD 1776(SP)(DI*8), Y2
+	VBROADCASTSD 1344(SP)(DI*8), Y0
+	VBROADCASTSD 1408(SP)(DI*8), Y1
+	VBROADCASTSD 1792(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(DI*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(DI*8), Y3
-	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 1728(SP)(DI*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(DI*8), Y3
+	VMOVUPS      Y3, 96(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -2886,7 +2878,7 @@ plainSingleLoopOne:
 	VCVTPS2PD    (SI)(R9*4), Y4
 	VCVTPS2PD    (BX)(R9*4), Y5
 	VSUBPD       Y5, Y0, Y5
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y4, Y6
 	VFNMADD231PD Y2, Y5, Y6
 	VMULPD       Y1, Y6, Y6
@@ -2911,7 +2903,7 @@ plainSingleLoopOneEnd:
 	VMASKMOVPS   (BX)(R9*4), X4, X6
 	VCVTPS2PD    X6, Y6
 	VSUBPD       Y6, Y0, Y0
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y5, Y6
 	VFNMADD231PD Y2, Y0, Y6
 	VMULPD       Y1, Y6, Y6
@@ -2930,15 +2922,14 @@ plainSingleSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
 	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
+	ADDQ  DX, 56(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
-	ORQ   1840(SP), CX
+	MOVQ  32(SP), CX
+	ORQ   1856(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -2946,9 +2937,9 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+104(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 1840(SP), AX
+	MOVQ 1856(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -3045,11 +3036,11 @@ columnsDone:
 
 // func layerNormRowsF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormRowsF64AVX2(SB), $744-104
+TEXT ·layerNormRowsF64AVX2(SB), $760-104
 	MOVQ y+0(FP), AX
-	MOVQ AX, 24(SP)
+	MOVQ AX, 40(SP)
 	MOVQ x+8(FP), AX
-	MOVQ AX, 32(SP)
+	MOVQ AX, 48(SP)
 	MOVQ rows+40(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+56(FP), AX
@@ -3059,6 +3050,9 @@ group:
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    CX, 24(SP)
 	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000004, BX
 	MOVQ    CX, DX
@@ -3067,9 +3061,9 @@ group:
 	LEAQ    tailMask<>+0(SB), SI
 	NEGQ    DX
 	VMOVUPS 32(SI)(DX*8), Y0
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    40(SP), DI
+	LEAQ    56(SP), DI
 
 guess:
 	VMASKMOVPD (DX), Y0, Y1
@@ -3089,13 +3083,13 @@ guessed:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           guess
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -3105,16 +3099,16 @@ guessed:
 	MOVQ         constants+32(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 552(SP)
+	VMOVUPD      Y0, 568(SP)
 	CMPQ         8(SP), $0x04
 	JLE          guessedHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -3124,20 +3118,19 @@ guessed:
 	MOVQ         constants+32(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 584(SP)
+	VMOVUPD      Y0, 600(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
+	MOVQ 48(SP), DX
 	XORQ BX, BX
-	LEAQ 40(SP), SI
+	LEAQ 56(SP), SI
 
 centred:
-	VBROADCASTSD 552(SP)(BX*8), Y0
-	MOVQ         8(SP), DI
-	IMULQ        AX, DI
+	VBROADCASTSD 568(SP)(BX*8), Y0
+	MOVQ         24(SP), DI
 	ADDQ         DX, DI
 	MOVQ         n+48(FP), R8
 	VXORPD       Y1, Y1, Y1
@@ -3226,27 +3219,27 @@ centredSumsDone:
 	INCQ         BX
 	CMPQ         BX, 8(SP)
 	JL           centred
-	MOVQ         $0x00000000, 16(SP)
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	MOVQ         $0x00000000, 32(SP)
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      296(SP), Y1
-	VMOVUPD      328(SP), Y2
+	VMOVUPD      312(SP), Y1
+	VMOVUPD      344(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      360(SP), Y1
-	VMOVUPD      392(SP), Y2
+	VMOVUPD      376(SP), Y1
+	VMOVUPD      408(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -3272,7 +3265,7 @@ centredSumsDone:
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -3286,32 +3279,32 @@ centredSumsDone:
 	VBROADCASTSD one<>+0(SB), Y1
 	VDIVPD       Y0, Y1, Y0
 	VMULPD       Y0, Y2, Y1
-	VMOVUPD      Y1, 680(SP)
+	VMOVUPD      Y1, 696(SP)
 	VXORPD       Y1, Y1, Y1
 	VSUBPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 616(SP)
+	VMOVUPD      Y1, 632(SP)
 	CMPQ         8(SP), $0x04
 	JLE          judgedHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      424(SP), Y1
-	VMOVUPD      456(SP), Y2
+	VMOVUPD      440(SP), Y1
+	VMOVUPD      472(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      488(SP), Y1
-	VMOVUPD      520(SP), Y2
+	VMOVUPD      504(SP), Y1
+	VMOVUPD      536(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -3338,7 +3331,7 @@ centredSumsDone:
 	SHLL         $0x04, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -3352,36 +3345,36 @@ centredSumsDone:
 	VBROADCASTSD one<>+0(SB), Y1
 	VDIVPD       Y0, Y1, Y0
 	VMULPD       Y0, Y2, Y1
-	VMOVUPD      Y1, 712(SP)
+	VMOVUPD      Y1, 728(SP)
 	VXORPD       Y1, Y1, Y1
 	VSUBPD       Y0, Y1, Y1
-	VMOVUPD      Y1, 648(SP)
+	VMOVUPD      Y1, 664(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      296(SP), Y1
-	VMOVUPD      328(SP), Y2
+	VMOVUPD      312(SP), Y1
+	VMOVUPD      344(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      360(SP), Y1
-	VMOVUPD      392(SP), Y2
+	VMOVUPD      376(SP), Y1
+	VMOVUPD      408(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -3408,31 +3401,31 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VMOVUPD      552(SP), Y0
+	VMOVUPD      568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 552(SP)
+	VMOVUPD      Y0, 568(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      424(SP), Y1
-	VMOVUPD      456(SP), Y2
+	VMOVUPD      440(SP), Y1
+	VMOVUPD      472(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      488(SP), Y1
-	VMOVUPD      520(SP), Y2
+	VMOVUPD      504(SP), Y1
+	VMOVUPD      536(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -3460,9 +3453,9 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VMOVUPD      584(SP), Y0
+	VMOVUPD      600(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 584(SP)
+	VMOVUPD      Y0, 600(SP)
 
 betterHalf:
 	JMP centre
@@ -3473,7 +3466,7 @@ known:
 	JNE   past
 	TESTQ $0x00000001, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  gamma+16(FP), CX
 	MOVQ  beta+24(FP), DX
@@ -3481,18 +3474,18 @@ known:
 	LEAQ  (AX)(AX*2), SI
 
 pack:
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
+	MOVQ         40(SP), SI
+	MOVQ         48(SP), DI
 	MOVQ         BX, R8
 	IMULQ        AX, R8
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VBROADCASTSD 552(SP)(BX*8), Y0
-	VBROADCASTSD 560(SP)(BX*8), Y1
-	VBROADCASTSD 616(SP)(BX*8), Y2
-	VBROADCASTSD 624(SP)(BX*8), Y3
-	VBROADCASTSD 680(SP)(BX*8), Y4
-	VBROADCASTSD 688(SP)(BX*8), Y5
+	VBROADCASTSD 568(SP)(BX*8), Y0
+	VBROADCASTSD 576(SP)(BX*8), Y1
+	VBROADCASTSD 632(SP)(BX*8), Y2
+	VBROADCASTSD 640(SP)(BX*8), Y3
+	VBROADCASTSD 696(SP)(BX*8), Y4
+	VBROADCASTSD 704(SP)(BX*8), Y5
 	MOVQ         n+48(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -3545,18 +3538,18 @@ packLoopDone:
 singly:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 single:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSD 552(SP)(DI*8), Y0
-	VBROADCASTSD 616(SP)(DI*8), Y1
-	VBROADCASTSD 680(SP)(DI*8), Y2
+	VBROADCASTSD 568(SP)(DI*8), Y0
+	VBROADCASTSD 632(SP)(DI*8), Y1
+	VBROADCASTSD 696(SP)(DI*8), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -3631,18 +3624,18 @@ singleSkip:
 past:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 stream:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSD 552(SP)(DI*8), Y0
-	VBROADCASTSD 616(SP)(DI*8), Y1
-	VBROADCASTSD 680(SP)(DI*8), Y2
+	VBROADCASTSD 568(SP)(DI*8), Y0
+	VBROADCASTSD 632(SP)(DI*8), Y1
+	VBROADCASTSD 696(SP)(DI*8), Y2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -3715,13 +3708,12 @@ streamSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
+	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
+	MOVQ  32(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -3729,30 +3721,36 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+88(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
 
 // func layerNormGradRowsF64AVX2(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF64AVX2(SB), $1848-128
+TEXT ·layerNormGradRowsF64AVX2(SB), $1864-128
 	MOVQ dx+0(FP), AX
-	MOVQ AX, 24(SP)
-	MOVQ x+24(FP), AX
-	MOVQ AX, 32(SP)
-	MOVQ dy+40(FP), AX
 	MOVQ AX, 40(SP)
+	MOVQ x+24(FP), AX
+	MOVQ AX, 48(SP)
+	MOVQ dy+40(FP), AX
+	MOVQ AX, 56(SP)
 	MOVQ rows+56(FP), AX
 	MOVQ AX, (SP)
 	MOVQ pitch+72(FP), AX
-	MOVQ $0x00000000, 1840(SP)
+	MOVQ $0x00000000, 1856(SP)
 
 group:
 	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    stream+96(FP), DX
+	DECQ    DX
+	ANDQ    DX, CX
+	MOVQ    CX, 24(SP)
 	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000004, BX
 	MOVQ    CX, DX
@@ -3761,9 +3759,9 @@ group:
 	LEAQ    tailMask<>+0(SB), SI
 	NEGQ    DX
 	VMOVUPS 32(SI)(DX*8), Y0
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    48(SP), DI
+	LEAQ    64(SP), DI
 
 guess:
 	VMASKMOVPD (DX), Y0, Y1
@@ -3783,13 +3781,13 @@ guessed:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           guess
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -3799,16 +3797,16 @@ guessed:
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1328(SP)
+	VMOVUPD      Y0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          guessedHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
@@ -3818,34 +3816,26 @@ guessed:
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD (CX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1360(SP)
+	VMOVUPD      Y0, 1376(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
-	MOVQ 40(SP), BX
+	MOVQ 48(SP), DX
+	MOVQ 56(SP), BX
 	XORQ SI, SI
-	LEAQ 48(SP), DI
+	LEAQ 64(SP), DI
 
 centred:
-	VBROADCASTSD 1328(SP)(SI*8), Y0
-	MOVQ         8(SP), R8
-	IMULQ        AX, R8
-	MOVQ         stream+96(FP), R9
-	DECQ         R9
-	ANDQ         R9, R8
+	VBROADCASTSD 1344(SP)(SI*8), Y0
+	MOVQ         24(SP), R8
 	ADDQ         DX, R8
 	VXORPD       Y1, Y1, Y1
 	VXORPD       Y2, Y2, Y2
 	VMOVUPS      magnitude64<>+0(SB), Y3
 	MOVQ         gamma+32(FP), R9
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
-	MOVQ         stream+96(FP), R11
-	DECQ         R11
-	ANDQ         R11, R10
+	MOVQ         24(SP), R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Y4, Y4, Y4
@@ -3963,27 +3953,27 @@ centredSumsDone:
 	INCQ         SI
 	CMPQ         SI, 8(SP)
 	JL           centred
-	MOVQ         $0x00000000, 16(SP)
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	MOVQ         $0x00000000, 32(SP)
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -4009,7 +3999,7 @@ centredSumsDone:
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -4023,38 +4013,38 @@ centredSumsDone:
 	VBROADCASTSD one<>+0(SB), Y3
 	VDIVPD       Y1, Y3, Y1
 	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 1456(SP)
+	VMOVUPD      Y3, 1472(SP)
 	VXORPD       Y3, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 1392(SP)
-	VMOVUPD      Y2, 1520(SP)
+	VMOVUPD      Y3, 1408(SP)
+	VMOVUPD      Y2, 1536(SP)
 	VDIVPD       Y0, Y1, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1584(SP)
+	VMOVUPD      Y0, 1600(SP)
 	CMPQ         8(SP), $0x04
 	JLE          judgedHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -4081,7 +4071,7 @@ centredSumsDone:
 	SHLL         $0x04, DX
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
-	ORQ          DX, 16(SP)
+	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
 	VMULPD       Y0, Y1, Y0
@@ -4095,42 +4085,42 @@ centredSumsDone:
 	VBROADCASTSD one<>+0(SB), Y3
 	VDIVPD       Y1, Y3, Y1
 	VMULPD       Y1, Y2, Y3
-	VMOVUPD      Y3, 1488(SP)
+	VMOVUPD      Y3, 1504(SP)
 	VXORPD       Y3, Y3, Y3
 	VSUBPD       Y1, Y3, Y3
-	VMOVUPD      Y3, 1424(SP)
-	VMOVUPD      Y2, 1552(SP)
+	VMOVUPD      Y3, 1440(SP)
+	VMOVUPD      Y2, 1568(SP)
 	VDIVPD       Y0, Y1, Y0
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y1
 	VMULPD       Y1, Y0, Y0
-	VMOVUPD      Y0, 1616(SP)
+	VMOVUPD      Y0, 1632(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -4157,31 +4147,31 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VMOVUPD      1328(SP), Y0
+	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1328(SP)
+	VMOVUPD      Y0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -4209,64 +4199,64 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
-	VMOVUPD      1360(SP), Y0
+	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1360(SP)
+	VMOVUPD      Y0, 1376(SP)
 
 betterHalf:
 	JMP centre
 
 known:
-	VMOVUPD      560(SP), Y0
-	VMOVUPD      592(SP), Y1
+	VMOVUPD      576(SP), Y0
+	VMOVUPD      608(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      624(SP), Y0
-	VMOVUPD      656(SP), Y1
+	VMOVUPD      640(SP), Y0
+	VMOVUPD      672(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      816(SP), Y1
-	VMOVUPD      848(SP), Y2
+	VMOVUPD      832(SP), Y1
+	VMOVUPD      864(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      880(SP), Y1
-	VMOVUPD      912(SP), Y2
+	VMOVUPD      896(SP), Y1
+	VMOVUPD      928(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1072(SP), Y2
-	VMOVUPD      1104(SP), Y3
+	VMOVUPD      1088(SP), Y2
+	VMOVUPD      1120(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1136(SP), Y2
-	VMOVUPD      1168(SP), Y3
+	VMOVUPD      1152(SP), Y2
+	VMOVUPD      1184(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1648(SP)
-	VMOVUPD      1520(SP), Y3
+	VMOVUPD      Y2, 1664(SP)
+	VMOVUPD      1536(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1584(SP), Y1, Y1
+	VMULPD       1600(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1712(SP)
-	VMOVUPD      Y1, 1776(SP)
+	VMOVUPD      Y0, 1728(SP)
+	VMOVUPD      Y1, 1792(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -4277,10 +4267,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1712(SP), Y1
+	VMOVUPD      1728(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1776(SP), Y1
+	VMOVUPD      1792(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -4288,59 +4278,59 @@ known:
 	VMOVMSKPD    Y0, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
-	VMOVUPD      688(SP), Y0
-	VMOVUPD      720(SP), Y1
+	VMOVUPD      704(SP), Y0
+	VMOVUPD      736(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      752(SP), Y0
-	VMOVUPD      784(SP), Y1
+	VMOVUPD      768(SP), Y0
+	VMOVUPD      800(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VPERM2F128   $0x20, Y3, Y2, Y0
 	VPERM2F128   $0x31, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      944(SP), Y1
-	VMOVUPD      976(SP), Y2
+	VMOVUPD      960(SP), Y1
+	VMOVUPD      992(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      1008(SP), Y1
-	VMOVUPD      1040(SP), Y2
+	VMOVUPD      1024(SP), Y1
+	VMOVUPD      1056(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VPERM2F128   $0x20, Y4, Y3, Y1
 	VPERM2F128   $0x31, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1200(SP), Y2
-	VMOVUPD      1232(SP), Y3
+	VMOVUPD      1216(SP), Y2
+	VMOVUPD      1248(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1264(SP), Y2
-	VMOVUPD      1296(SP), Y3
+	VMOVUPD      1280(SP), Y2
+	VMOVUPD      1312(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VPERM2F128   $0x20, Y5, Y4, Y2
 	VPERM2F128   $0x31, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1680(SP)
-	VMOVUPD      1552(SP), Y3
+	VMOVUPD      Y2, 1696(SP)
+	VMOVUPD      1568(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1616(SP), Y1, Y1
+	VMULPD       1632(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1744(SP)
-	VMOVUPD      Y1, 1808(SP)
+	VMOVUPD      Y0, 1760(SP)
+	VMOVUPD      Y1, 1824(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -4351,10 +4341,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1744(SP), Y1
+	VMOVUPD      1760(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1808(SP), Y1
+	VMOVUPD      1824(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -4363,12 +4353,12 @@ known:
 	SHLL         $0x04, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 
 termsHalf:
 	TESTQ $0x00000001, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  stream+96(FP), DX
@@ -4383,30 +4373,30 @@ termsHalf:
 	LEAQ  (AX)(AX*2), DI
 
 pack:
-	MOVQ         24(SP), DI
-	MOVQ         32(SP), R8
-	MOVQ         40(SP), R9
+	MOVQ         40(SP), DI
+	MOVQ         48(SP), R8
+	MOVQ         56(SP), R9
 	MOVQ         SI, R10
 	IMULQ        AX, R10
 	ADDQ         R10, DI
 	ADDQ         R10, R8
 	ADDQ         R10, R9
-	VBROADCASTSD 1328(SP)(SI*8), Y0
-	VBROADCASTSD 1392(SP)(SI*8), Y1
-	VBROADCASTSD 1776(SP)(SI*8), Y2
+	VBROADCASTSD 1344(SP)(SI*8), Y0
+	VBROADCASTSD 1408(SP)(SI*8), Y1
+	VBROADCASTSD 1792(SP)(SI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(SI*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(SI*8), Y3
-	VMOVUPS      Y3, 80(SP)
-	VBROADCASTSD 1336(SP)(SI*8), Y3
-	VBROADCASTSD 1400(SP)(SI*8), Y4
-	VBROADCASTSD 1784(SP)(SI*8), Y5
+	VBROADCASTSD 1728(SP)(SI*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(SI*8), Y3
+	VMOVUPS      Y3, 96(SP)
+	VBROADCASTSD 1352(SP)(SI*8), Y3
+	VBROADCASTSD 1416(SP)(SI*8), Y4
+	VBROADCASTSD 1800(SP)(SI*8), Y5
 	VXORPD       Y6, Y6, Y6
-	VBROADCASTSD 1720(SP)(SI*8), Y6
-	VMOVUPS      Y6, 112(SP)
-	VBROADCASTSD 1464(SP)(SI*8), Y6
-	VMOVUPS      Y6, 144(SP)
+	VBROADCASTSD 1736(SP)(SI*8), Y6
+	VMOVUPS      Y6, 128(SP)
+	VBROADCASTSD 1480(SP)(SI*8), Y6
+	VMOVUPS      Y6, 160(SP)
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
 	XORQ         R10, R10
@@ -4417,21 +4407,21 @@ packLoopOne:
 	VMOVUPD      (BX)(R10*8), Y6
 	VMOVUPD      (R9), Y7
 	VSUBPD       (R8), Y0, Y8
-	VMOVUPD      48(SP), Y9
+	VMOVUPD      64(SP), Y9
 	VFNMADD231PD Y6, Y7, Y9
 	VFNMADD231PD Y2, Y8, Y9
 	VMULPD       Y1, Y9, Y9
 	VMOVUPD      Y9, (DI)
-	VFMADD213PD  80(SP), Y1, Y8
+	VFMADD213PD  96(SP), Y1, Y8
 	VMULPD       Y7, Y8, Y8
 	VMOVUPD      (R9)(AX*1), Y9
 	VSUBPD       (R8)(AX*1), Y3, Y10
-	VMOVUPD      112(SP), Y11
+	VMOVUPD      128(SP), Y11
 	VFNMADD231PD Y6, Y9, Y11
 	VFNMADD231PD Y5, Y10, Y11
 	VMULPD       Y4, Y11, Y11
 	VMOVUPD      Y11, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y4, Y10
+	VFMADD213PD  160(SP), Y4, Y10
 	VFMADD231PD  Y9, Y10, Y8
 	VADDPD       Y9, Y7, Y7
 	VADDPD       (CX)(R10*8), Y8, Y8
@@ -4456,22 +4446,22 @@ packLoopOneEnd:
 	VMASKMOVPD   (R9), Y6, Y8
 	VMASKMOVPD   (R8), Y6, Y9
 	VSUBPD       Y9, Y0, Y0
-	VMOVUPD      48(SP), Y9
+	VMOVUPD      64(SP), Y9
 	VFNMADD231PD Y7, Y8, Y9
 	VFNMADD231PD Y2, Y0, Y9
 	VMULPD       Y1, Y9, Y9
 	VMASKMOVPD   Y9, Y6, (DI)
-	VFMADD213PD  80(SP), Y1, Y0
+	VFMADD213PD  96(SP), Y1, Y0
 	VMULPD       Y8, Y0, Y0
 	VMASKMOVPD   (R9)(AX*1), Y6, Y1
 	VMASKMOVPD   (R8)(AX*1), Y6, Y2
 	VSUBPD       Y2, Y3, Y2
-	VMOVUPD      112(SP), Y3
+	VMOVUPD      128(SP), Y3
 	VFNMADD231PD Y7, Y1, Y3
 	VFNMADD231PD Y5, Y2, Y3
 	VMULPD       Y4, Y3, Y3
 	VMASKMOVPD   Y3, Y6, (DI)(AX*1)
-	VFMADD213PD  144(SP), Y4, Y2
+	VFMADD213PD  160(SP), Y4, Y2
 	VFMADD231PD  Y1, Y2, Y0
 	VADDPD       Y1, Y8, Y8
 	VADDPD       (CX)(R10*8), Y0, Y0
@@ -4489,29 +4479,27 @@ past:
 	MOVQ dgamma+8(FP), CX
 	MOVQ dbeta+16(FP), DX
 	MOVQ gamma+32(FP), BX
-	MOVQ 24(SP), SI
-	MOVQ 32(SP), DI
-	MOVQ 40(SP), R8
+	MOVQ 40(SP), SI
+	MOVQ 48(SP), DI
+	MOVQ 56(SP), R8
 	XORQ R9, R9
-	LEAQ 48(SP), R10
+	LEAQ 64(SP), R10
 
 stream:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          streamSkip
-	VBROADCASTSD 1328(SP)(R9*8), Y0
-	VBROADCASTSD 1392(SP)(R9*8), Y1
-	VBROADCASTSD 1776(SP)(R9*8), Y2
+	VBROADCASTSD 1344(SP)(R9*8), Y0
+	VBROADCASTSD 1408(SP)(R9*8), Y1
+	VBROADCASTSD 1792(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(R9*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(R9*8), Y3
-	VMOVUPS      Y3, 80(SP)
-	MOVQ         8(SP), R12
-	IMULQ        AX, R12
+	VBROADCASTSD 1728(SP)(R9*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(R9*8), Y3
+	VMOVUPS      Y3, 96(SP)
+	MOVQ         16(SP), R12
 	ADDQ         DI, R12
-	MOVQ         8(SP), R13
-	IMULQ        AX, R13
+	MOVQ         16(SP), R13
 	ADDQ         R8, R13
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R14
@@ -4525,12 +4513,12 @@ streamLoopOne:
 	VMOVUPD      (BX)(R11*8), Y3
 	VMOVUPD      (R8)(R11*8), Y4
 	VSUBPD       (DI)(R11*8), Y0, Y5
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y4, Y6
 	VFNMADD231PD Y2, Y5, Y6
 	VMULPD       Y1, Y6, Y6
 	VMOVNTPD     Y6, (SI)(R11*8)
-	VFMADD213PD  80(SP), Y1, Y5
+	VFMADD213PD  96(SP), Y1, Y5
 	VMULPD       Y4, Y5, Y5
 	VADDPD       (CX)(R11*8), Y5, Y5
 	VMOVUPD      Y5, (CX)(R11*8)
@@ -4553,12 +4541,12 @@ streamLoopOneEnd:
 	VMASKMOVPD   (R8)(R11*8), Y3, Y5
 	VMASKMOVPD   (DI)(R11*8), Y3, Y6
 	VSUBPD       Y6, Y0, Y0
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y4, Y5, Y6
 	VFNMADD231PD Y2, Y0, Y6
 	VMULPD       Y1, Y6, Y6
 	VMASKMOVPD   Y6, Y3, (SI)(R11*8)
-	VFMADD213PD  80(SP), Y1, Y0
+	VFMADD213PD  96(SP), Y1, Y0
 	VMULPD       Y5, Y0, Y0
 	VADDPD       (CX)(R11*8), Y0, Y0
 	VMOVUPD      Y0, (CX)(R11*8)
@@ -4584,30 +4572,30 @@ plainPacks:
 	LEAQ  (AX)(AX*2), BX
 
 plain:
-	MOVQ         24(SP), BX
-	MOVQ         32(SP), SI
-	MOVQ         40(SP), DI
+	MOVQ         40(SP), BX
+	MOVQ         48(SP), SI
+	MOVQ         56(SP), DI
 	MOVQ         DX, R8
 	IMULQ        AX, R8
 	ADDQ         R8, BX
 	ADDQ         R8, SI
 	ADDQ         R8, DI
-	VBROADCASTSD 1328(SP)(DX*8), Y0
-	VBROADCASTSD 1392(SP)(DX*8), Y1
-	VBROADCASTSD 1776(SP)(DX*8), Y2
+	VBROADCASTSD 1344(SP)(DX*8), Y0
+	VBROADCASTSD 1408(SP)(DX*8), Y1
+	VBROADCASTSD 1792(SP)(DX*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(DX*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(DX*8), Y3
-	VMOVUPS      Y3, 80(SP)
-	VBROADCASTSD 1336(SP)(DX*8), Y3
-	VBROADCASTSD 1400(SP)(DX*8), Y4
-	VBROADCASTSD 1784(SP)(DX*8), Y5
+	VBROADCASTSD 1728(SP)(DX*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(DX*8), Y3
+	VMOVUPS      Y3, 96(SP)
+	VBROADCASTSD 1352(SP)(DX*8), Y3
+	VBROADCASTSD 1416(SP)(DX*8), Y4
+	VBROADCASTSD 1800(SP)(DX*8), Y5
 	VXORPD       Y6, Y6, Y6
-	VBROADCASTSD 1720(SP)(DX*8), Y6
-	VMOVUPS      Y6, 112(SP)
-	VBROADCASTSD 1464(SP)(DX*8), Y6
-	VMOVUPS      Y6, 144(SP)
+	VBROADCASTSD 1736(SP)(DX*8), Y6
+	VMOVUPS      Y6, 128(SP)
+	VBROADCASTSD 1480(SP)(DX*8), Y6
+	VMOVUPS      Y6, 160(SP)
 	MOVQ         n+64(FP), R8
 	MOVQ         R8, R9
 	XORQ         R8, R8
@@ -4618,14 +4606,14 @@ plainLoopOne:
 	VMOVUPD      (CX)(R8*8), Y6
 	VMOVUPD      (DI), Y7
 	VSUBPD       (SI), Y0, Y8
-	VMOVUPD      48(SP), Y9
+	VMOVUPD      64(SP), Y9
 	VFNMADD231PD Y6, Y7, Y9
 	VFNMADD231PD Y2, Y8, Y9
 	VMULPD       Y1, Y9, Y9
 	VMOVUPD      Y9, (BX)
 	VMOVUPD      (DI)(AX*1), Y7
 	VSUBPD       (SI)(AX*1), Y3, Y8
-	VMOVUPD      112(SP), Y9
+	VMOVUPD      128(SP), Y9
 	VFNMADD231PD Y6, Y7, Y9
 	VFNMADD231PD Y5, Y8, Y9
 	VMULPD       Y4, Y9, Y9
@@ -4648,7 +4636,7 @@ plainLoopOneEnd:
 	VMASKMOVPD   (DI), Y6, Y8
 	VMASKMOVPD   (SI), Y6, Y9
 	VSUBPD       Y9, Y0, Y0
-	VMOVUPD      48(SP), Y9
+	VMOVUPD      64(SP), Y9
 	VFNMADD231PD Y7, Y8, Y9
 	VFNMADD231PD Y2, Y0, Y9
 	VMULPD       Y1, Y9, Y9
@@ -4656,7 +4644,7 @@ plainLoopOneEnd:
 	VMASKMOVPD   (DI)(AX*1), Y6, Y0
 	VMASKMOVPD   (SI)(AX*1), Y6, Y1
 	VSUBPD       Y1, Y3, Y1
-	VMOVUPD      112(SP), Y2
+	VMOVUPD      128(SP), Y2
 	VFNMADD231PD Y7, Y0, Y2
 	VFNMADD231PD Y5, Y1, Y2
 	VMULPD       Y4, Y2, Y2
@@ -4670,29 +4658,27 @@ plainLoopDone:
 
 pastPlain:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainStream:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainStreamSkip
-	VBROADCASTSD 1328(SP)(DI*8), Y0
-	VBROADCASTSD 1392(SP)(DI*8), Y1
-	VBROADCASTSD 1776(SP)(DI*8), Y2
+	VBROADCASTSD 1344(SP)(DI*8), Y0
+	VBROADCASTSD 1408(SP)(DI*8), Y1
+	VBROADCASTSD 1792(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(DI*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(DI*8), Y3
-	VMOVUPS      Y3, 80(SP)
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
+	VBROADCASTSD 1728(SP)(DI*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(DI*8), Y3
+	VMOVUPS      Y3, 96(SP)
+	MOVQ         16(SP), R10
 	ADDQ         BX, R10
-	MOVQ         8(SP), R11
-	IMULQ        AX, R11
+	MOVQ         16(SP), R11
 	ADDQ         SI, R11
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R12
@@ -4706,7 +4692,7 @@ plainStreamLoopOne:
 	VMOVUPD      (CX)(R9*8), Y3
 	VMOVUPD      (SI)(R9*8), Y4
 	VSUBPD       (BX)(R9*8), Y0, Y5
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y4, Y6
 	VFNMADD231PD Y2, Y5, Y6
 	VMULPD       Y1, Y6, Y6
@@ -4728,7 +4714,7 @@ plainStreamLoopOneEnd:
 	VMASKMOVPD   (SI)(R9*8), Y3, Y5
 	VMASKMOVPD   (BX)(R9*8), Y3, Y6
 	VSUBPD       Y6, Y0, Y0
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y4, Y5, Y6
 	VFNMADD231PD Y2, Y0, Y6
 	VMULPD       Y1, Y6, Y6
@@ -4752,24 +4738,24 @@ singly:
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
-	MOVQ  24(SP), SI
-	MOVQ  32(SP), DI
-	MOVQ  40(SP), R8
+	MOVQ  40(SP), SI
+	MOVQ  48(SP), DI
+	MOVQ  56(SP), R8
 	XORQ  R9, R9
-	LEAQ  48(SP), R10
+	LEAQ  64(SP), R10
 
 single:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 1328(SP)(R9*8), Y0
-	VBROADCASTSD 1392(SP)(R9*8), Y1
-	VBROADCASTSD 1776(SP)(R9*8), Y2
+	VBROADCASTSD 1344(SP)(R9*8), Y0
+	VBROADCASTSD 1408(SP)(R9*8), Y1
+	VBROADCASTSD 1792(SP)(R9*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(R9*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(R9*8), Y3
-	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 1728(SP)(R9*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(R9*8), Y3
+	VMOVUPS      Y3, 96(SP)
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -4780,12 +4766,12 @@ singleLoopOne:
 	VMOVUPD      (BX)(R11*8), Y3
 	VMOVUPD      (R8)(R11*8), Y4
 	VSUBPD       (DI)(R11*8), Y0, Y5
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y4, Y6
 	VFNMADD231PD Y2, Y5, Y6
 	VMULPD       Y1, Y6, Y6
 	VMOVUPD      Y6, (SI)(R11*8)
-	VFMADD213PD  80(SP), Y1, Y5
+	VFMADD213PD  96(SP), Y1, Y5
 	VMULPD       Y4, Y5, Y5
 	VADDPD       (CX)(R11*8), Y5, Y5
 	VMOVUPD      Y5, (CX)(R11*8)
@@ -4806,12 +4792,12 @@ singleLoopOneEnd:
 	VMASKMOVPD   (R8)(R11*8), Y3, Y5
 	VMASKMOVPD   (DI)(R11*8), Y3, Y6
 	VSUBPD       Y6, Y0, Y0
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y4, Y5, Y6
 	VFNMADD231PD Y2, Y0, Y6
 	VMULPD       Y1, Y6, Y6
 	VMASKMOVPD   Y6, Y3, (SI)(R11*8)
-	VFMADD213PD  80(SP), Y1, Y0
+	VFMADD213PD  96(SP), Y1, Y0
 	VMULPD       Y5, Y0, Y0
 	VADDPD       (CX)(R11*8), Y0, Y0
 	VMOVUPD      Y0, (CX)(R11*8)
@@ -4831,24 +4817,24 @@ singleSkip:
 
 plainly:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainSingle:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 1328(SP)(DI*8), Y0
-	VBROADCASTSD 1392(SP)(DI*8), Y1
-	VBROADCASTSD 1776(SP)(DI*8), Y2
+	VBROADCASTSD 1344(SP)(DI*8), Y0
+	VBROADCASTSD 1408(SP)(DI*8), Y1
+	VBROADCASTSD 1792(SP)(DI*8), Y2
 	VXORPD       Y3, Y3, Y3
-	VBROADCASTSD 1712(SP)(DI*8), Y3
-	VMOVUPS      Y3, 48(SP)
-	VBROADCASTSD 1456(SP)(DI*8), Y3
-	VMOVUPS      Y3, 80(SP)
+	VBROADCASTSD 1728(SP)(DI*8), Y3
+	VMOVUPS      Y3, 64(SP)
+	VBROADCASTSD 1472(SP)(DI*8), Y3
+	VMOVUPS      Y3, 96(SP)
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -4859,7 +4845,7 @@ plainSingleLoopOne:
 	VMOVUPD      (CX)(R9*8), Y3
 	VMOVUPD      (SI)(R9*8), Y4
 	VSUBPD       (BX)(R9*8), Y0, Y5
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y3, Y4, Y6
 	VFNMADD231PD Y2, Y5, Y6
 	VMULPD       Y1, Y6, Y6
@@ -4879,7 +4865,7 @@ plainSingleLoopOneEnd:
 	VMASKMOVPD   (SI)(R9*8), Y3, Y5
 	VMASKMOVPD   (BX)(R9*8), Y3, Y6
 	VSUBPD       Y6, Y0, Y0
-	VMOVUPD      48(SP), Y6
+	VMOVUPD      64(SP), Y6
 	VFNMADD231PD Y4, Y5, Y6
 	VFNMADD231PD Y2, Y0, Y6
 	VMULPD       Y1, Y6, Y6
@@ -4897,15 +4883,14 @@ plainSingleSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
 	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
+	ADDQ  DX, 56(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
-	ORQ   1840(SP), CX
+	MOVQ  32(SP), CX
+	ORQ   1856(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -4913,9 +4898,9 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+104(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 1840(SP), AX
+	MOVQ 1856(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -4991,11 +4976,11 @@ columnsDone:
 
 // func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·layerNormRowsF32AVX512(SB), $744-104
+TEXT ·layerNormRowsF32AVX512(SB), $760-104
 	MOVQ  y+0(FP), AX
-	MOVQ  AX, 24(SP)
+	MOVQ  AX, 40(SP)
 	MOVQ  x+8(FP), AX
-	MOVQ  AX, 32(SP)
+	MOVQ  AX, 48(SP)
 	MOVQ  rows+40(FP), AX
 	MOVQ  AX, (SP)
 	MOVQ  pitch+56(FP), AX
@@ -5010,6 +4995,9 @@ group:
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    CX, 24(SP)
 	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000010, BX
 	MOVQ    CX, DX
@@ -5018,9 +5006,9 @@ group:
 	MOVL    $0xffffffff, SI
 	BZHIL   DX, SI, SI
 	KMOVW   SI, K2
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    40(SP), DI
+	LEAQ    56(SP), DI
 
 guess:
 	VMOVUPS.Z (DX), K2, Z0
@@ -5046,33 +5034,13 @@ guessed:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            guess
-	VMOVUPD       40(SP), Y0
-	VMOVUPD       72(SP), Y1
+	VMOVUPD       56(SP), Y0
+	VMOVUPD       88(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       104(SP), Y0
-	VMOVUPD       136(SP), Y1
-	VUNPCKLPD     Y1, Y0, Y3
-	VUNPCKHPD     Y1, Y0, Y0
-	VADDPD        Y0, Y3, Y3
-	VSHUFF64X2    $0x00, Y3, Y2, Y0
-	VSHUFF64X2    $0x03, Y3, Y2, Y1
-	VADDPD        Y1, Y0, Y0
-	MOVQ          constants+32(FP), CX
-	VBROADCASTSD  (CX), Y1
-	VMULPD        Y1, Y0, Y0
-	VCVTPD2PSY    Y0, X0
-	VMOVUPS       X0, 552(SP)
-	CMPQ          8(SP), $0x04
-	JLE           guessedHalf
-	VMOVUPD       168(SP), Y0
-	VMOVUPD       200(SP), Y1
-	VUNPCKLPD     Y1, Y0, Y2
-	VUNPCKHPD     Y1, Y0, Y0
-	VADDPD        Y0, Y2, Y2
-	VMOVUPD       232(SP), Y0
-	VMOVUPD       264(SP), Y1
+	VMOVUPD       120(SP), Y0
+	VMOVUPD       152(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -5084,19 +5052,38 @@ guessed:
 	VMULPD        Y1, Y0, Y0
 	VCVTPD2PSY    Y0, X0
 	VMOVUPS       X0, 568(SP)
+	CMPQ          8(SP), $0x04
+	JLE           guessedHalf
+	VMOVUPD       184(SP), Y0
+	VMOVUPD       216(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       248(SP), Y0
+	VMOVUPD       280(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+32(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 584(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
+	MOVQ 48(SP), DX
 	XORQ BX, BX
-	LEAQ 40(SP), SI
+	LEAQ 56(SP), SI
 
 centred:
-	VBROADCASTSS 552(SP)(BX*4), Z0
-	MOVQ         8(SP), DI
-	IMULQ        AX, DI
+	VBROADCASTSS 568(SP)(BX*4), Z0
+	MOVQ         24(SP), DI
 	ADDQ         DX, DI
 	MOVQ         n+48(FP), R8
 	VXORPD       Z1, Z1, Z1
@@ -5196,27 +5183,27 @@ centredSumsDone:
 	INCQ          BX
 	CMPQ          BX, 8(SP)
 	JL            centred
-	MOVQ          $0x00000000, 16(SP)
-	VMOVUPD       40(SP), Y0
-	VMOVUPD       72(SP), Y1
+	MOVQ          $0x00000000, 32(SP)
+	VMOVUPD       56(SP), Y0
+	VMOVUPD       88(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       104(SP), Y0
-	VMOVUPD       136(SP), Y1
+	VMOVUPD       120(SP), Y0
+	VMOVUPD       152(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       296(SP), Y1
-	VMOVUPD       328(SP), Y2
+	VMOVUPD       312(SP), Y1
+	VMOVUPD       344(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       360(SP), Y1
-	VMOVUPD       392(SP), Y2
+	VMOVUPD       376(SP), Y1
+	VMOVUPD       408(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -5242,7 +5229,7 @@ centredSumsDone:
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -5257,33 +5244,33 @@ centredSumsDone:
 	VDIVPD        Y0, Y1, Y0
 	VMULPD        Y0, Y2, Y1
 	VCVTPD2PSY    Y1, X1
-	VMOVUPS       X1, 680(SP)
+	VMOVUPS       X1, 696(SP)
 	VXORPD        Y1, Y1, Y1
 	VSUBPD        Y0, Y1, Y1
 	VCVTPD2PSY    Y1, X0
-	VMOVUPS       X0, 616(SP)
+	VMOVUPS       X0, 632(SP)
 	CMPQ          8(SP), $0x04
 	JLE           judgedHalf
-	VMOVUPD       168(SP), Y0
-	VMOVUPD       200(SP), Y1
+	VMOVUPD       184(SP), Y0
+	VMOVUPD       216(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       232(SP), Y0
-	VMOVUPD       264(SP), Y1
+	VMOVUPD       248(SP), Y0
+	VMOVUPD       280(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       424(SP), Y1
-	VMOVUPD       456(SP), Y2
+	VMOVUPD       440(SP), Y1
+	VMOVUPD       472(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       488(SP), Y1
-	VMOVUPD       520(SP), Y2
+	VMOVUPD       504(SP), Y1
+	VMOVUPD       536(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -5310,7 +5297,7 @@ centredSumsDone:
 	SHLL          $0x04, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -5325,37 +5312,37 @@ centredSumsDone:
 	VDIVPD        Y0, Y1, Y0
 	VMULPD        Y0, Y2, Y1
 	VCVTPD2PSY    Y1, X1
-	VMOVUPS       X1, 696(SP)
+	VMOVUPS       X1, 712(SP)
 	VXORPD        Y1, Y1, Y1
 	VSUBPD        Y0, Y1, Y1
 	VCVTPD2PSY    Y1, X0
-	VMOVUPS       X0, 632(SP)
+	VMOVUPS       X0, 648(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      296(SP), Y1
-	VMOVUPD      328(SP), Y2
+	VMOVUPD      312(SP), Y1
+	VMOVUPD      344(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      360(SP), Y1
-	VMOVUPD      392(SP), Y2
+	VMOVUPD      376(SP), Y1
+	VMOVUPD      408(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -5382,32 +5369,32 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VCVTPS2PD    552(SP), Y0
+	VCVTPS2PD    568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 552(SP)
+	VMOVUPS      X0, 568(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      424(SP), Y1
-	VMOVUPD      456(SP), Y2
+	VMOVUPD      440(SP), Y1
+	VMOVUPD      472(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      488(SP), Y1
-	VMOVUPD      520(SP), Y2
+	VMOVUPD      504(SP), Y1
+	VMOVUPD      536(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -5435,10 +5422,10 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VCVTPS2PD    568(SP), Y0
+	VCVTPS2PD    584(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 568(SP)
+	VMOVUPS      X0, 584(SP)
 
 betterHalf:
 	JMP centre
@@ -5449,7 +5436,7 @@ known:
 	JNE   past
 	TESTQ $0x00000003, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  gamma+16(FP), CX
 	MOVQ  beta+24(FP), DX
@@ -5457,24 +5444,24 @@ known:
 	LEAQ  (AX)(AX*2), SI
 
 pack:
-	MOVQ         24(SP), DI
-	MOVQ         32(SP), R8
+	MOVQ         40(SP), DI
+	MOVQ         48(SP), R8
 	MOVQ         BX, R9
 	IMULQ        AX, R9
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	VBROADCASTSS 552(SP)(BX*4), Z0
-	VBROADCASTSS 556(SP)(BX*4), Z1
-	VBROADCASTSS 560(SP)(BX*4), Z2
-	VBROADCASTSS 564(SP)(BX*4), Z3
-	VBROADCASTSS 616(SP)(BX*4), Z4
-	VBROADCASTSS 620(SP)(BX*4), Z5
-	VBROADCASTSS 624(SP)(BX*4), Z6
-	VBROADCASTSS 628(SP)(BX*4), Z7
-	VBROADCASTSS 680(SP)(BX*4), Z8
-	VBROADCASTSS 684(SP)(BX*4), Z9
-	VBROADCASTSS 688(SP)(BX*4), Z10
-	VBROADCASTSS 692(SP)(BX*4), Z11
+	VBROADCASTSS 568(SP)(BX*4), Z0
+	VBROADCASTSS 572(SP)(BX*4), Z1
+	VBROADCASTSS 576(SP)(BX*4), Z2
+	VBROADCASTSS 580(SP)(BX*4), Z3
+	VBROADCASTSS 632(SP)(BX*4), Z4
+	VBROADCASTSS 636(SP)(BX*4), Z5
+	VBROADCASTSS 640(SP)(BX*4), Z6
+	VBROADCASTSS 644(SP)(BX*4), Z7
+	VBROADCASTSS 696(SP)(BX*4), Z8
+	VBROADCASTSS 700(SP)(BX*4), Z9
+	VBROADCASTSS 704(SP)(BX*4), Z10
+	VBROADCASTSS 708(SP)(BX*4), Z11
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -5542,18 +5529,18 @@ packLoopDone:
 singly:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 single:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSS 552(SP)(DI*4), Z0
-	VBROADCASTSS 616(SP)(DI*4), Z1
-	VBROADCASTSS 680(SP)(DI*4), Z2
+	VBROADCASTSS 568(SP)(DI*4), Z0
+	VBROADCASTSS 632(SP)(DI*4), Z1
+	VBROADCASTSS 696(SP)(DI*4), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -5625,18 +5612,18 @@ singleSkip:
 past:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 stream:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSS 552(SP)(DI*4), Z0
-	VBROADCASTSS 616(SP)(DI*4), Z1
-	VBROADCASTSS 680(SP)(DI*4), Z2
+	VBROADCASTSS 568(SP)(DI*4), Z0
+	VBROADCASTSS 632(SP)(DI*4), Z1
+	VBROADCASTSS 696(SP)(DI*4), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -5706,13 +5693,12 @@ streamSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
+	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
+	MOVQ  32(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -5720,20 +5706,20 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+88(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
 
 // func layerNormGradRowsF32AVX512(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF32AVX512(SB), $1848-128
+TEXT ·layerNormGradRowsF32AVX512(SB), $1864-128
 	MOVQ  dx+0(FP), AX
-	MOVQ  AX, 24(SP)
-	MOVQ  x+24(FP), AX
-	MOVQ  AX, 32(SP)
-	MOVQ  dy+40(FP), AX
 	MOVQ  AX, 40(SP)
+	MOVQ  x+24(FP), AX
+	MOVQ  AX, 48(SP)
+	MOVQ  dy+40(FP), AX
+	MOVQ  AX, 56(SP)
 	MOVQ  rows+56(FP), AX
 	MOVQ  AX, (SP)
 	MOVQ  pitch+72(FP), AX
@@ -5742,13 +5728,16 @@ TEXT ·layerNormGradRowsF32AVX512(SB), $1848-128
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
-	MOVQ  $0x00000000, 1840(SP)
+	MOVQ  $0x00000000, 1856(SP)
 
 group:
 	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    CX, 24(SP)
 	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000010, BX
 	MOVQ    CX, DX
@@ -5757,9 +5746,9 @@ group:
 	MOVL    $0xffffffff, SI
 	BZHIL   DX, SI, SI
 	KMOVW   SI, K2
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    48(SP), DI
+	LEAQ    64(SP), DI
 
 guess:
 	VMOVUPS.Z (DX), K2, Z0
@@ -5785,33 +5774,13 @@ guessed:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            guess
-	VMOVUPD       48(SP), Y0
-	VMOVUPD       80(SP), Y1
+	VMOVUPD       64(SP), Y0
+	VMOVUPD       96(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       112(SP), Y0
-	VMOVUPD       144(SP), Y1
-	VUNPCKLPD     Y1, Y0, Y3
-	VUNPCKHPD     Y1, Y0, Y0
-	VADDPD        Y0, Y3, Y3
-	VSHUFF64X2    $0x00, Y3, Y2, Y0
-	VSHUFF64X2    $0x03, Y3, Y2, Y1
-	VADDPD        Y1, Y0, Y0
-	MOVQ          constants+48(FP), CX
-	VBROADCASTSD  (CX), Y1
-	VMULPD        Y1, Y0, Y0
-	VCVTPD2PSY    Y0, X0
-	VMOVUPS       X0, 1328(SP)
-	CMPQ          8(SP), $0x04
-	JLE           guessedHalf
-	VMOVUPD       176(SP), Y0
-	VMOVUPD       208(SP), Y1
-	VUNPCKLPD     Y1, Y0, Y2
-	VUNPCKHPD     Y1, Y0, Y0
-	VADDPD        Y0, Y2, Y2
-	VMOVUPD       240(SP), Y0
-	VMOVUPD       272(SP), Y1
+	VMOVUPD       128(SP), Y0
+	VMOVUPD       160(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -5823,28 +5792,46 @@ guessed:
 	VMULPD        Y1, Y0, Y0
 	VCVTPD2PSY    Y0, X0
 	VMOVUPS       X0, 1344(SP)
+	CMPQ          8(SP), $0x04
+	JLE           guessedHalf
+	VMOVUPD       192(SP), Y0
+	VMOVUPD       224(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y2
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y2, Y2
+	VMOVUPD       256(SP), Y0
+	VMOVUPD       288(SP), Y1
+	VUNPCKLPD     Y1, Y0, Y3
+	VUNPCKHPD     Y1, Y0, Y0
+	VADDPD        Y0, Y3, Y3
+	VSHUFF64X2    $0x00, Y3, Y2, Y0
+	VSHUFF64X2    $0x03, Y3, Y2, Y1
+	VADDPD        Y1, Y0, Y0
+	MOVQ          constants+48(FP), CX
+	VBROADCASTSD  (CX), Y1
+	VMULPD        Y1, Y0, Y0
+	VCVTPD2PSY    Y0, X0
+	VMOVUPS       X0, 1360(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
-	MOVQ 40(SP), BX
+	MOVQ 48(SP), DX
+	MOVQ 56(SP), BX
 	XORQ SI, SI
-	LEAQ 48(SP), DI
+	LEAQ 64(SP), DI
 
 centred:
-	VBROADCASTSS 1328(SP)(SI*4), Z0
-	MOVQ         8(SP), R8
-	IMULQ        AX, R8
+	VBROADCASTSS 1344(SP)(SI*4), Z0
+	MOVQ         24(SP), R8
 	ADDQ         DX, R8
 	VXORPD       Z1, Z1, Z1
 	VXORPD       Z2, Z2, Z2
 	VXORPD       Z3, Z3, Z3
 	VXORPD       Z4, Z4, Z4
 	MOVQ         gamma+32(FP), R9
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
+	MOVQ         24(SP), R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Z5, Z5, Z5
@@ -6024,27 +6011,27 @@ centredSumsDone:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            centred
-	MOVQ          $0x00000000, 16(SP)
-	VMOVUPD       48(SP), Y0
-	VMOVUPD       80(SP), Y1
+	MOVQ          $0x00000000, 32(SP)
+	VMOVUPD       64(SP), Y0
+	VMOVUPD       96(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       112(SP), Y0
-	VMOVUPD       144(SP), Y1
+	VMOVUPD       128(SP), Y0
+	VMOVUPD       160(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       304(SP), Y1
-	VMOVUPD       336(SP), Y2
+	VMOVUPD       320(SP), Y1
+	VMOVUPD       352(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       368(SP), Y1
-	VMOVUPD       400(SP), Y2
+	VMOVUPD       384(SP), Y1
+	VMOVUPD       416(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -6070,7 +6057,7 @@ centredSumsDone:
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -6085,39 +6072,39 @@ centredSumsDone:
 	VDIVPD        Y1, Y3, Y1
 	VMULPD        Y1, Y2, Y3
 	VCVTPD2PSY    Y3, X3
-	VMOVUPS       X3, 1456(SP)
+	VMOVUPS       X3, 1472(SP)
 	VXORPD        Y3, Y3, Y3
 	VSUBPD        Y1, Y3, Y3
 	VCVTPD2PSY    Y3, X3
-	VMOVUPS       X3, 1392(SP)
-	VMOVUPD       Y2, 1520(SP)
+	VMOVUPS       X3, 1408(SP)
+	VMOVUPD       Y2, 1536(SP)
 	VDIVPD        Y0, Y1, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1584(SP)
+	VMOVUPD       Y0, 1600(SP)
 	CMPQ          8(SP), $0x04
 	JLE           judgedHalf
-	VMOVUPD       176(SP), Y0
-	VMOVUPD       208(SP), Y1
+	VMOVUPD       192(SP), Y0
+	VMOVUPD       224(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       240(SP), Y0
-	VMOVUPD       272(SP), Y1
+	VMOVUPD       256(SP), Y0
+	VMOVUPD       288(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       432(SP), Y1
-	VMOVUPD       464(SP), Y2
+	VMOVUPD       448(SP), Y1
+	VMOVUPD       480(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       496(SP), Y1
-	VMOVUPD       528(SP), Y2
+	VMOVUPD       512(SP), Y1
+	VMOVUPD       544(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -6144,7 +6131,7 @@ centredSumsDone:
 	SHLL          $0x04, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -6159,43 +6146,43 @@ centredSumsDone:
 	VDIVPD        Y1, Y3, Y1
 	VMULPD        Y1, Y2, Y3
 	VCVTPD2PSY    Y3, X3
-	VMOVUPS       X3, 1472(SP)
+	VMOVUPS       X3, 1488(SP)
 	VXORPD        Y3, Y3, Y3
 	VSUBPD        Y1, Y3, Y3
 	VCVTPD2PSY    Y3, X3
-	VMOVUPS       X3, 1408(SP)
-	VMOVUPD       Y2, 1552(SP)
+	VMOVUPS       X3, 1424(SP)
+	VMOVUPD       Y2, 1568(SP)
 	VDIVPD        Y0, Y1, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1616(SP)
+	VMOVUPD       Y0, 1632(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -6222,32 +6209,32 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VCVTPS2PD    1328(SP), Y0
+	VCVTPS2PD    1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 1328(SP)
+	VMOVUPS      X0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -6275,135 +6262,59 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VCVTPS2PD    1344(SP), Y0
+	VCVTPS2PD    1360(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 1344(SP)
+	VMOVUPS      X0, 1360(SP)
 
 betterHalf:
 	JMP centre
 
 known:
-	VMOVUPD      560(SP), Y0
-	VMOVUPD      592(SP), Y1
+	VMOVUPD      576(SP), Y0
+	VMOVUPD      608(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      624(SP), Y0
-	VMOVUPD      656(SP), Y1
+	VMOVUPD      640(SP), Y0
+	VMOVUPD      672(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      816(SP), Y1
-	VMOVUPD      848(SP), Y2
+	VMOVUPD      832(SP), Y1
+	VMOVUPD      864(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      880(SP), Y1
-	VMOVUPD      912(SP), Y2
+	VMOVUPD      896(SP), Y1
+	VMOVUPD      928(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1072(SP), Y2
-	VMOVUPD      1104(SP), Y3
+	VMOVUPD      1088(SP), Y2
+	VMOVUPD      1120(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1136(SP), Y2
-	VMOVUPD      1168(SP), Y3
+	VMOVUPD      1152(SP), Y2
+	VMOVUPD      1184(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1648(SP)
-	VMOVUPD      1520(SP), Y3
+	VMOVUPD      Y2, 1664(SP)
+	VMOVUPD      1536(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1584(SP), Y1, Y1
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 8(CX), Y4
-	VMULPD       Y4, Y0, Y0
-	VFMADD231PD  Y3, Y1, Y0
-	VCVTPD2PSY   Y0, X0
-	VMOVUPS      X0, 1712(SP)
-	VCVTPD2PSY   Y1, X0
-	VMOVUPS      X0, 1776(SP)
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 48(CX), Y0
-	VSUBPD       Y0, Y2, Y0
-	VBROADCASTSD big<>+0(SB), Y1
-	VMULPD       Y2, Y1, Y1
-	VMULPD       Y1, Y0, Y0
-	MOVQ         constants+48(FP), CX
-	VBROADCASTSD 56(CX), Y1
-	VSUBPD       Y2, Y1, Y1
-	VMINPD       Y1, Y0, Y0
-	VCVTPS2PD    1712(SP), Y1
-	VSUBPD       Y1, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VCVTPS2PD    1776(SP), Y1
-	VSUBPD       Y1, Y1, Y1
-	VADDPD       Y1, Y0, Y0
-	VXORPD       Y1, Y1, Y1
-	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, CX
-	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
-	CMPQ         8(SP), $0x04
-	JLE          termsHalf
-	VMOVUPD      688(SP), Y0
-	VMOVUPD      720(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y2
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y2, Y2
-	VMOVUPD      752(SP), Y0
-	VMOVUPD      784(SP), Y1
-	VUNPCKLPD    Y1, Y0, Y3
-	VUNPCKHPD    Y1, Y0, Y0
-	VADDPD       Y0, Y3, Y3
-	VSHUFF64X2   $0x00, Y3, Y2, Y0
-	VSHUFF64X2   $0x03, Y3, Y2, Y1
-	VADDPD       Y1, Y0, Y0
-	VMOVUPD      944(SP), Y1
-	VMOVUPD      976(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y3
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y3, Y3
-	VMOVUPD      1008(SP), Y1
-	VMOVUPD      1040(SP), Y2
-	VUNPCKLPD    Y2, Y1, Y4
-	VUNPCKHPD    Y2, Y1, Y1
-	VADDPD       Y1, Y4, Y4
-	VSHUFF64X2   $0x00, Y4, Y3, Y1
-	VSHUFF64X2   $0x03, Y4, Y3, Y2
-	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1200(SP), Y2
-	VMOVUPD      1232(SP), Y3
-	VUNPCKLPD    Y3, Y2, Y4
-	VUNPCKHPD    Y3, Y2, Y2
-	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1264(SP), Y2
-	VMOVUPD      1296(SP), Y3
-	VUNPCKLPD    Y3, Y2, Y5
-	VUNPCKHPD    Y3, Y2, Y2
-	VMAXPD       Y2, Y5, Y5
-	VSHUFF64X2   $0x00, Y5, Y4, Y2
-	VSHUFF64X2   $0x03, Y5, Y4, Y3
-	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1680(SP)
-	VMOVUPD      1552(SP), Y3
-	VMOVAPD      Y1, Y1
-	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1616(SP), Y1, Y1
+	VMULPD       1600(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
@@ -6431,15 +6342,91 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
 	KMOVW        K2, CX
+	MOVQ         8(SP), DX
+	BZHIL        DX, CX, CX
+	ORQ          CX, 32(SP)
+	CMPQ         8(SP), $0x04
+	JLE          termsHalf
+	VMOVUPD      704(SP), Y0
+	VMOVUPD      736(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y2
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y2, Y2
+	VMOVUPD      768(SP), Y0
+	VMOVUPD      800(SP), Y1
+	VUNPCKLPD    Y1, Y0, Y3
+	VUNPCKHPD    Y1, Y0, Y0
+	VADDPD       Y0, Y3, Y3
+	VSHUFF64X2   $0x00, Y3, Y2, Y0
+	VSHUFF64X2   $0x03, Y3, Y2, Y1
+	VADDPD       Y1, Y0, Y0
+	VMOVUPD      960(SP), Y1
+	VMOVUPD      992(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y3
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y3, Y3
+	VMOVUPD      1024(SP), Y1
+	VMOVUPD      1056(SP), Y2
+	VUNPCKLPD    Y2, Y1, Y4
+	VUNPCKHPD    Y2, Y1, Y1
+	VADDPD       Y1, Y4, Y4
+	VSHUFF64X2   $0x00, Y4, Y3, Y1
+	VSHUFF64X2   $0x03, Y4, Y3, Y2
+	VADDPD       Y2, Y1, Y1
+	VMOVUPD      1216(SP), Y2
+	VMOVUPD      1248(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y4
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y4, Y4
+	VMOVUPD      1280(SP), Y2
+	VMOVUPD      1312(SP), Y3
+	VUNPCKLPD    Y3, Y2, Y5
+	VUNPCKHPD    Y3, Y2, Y2
+	VMAXPD       Y2, Y5, Y5
+	VSHUFF64X2   $0x00, Y5, Y4, Y2
+	VSHUFF64X2   $0x03, Y5, Y4, Y3
+	VMAXPD       Y3, Y2, Y2
+	VMOVUPD      Y2, 1696(SP)
+	VMOVUPD      1568(SP), Y3
+	VMOVAPD      Y1, Y1
+	VFMSUB231PD  Y3, Y0, Y1
+	VMULPD       1632(SP), Y1, Y1
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 8(CX), Y4
+	VMULPD       Y4, Y0, Y0
+	VFMADD231PD  Y3, Y1, Y0
+	VCVTPD2PSY   Y0, X0
+	VMOVUPS      X0, 1744(SP)
+	VCVTPD2PSY   Y1, X0
+	VMOVUPS      X0, 1808(SP)
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 48(CX), Y0
+	VSUBPD       Y0, Y2, Y0
+	VBROADCASTSD big<>+0(SB), Y1
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	MOVQ         constants+48(FP), CX
+	VBROADCASTSD 56(CX), Y1
+	VSUBPD       Y2, Y1, Y1
+	VMINPD       Y1, Y0, Y0
+	VCVTPS2PD    1744(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VCVTPS2PD    1808(SP), Y1
+	VSUBPD       Y1, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VXORPD       Y1, Y1, Y1
+	VCMPPD       $0x09, Y1, Y0, K2
+	KMOVW        K2, CX
 	SHLL         $0x04, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 
 termsHalf:
 	TESTQ $0x00000003, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  stream+96(FP), DX
@@ -6454,38 +6441,38 @@ termsHalf:
 	LEAQ  (AX)(AX*2), DI
 
 pack:
-	MOVQ         24(SP), R8
-	MOVQ         32(SP), R9
-	MOVQ         40(SP), R10
+	MOVQ         40(SP), R8
+	MOVQ         48(SP), R9
+	MOVQ         56(SP), R10
 	MOVQ         SI, R11
 	IMULQ        AX, R11
 	ADDQ         R11, R8
 	ADDQ         R11, R9
 	ADDQ         R11, R10
-	VBROADCASTSS 1328(SP)(SI*4), Z0
-	VBROADCASTSS 1392(SP)(SI*4), Z1
-	VBROADCASTSS 1776(SP)(SI*4), Z2
+	VBROADCASTSS 1344(SP)(SI*4), Z0
+	VBROADCASTSS 1408(SP)(SI*4), Z1
+	VBROADCASTSS 1792(SP)(SI*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 1712(SP)(SI*4), Z4
-	VBROADCASTSS 1456(SP)(SI*4), Z5
-	VBROADCASTSS 1332(SP)(SI*4), Z6
-	VBROADCASTSS 1396(SP)(SI*4), Z7
-	VBROADCASTSS 1780(SP)(SI*4), Z8
+	VBROADCASTSS 1728(SP)(SI*4), Z4
+	VBROADCASTSS 1472(SP)(SI*4), Z5
+	VBROADCASTSS 1348(SP)(SI*4), Z6
+	VBROADCASTSS 1412(SP)(SI*4), Z7
+	VBROADCASTSS 1796(SP)(SI*4), Z8
 	VXORPD       Z9, Z9, Z9
-	VBROADCASTSS 1716(SP)(SI*4), Z10
-	VBROADCASTSS 1460(SP)(SI*4), Z11
-	VBROADCASTSS 1336(SP)(SI*4), Z12
-	VBROADCASTSS 1400(SP)(SI*4), Z13
-	VBROADCASTSS 1784(SP)(SI*4), Z14
+	VBROADCASTSS 1732(SP)(SI*4), Z10
+	VBROADCASTSS 1476(SP)(SI*4), Z11
+	VBROADCASTSS 1352(SP)(SI*4), Z12
+	VBROADCASTSS 1416(SP)(SI*4), Z13
+	VBROADCASTSS 1800(SP)(SI*4), Z14
 	VXORPD       Z15, Z15, Z15
-	VBROADCASTSS 1720(SP)(SI*4), Z16
-	VBROADCASTSS 1464(SP)(SI*4), Z17
-	VBROADCASTSS 1340(SP)(SI*4), Z18
-	VBROADCASTSS 1404(SP)(SI*4), Z19
-	VBROADCASTSS 1788(SP)(SI*4), Z20
+	VBROADCASTSS 1736(SP)(SI*4), Z16
+	VBROADCASTSS 1480(SP)(SI*4), Z17
+	VBROADCASTSS 1356(SP)(SI*4), Z18
+	VBROADCASTSS 1420(SP)(SI*4), Z19
+	VBROADCASTSS 1804(SP)(SI*4), Z20
 	VXORPD       Z21, Z21, Z21
-	VBROADCASTSS 1724(SP)(SI*4), Z22
-	VBROADCASTSS 1468(SP)(SI*4), Z23
+	VBROADCASTSS 1740(SP)(SI*4), Z22
+	VBROADCASTSS 1484(SP)(SI*4), Z23
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -6612,7 +6599,7 @@ packLoopOneEnd:
 packLoopDone:
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          48(SP)(R8*1), R8
+	LEAQ          64(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6622,7 +6609,7 @@ packLoopDone:
 	VMOVUPD       Y0, 1024(R8)
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          80(SP)(R8*1), R8
+	LEAQ          96(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z9, Y0
 	VCVTPS2PD     Y9, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6632,7 +6619,7 @@ packLoopDone:
 	VMOVUPD       Y0, 1024(R8)
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          112(SP)(R8*1), R8
+	LEAQ          128(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z15, Y0
 	VCVTPS2PD     Y15, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6642,7 +6629,7 @@ packLoopDone:
 	VMOVUPD       Y0, 1024(R8)
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          144(SP)(R8*1), R8
+	LEAQ          160(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z21, Y0
 	VCVTPS2PD     Y21, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6663,38 +6650,38 @@ past:
 	LEAQ (AX)(AX*2), DI
 
 stream:
-	MOVQ         24(SP), R8
-	MOVQ         32(SP), R9
-	MOVQ         40(SP), R10
+	MOVQ         40(SP), R8
+	MOVQ         48(SP), R9
+	MOVQ         56(SP), R10
 	MOVQ         SI, R11
 	IMULQ        AX, R11
 	ADDQ         R11, R8
 	ADDQ         R11, R9
 	ADDQ         R11, R10
-	VBROADCASTSS 1328(SP)(SI*4), Z0
-	VBROADCASTSS 1392(SP)(SI*4), Z1
-	VBROADCASTSS 1776(SP)(SI*4), Z2
+	VBROADCASTSS 1344(SP)(SI*4), Z0
+	VBROADCASTSS 1408(SP)(SI*4), Z1
+	VBROADCASTSS 1792(SP)(SI*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 1712(SP)(SI*4), Z4
-	VBROADCASTSS 1456(SP)(SI*4), Z5
-	VBROADCASTSS 1332(SP)(SI*4), Z6
-	VBROADCASTSS 1396(SP)(SI*4), Z7
-	VBROADCASTSS 1780(SP)(SI*4), Z8
+	VBROADCASTSS 1728(SP)(SI*4), Z4
+	VBROADCASTSS 1472(SP)(SI*4), Z5
+	VBROADCASTSS 1348(SP)(SI*4), Z6
+	VBROADCASTSS 1412(SP)(SI*4), Z7
+	VBROADCASTSS 1796(SP)(SI*4), Z8
 	VXORPD       Z9, Z9, Z9
-	VBROADCASTSS 1716(SP)(SI*4), Z10
-	VBROADCASTSS 1460(SP)(SI*4), Z11
-	VBROADCASTSS 1336(SP)(SI*4), Z12
-	VBROADCASTSS 1400(SP)(SI*4), Z13
-	VBROADCASTSS 1784(SP)(SI*4), Z14
+	VBROADCASTSS 1732(SP)(SI*4), Z10
+	VBROADCASTSS 1476(SP)(SI*4), Z11
+	VBROADCASTSS 1352(SP)(SI*4), Z12
+	VBROADCASTSS 1416(SP)(SI*4), Z13
+	VBROADCASTSS 1800(SP)(SI*4), Z14
 	VXORPD       Z15, Z15, Z15
-	VBROADCASTSS 1720(SP)(SI*4), Z16
-	VBROADCASTSS 1464(SP)(SI*4), Z17
-	VBROADCASTSS 1340(SP)(SI*4), Z18
-	VBROADCASTSS 1404(SP)(SI*4), Z19
-	VBROADCASTSS 1788(SP)(SI*4), Z20
+	VBROADCASTSS 1736(SP)(SI*4), Z16
+	VBROADCASTSS 1480(SP)(SI*4), Z17
+	VBROADCASTSS 1356(SP)(SI*4), Z18
+	VBROADCASTSS 1420(SP)(SI*4), Z19
+	VBROADCASTSS 1804(SP)(SI*4), Z20
 	VXORPD       Z21, Z21, Z21
-	VBROADCASTSS 1724(SP)(SI*4), Z22
-	VBROADCASTSS 1468(SP)(SI*4), Z23
+	VBROADCASTSS 1740(SP)(SI*4), Z22
+	VBROADCASTSS 1484(SP)(SI*4), Z23
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -6821,7 +6808,7 @@ streamLoopOneEnd:
 streamLoopDone:
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          48(SP)(R8*1), R8
+	LEAQ          64(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6831,7 +6818,7 @@ streamLoopDone:
 	VMOVUPD       Y0, 1024(R8)
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          80(SP)(R8*1), R8
+	LEAQ          96(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z9, Y0
 	VCVTPS2PD     Y9, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6841,7 +6828,7 @@ streamLoopDone:
 	VMOVUPD       Y0, 1024(R8)
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          112(SP)(R8*1), R8
+	LEAQ          128(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z15, Y0
 	VCVTPS2PD     Y15, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6851,7 +6838,7 @@ streamLoopDone:
 	VMOVUPD       Y0, 1024(R8)
 	MOVQ          SI, R8
 	SHLQ          $0x05, R8
-	LEAQ          144(SP)(R8*1), R8
+	LEAQ          160(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z21, Y0
 	VCVTPS2PD     Y21, Z1
 	VCVTPS2PD     Y0, Z0
@@ -6872,38 +6859,38 @@ plainPacks:
 	LEAQ  (AX)(AX*2), BX
 
 plain:
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
-	MOVQ         40(SP), R8
+	MOVQ         40(SP), SI
+	MOVQ         48(SP), DI
+	MOVQ         56(SP), R8
 	MOVQ         DX, R9
 	IMULQ        AX, R9
 	ADDQ         R9, SI
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	VBROADCASTSS 1328(SP)(DX*4), Z0
-	VBROADCASTSS 1392(SP)(DX*4), Z1
-	VBROADCASTSS 1776(SP)(DX*4), Z2
+	VBROADCASTSS 1344(SP)(DX*4), Z0
+	VBROADCASTSS 1408(SP)(DX*4), Z1
+	VBROADCASTSS 1792(SP)(DX*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 1712(SP)(DX*4), Z4
-	VBROADCASTSS 1456(SP)(DX*4), Z5
-	VBROADCASTSS 1332(SP)(DX*4), Z5
-	VBROADCASTSS 1396(SP)(DX*4), Z6
-	VBROADCASTSS 1780(SP)(DX*4), Z7
+	VBROADCASTSS 1728(SP)(DX*4), Z4
+	VBROADCASTSS 1472(SP)(DX*4), Z5
+	VBROADCASTSS 1348(SP)(DX*4), Z5
+	VBROADCASTSS 1412(SP)(DX*4), Z6
+	VBROADCASTSS 1796(SP)(DX*4), Z7
 	VXORPD       Z8, Z8, Z8
-	VBROADCASTSS 1716(SP)(DX*4), Z9
-	VBROADCASTSS 1460(SP)(DX*4), Z10
-	VBROADCASTSS 1336(SP)(DX*4), Z10
-	VBROADCASTSS 1400(SP)(DX*4), Z11
-	VBROADCASTSS 1784(SP)(DX*4), Z12
+	VBROADCASTSS 1732(SP)(DX*4), Z9
+	VBROADCASTSS 1476(SP)(DX*4), Z10
+	VBROADCASTSS 1352(SP)(DX*4), Z10
+	VBROADCASTSS 1416(SP)(DX*4), Z11
+	VBROADCASTSS 1800(SP)(DX*4), Z12
 	VXORPD       Z13, Z13, Z13
-	VBROADCASTSS 1720(SP)(DX*4), Z14
-	VBROADCASTSS 1464(SP)(DX*4), Z15
-	VBROADCASTSS 1340(SP)(DX*4), Z15
-	VBROADCASTSS 1404(SP)(DX*4), Z16
-	VBROADCASTSS 1788(SP)(DX*4), Z17
+	VBROADCASTSS 1736(SP)(DX*4), Z14
+	VBROADCASTSS 1480(SP)(DX*4), Z15
+	VBROADCASTSS 1356(SP)(DX*4), Z15
+	VBROADCASTSS 1420(SP)(DX*4), Z16
+	VBROADCASTSS 1804(SP)(DX*4), Z17
 	VXORPD       Z18, Z18, Z18
-	VBROADCASTSS 1724(SP)(DX*4), Z19
-	VBROADCASTSS 1468(SP)(DX*4), Z20
+	VBROADCASTSS 1740(SP)(DX*4), Z19
+	VBROADCASTSS 1484(SP)(DX*4), Z20
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -7000,7 +6987,7 @@ plainLoopOneEnd:
 plainLoopDone:
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          48(SP)(SI*1), SI
+	LEAQ          64(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7010,7 +6997,7 @@ plainLoopDone:
 	VMOVUPD       Y0, 1024(SI)
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          80(SP)(SI*1), SI
+	LEAQ          96(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VCVTPS2PD     Y8, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7020,7 +7007,7 @@ plainLoopDone:
 	VMOVUPD       Y0, 1024(SI)
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          112(SP)(SI*1), SI
+	LEAQ          128(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VCVTPS2PD     Y13, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7030,7 +7017,7 @@ plainLoopDone:
 	VMOVUPD       Y0, 1024(SI)
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          144(SP)(SI*1), SI
+	LEAQ          160(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VCVTPS2PD     Y18, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7049,38 +7036,38 @@ pastPlain:
 	LEAQ (AX)(AX*2), BX
 
 plainStream:
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
-	MOVQ         40(SP), R8
+	MOVQ         40(SP), SI
+	MOVQ         48(SP), DI
+	MOVQ         56(SP), R8
 	MOVQ         DX, R9
 	IMULQ        AX, R9
 	ADDQ         R9, SI
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	VBROADCASTSS 1328(SP)(DX*4), Z0
-	VBROADCASTSS 1392(SP)(DX*4), Z1
-	VBROADCASTSS 1776(SP)(DX*4), Z2
+	VBROADCASTSS 1344(SP)(DX*4), Z0
+	VBROADCASTSS 1408(SP)(DX*4), Z1
+	VBROADCASTSS 1792(SP)(DX*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 1712(SP)(DX*4), Z4
-	VBROADCASTSS 1456(SP)(DX*4), Z5
-	VBROADCASTSS 1332(SP)(DX*4), Z5
-	VBROADCASTSS 1396(SP)(DX*4), Z6
-	VBROADCASTSS 1780(SP)(DX*4), Z7
+	VBROADCASTSS 1728(SP)(DX*4), Z4
+	VBROADCASTSS 1472(SP)(DX*4), Z5
+	VBROADCASTSS 1348(SP)(DX*4), Z5
+	VBROADCASTSS 1412(SP)(DX*4), Z6
+	VBROADCASTSS 1796(SP)(DX*4), Z7
 	VXORPD       Z8, Z8, Z8
-	VBROADCASTSS 1716(SP)(DX*4), Z9
-	VBROADCASTSS 1460(SP)(DX*4), Z10
-	VBROADCASTSS 1336(SP)(DX*4), Z10
-	VBROADCASTSS 1400(SP)(DX*4), Z11
-	VBROADCASTSS 1784(SP)(DX*4), Z12
+	VBROADCASTSS 1732(SP)(DX*4), Z9
+	VBROADCASTSS 1476(SP)(DX*4), Z10
+	VBROADCASTSS 1352(SP)(DX*4), Z10
+	VBROADCASTSS 1416(SP)(DX*4), Z11
+	VBROADCASTSS 1800(SP)(DX*4), Z12
 	VXORPD       Z13, Z13, Z13
-	VBROADCASTSS 1720(SP)(DX*4), Z14
-	VBROADCASTSS 1464(SP)(DX*4), Z15
-	VBROADCASTSS 1340(SP)(DX*4), Z15
-	VBROADCASTSS 1404(SP)(DX*4), Z16
-	VBROADCASTSS 1788(SP)(DX*4), Z17
+	VBROADCASTSS 1736(SP)(DX*4), Z14
+	VBROADCASTSS 1480(SP)(DX*4), Z15
+	VBROADCASTSS 1356(SP)(DX*4), Z15
+	VBROADCASTSS 1420(SP)(DX*4), Z16
+	VBROADCASTSS 1804(SP)(DX*4), Z17
 	VXORPD       Z18, Z18, Z18
-	VBROADCASTSS 1724(SP)(DX*4), Z19
-	VBROADCASTSS 1468(SP)(DX*4), Z20
+	VBROADCASTSS 1740(SP)(DX*4), Z19
+	VBROADCASTSS 1484(SP)(DX*4), Z20
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -7177,7 +7164,7 @@ plainStreamLoopOneEnd:
 plainStreamLoopDone:
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          48(SP)(SI*1), SI
+	LEAQ          64(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7187,7 +7174,7 @@ plainStreamLoopDone:
 	VMOVUPD       Y0, 1024(SI)
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          80(SP)(SI*1), SI
+	LEAQ          96(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VCVTPS2PD     Y8, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7197,7 +7184,7 @@ plainStreamLoopDone:
 	VMOVUPD       Y0, 1024(SI)
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          112(SP)(SI*1), SI
+	LEAQ          128(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VCVTPS2PD     Y13, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7207,7 +7194,7 @@ plainStreamLoopDone:
 	VMOVUPD       Y0, 1024(SI)
 	MOVQ          DX, SI
 	SHLQ          $0x05, SI
-	LEAQ          144(SP)(SI*1), SI
+	LEAQ          160(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VCVTPS2PD     Y18, Z1
 	VCVTPS2PD     Y0, Z0
@@ -7227,22 +7214,22 @@ singly:
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
-	MOVQ  24(SP), SI
-	MOVQ  32(SP), DI
-	MOVQ  40(SP), R8
+	MOVQ  40(SP), SI
+	MOVQ  48(SP), DI
+	MOVQ  56(SP), R8
 	XORQ  R9, R9
-	LEAQ  48(SP), R10
+	LEAQ  64(SP), R10
 
 single:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSS 1328(SP)(R9*4), Z0
-	VBROADCASTSS 1392(SP)(R9*4), Z1
-	VBROADCASTSS 1776(SP)(R9*4), Z2
+	VBROADCASTSS 1344(SP)(R9*4), Z0
+	VBROADCASTSS 1408(SP)(R9*4), Z1
+	VBROADCASTSS 1792(SP)(R9*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 1712(SP)(R9*4), Z4
-	VBROADCASTSS 1456(SP)(R9*4), Z5
+	VBROADCASTSS 1728(SP)(R9*4), Z4
+	VBROADCASTSS 1472(SP)(R9*4), Z5
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -7312,22 +7299,22 @@ singleSkip:
 
 plainly:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainSingle:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSS 1328(SP)(DI*4), Z0
-	VBROADCASTSS 1392(SP)(DI*4), Z1
-	VBROADCASTSS 1776(SP)(DI*4), Z2
+	VBROADCASTSS 1344(SP)(DI*4), Z0
+	VBROADCASTSS 1408(SP)(DI*4), Z1
+	VBROADCASTSS 1792(SP)(DI*4), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSS 1712(SP)(DI*4), Z4
-	VBROADCASTSS 1456(SP)(DI*4), Z5
+	VBROADCASTSS 1728(SP)(DI*4), Z4
+	VBROADCASTSS 1472(SP)(DI*4), Z5
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -7383,13 +7370,13 @@ plainSingleSkip:
 	JL   plainSingle
 
 written:
-	VMOVUPD    1072(SP), Y0
-	VMOVUPD    1104(SP), Y1
+	VMOVUPD    1088(SP), Y0
+	VMOVUPD    1120(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y2
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    1136(SP), Y0
-	VMOVUPD    1168(SP), Y1
+	VMOVUPD    1152(SP), Y0
+	VMOVUPD    1184(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y3
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y3, Y3
@@ -7397,7 +7384,7 @@ written:
 	VSHUFF64X2 $0x03, Y3, Y2, Y1
 	VMAXPD     Y1, Y0, Y0
 	VADDPD     Y0, Y0, Y1
-	VSUBPD     1648(SP), Y1, Y1
+	VSUBPD     1664(SP), Y1, Y1
 	VSUBPD     Y0, Y0, Y0
 	VADDPD     Y0, Y1, Y1
 	VXORPD     Y0, Y0, Y0
@@ -7405,19 +7392,19 @@ written:
 	KMOVW      K2, CX
 	MOVQ       8(SP), DX
 	BZHIL      DX, CX, CX
-	MOVQ       16(SP), DX
+	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
-	ORQ        CX, 1840(SP)
+	ORQ        CX, 1856(SP)
 	CMPQ       8(SP), $0x04
 	JLE        checkHalf
-	VMOVUPD    1200(SP), Y0
-	VMOVUPD    1232(SP), Y1
+	VMOVUPD    1216(SP), Y0
+	VMOVUPD    1248(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y2
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y2, Y2
-	VMOVUPD    1264(SP), Y0
-	VMOVUPD    1296(SP), Y1
+	VMOVUPD    1280(SP), Y0
+	VMOVUPD    1312(SP), Y1
 	VUNPCKLPD  Y1, Y0, Y3
 	VUNPCKHPD  Y1, Y0, Y0
 	VMAXPD     Y0, Y3, Y3
@@ -7425,7 +7412,7 @@ written:
 	VSHUFF64X2 $0x03, Y3, Y2, Y1
 	VMAXPD     Y1, Y0, Y0
 	VADDPD     Y0, Y0, Y1
-	VSUBPD     1680(SP), Y1, Y1
+	VSUBPD     1696(SP), Y1, Y1
 	VSUBPD     Y0, Y0, Y0
 	VADDPD     Y0, Y1, Y1
 	VXORPD     Y0, Y0, Y0
@@ -7434,22 +7421,21 @@ written:
 	SHLL       $0x04, CX
 	MOVQ       8(SP), DX
 	BZHIL      DX, CX, CX
-	MOVQ       16(SP), DX
+	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
-	ORQ        CX, 1840(SP)
+	ORQ        CX, 1856(SP)
 
 checkHalf:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
 	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
+	ADDQ  DX, 56(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
-	ORQ   1840(SP), CX
+	MOVQ  32(SP), CX
+	ORQ   1856(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -7457,22 +7443,22 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+104(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 1840(SP), AX
+	MOVQ 1856(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
 
 // func layerNormGradRowsInDoubleAVX512(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsInDoubleAVX512(SB), $1848-128
+TEXT ·layerNormGradRowsInDoubleAVX512(SB), $1864-128
 	MOVQ  dx+0(FP), AX
-	MOVQ  AX, 24(SP)
-	MOVQ  x+24(FP), AX
-	MOVQ  AX, 32(SP)
-	MOVQ  dy+40(FP), AX
 	MOVQ  AX, 40(SP)
+	MOVQ  x+24(FP), AX
+	MOVQ  AX, 48(SP)
+	MOVQ  dy+40(FP), AX
+	MOVQ  AX, 56(SP)
 	MOVQ  rows+56(FP), AX
 	MOVQ  AX, (SP)
 	MOVQ  pitch+72(FP), AX
@@ -7481,13 +7467,16 @@ TEXT ·layerNormGradRowsInDoubleAVX512(SB), $1848-128
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
-	MOVQ  $0x00000000, 1840(SP)
+	MOVQ  $0x00000000, 1856(SP)
 
 group:
 	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    CX, 24(SP)
 	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
@@ -7496,9 +7485,9 @@ group:
 	MOVL    $0xffffffff, SI
 	BZHIL   DX, SI, SI
 	KMOVW   SI, K2
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    48(SP), DI
+	LEAQ    64(SP), DI
 
 guess:
 	VCVTPS2PD.Z (DX), K2, Z0
@@ -7520,13 +7509,13 @@ guessed:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            guess
-	VMOVUPD       48(SP), Y0
-	VMOVUPD       80(SP), Y1
+	VMOVUPD       64(SP), Y0
+	VMOVUPD       96(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       112(SP), Y0
-	VMOVUPD       144(SP), Y1
+	VMOVUPD       128(SP), Y0
+	VMOVUPD       160(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -7536,16 +7525,16 @@ guessed:
 	MOVQ          constants+48(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1328(SP)
+	VMOVUPD       Y0, 1344(SP)
 	CMPQ          8(SP), $0x04
 	JLE           guessedHalf
-	VMOVUPD       176(SP), Y0
-	VMOVUPD       208(SP), Y1
+	VMOVUPD       192(SP), Y0
+	VMOVUPD       224(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       240(SP), Y0
-	VMOVUPD       272(SP), Y1
+	VMOVUPD       256(SP), Y0
+	VMOVUPD       288(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -7555,29 +7544,27 @@ guessed:
 	MOVQ          constants+48(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1360(SP)
+	VMOVUPD       Y0, 1376(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
-	MOVQ 40(SP), BX
+	MOVQ 48(SP), DX
+	MOVQ 56(SP), BX
 	XORQ SI, SI
-	LEAQ 48(SP), DI
+	LEAQ 64(SP), DI
 
 centred:
-	VBROADCASTSD 1328(SP)(SI*8), Z0
-	MOVQ         8(SP), R8
-	IMULQ        AX, R8
+	VBROADCASTSD 1344(SP)(SI*8), Z0
+	MOVQ         24(SP), R8
 	ADDQ         DX, R8
 	VXORPD       Z1, Z1, Z1
 	VXORPD       Z2, Z2, Z2
 	VXORPD       Z3, Z3, Z3
 	VXORPD       Z4, Z4, Z4
 	MOVQ         gamma+32(FP), R9
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
+	MOVQ         24(SP), R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Z5, Z5, Z5
@@ -7743,27 +7730,27 @@ centredSumsDone:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            centred
-	MOVQ          $0x00000000, 16(SP)
-	VMOVUPD       48(SP), Y0
-	VMOVUPD       80(SP), Y1
+	MOVQ          $0x00000000, 32(SP)
+	VMOVUPD       64(SP), Y0
+	VMOVUPD       96(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       112(SP), Y0
-	VMOVUPD       144(SP), Y1
+	VMOVUPD       128(SP), Y0
+	VMOVUPD       160(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       304(SP), Y1
-	VMOVUPD       336(SP), Y2
+	VMOVUPD       320(SP), Y1
+	VMOVUPD       352(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       368(SP), Y1
-	VMOVUPD       400(SP), Y2
+	VMOVUPD       384(SP), Y1
+	VMOVUPD       416(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -7789,7 +7776,7 @@ centredSumsDone:
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -7803,38 +7790,38 @@ centredSumsDone:
 	VBROADCASTSD  one<>+0(SB), Y3
 	VDIVPD        Y1, Y3, Y1
 	VMULPD        Y1, Y2, Y3
-	VMOVUPD       Y3, 1456(SP)
+	VMOVUPD       Y3, 1472(SP)
 	VXORPD        Y3, Y3, Y3
 	VSUBPD        Y1, Y3, Y3
-	VMOVUPD       Y3, 1392(SP)
-	VMOVUPD       Y2, 1520(SP)
+	VMOVUPD       Y3, 1408(SP)
+	VMOVUPD       Y2, 1536(SP)
 	VDIVPD        Y0, Y1, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1584(SP)
+	VMOVUPD       Y0, 1600(SP)
 	CMPQ          8(SP), $0x04
 	JLE           judgedHalf
-	VMOVUPD       176(SP), Y0
-	VMOVUPD       208(SP), Y1
+	VMOVUPD       192(SP), Y0
+	VMOVUPD       224(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       240(SP), Y0
-	VMOVUPD       272(SP), Y1
+	VMOVUPD       256(SP), Y0
+	VMOVUPD       288(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       432(SP), Y1
-	VMOVUPD       464(SP), Y2
+	VMOVUPD       448(SP), Y1
+	VMOVUPD       480(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       496(SP), Y1
-	VMOVUPD       528(SP), Y2
+	VMOVUPD       512(SP), Y1
+	VMOVUPD       544(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -7861,7 +7848,7 @@ centredSumsDone:
 	SHLL          $0x04, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -7875,42 +7862,42 @@ centredSumsDone:
 	VBROADCASTSD  one<>+0(SB), Y3
 	VDIVPD        Y1, Y3, Y1
 	VMULPD        Y1, Y2, Y3
-	VMOVUPD       Y3, 1488(SP)
+	VMOVUPD       Y3, 1504(SP)
 	VXORPD        Y3, Y3, Y3
 	VSUBPD        Y1, Y3, Y3
-	VMOVUPD       Y3, 1424(SP)
-	VMOVUPD       Y2, 1552(SP)
+	VMOVUPD       Y3, 1440(SP)
+	VMOVUPD       Y2, 1568(SP)
 	VDIVPD        Y0, Y1, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1616(SP)
+	VMOVUPD       Y0, 1632(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -7937,31 +7924,31 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VMOVUPD      1328(SP), Y0
+	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1328(SP)
+	VMOVUPD      Y0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -7989,64 +7976,64 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VMOVUPD      1360(SP), Y0
+	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1360(SP)
+	VMOVUPD      Y0, 1376(SP)
 
 betterHalf:
 	JMP centre
 
 known:
-	VMOVUPD      560(SP), Y0
-	VMOVUPD      592(SP), Y1
+	VMOVUPD      576(SP), Y0
+	VMOVUPD      608(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      624(SP), Y0
-	VMOVUPD      656(SP), Y1
+	VMOVUPD      640(SP), Y0
+	VMOVUPD      672(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      816(SP), Y1
-	VMOVUPD      848(SP), Y2
+	VMOVUPD      832(SP), Y1
+	VMOVUPD      864(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      880(SP), Y1
-	VMOVUPD      912(SP), Y2
+	VMOVUPD      896(SP), Y1
+	VMOVUPD      928(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1072(SP), Y2
-	VMOVUPD      1104(SP), Y3
+	VMOVUPD      1088(SP), Y2
+	VMOVUPD      1120(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1136(SP), Y2
-	VMOVUPD      1168(SP), Y3
+	VMOVUPD      1152(SP), Y2
+	VMOVUPD      1184(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1648(SP)
-	VMOVUPD      1520(SP), Y3
+	VMOVUPD      Y2, 1664(SP)
+	VMOVUPD      1536(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1584(SP), Y1, Y1
+	VMULPD       1600(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1712(SP)
-	VMOVUPD      Y1, 1776(SP)
+	VMOVUPD      Y0, 1728(SP)
+	VMOVUPD      Y1, 1792(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -8057,10 +8044,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1712(SP), Y1
+	VMOVUPD      1728(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1776(SP), Y1
+	VMOVUPD      1792(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -8068,59 +8055,59 @@ known:
 	KMOVW        K2, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
-	VMOVUPD      688(SP), Y0
-	VMOVUPD      720(SP), Y1
+	VMOVUPD      704(SP), Y0
+	VMOVUPD      736(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      752(SP), Y0
-	VMOVUPD      784(SP), Y1
+	VMOVUPD      768(SP), Y0
+	VMOVUPD      800(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      944(SP), Y1
-	VMOVUPD      976(SP), Y2
+	VMOVUPD      960(SP), Y1
+	VMOVUPD      992(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      1008(SP), Y1
-	VMOVUPD      1040(SP), Y2
+	VMOVUPD      1024(SP), Y1
+	VMOVUPD      1056(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1200(SP), Y2
-	VMOVUPD      1232(SP), Y3
+	VMOVUPD      1216(SP), Y2
+	VMOVUPD      1248(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1264(SP), Y2
-	VMOVUPD      1296(SP), Y3
+	VMOVUPD      1280(SP), Y2
+	VMOVUPD      1312(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1680(SP)
-	VMOVUPD      1552(SP), Y3
+	VMOVUPD      Y2, 1696(SP)
+	VMOVUPD      1568(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1616(SP), Y1, Y1
+	VMULPD       1632(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1744(SP)
-	VMOVUPD      Y1, 1808(SP)
+	VMOVUPD      Y0, 1760(SP)
+	VMOVUPD      Y1, 1824(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -8131,10 +8118,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1744(SP), Y1
+	VMOVUPD      1760(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1808(SP), Y1
+	VMOVUPD      1824(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -8143,7 +8130,7 @@ known:
 	SHLL         $0x04, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 
 termsHalf:
 	MOVQ  dgamma+8(FP), CX
@@ -8152,22 +8139,22 @@ termsHalf:
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
-	MOVQ  24(SP), SI
-	MOVQ  32(SP), DI
-	MOVQ  40(SP), R8
+	MOVQ  40(SP), SI
+	MOVQ  48(SP), DI
+	MOVQ  56(SP), R8
 	XORQ  R9, R9
-	LEAQ  48(SP), R10
+	LEAQ  64(SP), R10
 
 single:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 1328(SP)(R9*8), Z0
-	VBROADCASTSD 1392(SP)(R9*8), Z1
-	VBROADCASTSD 1776(SP)(R9*8), Z2
+	VBROADCASTSD 1344(SP)(R9*8), Z0
+	VBROADCASTSD 1408(SP)(R9*8), Z1
+	VBROADCASTSD 1792(SP)(R9*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(R9*8), Z3
-	VBROADCASTSD 1456(SP)(R9*8), Z4
+	VBROADCASTSD 1728(SP)(R9*8), Z3
+	VBROADCASTSD 1472(SP)(R9*8), Z4
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -8229,22 +8216,22 @@ singleSkip:
 
 plainly:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainSingle:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 1328(SP)(DI*8), Z0
-	VBROADCASTSD 1392(SP)(DI*8), Z1
-	VBROADCASTSD 1776(SP)(DI*8), Z2
+	VBROADCASTSD 1344(SP)(DI*8), Z0
+	VBROADCASTSD 1408(SP)(DI*8), Z1
+	VBROADCASTSD 1792(SP)(DI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(DI*8), Z3
-	VBROADCASTSD 1456(SP)(DI*8), Z4
+	VBROADCASTSD 1728(SP)(DI*8), Z3
+	VBROADCASTSD 1472(SP)(DI*8), Z4
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -8293,15 +8280,14 @@ plainSingleSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
 	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
+	ADDQ  DX, 56(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
-	ORQ   1840(SP), CX
+	MOVQ  32(SP), CX
+	ORQ   1856(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -8309,9 +8295,9 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+104(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 1840(SP), AX
+	MOVQ 1856(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET
@@ -8402,11 +8388,11 @@ columnsDone:
 
 // func layerNormRowsF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, MMX+
-TEXT ·layerNormRowsF64AVX512(SB), $744-104
+TEXT ·layerNormRowsF64AVX512(SB), $760-104
 	MOVQ  y+0(FP), AX
-	MOVQ  AX, 24(SP)
+	MOVQ  AX, 40(SP)
 	MOVQ  x+8(FP), AX
-	MOVQ  AX, 32(SP)
+	MOVQ  AX, 48(SP)
 	MOVQ  rows+40(FP), AX
 	MOVQ  AX, (SP)
 	MOVQ  pitch+56(FP), AX
@@ -8421,6 +8407,9 @@ group:
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    CX, 24(SP)
 	MOVQ    head+64(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
@@ -8429,9 +8418,9 @@ group:
 	MOVL    $0xffffffff, SI
 	BZHIL   DX, SI, SI
 	KMOVW   SI, K2
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    40(SP), DI
+	LEAQ    56(SP), DI
 
 guess:
 	VMOVUPD.Z (DX), K2, Z0
@@ -8453,13 +8442,13 @@ guessed:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            guess
-	VMOVUPD       40(SP), Y0
-	VMOVUPD       72(SP), Y1
+	VMOVUPD       56(SP), Y0
+	VMOVUPD       88(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       104(SP), Y0
-	VMOVUPD       136(SP), Y1
+	VMOVUPD       120(SP), Y0
+	VMOVUPD       152(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -8469,16 +8458,16 @@ guessed:
 	MOVQ          constants+32(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 552(SP)
+	VMOVUPD       Y0, 568(SP)
 	CMPQ          8(SP), $0x04
 	JLE           guessedHalf
-	VMOVUPD       168(SP), Y0
-	VMOVUPD       200(SP), Y1
+	VMOVUPD       184(SP), Y0
+	VMOVUPD       216(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       232(SP), Y0
-	VMOVUPD       264(SP), Y1
+	VMOVUPD       248(SP), Y0
+	VMOVUPD       280(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -8488,20 +8477,19 @@ guessed:
 	MOVQ          constants+32(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 584(SP)
+	VMOVUPD       Y0, 600(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
+	MOVQ 48(SP), DX
 	XORQ BX, BX
-	LEAQ 40(SP), SI
+	LEAQ 56(SP), SI
 
 centred:
-	VBROADCASTSD 552(SP)(BX*8), Z0
-	MOVQ         8(SP), DI
-	IMULQ        AX, DI
+	VBROADCASTSD 568(SP)(BX*8), Z0
+	MOVQ         24(SP), DI
 	ADDQ         DX, DI
 	MOVQ         n+48(FP), R8
 	VXORPD       Z1, Z1, Z1
@@ -8593,27 +8581,27 @@ centredSumsDone:
 	INCQ          BX
 	CMPQ          BX, 8(SP)
 	JL            centred
-	MOVQ          $0x00000000, 16(SP)
-	VMOVUPD       40(SP), Y0
-	VMOVUPD       72(SP), Y1
+	MOVQ          $0x00000000, 32(SP)
+	VMOVUPD       56(SP), Y0
+	VMOVUPD       88(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       104(SP), Y0
-	VMOVUPD       136(SP), Y1
+	VMOVUPD       120(SP), Y0
+	VMOVUPD       152(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       296(SP), Y1
-	VMOVUPD       328(SP), Y2
+	VMOVUPD       312(SP), Y1
+	VMOVUPD       344(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       360(SP), Y1
-	VMOVUPD       392(SP), Y2
+	VMOVUPD       376(SP), Y1
+	VMOVUPD       408(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -8639,7 +8627,7 @@ centredSumsDone:
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -8653,32 +8641,32 @@ centredSumsDone:
 	VBROADCASTSD  one<>+0(SB), Y1
 	VDIVPD        Y0, Y1, Y0
 	VMULPD        Y0, Y2, Y1
-	VMOVUPD       Y1, 680(SP)
+	VMOVUPD       Y1, 696(SP)
 	VXORPD        Y1, Y1, Y1
 	VSUBPD        Y0, Y1, Y1
-	VMOVUPD       Y1, 616(SP)
+	VMOVUPD       Y1, 632(SP)
 	CMPQ          8(SP), $0x04
 	JLE           judgedHalf
-	VMOVUPD       168(SP), Y0
-	VMOVUPD       200(SP), Y1
+	VMOVUPD       184(SP), Y0
+	VMOVUPD       216(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       232(SP), Y0
-	VMOVUPD       264(SP), Y1
+	VMOVUPD       248(SP), Y0
+	VMOVUPD       280(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       424(SP), Y1
-	VMOVUPD       456(SP), Y2
+	VMOVUPD       440(SP), Y1
+	VMOVUPD       472(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       488(SP), Y1
-	VMOVUPD       520(SP), Y2
+	VMOVUPD       504(SP), Y1
+	VMOVUPD       536(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -8705,7 +8693,7 @@ centredSumsDone:
 	SHLL          $0x04, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -8719,36 +8707,36 @@ centredSumsDone:
 	VBROADCASTSD  one<>+0(SB), Y1
 	VDIVPD        Y0, Y1, Y0
 	VMULPD        Y0, Y2, Y1
-	VMOVUPD       Y1, 712(SP)
+	VMOVUPD       Y1, 728(SP)
 	VXORPD        Y1, Y1, Y1
 	VSUBPD        Y0, Y1, Y1
-	VMOVUPD       Y1, 648(SP)
+	VMOVUPD       Y1, 664(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      40(SP), Y0
-	VMOVUPD      72(SP), Y1
+	VMOVUPD      56(SP), Y0
+	VMOVUPD      88(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      104(SP), Y0
-	VMOVUPD      136(SP), Y1
+	VMOVUPD      120(SP), Y0
+	VMOVUPD      152(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      296(SP), Y1
-	VMOVUPD      328(SP), Y2
+	VMOVUPD      312(SP), Y1
+	VMOVUPD      344(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      360(SP), Y1
-	VMOVUPD      392(SP), Y2
+	VMOVUPD      376(SP), Y1
+	VMOVUPD      408(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -8775,31 +8763,31 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VMOVUPD      552(SP), Y0
+	VMOVUPD      568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 552(SP)
+	VMOVUPD      Y0, 568(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      168(SP), Y0
-	VMOVUPD      200(SP), Y1
+	VMOVUPD      184(SP), Y0
+	VMOVUPD      216(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      232(SP), Y0
-	VMOVUPD      264(SP), Y1
+	VMOVUPD      248(SP), Y0
+	VMOVUPD      280(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      424(SP), Y1
-	VMOVUPD      456(SP), Y2
+	VMOVUPD      440(SP), Y1
+	VMOVUPD      472(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      488(SP), Y1
-	VMOVUPD      520(SP), Y2
+	VMOVUPD      504(SP), Y1
+	VMOVUPD      536(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -8827,9 +8815,9 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VMOVUPD      584(SP), Y0
+	VMOVUPD      600(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 584(SP)
+	VMOVUPD      Y0, 600(SP)
 
 betterHalf:
 	JMP centre
@@ -8840,7 +8828,7 @@ known:
 	JNE   past
 	TESTQ $0x00000003, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  gamma+16(FP), CX
 	MOVQ  beta+24(FP), DX
@@ -8848,24 +8836,24 @@ known:
 	LEAQ  (AX)(AX*2), SI
 
 pack:
-	MOVQ         24(SP), DI
-	MOVQ         32(SP), R8
+	MOVQ         40(SP), DI
+	MOVQ         48(SP), R8
 	MOVQ         BX, R9
 	IMULQ        AX, R9
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	VBROADCASTSD 552(SP)(BX*8), Z0
-	VBROADCASTSD 560(SP)(BX*8), Z1
-	VBROADCASTSD 568(SP)(BX*8), Z2
-	VBROADCASTSD 576(SP)(BX*8), Z3
-	VBROADCASTSD 616(SP)(BX*8), Z4
-	VBROADCASTSD 624(SP)(BX*8), Z5
-	VBROADCASTSD 632(SP)(BX*8), Z6
-	VBROADCASTSD 640(SP)(BX*8), Z7
-	VBROADCASTSD 680(SP)(BX*8), Z8
-	VBROADCASTSD 688(SP)(BX*8), Z9
-	VBROADCASTSD 696(SP)(BX*8), Z10
-	VBROADCASTSD 704(SP)(BX*8), Z11
+	VBROADCASTSD 568(SP)(BX*8), Z0
+	VBROADCASTSD 576(SP)(BX*8), Z1
+	VBROADCASTSD 584(SP)(BX*8), Z2
+	VBROADCASTSD 592(SP)(BX*8), Z3
+	VBROADCASTSD 632(SP)(BX*8), Z4
+	VBROADCASTSD 640(SP)(BX*8), Z5
+	VBROADCASTSD 648(SP)(BX*8), Z6
+	VBROADCASTSD 656(SP)(BX*8), Z7
+	VBROADCASTSD 696(SP)(BX*8), Z8
+	VBROADCASTSD 704(SP)(BX*8), Z9
+	VBROADCASTSD 712(SP)(BX*8), Z10
+	VBROADCASTSD 720(SP)(BX*8), Z11
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -8933,18 +8921,18 @@ packLoopDone:
 singly:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 single:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          singleSkip
-	VBROADCASTSD 552(SP)(DI*8), Z0
-	VBROADCASTSD 616(SP)(DI*8), Z1
-	VBROADCASTSD 680(SP)(DI*8), Z2
+	VBROADCASTSD 568(SP)(DI*8), Z0
+	VBROADCASTSD 632(SP)(DI*8), Z1
+	VBROADCASTSD 696(SP)(DI*8), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -9016,18 +9004,18 @@ singleSkip:
 past:
 	MOVQ gamma+16(FP), CX
 	MOVQ beta+24(FP), DX
-	MOVQ 24(SP), BX
-	MOVQ 32(SP), SI
+	MOVQ 40(SP), BX
+	MOVQ 48(SP), SI
 	XORQ DI, DI
-	LEAQ 40(SP), R8
+	LEAQ 56(SP), R8
 
 stream:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          streamSkip
-	VBROADCASTSD 552(SP)(DI*8), Z0
-	VBROADCASTSD 616(SP)(DI*8), Z1
-	VBROADCASTSD 680(SP)(DI*8), Z2
+	VBROADCASTSD 568(SP)(DI*8), Z0
+	VBROADCASTSD 632(SP)(DI*8), Z1
+	VBROADCASTSD 696(SP)(DI*8), Z2
 	MOVQ         n+48(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -9097,13 +9085,12 @@ streamSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
+	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
+	MOVQ  32(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -9111,20 +9098,20 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+88(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+96(FP)
 	VZEROUPPER
 	RET
 
 // func layerNormGradRowsF64AVX512(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV, FMA3, MMX+
-TEXT ·layerNormGradRowsF64AVX512(SB), $1848-128
+TEXT ·layerNormGradRowsF64AVX512(SB), $1864-128
 	MOVQ  dx+0(FP), AX
-	MOVQ  AX, 24(SP)
-	MOVQ  x+24(FP), AX
-	MOVQ  AX, 32(SP)
-	MOVQ  dy+40(FP), AX
 	MOVQ  AX, 40(SP)
+	MOVQ  x+24(FP), AX
+	MOVQ  AX, 48(SP)
+	MOVQ  dy+40(FP), AX
+	MOVQ  AX, 56(SP)
 	MOVQ  rows+56(FP), AX
 	MOVQ  AX, (SP)
 	MOVQ  pitch+72(FP), AX
@@ -9133,13 +9120,16 @@ TEXT ·layerNormGradRowsF64AVX512(SB), $1848-128
 	MOVL  $0xffffffff, DX
 	BZHIL CX, DX, DX
 	KMOVW DX, K1
-	MOVQ  $0x00000000, 1840(SP)
+	MOVQ  $0x00000000, 1856(SP)
 
 group:
 	MOVQ    group+88(FP), CX
 	CMPQ    CX, (SP)
 	CMOVQGT (SP), CX
 	MOVQ    CX, 8(SP)
+	IMULQ   AX, CX
+	MOVQ    CX, 16(SP)
+	MOVQ    CX, 24(SP)
 	MOVQ    head+80(FP), CX
 	MOVQ    $0x00000008, BX
 	MOVQ    CX, DX
@@ -9148,9 +9138,9 @@ group:
 	MOVL    $0xffffffff, SI
 	BZHIL   DX, SI, SI
 	KMOVW   SI, K2
-	MOVQ    32(SP), DX
+	MOVQ    48(SP), DX
 	XORQ    SI, SI
-	LEAQ    48(SP), DI
+	LEAQ    64(SP), DI
 
 guess:
 	VMOVUPD.Z (DX), K2, Z0
@@ -9172,13 +9162,13 @@ guessed:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            guess
-	VMOVUPD       48(SP), Y0
-	VMOVUPD       80(SP), Y1
+	VMOVUPD       64(SP), Y0
+	VMOVUPD       96(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       112(SP), Y0
-	VMOVUPD       144(SP), Y1
+	VMOVUPD       128(SP), Y0
+	VMOVUPD       160(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -9188,16 +9178,16 @@ guessed:
 	MOVQ          constants+48(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1328(SP)
+	VMOVUPD       Y0, 1344(SP)
 	CMPQ          8(SP), $0x04
 	JLE           guessedHalf
-	VMOVUPD       176(SP), Y0
-	VMOVUPD       208(SP), Y1
+	VMOVUPD       192(SP), Y0
+	VMOVUPD       224(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       240(SP), Y0
-	VMOVUPD       272(SP), Y1
+	VMOVUPD       256(SP), Y0
+	VMOVUPD       288(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
@@ -9207,29 +9197,27 @@ guessed:
 	MOVQ          constants+48(FP), CX
 	VBROADCASTSD  (CX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1360(SP)
+	VMOVUPD       Y0, 1376(SP)
 
 guessedHalf:
 	MOVQ $0x00000003, CX
 
 centre:
-	MOVQ 32(SP), DX
-	MOVQ 40(SP), BX
+	MOVQ 48(SP), DX
+	MOVQ 56(SP), BX
 	XORQ SI, SI
-	LEAQ 48(SP), DI
+	LEAQ 64(SP), DI
 
 centred:
-	VBROADCASTSD 1328(SP)(SI*8), Z0
-	MOVQ         8(SP), R8
-	IMULQ        AX, R8
+	VBROADCASTSD 1344(SP)(SI*8), Z0
+	MOVQ         24(SP), R8
 	ADDQ         DX, R8
 	VXORPD       Z1, Z1, Z1
 	VXORPD       Z2, Z2, Z2
 	VXORPD       Z3, Z3, Z3
 	VXORPD       Z4, Z4, Z4
 	MOVQ         gamma+32(FP), R9
-	MOVQ         8(SP), R10
-	IMULQ        AX, R10
+	MOVQ         24(SP), R10
 	ADDQ         BX, R10
 	MOVQ         n+64(FP), R11
 	VXORPD       Z5, Z5, Z5
@@ -9389,27 +9377,27 @@ centredSumsDone:
 	INCQ          SI
 	CMPQ          SI, 8(SP)
 	JL            centred
-	MOVQ          $0x00000000, 16(SP)
-	VMOVUPD       48(SP), Y0
-	VMOVUPD       80(SP), Y1
+	MOVQ          $0x00000000, 32(SP)
+	VMOVUPD       64(SP), Y0
+	VMOVUPD       96(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       112(SP), Y0
-	VMOVUPD       144(SP), Y1
+	VMOVUPD       128(SP), Y0
+	VMOVUPD       160(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       304(SP), Y1
-	VMOVUPD       336(SP), Y2
+	VMOVUPD       320(SP), Y1
+	VMOVUPD       352(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       368(SP), Y1
-	VMOVUPD       400(SP), Y2
+	VMOVUPD       384(SP), Y1
+	VMOVUPD       416(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -9435,7 +9423,7 @@ centredSumsDone:
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -9449,38 +9437,38 @@ centredSumsDone:
 	VBROADCASTSD  one<>+0(SB), Y3
 	VDIVPD        Y1, Y3, Y1
 	VMULPD        Y1, Y2, Y3
-	VMOVUPD       Y3, 1456(SP)
+	VMOVUPD       Y3, 1472(SP)
 	VXORPD        Y3, Y3, Y3
 	VSUBPD        Y1, Y3, Y3
-	VMOVUPD       Y3, 1392(SP)
-	VMOVUPD       Y2, 1520(SP)
+	VMOVUPD       Y3, 1408(SP)
+	VMOVUPD       Y2, 1536(SP)
 	VDIVPD        Y0, Y1, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1584(SP)
+	VMOVUPD       Y0, 1600(SP)
 	CMPQ          8(SP), $0x04
 	JLE           judgedHalf
-	VMOVUPD       176(SP), Y0
-	VMOVUPD       208(SP), Y1
+	VMOVUPD       192(SP), Y0
+	VMOVUPD       224(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y2
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y2, Y2
-	VMOVUPD       240(SP), Y0
-	VMOVUPD       272(SP), Y1
+	VMOVUPD       256(SP), Y0
+	VMOVUPD       288(SP), Y1
 	VUNPCKLPD     Y1, Y0, Y3
 	VUNPCKHPD     Y1, Y0, Y0
 	VADDPD        Y0, Y3, Y3
 	VSHUFF64X2    $0x00, Y3, Y2, Y0
 	VSHUFF64X2    $0x03, Y3, Y2, Y1
 	VADDPD        Y1, Y0, Y0
-	VMOVUPD       432(SP), Y1
-	VMOVUPD       464(SP), Y2
+	VMOVUPD       448(SP), Y1
+	VMOVUPD       480(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y3
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y3, Y3
-	VMOVUPD       496(SP), Y1
-	VMOVUPD       528(SP), Y2
+	VMOVUPD       512(SP), Y1
+	VMOVUPD       544(SP), Y2
 	VUNPCKLPD     Y2, Y1, Y4
 	VUNPCKHPD     Y2, Y1, Y1
 	VADDPD        Y1, Y4, Y4
@@ -9507,7 +9495,7 @@ centredSumsDone:
 	SHLL          $0x04, DX
 	MOVQ          8(SP), BX
 	BZHIL         BX, DX, DX
-	ORQ           DX, 16(SP)
+	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
 	VMULPD        Y0, Y1, Y0
@@ -9521,42 +9509,42 @@ centredSumsDone:
 	VBROADCASTSD  one<>+0(SB), Y3
 	VDIVPD        Y1, Y3, Y1
 	VMULPD        Y1, Y2, Y3
-	VMOVUPD       Y3, 1488(SP)
+	VMOVUPD       Y3, 1504(SP)
 	VXORPD        Y3, Y3, Y3
 	VSUBPD        Y1, Y3, Y3
-	VMOVUPD       Y3, 1424(SP)
-	VMOVUPD       Y2, 1552(SP)
+	VMOVUPD       Y3, 1440(SP)
+	VMOVUPD       Y2, 1568(SP)
 	VDIVPD        Y0, Y1, Y0
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y1
 	VMULPD        Y1, Y0, Y0
-	VMOVUPD       Y0, 1616(SP)
+	VMOVUPD       Y0, 1632(SP)
 
 judgedHalf:
-	CMPQ         16(SP), $0x00
+	CMPQ         32(SP), $0x00
 	JE           known
 	DECQ         CX
 	JE           known
-	VMOVUPD      48(SP), Y0
-	VMOVUPD      80(SP), Y1
+	VMOVUPD      64(SP), Y0
+	VMOVUPD      96(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      112(SP), Y0
-	VMOVUPD      144(SP), Y1
+	VMOVUPD      128(SP), Y0
+	VMOVUPD      160(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      304(SP), Y1
-	VMOVUPD      336(SP), Y2
+	VMOVUPD      320(SP), Y1
+	VMOVUPD      352(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      368(SP), Y1
-	VMOVUPD      400(SP), Y2
+	VMOVUPD      384(SP), Y1
+	VMOVUPD      416(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -9583,31 +9571,31 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VMOVUPD      1328(SP), Y0
+	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1328(SP)
+	VMOVUPD      Y0, 1344(SP)
 	CMPQ         8(SP), $0x04
 	JLE          betterHalf
-	VMOVUPD      176(SP), Y0
-	VMOVUPD      208(SP), Y1
+	VMOVUPD      192(SP), Y0
+	VMOVUPD      224(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      240(SP), Y0
-	VMOVUPD      272(SP), Y1
+	VMOVUPD      256(SP), Y0
+	VMOVUPD      288(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      432(SP), Y1
-	VMOVUPD      464(SP), Y2
+	VMOVUPD      448(SP), Y1
+	VMOVUPD      480(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      496(SP), Y1
-	VMOVUPD      528(SP), Y2
+	VMOVUPD      512(SP), Y1
+	VMOVUPD      544(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
@@ -9635,64 +9623,64 @@ judgedHalf:
 	MOVQ         8(SP), BX
 	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
-	VMOVUPD      1360(SP), Y0
+	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
-	VMOVUPD      Y0, 1360(SP)
+	VMOVUPD      Y0, 1376(SP)
 
 betterHalf:
 	JMP centre
 
 known:
-	VMOVUPD      560(SP), Y0
-	VMOVUPD      592(SP), Y1
+	VMOVUPD      576(SP), Y0
+	VMOVUPD      608(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      624(SP), Y0
-	VMOVUPD      656(SP), Y1
+	VMOVUPD      640(SP), Y0
+	VMOVUPD      672(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      816(SP), Y1
-	VMOVUPD      848(SP), Y2
+	VMOVUPD      832(SP), Y1
+	VMOVUPD      864(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      880(SP), Y1
-	VMOVUPD      912(SP), Y2
+	VMOVUPD      896(SP), Y1
+	VMOVUPD      928(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1072(SP), Y2
-	VMOVUPD      1104(SP), Y3
+	VMOVUPD      1088(SP), Y2
+	VMOVUPD      1120(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1136(SP), Y2
-	VMOVUPD      1168(SP), Y3
+	VMOVUPD      1152(SP), Y2
+	VMOVUPD      1184(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1648(SP)
-	VMOVUPD      1520(SP), Y3
+	VMOVUPD      Y2, 1664(SP)
+	VMOVUPD      1536(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1584(SP), Y1, Y1
+	VMULPD       1600(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1712(SP)
-	VMOVUPD      Y1, 1776(SP)
+	VMOVUPD      Y0, 1728(SP)
+	VMOVUPD      Y1, 1792(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -9703,10 +9691,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1712(SP), Y1
+	VMOVUPD      1728(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1776(SP), Y1
+	VMOVUPD      1792(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -9714,59 +9702,59 @@ known:
 	KMOVW        K2, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
-	VMOVUPD      688(SP), Y0
-	VMOVUPD      720(SP), Y1
+	VMOVUPD      704(SP), Y0
+	VMOVUPD      736(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y2
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y2, Y2
-	VMOVUPD      752(SP), Y0
-	VMOVUPD      784(SP), Y1
+	VMOVUPD      768(SP), Y0
+	VMOVUPD      800(SP), Y1
 	VUNPCKLPD    Y1, Y0, Y3
 	VUNPCKHPD    Y1, Y0, Y0
 	VADDPD       Y0, Y3, Y3
 	VSHUFF64X2   $0x00, Y3, Y2, Y0
 	VSHUFF64X2   $0x03, Y3, Y2, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      944(SP), Y1
-	VMOVUPD      976(SP), Y2
+	VMOVUPD      960(SP), Y1
+	VMOVUPD      992(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y3
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y3, Y3
-	VMOVUPD      1008(SP), Y1
-	VMOVUPD      1040(SP), Y2
+	VMOVUPD      1024(SP), Y1
+	VMOVUPD      1056(SP), Y2
 	VUNPCKLPD    Y2, Y1, Y4
 	VUNPCKHPD    Y2, Y1, Y1
 	VADDPD       Y1, Y4, Y4
 	VSHUFF64X2   $0x00, Y4, Y3, Y1
 	VSHUFF64X2   $0x03, Y4, Y3, Y2
 	VADDPD       Y2, Y1, Y1
-	VMOVUPD      1200(SP), Y2
-	VMOVUPD      1232(SP), Y3
+	VMOVUPD      1216(SP), Y2
+	VMOVUPD      1248(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y4
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y4, Y4
-	VMOVUPD      1264(SP), Y2
-	VMOVUPD      1296(SP), Y3
+	VMOVUPD      1280(SP), Y2
+	VMOVUPD      1312(SP), Y3
 	VUNPCKLPD    Y3, Y2, Y5
 	VUNPCKHPD    Y3, Y2, Y2
 	VMAXPD       Y2, Y5, Y5
 	VSHUFF64X2   $0x00, Y5, Y4, Y2
 	VSHUFF64X2   $0x03, Y5, Y4, Y3
 	VMAXPD       Y3, Y2, Y2
-	VMOVUPD      Y2, 1680(SP)
-	VMOVUPD      1552(SP), Y3
+	VMOVUPD      Y2, 1696(SP)
+	VMOVUPD      1568(SP), Y3
 	VMOVAPD      Y1, Y1
 	VFMSUB231PD  Y3, Y0, Y1
-	VMULPD       1616(SP), Y1, Y1
+	VMULPD       1632(SP), Y1, Y1
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 8(CX), Y4
 	VMULPD       Y4, Y0, Y0
 	VFMADD231PD  Y3, Y1, Y0
-	VMOVUPD      Y0, 1744(SP)
-	VMOVUPD      Y1, 1808(SP)
+	VMOVUPD      Y0, 1760(SP)
+	VMOVUPD      Y1, 1824(SP)
 	MOVQ         constants+48(FP), CX
 	VBROADCASTSD 48(CX), Y0
 	VSUBPD       Y0, Y2, Y0
@@ -9777,10 +9765,10 @@ known:
 	VBROADCASTSD 56(CX), Y1
 	VSUBPD       Y2, Y1, Y1
 	VMINPD       Y1, Y0, Y0
-	VMOVUPD      1744(SP), Y1
+	VMOVUPD      1760(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
-	VMOVUPD      1808(SP), Y1
+	VMOVUPD      1824(SP), Y1
 	VSUBPD       Y1, Y1, Y1
 	VADDPD       Y1, Y0, Y0
 	VXORPD       Y1, Y1, Y1
@@ -9789,12 +9777,12 @@ known:
 	SHLL         $0x04, CX
 	MOVQ         8(SP), DX
 	BZHIL        DX, CX, CX
-	ORQ          CX, 16(SP)
+	ORQ          CX, 32(SP)
 
 termsHalf:
 	TESTQ $0x00000003, 8(SP)
 	JNE   singly
-	CMPQ  16(SP), $0x00
+	CMPQ  32(SP), $0x00
 	JNE   singly
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  stream+96(FP), DX
@@ -9809,38 +9797,38 @@ termsHalf:
 	LEAQ  (AX)(AX*2), DI
 
 pack:
-	MOVQ         24(SP), R8
-	MOVQ         32(SP), R9
-	MOVQ         40(SP), R10
+	MOVQ         40(SP), R8
+	MOVQ         48(SP), R9
+	MOVQ         56(SP), R10
 	MOVQ         SI, R11
 	IMULQ        AX, R11
 	ADDQ         R11, R8
 	ADDQ         R11, R9
 	ADDQ         R11, R10
-	VBROADCASTSD 1328(SP)(SI*8), Z0
-	VBROADCASTSD 1392(SP)(SI*8), Z1
-	VBROADCASTSD 1776(SP)(SI*8), Z2
+	VBROADCASTSD 1344(SP)(SI*8), Z0
+	VBROADCASTSD 1408(SP)(SI*8), Z1
+	VBROADCASTSD 1792(SP)(SI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(SI*8), Z3
-	VBROADCASTSD 1456(SP)(SI*8), Z4
-	VBROADCASTSD 1336(SP)(SI*8), Z5
-	VBROADCASTSD 1400(SP)(SI*8), Z6
-	VBROADCASTSD 1784(SP)(SI*8), Z7
+	VBROADCASTSD 1728(SP)(SI*8), Z3
+	VBROADCASTSD 1472(SP)(SI*8), Z4
+	VBROADCASTSD 1352(SP)(SI*8), Z5
+	VBROADCASTSD 1416(SP)(SI*8), Z6
+	VBROADCASTSD 1800(SP)(SI*8), Z7
 	VXORPD       Z8, Z8, Z8
-	VBROADCASTSD 1720(SP)(SI*8), Z8
-	VBROADCASTSD 1464(SP)(SI*8), Z9
-	VBROADCASTSD 1344(SP)(SI*8), Z10
-	VBROADCASTSD 1408(SP)(SI*8), Z11
-	VBROADCASTSD 1792(SP)(SI*8), Z12
+	VBROADCASTSD 1736(SP)(SI*8), Z8
+	VBROADCASTSD 1480(SP)(SI*8), Z9
+	VBROADCASTSD 1360(SP)(SI*8), Z10
+	VBROADCASTSD 1424(SP)(SI*8), Z11
+	VBROADCASTSD 1808(SP)(SI*8), Z12
 	VXORPD       Z13, Z13, Z13
-	VBROADCASTSD 1728(SP)(SI*8), Z13
-	VBROADCASTSD 1472(SP)(SI*8), Z14
-	VBROADCASTSD 1352(SP)(SI*8), Z15
-	VBROADCASTSD 1416(SP)(SI*8), Z16
-	VBROADCASTSD 1800(SP)(SI*8), Z17
+	VBROADCASTSD 1744(SP)(SI*8), Z13
+	VBROADCASTSD 1488(SP)(SI*8), Z14
+	VBROADCASTSD 1368(SP)(SI*8), Z15
+	VBROADCASTSD 1432(SP)(SI*8), Z16
+	VBROADCASTSD 1816(SP)(SI*8), Z17
 	VXORPD       Z18, Z18, Z18
-	VBROADCASTSD 1736(SP)(SI*8), Z18
-	VBROADCASTSD 1480(SP)(SI*8), Z19
+	VBROADCASTSD 1752(SP)(SI*8), Z18
+	VBROADCASTSD 1496(SP)(SI*8), Z19
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -9966,38 +9954,38 @@ past:
 	LEAQ (AX)(AX*2), DI
 
 stream:
-	MOVQ         24(SP), R8
-	MOVQ         32(SP), R9
-	MOVQ         40(SP), R10
+	MOVQ         40(SP), R8
+	MOVQ         48(SP), R9
+	MOVQ         56(SP), R10
 	MOVQ         SI, R11
 	IMULQ        AX, R11
 	ADDQ         R11, R8
 	ADDQ         R11, R9
 	ADDQ         R11, R10
-	VBROADCASTSD 1328(SP)(SI*8), Z0
-	VBROADCASTSD 1392(SP)(SI*8), Z1
-	VBROADCASTSD 1776(SP)(SI*8), Z2
+	VBROADCASTSD 1344(SP)(SI*8), Z0
+	VBROADCASTSD 1408(SP)(SI*8), Z1
+	VBROADCASTSD 1792(SP)(SI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(SI*8), Z3
-	VBROADCASTSD 1456(SP)(SI*8), Z4
-	VBROADCASTSD 1336(SP)(SI*8), Z5
-	VBROADCASTSD 1400(SP)(SI*8), Z6
-	VBROADCASTSD 1784(SP)(SI*8), Z7
+	VBROADCASTSD 1728(SP)(SI*8), Z3
+	VBROADCASTSD 1472(SP)(SI*8), Z4
+	VBROADCASTSD 1352(SP)(SI*8), Z5
+	VBROADCASTSD 1416(SP)(SI*8), Z6
+	VBROADCASTSD 1800(SP)(SI*8), Z7
 	VXORPD       Z8, Z8, Z8
-	VBROADCASTSD 1720(SP)(SI*8), Z8
-	VBROADCASTSD 1464(SP)(SI*8), Z9
-	VBROADCASTSD 1344(SP)(SI*8), Z10
-	VBROADCASTSD 1408(SP)(SI*8), Z11
-	VBROADCASTSD 1792(SP)(SI*8), Z12
+	VBROADCASTSD 1736(SP)(SI*8), Z8
+	VBROADCASTSD 1480(SP)(SI*8), Z9
+	VBROADCASTSD 1360(SP)(SI*8), Z10
+	VBROADCASTSD 1424(SP)(SI*8), Z11
+	VBROADCASTSD 1808(SP)(SI*8), Z12
 	VXORPD       Z13, Z13, Z13
-	VBROADCASTSD 1728(SP)(SI*8), Z13
-	VBROADCASTSD 1472(SP)(SI*8), Z14
-	VBROADCASTSD 1352(SP)(SI*8), Z15
-	VBROADCASTSD 1416(SP)(SI*8), Z16
-	VBROADCASTSD 1800(SP)(SI*8), Z17
+	VBROADCASTSD 1744(SP)(SI*8), Z13
+	VBROADCASTSD 1488(SP)(SI*8), Z14
+	VBROADCASTSD 1368(SP)(SI*8), Z15
+	VBROADCASTSD 1432(SP)(SI*8), Z16
+	VBROADCASTSD 1816(SP)(SI*8), Z17
 	VXORPD       Z18, Z18, Z18
-	VBROADCASTSD 1736(SP)(SI*8), Z18
-	VBROADCASTSD 1480(SP)(SI*8), Z19
+	VBROADCASTSD 1752(SP)(SI*8), Z18
+	VBROADCASTSD 1496(SP)(SI*8), Z19
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -10123,38 +10111,38 @@ plainPacks:
 	LEAQ  (AX)(AX*2), BX
 
 plain:
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
-	MOVQ         40(SP), R8
+	MOVQ         40(SP), SI
+	MOVQ         48(SP), DI
+	MOVQ         56(SP), R8
 	MOVQ         DX, R9
 	IMULQ        AX, R9
 	ADDQ         R9, SI
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	VBROADCASTSD 1328(SP)(DX*8), Z0
-	VBROADCASTSD 1392(SP)(DX*8), Z1
-	VBROADCASTSD 1776(SP)(DX*8), Z2
+	VBROADCASTSD 1344(SP)(DX*8), Z0
+	VBROADCASTSD 1408(SP)(DX*8), Z1
+	VBROADCASTSD 1792(SP)(DX*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(DX*8), Z3
-	VBROADCASTSD 1456(SP)(DX*8), Z4
-	VBROADCASTSD 1336(SP)(DX*8), Z4
-	VBROADCASTSD 1400(SP)(DX*8), Z5
-	VBROADCASTSD 1784(SP)(DX*8), Z6
+	VBROADCASTSD 1728(SP)(DX*8), Z3
+	VBROADCASTSD 1472(SP)(DX*8), Z4
+	VBROADCASTSD 1352(SP)(DX*8), Z4
+	VBROADCASTSD 1416(SP)(DX*8), Z5
+	VBROADCASTSD 1800(SP)(DX*8), Z6
 	VXORPD       Z7, Z7, Z7
-	VBROADCASTSD 1720(SP)(DX*8), Z7
-	VBROADCASTSD 1464(SP)(DX*8), Z8
-	VBROADCASTSD 1344(SP)(DX*8), Z8
-	VBROADCASTSD 1408(SP)(DX*8), Z9
-	VBROADCASTSD 1792(SP)(DX*8), Z10
+	VBROADCASTSD 1736(SP)(DX*8), Z7
+	VBROADCASTSD 1480(SP)(DX*8), Z8
+	VBROADCASTSD 1360(SP)(DX*8), Z8
+	VBROADCASTSD 1424(SP)(DX*8), Z9
+	VBROADCASTSD 1808(SP)(DX*8), Z10
 	VXORPD       Z11, Z11, Z11
-	VBROADCASTSD 1728(SP)(DX*8), Z11
-	VBROADCASTSD 1472(SP)(DX*8), Z12
-	VBROADCASTSD 1352(SP)(DX*8), Z12
-	VBROADCASTSD 1416(SP)(DX*8), Z13
-	VBROADCASTSD 1800(SP)(DX*8), Z14
+	VBROADCASTSD 1744(SP)(DX*8), Z11
+	VBROADCASTSD 1488(SP)(DX*8), Z12
+	VBROADCASTSD 1368(SP)(DX*8), Z12
+	VBROADCASTSD 1432(SP)(DX*8), Z13
+	VBROADCASTSD 1816(SP)(DX*8), Z14
 	VXORPD       Z15, Z15, Z15
-	VBROADCASTSD 1736(SP)(DX*8), Z15
-	VBROADCASTSD 1480(SP)(DX*8), Z16
+	VBROADCASTSD 1752(SP)(DX*8), Z15
+	VBROADCASTSD 1496(SP)(DX*8), Z16
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -10248,38 +10236,38 @@ pastPlain:
 	LEAQ (AX)(AX*2), BX
 
 plainStream:
-	MOVQ         24(SP), SI
-	MOVQ         32(SP), DI
-	MOVQ         40(SP), R8
+	MOVQ         40(SP), SI
+	MOVQ         48(SP), DI
+	MOVQ         56(SP), R8
 	MOVQ         DX, R9
 	IMULQ        AX, R9
 	ADDQ         R9, SI
 	ADDQ         R9, DI
 	ADDQ         R9, R8
-	VBROADCASTSD 1328(SP)(DX*8), Z0
-	VBROADCASTSD 1392(SP)(DX*8), Z1
-	VBROADCASTSD 1776(SP)(DX*8), Z2
+	VBROADCASTSD 1344(SP)(DX*8), Z0
+	VBROADCASTSD 1408(SP)(DX*8), Z1
+	VBROADCASTSD 1792(SP)(DX*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(DX*8), Z3
-	VBROADCASTSD 1456(SP)(DX*8), Z4
-	VBROADCASTSD 1336(SP)(DX*8), Z4
-	VBROADCASTSD 1400(SP)(DX*8), Z5
-	VBROADCASTSD 1784(SP)(DX*8), Z6
+	VBROADCASTSD 1728(SP)(DX*8), Z3
+	VBROADCASTSD 1472(SP)(DX*8), Z4
+	VBROADCASTSD 1352(SP)(DX*8), Z4
+	VBROADCASTSD 1416(SP)(DX*8), Z5
+	VBROADCASTSD 1800(SP)(DX*8), Z6
 	VXORPD       Z7, Z7, Z7
-	VBROADCASTSD 1720(SP)(DX*8), Z7
-	VBROADCASTSD 1464(SP)(DX*8), Z8
-	VBROADCASTSD 1344(SP)(DX*8), Z8
-	VBROADCASTSD 1408(SP)(DX*8), Z9
-	VBROADCASTSD 1792(SP)(DX*8), Z10
+	VBROADCASTSD 1736(SP)(DX*8), Z7
+	VBROADCASTSD 1480(SP)(DX*8), Z8
+	VBROADCASTSD 1360(SP)(DX*8), Z8
+	VBROADCASTSD 1424(SP)(DX*8), Z9
+	VBROADCASTSD 1808(SP)(DX*8), Z10
 	VXORPD       Z11, Z11, Z11
-	VBROADCASTSD 1728(SP)(DX*8), Z11
-	VBROADCASTSD 1472(SP)(DX*8), Z12
-	VBROADCASTSD 1352(SP)(DX*8), Z12
-	VBROADCASTSD 1416(SP)(DX*8), Z13
-	VBROADCASTSD 1800(SP)(DX*8), Z14
+	VBROADCASTSD 1744(SP)(DX*8), Z11
+	VBROADCASTSD 1488(SP)(DX*8), Z12
+	VBROADCASTSD 1368(SP)(DX*8), Z12
+	VBROADCASTSD 1432(SP)(DX*8), Z13
+	VBROADCASTSD 1816(SP)(DX*8), Z14
 	VXORPD       Z15, Z15, Z15
-	VBROADCASTSD 1736(SP)(DX*8), Z15
-	VBROADCASTSD 1480(SP)(DX*8), Z16
+	VBROADCASTSD 1752(SP)(DX*8), Z15
+	VBROADCASTSD 1496(SP)(DX*8), Z16
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -10374,22 +10362,22 @@ singly:
 	MOVQ  dgamma+8(FP), CX
 	MOVQ  dbeta+16(FP), DX
 	MOVQ  gamma+32(FP), BX
-	MOVQ  24(SP), SI
-	MOVQ  32(SP), DI
-	MOVQ  40(SP), R8
+	MOVQ  40(SP), SI
+	MOVQ  48(SP), DI
+	MOVQ  56(SP), R8
 	XORQ  R9, R9
-	LEAQ  48(SP), R10
+	LEAQ  64(SP), R10
 
 single:
-	MOVQ         16(SP), R11
+	MOVQ         32(SP), R11
 	BTQ          R9, R11
 	JCS          singleSkip
-	VBROADCASTSD 1328(SP)(R9*8), Z0
-	VBROADCASTSD 1392(SP)(R9*8), Z1
-	VBROADCASTSD 1776(SP)(R9*8), Z2
+	VBROADCASTSD 1344(SP)(R9*8), Z0
+	VBROADCASTSD 1408(SP)(R9*8), Z1
+	VBROADCASTSD 1792(SP)(R9*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(R9*8), Z3
-	VBROADCASTSD 1456(SP)(R9*8), Z4
+	VBROADCASTSD 1728(SP)(R9*8), Z3
+	VBROADCASTSD 1472(SP)(R9*8), Z4
 	MOVQ         n+64(FP), R11
 	MOVQ         R11, R12
 	XORQ         R11, R11
@@ -10448,22 +10436,22 @@ singleSkip:
 
 plainly:
 	MOVQ gamma+32(FP), CX
-	MOVQ 24(SP), DX
-	MOVQ 32(SP), BX
-	MOVQ 40(SP), SI
+	MOVQ 40(SP), DX
+	MOVQ 48(SP), BX
+	MOVQ 56(SP), SI
 	XORQ DI, DI
-	LEAQ 48(SP), R8
+	LEAQ 64(SP), R8
 
 plainSingle:
-	MOVQ         16(SP), R9
+	MOVQ         32(SP), R9
 	BTQ          DI, R9
 	JCS          plainSingleSkip
-	VBROADCASTSD 1328(SP)(DI*8), Z0
-	VBROADCASTSD 1392(SP)(DI*8), Z1
-	VBROADCASTSD 1776(SP)(DI*8), Z2
+	VBROADCASTSD 1344(SP)(DI*8), Z0
+	VBROADCASTSD 1408(SP)(DI*8), Z1
+	VBROADCASTSD 1792(SP)(DI*8), Z2
 	VXORPD       Z3, Z3, Z3
-	VBROADCASTSD 1712(SP)(DI*8), Z3
-	VBROADCASTSD 1456(SP)(DI*8), Z4
+	VBROADCASTSD 1728(SP)(DI*8), Z3
+	VBROADCASTSD 1472(SP)(DI*8), Z4
 	MOVQ         n+64(FP), R9
 	MOVQ         R9, R10
 	XORQ         R9, R9
@@ -10509,15 +10497,14 @@ plainSingleSkip:
 
 written:
 	MOVQ  8(SP), CX
-	MOVQ  AX, DX
-	IMULQ CX, DX
-	ADDQ  DX, 24(SP)
-	ADDQ  DX, 32(SP)
+	MOVQ  16(SP), DX
 	ADDQ  DX, 40(SP)
+	ADDQ  DX, 48(SP)
+	ADDQ  DX, 56(SP)
 	SUBQ  CX, (SP)
 	JE    done
-	MOVQ  16(SP), CX
-	ORQ   1840(SP), CX
+	MOVQ  32(SP), CX
+	ORQ   1856(SP), CX
 	TESTQ CX, CX
 	JE    group
 
@@ -10525,9 +10512,9 @@ done:
 	SFENCE
 	MOVQ (SP), AX
 	MOVQ AX, left+104(FP)
-	MOVQ 16(SP), AX
+	MOVQ 32(SP), AX
 	MOVQ AX, bad+112(FP)
-	MOVQ 1840(SP), AX
+	MOVQ 1856(SP), AX
 	MOVQ AX, again+120(FP)
 	VZEROUPPER
 	RET

@@ -70,6 +70,8 @@ type group struct {
 	pitch Register       // from row to row, in bytes
 	left  Mem            // rows that are not done yet
 	count Mem            // rows of this group
+	span  Mem            // the bytes that it takes
+	early Mem            // how far to fetch ahead with the sums, see ahead
 	now   map[string]Mem // where the group begins in each array
 	sums  Mem            // sheets of slots
 	m0    Mem            // the guesses, as data
@@ -83,7 +85,7 @@ type group struct {
 // begin emits the start of a kernel with these arrays of rows, and so many kinds of
 // sums.
 func (v variant) begin(sheets int, arrays ...string) *group {
-	g := &group{v: v, left: AllocLocal(8), count: AllocLocal(8), bad: AllocLocal(8), now: map[string]Mem{}}
+	g := &group{v: v, left: AllocLocal(8), count: AllocLocal(8), span: AllocLocal(8), early: AllocLocal(8), bad: AllocLocal(8), now: map[string]Mem{}}
 	for _, a := range arrays {
 		g.now[a] = AllocLocal(8)
 		MOVQ(pointer(a), g.now[a])
@@ -117,23 +119,30 @@ func (g *group) halves(name string, body func(half)) {
 	Label(name + "Half")
 }
 
-// pick sets the number of rows of the group.
+// pick sets the number of rows of the group, and how far it is to the next.
 func (g *group) pick() {
 	count := pointer("group")
 	CMPQ(count, g.left)
 	CMOVQGT(g.left, count)
 	MOVQ(count, g.count)
+	IMULQ(g.pitch, count)
+	MOVQ(count, g.span)
+	if g.late {
+		stream := pointer("stream") // 0 or 1
+		DECQ(stream)
+		ANDQ(stream, count)
+	}
+	MOVQ(count, g.early)
 }
 
 // next goes on to the next group, or ends the loop over them where none is left or a
 // bit is set in stops.
 func (g *group) next(arrays []string, again string, stops ...Mem) {
-	count, step := GP64(), GP64()
+	count, span := GP64(), GP64()
 	MOVQ(g.count, count)
-	MOVQ(g.pitch, step)
-	IMULQ(count, step)
+	MOVQ(g.span, span)
 	for _, a := range arrays {
-		ADDQ(step, g.now[a])
+		ADDQ(span, g.now[a])
 	}
 	SUBQ(count, g.left)
 	JE(LabelRef("done"))

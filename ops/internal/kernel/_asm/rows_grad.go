@@ -321,8 +321,7 @@ func (g *gradGroup) fetchLate(past bool, rows ...Register) func(i Register, j in
 	}
 	ahead := make([]Register, len(rows))
 	for k, row := range rows {
-		ahead[k] = g.toNext()
-		ADDQ(row, ahead[k])
+		ahead[k] = after(row, g.span)
 	}
 	return func(i Register, j int) {
 		for _, p := range ahead {

@@ -90,22 +90,13 @@ func (g *group) centred(h half) (r, m2, limit VecVirtual) {
 // into L2 while the sums of this group are taken. While its results are written would
 // be too late. In a group that is late it is not, if they go past the caches, and the
 // row itself takes its counterpart's place.
-func (g *group) ahead(row Register) Register {
-	r := g.toNext()
-	if g.late {
-		stream := pointer("stream") // 0 or 1
-		DECQ(stream)
-		ANDQ(stream, r)
-	}
-	ADDQ(row, r)
-	return r
-}
+func (g *group) ahead(row Register) Register { return after(row, g.early) }
 
-// toNext returns how far it is to the next group, in bytes.
-func (g *group) toNext() Register {
+// after returns the address so many bytes after another.
+func after(p Register, bytes Mem) Register {
 	r := GP64()
-	MOVQ(g.count, r)
-	IMULQ(g.pitch, r)
+	MOVQ(bytes, r)
+	ADDQ(p, r)
 	return r
 }
 
