@@ -80,6 +80,18 @@ func (p *batchNormGrad[T]) centre(first, last int) {
 // constants makes dγ, dβ and the constants of dx from the sums of the channels
 // [first, last).
 func (p *batchNormGrad[T]) constants(first, last int) {
+	p.setConstants(first, last)
+	if p.dgamma != nil {
+		store(p.dgamma[first:last], p.sum.of(1)[first:last])
+	}
+	if p.dbeta != nil {
+		store(p.dbeta[first:last], p.sum.of(0)[first:last])
+	}
+}
+
+// setConstantsGo sets the constants of dx, dγ in place of its sum, and marks the channels
+// that are cancelled. setConstants is that or assembly.
+func (p *batchNormGrad[T]) setConstantsGo(first, last int) {
 	k := func(i int) []float64 { return p.k.of(i)[first:last] }
 	m, scale, factor, a, b := k(0), k(1), k(2), k(3), k(4)
 	db, dg, e := p.sum.of(0)[first:last], p.sum.of(1)[first:last], p.sum.of(2)[first:last]
@@ -98,12 +110,6 @@ func (p *batchNormGrad[T]) constants(first, last int) {
 	}
 	for i := range 5 {
 		store(p.k.data(i)[first:last], k(i))
-	}
-	if p.dgamma != nil {
-		store(p.dgamma[first:last], dg)
-	}
-	if p.dbeta != nil {
-		store(p.dbeta[first:last], db)
 	}
 }
 

@@ -85,15 +85,15 @@ channelsOneEnd:
 	VMULPD     Y7, Y7, Y0
 	VMULPD     Y1, Y8, Y1
 	VCMPPD     $0x06, Y1, Y0, Y0
-	VANDPD     Y5, Y0, Y0
+	VANDPS     Y5, Y0, Y0
 	VMOVMSKPD  Y0, AX
 	ORQ        AX, R8
 	VCMPPD     $0x09, Y2, Y8, Y0
-	VANDPD     Y5, Y0, Y0
+	VANDPS     Y5, Y0, Y0
 	VMOVMSKPD  Y0, AX
 	ORQ        AX, R8
 	VCMPPD     $0x05, Y3, Y8, Y0
-	VANDPD     Y5, Y0, Y0
+	VANDPS     Y5, Y0, Y0
 	VMOVMSKPD  Y0, AX
 	ORQ        AX, R8
 
@@ -131,25 +131,25 @@ TEXT ·setBatchNormF32AVX2(SB), NOSPLIT, $0-72
 
 channelsOne:
 	VMOVUPD      (AX)(R10*8), Y0
-	VCVTPD2PSY   Y0, X1
-	VCVTPS2PD    X1, Y1
-	VSUBPD       Y1, Y0, Y0
-	VMOVUPD      (CX)(R10*8), Y2
-	VADDPD       Y2, Y0, Y0
-	VCVTPS2PD    (BX)(R10*4), Y2
+	VMOVUPD      (CX)(R10*8), Y1
+	VCVTPD2PSY   Y0, X2
+	VCVTPS2PD    X2, Y2
+	VSUBPD       Y2, Y0, Y0
+	VADDPD       Y1, Y0, Y0
+	VCVTPS2PD    (BX)(R10*4), Y1
 	VMOVUPD      (DX)(R10*8), Y3
-	VMULPD       Y3, Y2, Y2
+	VMULPD       Y3, Y1, Y1
 	VCVTPS2PD    (SI)(R10*4), Y3
-	VFNMADD231PD Y2, Y0, Y3
+	VFNMADD231PD Y1, Y0, Y3
 	LEAQ         (DI)(R10*8), R12
 	LEAQ         (R8)(R10*4), R13
-	VMOVUPD      Y1, (R12)
-	VCVTPD2PSY   Y1, X0
+	VMOVUPD      Y2, (R12)
+	VCVTPD2PSY   Y2, X0
 	VMOVUPS      X0, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*4), R13
-	VMOVUPD      Y2, (R12)
-	VCVTPD2PSY   Y2, X0
+	VMOVUPD      Y1, (R12)
+	VCVTPD2PSY   Y1, X0
 	VMOVUPS      X0, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*4), R13
@@ -169,27 +169,27 @@ channelsOneEnd:
 	VMOVUPS      32(R12)(R11*4), X1
 	VPMOVSXDQ    X1, Y0
 	VMASKMOVPD   (AX)(R10*8), Y0, Y2
-	VCVTPD2PSY   Y2, X3
-	VCVTPS2PD    X3, Y3
-	VSUBPD       Y3, Y2, Y2
-	VMASKMOVPD   (CX)(R10*8), Y0, Y4
-	VADDPD       Y4, Y2, Y2
-	VMASKMOVPS   (BX)(R10*4), X1, X4
+	VMASKMOVPD   (CX)(R10*8), Y0, Y3
+	VCVTPD2PSY   Y2, X4
 	VCVTPS2PD    X4, Y4
+	VSUBPD       Y4, Y2, Y2
+	VADDPD       Y3, Y2, Y2
+	VMASKMOVPS   (BX)(R10*4), X1, X3
+	VCVTPS2PD    X3, Y3
 	VMASKMOVPD   (DX)(R10*8), Y0, Y5
-	VMULPD       Y5, Y4, Y4
+	VMULPD       Y5, Y3, Y3
 	VMASKMOVPS   (SI)(R10*4), X1, X5
 	VCVTPS2PD    X5, Y5
-	VFNMADD231PD Y4, Y2, Y5
+	VFNMADD231PD Y3, Y2, Y5
 	LEAQ         (DI)(R10*8), AX
 	LEAQ         (R8)(R10*4), CX
-	VMASKMOVPD   Y3, Y0, (AX)
-	VCVTPD2PSY   Y3, X2
+	VMASKMOVPD   Y4, Y0, (AX)
+	VCVTPD2PSY   Y4, X2
 	VMASKMOVPS   X2, X1, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*4), CX
-	VMASKMOVPD   Y4, Y0, (AX)
-	VCVTPD2PSY   Y4, X2
+	VMASKMOVPD   Y3, Y0, (AX)
+	VCVTPD2PSY   Y3, X2
 	VMASKMOVPS   X2, X1, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*4), CX
@@ -200,6 +200,183 @@ channelsOneEnd:
 channelsDone:
 	VZEROUPPER
 	RET
+
+// func setBatchNormGradF32AVX2(exact *float64, rounded *float32, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, n int, share float64, least float64, most float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·setBatchNormGradF32AVX2(SB), NOSPLIT, $0-96
+	MOVQ         mean+32(FP), AX
+	MOVQ         residual+40(FP), CX
+	MOVQ         rstd+48(FP), DX
+	MOVQ         gamma+56(FP), BX
+	MOVQ         exact+0(FP), SI
+	MOVQ         rounded+8(FP), DI
+	MOVQ         sums+16(FP), R8
+	MOVQ         padded+24(FP), R9
+	VBROADCASTSD share+72(FP), Y0
+	VBROADCASTSD quarter<>+0(SB), Y1
+	VXORPD       Y2, Y2, Y2
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x04, R11
+	JL           channelsOneEnd
+
+channelsOne:
+	VMOVUPD      (AX)(R10*8), Y3
+	VMOVUPD      (CX)(R10*8), Y4
+	VCVTPD2PSY   Y3, X5
+	VCVTPS2PD    X5, Y5
+	VSUBPD       Y5, Y3, Y3
+	VADDPD       Y4, Y3, Y3
+	VMOVUPD      (DX)(R10*8), Y4
+	LEAQ         (R8)(R10*8), R12
+	LEAQ         (R12)(R9*8), R13
+	VMOVUPD      (R12), Y6
+	VMOVUPD      (R12)(R9*8), Y7
+	VFNMADD231PD Y6, Y3, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPD      Y7, (R12)(R9*8)
+	VCVTPS2PD    (BX)(R10*4), Y8
+	VMULPD       Y6, Y8, Y6
+	VMULPD       Y7, Y8, Y7
+	VMULPD       Y0, Y6, Y9
+	VMULPD       Y0, Y7, Y10
+	VMULPD       Y4, Y10, Y10
+	VFNMADD231PD Y10, Y3, Y9
+	LEAQ         (SI)(R10*8), R12
+	LEAQ         (DI)(R10*4), R14
+	VMOVUPD      Y5, (R12)
+	VCVTPD2PSY   Y5, X3
+	VMOVUPS      X3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Y4, (R12)
+	VCVTPD2PSY   Y4, X3
+	VMOVUPS      X3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Y8, (R12)
+	VCVTPD2PSY   Y8, X3
+	VMOVUPS      X3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Y9, (R12)
+	VCVTPD2PSY   Y9, X3
+	VMOVUPS      X3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Y10, (R12)
+	VCVTPD2PSY   Y10, X3
+	VMOVUPS      X3, (R14)
+	VMOVUPD      (R13)(R9*8), Y3
+	VMULPD       Y8, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       Y6, Y6, Y6
+	VFMADD231PD  Y7, Y7, Y6
+	VMULPD       Y0, Y6, Y6
+	VSUBPD       Y6, Y4, Y5
+	VMULPD       Y1, Y4, Y6
+	VCMPPD       $0x01, Y6, Y5, Y5
+	VBROADCASTSD least+80(FP), Y6
+	VCMPPD       $0x09, Y6, Y4, Y6
+	VBROADCASTSD most+88(FP), Y7
+	VCMPPD       $0x05, Y7, Y4, Y7
+	VORPS        Y6, Y7, Y6
+	VCMPPD       $0x04, Y2, Y4, Y4
+	VANDPS       Y6, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBROADCASTSD minusOne<>+0(SB), Y4
+	VBLENDVPD    Y5, Y4, Y3, Y3
+	VMOVUPD      Y3, (R13)(R9*8)
+	ADDQ         $0x04, R10
+	SUBQ         $0x04, R11
+	JGE          channelsOne
+
+channelsOneEnd:
+	ADDQ         $0x04, R11
+	TESTQ        R11, R11
+	JE           channelsDone
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*4), X4
+	VPMOVSXDQ    X4, Y3
+	VMASKMOVPD   (AX)(R10*8), Y3, Y5
+	VMASKMOVPD   (CX)(R10*8), Y3, Y6
+	VCVTPD2PSY   Y5, X7
+	VCVTPS2PD    X7, Y7
+	VSUBPD       Y7, Y5, Y5
+	VADDPD       Y6, Y5, Y5
+	VMASKMOVPD   (DX)(R10*8), Y3, Y6
+	LEAQ         (R8)(R10*8), AX
+	LEAQ         (AX)(R9*8), CX
+	VMASKMOVPD   (AX), Y3, Y8
+	VMASKMOVPD   (AX)(R9*8), Y3, Y9
+	VFNMADD231PD Y8, Y5, Y9
+	VMULPD       Y6, Y9, Y9
+	VMASKMOVPD   Y9, Y3, (AX)(R9*8)
+	VMASKMOVPS   (BX)(R10*4), X4, X10
+	VCVTPS2PD    X10, Y10
+	VMULPD       Y8, Y10, Y8
+	VMULPD       Y9, Y10, Y9
+	VMULPD       Y0, Y8, Y11
+	VMULPD       Y0, Y9, Y12
+	VMULPD       Y6, Y12, Y12
+	VFNMADD231PD Y12, Y5, Y11
+	LEAQ         (SI)(R10*8), AX
+	LEAQ         (DI)(R10*4), DX
+	VMASKMOVPD   Y7, Y3, (AX)
+	VCVTPD2PSY   Y7, X5
+	VMASKMOVPS   X5, X4, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMASKMOVPD   Y6, Y3, (AX)
+	VCVTPD2PSY   Y6, X5
+	VMASKMOVPS   X5, X4, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMASKMOVPD   Y10, Y3, (AX)
+	VCVTPD2PSY   Y10, X5
+	VMASKMOVPS   X5, X4, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMASKMOVPD   Y11, Y3, (AX)
+	VCVTPD2PSY   Y11, X5
+	VMASKMOVPS   X5, X4, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMASKMOVPD   Y12, Y3, (AX)
+	VCVTPD2PSY   Y12, X5
+	VMASKMOVPS   X5, X4, (DX)
+	VMASKMOVPD   (CX)(R9*8), Y3, Y4
+	VMULPD       Y10, Y10, Y5
+	VMULPD       Y4, Y5, Y5
+	VMULPD       Y8, Y8, Y8
+	VFMADD231PD  Y9, Y9, Y8
+	VMULPD       Y0, Y8, Y8
+	VSUBPD       Y8, Y5, Y0
+	VMULPD       Y1, Y5, Y8
+	VCMPPD       $0x01, Y8, Y0, Y0
+	VBROADCASTSD least+80(FP), Y1
+	VCMPPD       $0x09, Y1, Y5, Y1
+	VBROADCASTSD most+88(FP), Y6
+	VCMPPD       $0x05, Y6, Y5, Y6
+	VORPS        Y1, Y6, Y1
+	VCMPPD       $0x04, Y2, Y5, Y2
+	VANDPS       Y1, Y2, Y1
+	VORPS        Y0, Y1, Y0
+	VBROADCASTSD minusOne<>+0(SB), Y1
+	VBLENDVPD    Y0, Y1, Y4, Y4
+	VMASKMOVPD   Y4, Y3, (CX)(R9*8)
+
+channelsDone:
+	VZEROUPPER
+	RET
+
+DATA quarter<>+0(SB)/8, $0x3fd0000000000000
+GLOBL quarter<>(SB), RODATA|NOPTR, $8
+
+DATA minusOne<>+0(SB)/8, $0xbff0000000000000
+GLOBL minusOne<>(SB), RODATA|NOPTR, $8
 
 // func roundF32AVX2(rounded *float32, exact *float64, n int, factor float64)
 // Requires: AVX, AVX2
@@ -258,30 +435,30 @@ numbersMany:
 	VANDPS  Y2, Y4, Y5
 	VMAXPS  Y5, Y4, Y4
 	VCMPPS  $0x09, Y0, Y4, Y5
-	VORPS   Y5, Y3, Y3
+	VORPS   Y3, Y5, Y3
 	VCMPPS  $0x05, Y1, Y4, Y4
-	VORPS   Y4, Y3, Y3
+	VORPS   Y3, Y4, Y3
 	VMOVUPS 32(AX)(CX*4), Y4
 	VANDPS  Y2, Y4, Y5
 	VMAXPS  Y5, Y4, Y4
 	VCMPPS  $0x09, Y0, Y4, Y5
-	VORPS   Y5, Y3, Y3
+	VORPS   Y3, Y5, Y3
 	VCMPPS  $0x05, Y1, Y4, Y4
-	VORPS   Y4, Y3, Y3
+	VORPS   Y3, Y4, Y3
 	VMOVUPS 64(AX)(CX*4), Y4
 	VANDPS  Y2, Y4, Y5
 	VMAXPS  Y5, Y4, Y4
 	VCMPPS  $0x09, Y0, Y4, Y5
-	VORPS   Y5, Y3, Y3
+	VORPS   Y3, Y5, Y3
 	VCMPPS  $0x05, Y1, Y4, Y4
-	VORPS   Y4, Y3, Y3
+	VORPS   Y3, Y4, Y3
 	VMOVUPS 96(AX)(CX*4), Y4
 	VANDPS  Y2, Y4, Y5
 	VMAXPS  Y5, Y4, Y4
 	VCMPPS  $0x09, Y0, Y4, Y5
-	VORPS   Y5, Y3, Y3
+	VORPS   Y3, Y5, Y3
 	VCMPPS  $0x05, Y1, Y4, Y4
-	VORPS   Y4, Y3, Y3
+	VORPS   Y3, Y4, Y3
 	ADDQ    $0x20, CX
 	SUBQ    $0x20, DX
 	JGE     numbersMany
@@ -296,9 +473,9 @@ numbersOne:
 	VANDPS  Y2, Y4, Y5
 	VMAXPS  Y5, Y4, Y4
 	VCMPPS  $0x09, Y0, Y4, Y5
-	VORPS   Y5, Y3, Y3
+	VORPS   Y3, Y5, Y3
 	VCMPPS  $0x05, Y1, Y4, Y4
-	VORPS   Y4, Y3, Y3
+	VORPS   Y3, Y4, Y3
 	ADDQ    $0x08, CX
 	SUBQ    $0x08, DX
 	JGE     numbersOne
@@ -315,10 +492,10 @@ numbersOneEnd:
 	VMAXPS     Y2, Y5, Y5
 	VCMPPS     $0x09, Y0, Y5, Y0
 	VANDPS     Y4, Y0, Y0
-	VORPS      Y0, Y3, Y3
+	VORPS      Y3, Y0, Y3
 	VCMPPS     $0x05, Y1, Y5, Y0
 	VANDPS     Y4, Y0, Y0
-	VORPS      Y0, Y3, Y3
+	VORPS      Y3, Y0, Y3
 
 numbersDone:
 	VMOVMSKPS Y3, AX
@@ -411,15 +588,15 @@ channelsOneEnd:
 	VMULPD     Y6, Y6, Y0
 	VMULPD     Y1, Y7, Y1
 	VCMPPD     $0x06, Y1, Y0, Y0
-	VANDPD     Y5, Y0, Y0
+	VANDPS     Y5, Y0, Y0
 	VMOVMSKPD  Y0, AX
 	ORQ        AX, R8
 	VCMPPD     $0x09, Y2, Y7, Y0
-	VANDPD     Y5, Y0, Y0
+	VANDPS     Y5, Y0, Y0
 	VMOVMSKPD  Y0, AX
 	ORQ        AX, R8
 	VCMPPD     $0x05, Y3, Y7, Y0
-	VANDPD     Y5, Y0, Y0
+	VANDPS     Y5, Y0, Y0
 	VMOVMSKPD  Y0, AX
 	ORQ        AX, R8
 
@@ -447,22 +624,22 @@ TEXT ·setBatchNormF64AVX2(SB), NOSPLIT, $0-72
 
 channelsOne:
 	VMOVUPD      (AX)(R10*8), Y0
-	VSUBPD       Y0, Y0, Y1
-	VMOVUPD      (CX)(R10*8), Y2
-	VADDPD       Y2, Y1, Y1
-	VMOVUPD      (BX)(R10*8), Y2
+	VMOVUPD      (CX)(R10*8), Y1
+	VSUBPD       Y0, Y0, Y2
+	VADDPD       Y1, Y2, Y2
+	VMOVUPD      (BX)(R10*8), Y1
 	VMOVUPD      (DX)(R10*8), Y3
-	VMULPD       Y3, Y2, Y2
+	VMULPD       Y3, Y1, Y1
 	VMOVUPD      (SI)(R10*8), Y3
-	VFNMADD231PD Y2, Y1, Y3
+	VFNMADD231PD Y1, Y2, Y3
 	LEAQ         (DI)(R10*8), R12
 	LEAQ         (R8)(R10*8), R13
 	VMOVUPD      Y0, (R12)
 	VMOVUPD      Y0, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*8), R13
-	VMOVUPD      Y2, (R12)
-	VMOVUPD      Y2, (R13)
+	VMOVUPD      Y1, (R12)
+	VMOVUPD      Y1, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*8), R13
 	VMOVUPD      Y3, (R12)
@@ -479,26 +656,181 @@ channelsOneEnd:
 	NEGQ         R11
 	VMOVUPS      32(R12)(R11*8), Y0
 	VMASKMOVPD   (AX)(R10*8), Y0, Y1
-	VSUBPD       Y1, Y1, Y2
-	VMASKMOVPD   (CX)(R10*8), Y0, Y3
-	VADDPD       Y3, Y2, Y2
-	VMASKMOVPD   (BX)(R10*8), Y0, Y3
+	VMASKMOVPD   (CX)(R10*8), Y0, Y2
+	VSUBPD       Y1, Y1, Y3
+	VADDPD       Y2, Y3, Y3
+	VMASKMOVPD   (BX)(R10*8), Y0, Y2
 	VMASKMOVPD   (DX)(R10*8), Y0, Y4
-	VMULPD       Y4, Y3, Y3
+	VMULPD       Y4, Y2, Y2
 	VMASKMOVPD   (SI)(R10*8), Y0, Y4
-	VFNMADD231PD Y3, Y2, Y4
+	VFNMADD231PD Y2, Y3, Y4
 	LEAQ         (DI)(R10*8), AX
 	LEAQ         (R8)(R10*8), CX
 	VMASKMOVPD   Y1, Y0, (AX)
 	VMASKMOVPD   Y1, Y0, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*8), CX
-	VMASKMOVPD   Y3, Y0, (AX)
-	VMASKMOVPD   Y3, Y0, (CX)
+	VMASKMOVPD   Y2, Y0, (AX)
+	VMASKMOVPD   Y2, Y0, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*8), CX
 	VMASKMOVPD   Y4, Y0, (AX)
 	VMASKMOVPD   Y4, Y0, (CX)
+
+channelsDone:
+	VZEROUPPER
+	RET
+
+// func setBatchNormGradF64AVX2(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64, least float64, most float64)
+// Requires: AVX, FMA3
+TEXT ·setBatchNormGradF64AVX2(SB), NOSPLIT, $0-96
+	MOVQ         mean+32(FP), AX
+	MOVQ         residual+40(FP), CX
+	MOVQ         rstd+48(FP), DX
+	MOVQ         gamma+56(FP), BX
+	MOVQ         exact+0(FP), SI
+	MOVQ         rounded+8(FP), DI
+	MOVQ         sums+16(FP), R8
+	MOVQ         padded+24(FP), R9
+	VBROADCASTSD share+72(FP), Y0
+	VBROADCASTSD quarter<>+0(SB), Y1
+	VXORPD       Y2, Y2, Y2
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x04, R11
+	JL           channelsOneEnd
+
+channelsOne:
+	VMOVUPD      (AX)(R10*8), Y3
+	VMOVUPD      (CX)(R10*8), Y4
+	VSUBPD       Y3, Y3, Y5
+	VADDPD       Y4, Y5, Y5
+	VMOVUPD      (DX)(R10*8), Y4
+	LEAQ         (R8)(R10*8), R12
+	LEAQ         (R12)(R9*8), R13
+	VMOVUPD      (R12), Y6
+	VMOVUPD      (R12)(R9*8), Y7
+	VFNMADD231PD Y6, Y5, Y7
+	VMULPD       Y4, Y7, Y7
+	VMOVUPD      Y7, (R12)(R9*8)
+	VMOVUPD      (BX)(R10*8), Y8
+	VMULPD       Y6, Y8, Y6
+	VMULPD       Y7, Y8, Y7
+	VMULPD       Y0, Y6, Y9
+	VMULPD       Y0, Y7, Y10
+	VMULPD       Y4, Y10, Y10
+	VFNMADD231PD Y10, Y5, Y9
+	LEAQ         (SI)(R10*8), R12
+	LEAQ         (DI)(R10*8), R14
+	VMOVUPD      Y3, (R12)
+	VMOVUPD      Y3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Y4, (R12)
+	VMOVUPD      Y4, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Y8, (R12)
+	VMOVUPD      Y8, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Y9, (R12)
+	VMOVUPD      Y9, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Y10, (R12)
+	VMOVUPD      Y10, (R14)
+	VMOVUPD      (R13)(R9*8), Y3
+	VMULPD       Y8, Y8, Y4
+	VMULPD       Y3, Y4, Y4
+	VMULPD       Y6, Y6, Y6
+	VFMADD231PD  Y7, Y7, Y6
+	VMULPD       Y0, Y6, Y6
+	VSUBPD       Y6, Y4, Y5
+	VMULPD       Y1, Y4, Y6
+	VCMPPD       $0x01, Y6, Y5, Y5
+	VBROADCASTSD least+80(FP), Y6
+	VCMPPD       $0x09, Y6, Y4, Y6
+	VBROADCASTSD most+88(FP), Y7
+	VCMPPD       $0x05, Y7, Y4, Y7
+	VORPS        Y6, Y7, Y6
+	VCMPPD       $0x04, Y2, Y4, Y4
+	VANDPS       Y6, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBROADCASTSD minusOne<>+0(SB), Y4
+	VBLENDVPD    Y5, Y4, Y3, Y3
+	VMOVUPD      Y3, (R13)(R9*8)
+	ADDQ         $0x04, R10
+	SUBQ         $0x04, R11
+	JGE          channelsOne
+
+channelsOneEnd:
+	ADDQ         $0x04, R11
+	TESTQ        R11, R11
+	JE           channelsDone
+	LEAQ         tailMask<>+0(SB), R12
+	NEGQ         R11
+	VMOVUPS      32(R12)(R11*8), Y3
+	VMASKMOVPD   (AX)(R10*8), Y3, Y4
+	VMASKMOVPD   (CX)(R10*8), Y3, Y5
+	VSUBPD       Y4, Y4, Y6
+	VADDPD       Y5, Y6, Y6
+	VMASKMOVPD   (DX)(R10*8), Y3, Y5
+	LEAQ         (R8)(R10*8), AX
+	LEAQ         (AX)(R9*8), CX
+	VMASKMOVPD   (AX), Y3, Y7
+	VMASKMOVPD   (AX)(R9*8), Y3, Y8
+	VFNMADD231PD Y7, Y6, Y8
+	VMULPD       Y5, Y8, Y8
+	VMASKMOVPD   Y8, Y3, (AX)(R9*8)
+	VMASKMOVPD   (BX)(R10*8), Y3, Y9
+	VMULPD       Y7, Y9, Y7
+	VMULPD       Y8, Y9, Y8
+	VMULPD       Y0, Y7, Y10
+	VMULPD       Y0, Y8, Y11
+	VMULPD       Y5, Y11, Y11
+	VFNMADD231PD Y11, Y6, Y10
+	LEAQ         (SI)(R10*8), AX
+	LEAQ         (DI)(R10*8), DX
+	VMASKMOVPD   Y4, Y3, (AX)
+	VMASKMOVPD   Y4, Y3, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMASKMOVPD   Y5, Y3, (AX)
+	VMASKMOVPD   Y5, Y3, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMASKMOVPD   Y9, Y3, (AX)
+	VMASKMOVPD   Y9, Y3, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMASKMOVPD   Y10, Y3, (AX)
+	VMASKMOVPD   Y10, Y3, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMASKMOVPD   Y11, Y3, (AX)
+	VMASKMOVPD   Y11, Y3, (DX)
+	VMASKMOVPD   (CX)(R9*8), Y3, Y4
+	VMULPD       Y9, Y9, Y5
+	VMULPD       Y4, Y5, Y5
+	VMULPD       Y7, Y7, Y7
+	VFMADD231PD  Y8, Y8, Y7
+	VMULPD       Y0, Y7, Y7
+	VSUBPD       Y7, Y5, Y0
+	VMULPD       Y1, Y5, Y7
+	VCMPPD       $0x01, Y7, Y0, Y0
+	VBROADCASTSD least+80(FP), Y1
+	VCMPPD       $0x09, Y1, Y5, Y1
+	VBROADCASTSD most+88(FP), Y6
+	VCMPPD       $0x05, Y6, Y5, Y6
+	VORPS        Y1, Y6, Y1
+	VCMPPD       $0x04, Y2, Y5, Y2
+	VANDPS       Y1, Y2, Y1
+	VORPS        Y0, Y1, Y0
+	VBROADCASTSD minusOne<>+0(SB), Y1
+	VBLENDVPD    Y0, Y1, Y4, Y4
+	VMASKMOVPD   Y4, Y3, (CX)(R9*8)
 
 channelsDone:
 	VZEROUPPER
@@ -694,25 +1026,25 @@ TEXT ·setBatchNormF32AVX512(SB), NOSPLIT, $0-72
 
 channelsOne:
 	VMOVUPD      (AX)(R10*8), Z0
-	VCVTPD2PS    Z0, Y1
-	VCVTPS2PD    Y1, Z1
-	VSUBPD       Z1, Z0, Z0
-	VMOVUPD      (CX)(R10*8), Z2
-	VADDPD       Z2, Z0, Z0
-	VCVTPS2PD    (BX)(R10*4), Z2
+	VMOVUPD      (CX)(R10*8), Z1
+	VCVTPD2PS    Z0, Y2
+	VCVTPS2PD    Y2, Z2
+	VSUBPD       Z2, Z0, Z0
+	VADDPD       Z1, Z0, Z0
+	VCVTPS2PD    (BX)(R10*4), Z1
 	VMOVUPD      (DX)(R10*8), Z3
-	VMULPD       Z3, Z2, Z2
+	VMULPD       Z3, Z1, Z1
 	VCVTPS2PD    (SI)(R10*4), Z3
-	VFNMADD231PD Z2, Z0, Z3
+	VFNMADD231PD Z1, Z0, Z3
 	LEAQ         (DI)(R10*8), R12
 	LEAQ         (R8)(R10*4), R13
-	VMOVUPD      Z1, (R12)
-	VCVTPD2PS    Z1, Y0
+	VMOVUPD      Z2, (R12)
+	VCVTPD2PS    Z2, Y0
 	VMOVUPS      Y0, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*4), R13
-	VMOVUPD      Z2, (R12)
-	VCVTPD2PS    Z2, Y0
+	VMOVUPD      Z1, (R12)
+	VCVTPD2PS    Z1, Y0
 	VMOVUPS      Y0, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*4), R13
@@ -731,31 +1063,198 @@ channelsOneEnd:
 	BZHIL        R11, R12, R12
 	KMOVW        R12, K1
 	VMOVUPD.Z    (AX)(R10*8), K1, Z0
-	VCVTPD2PS    Z0, Y1
-	VCVTPS2PD    Y1, Z1
-	VSUBPD       Z1, Z0, Z0
-	VMOVUPD.Z    (CX)(R10*8), K1, Z2
-	VADDPD       Z2, Z0, Z0
-	VCVTPS2PD.Z  (BX)(R10*4), K1, Z2
+	VMOVUPD.Z    (CX)(R10*8), K1, Z1
+	VCVTPD2PS    Z0, Y2
+	VCVTPS2PD    Y2, Z2
+	VSUBPD       Z2, Z0, Z0
+	VADDPD       Z1, Z0, Z0
+	VCVTPS2PD.Z  (BX)(R10*4), K1, Z1
 	VMOVUPD.Z    (DX)(R10*8), K1, Z3
-	VMULPD       Z3, Z2, Z2
+	VMULPD       Z3, Z1, Z1
 	VCVTPS2PD.Z  (SI)(R10*4), K1, Z3
-	VFNMADD231PD Z2, Z0, Z3
+	VFNMADD231PD Z1, Z0, Z3
 	LEAQ         (DI)(R10*8), AX
 	LEAQ         (R8)(R10*4), CX
-	VMOVUPD      Z1, K1, (AX)
-	VCVTPD2PS    Z1, Y0
+	VMOVUPD      Z2, K1, (AX)
+	VCVTPD2PS    Z2, Y0
 	VMOVUPS      Y0, K1, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*4), CX
-	VMOVUPD      Z2, K1, (AX)
-	VCVTPD2PS    Z2, Y0
+	VMOVUPD      Z1, K1, (AX)
+	VCVTPD2PS    Z1, Y0
 	VMOVUPS      Y0, K1, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*4), CX
 	VMOVUPD      Z3, K1, (AX)
 	VCVTPD2PS    Z3, Y0
 	VMOVUPS      Y0, K1, (CX)
+
+channelsDone:
+	VZEROUPPER
+	RET
+
+// func setBatchNormGradF32AVX512(exact *float64, rounded *float32, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, n int, share float64, least float64, most float64)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·setBatchNormGradF32AVX512(SB), NOSPLIT, $0-96
+	MOVQ         mean+32(FP), AX
+	MOVQ         residual+40(FP), CX
+	MOVQ         rstd+48(FP), DX
+	MOVQ         gamma+56(FP), BX
+	MOVQ         exact+0(FP), SI
+	MOVQ         rounded+8(FP), DI
+	MOVQ         sums+16(FP), R8
+	MOVQ         padded+24(FP), R9
+	VBROADCASTSD share+72(FP), Z0
+	VBROADCASTSD quarter<>+0(SB), Z1
+	VXORPD       Z2, Z2, Z2
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x08, R11
+	JL           channelsOneEnd
+
+channelsOne:
+	VMOVUPD      (AX)(R10*8), Z3
+	VMOVUPD      (CX)(R10*8), Z4
+	VCVTPD2PS    Z3, Y5
+	VCVTPS2PD    Y5, Z5
+	VSUBPD       Z5, Z3, Z3
+	VADDPD       Z4, Z3, Z3
+	VMOVUPD      (DX)(R10*8), Z4
+	LEAQ         (R8)(R10*8), R12
+	LEAQ         (R12)(R9*8), R13
+	VMOVUPD      (R12), Z6
+	VMOVUPD      (R12)(R9*8), Z7
+	VFNMADD231PD Z6, Z3, Z7
+	VMULPD       Z4, Z7, Z7
+	VMOVUPD      Z7, (R12)(R9*8)
+	VCVTPS2PD    (BX)(R10*4), Z8
+	VMULPD       Z6, Z8, Z6
+	VMULPD       Z7, Z8, Z7
+	VMULPD       Z0, Z6, Z9
+	VMULPD       Z0, Z7, Z10
+	VMULPD       Z4, Z10, Z10
+	VFNMADD231PD Z10, Z3, Z9
+	LEAQ         (SI)(R10*8), R12
+	LEAQ         (DI)(R10*4), R14
+	VMOVUPD      Z5, (R12)
+	VCVTPD2PS    Z5, Y3
+	VMOVUPS      Y3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Z4, (R12)
+	VCVTPD2PS    Z4, Y3
+	VMOVUPS      Y3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Z8, (R12)
+	VCVTPD2PS    Z8, Y3
+	VMOVUPS      Y3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Z9, (R12)
+	VCVTPD2PS    Z9, Y3
+	VMOVUPS      Y3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*4), R14
+	VMOVUPD      Z10, (R12)
+	VCVTPD2PS    Z10, Y3
+	VMOVUPS      Y3, (R14)
+	VMOVUPD      (R13)(R9*8), Z3
+	VMULPD       Z8, Z8, Z4
+	VMULPD       Z3, Z4, Z4
+	VMULPD       Z6, Z6, Z6
+	VFMADD231PD  Z7, Z7, Z6
+	VMULPD       Z0, Z6, Z6
+	VSUBPD       Z6, Z4, Z5
+	VMULPD       Z1, Z4, Z6
+	VCMPPD       $0x01, Z6, Z5, K1
+	VBROADCASTSD least+80(FP), Z5
+	VCMPPD       $0x09, Z5, Z4, K2
+	VBROADCASTSD most+88(FP), Z5
+	VCMPPD       $0x05, Z5, Z4, K3
+	KORW         K2, K3, K2
+	VCMPPD       $0x04, Z2, Z4, K3
+	KANDW        K2, K3, K2
+	KORW         K1, K2, K1
+	VBROADCASTSD minusOne<>+0(SB), K1, Z3
+	VMOVUPD      Z3, (R13)(R9*8)
+	ADDQ         $0x08, R10
+	SUBQ         $0x08, R11
+	JGE          channelsOne
+
+channelsOneEnd:
+	ADDQ         $0x08, R11
+	TESTQ        R11, R11
+	JE           channelsDone
+	MOVL         $0xffffffff, R12
+	BZHIL        R11, R12, R12
+	KMOVW        R12, K1
+	VMOVUPD.Z    (AX)(R10*8), K1, Z3
+	VMOVUPD.Z    (CX)(R10*8), K1, Z4
+	VCVTPD2PS    Z3, Y5
+	VCVTPS2PD    Y5, Z5
+	VSUBPD       Z5, Z3, Z3
+	VADDPD       Z4, Z3, Z3
+	VMOVUPD.Z    (DX)(R10*8), K1, Z4
+	LEAQ         (R8)(R10*8), AX
+	LEAQ         (AX)(R9*8), CX
+	VMOVUPD.Z    (AX), K1, Z6
+	VMOVUPD.Z    (AX)(R9*8), K1, Z7
+	VFNMADD231PD Z6, Z3, Z7
+	VMULPD       Z4, Z7, Z7
+	VMOVUPD      Z7, K1, (AX)(R9*8)
+	VCVTPS2PD.Z  (BX)(R10*4), K1, Z8
+	VMULPD       Z6, Z8, Z6
+	VMULPD       Z7, Z8, Z7
+	VMULPD       Z0, Z6, Z9
+	VMULPD       Z0, Z7, Z10
+	VMULPD       Z4, Z10, Z10
+	VFNMADD231PD Z10, Z3, Z9
+	LEAQ         (SI)(R10*8), AX
+	LEAQ         (DI)(R10*4), DX
+	VMOVUPD      Z5, K1, (AX)
+	VCVTPD2PS    Z5, Y3
+	VMOVUPS      Y3, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMOVUPD      Z4, K1, (AX)
+	VCVTPD2PS    Z4, Y3
+	VMOVUPS      Y3, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMOVUPD      Z8, K1, (AX)
+	VCVTPD2PS    Z8, Y3
+	VMOVUPS      Y3, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMOVUPD      Z9, K1, (AX)
+	VCVTPD2PS    Z9, Y3
+	VMOVUPS      Y3, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*4), DX
+	VMOVUPD      Z10, K1, (AX)
+	VCVTPD2PS    Z10, Y3
+	VMOVUPS      Y3, K1, (DX)
+	VMOVUPD.Z    (CX)(R9*8), K1, Z3
+	VMULPD       Z8, Z8, Z4
+	VMULPD       Z3, Z4, Z4
+	VMULPD       Z6, Z6, Z6
+	VFMADD231PD  Z7, Z7, Z6
+	VMULPD       Z0, Z6, Z6
+	VSUBPD       Z6, Z4, Z0
+	VMULPD       Z1, Z4, Z6
+	VCMPPD       $0x01, Z6, Z0, K2
+	VBROADCASTSD least+80(FP), Z0
+	VCMPPD       $0x09, Z0, Z4, K3
+	VBROADCASTSD most+88(FP), Z0
+	VCMPPD       $0x05, Z0, Z4, K4
+	KORW         K3, K4, K3
+	VCMPPD       $0x04, Z2, Z4, K4
+	KANDW        K3, K4, K3
+	KORW         K2, K3, K2
+	VBROADCASTSD minusOne<>+0(SB), K2, Z3
+	VMOVUPD      Z3, K1, (CX)(R9*8)
 
 channelsDone:
 	VZEROUPPER
@@ -804,7 +1303,6 @@ TEXT ·outsideF32AVX512(SB), NOSPLIT, $0-32
 	MOVQ         k+0(FP), AX
 	VBROADCASTSS least+16(FP), Z0
 	VBROADCASTSS most+20(FP), Z1
-	VXORPD       Z2, Z2, Z2
 	KXORW        K1, K1, K1
 	MOVQ         n+8(FP), CX
 	MOVQ         CX, DX
@@ -816,27 +1314,27 @@ numbersMany:
 	VMOVUPS  (AX)(CX*4), Z2
 	VRANGEPS $0x0b, Z2, Z2, Z2
 	VCMPPS   $0x09, Z0, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VCMPPS   $0x05, Z1, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VMOVUPS  64(AX)(CX*4), Z2
 	VRANGEPS $0x0b, Z2, Z2, Z2
 	VCMPPS   $0x09, Z0, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VCMPPS   $0x05, Z1, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VMOVUPS  128(AX)(CX*4), Z2
 	VRANGEPS $0x0b, Z2, Z2, Z2
 	VCMPPS   $0x09, Z0, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VCMPPS   $0x05, Z1, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VMOVUPS  192(AX)(CX*4), Z2
 	VRANGEPS $0x0b, Z2, Z2, Z2
 	VCMPPS   $0x09, Z0, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VCMPPS   $0x05, Z1, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	ADDQ     $0x40, CX
 	SUBQ     $0x40, DX
 	JGE      numbersMany
@@ -850,9 +1348,9 @@ numbersOne:
 	VMOVUPS  (AX)(CX*4), Z2
 	VRANGEPS $0x0b, Z2, Z2, Z2
 	VCMPPS   $0x09, Z0, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	VCMPPS   $0x05, Z1, Z2, K2
-	KORW     K2, K1, K1
+	KORW     K1, K2, K1
 	ADDQ     $0x10, CX
 	SUBQ     $0x10, DX
 	JGE      numbersOne
@@ -867,9 +1365,9 @@ numbersOneEnd:
 	VMOVUPS.Z (AX)(CX*4), K2, Z2
 	VRANGEPS  $0x0b, Z2, Z2, Z2
 	VCMPPS    $0x09, Z0, Z2, K2, K3
-	KORW      K3, K1, K1
+	KORW      K1, K3, K1
 	VCMPPS    $0x05, Z1, Z2, K2, K2
-	KORW      K2, K1, K1
+	KORW      K1, K2, K1
 
 numbersDone:
 	KMOVW K1, AX
@@ -989,22 +1487,22 @@ TEXT ·setBatchNormF64AVX512(SB), NOSPLIT, $0-72
 
 channelsOne:
 	VMOVUPD      (AX)(R10*8), Z0
-	VSUBPD       Z0, Z0, Z1
-	VMOVUPD      (CX)(R10*8), Z2
-	VADDPD       Z2, Z1, Z1
-	VMOVUPD      (BX)(R10*8), Z2
+	VMOVUPD      (CX)(R10*8), Z1
+	VSUBPD       Z0, Z0, Z2
+	VADDPD       Z1, Z2, Z2
+	VMOVUPD      (BX)(R10*8), Z1
 	VMOVUPD      (DX)(R10*8), Z3
-	VMULPD       Z3, Z2, Z2
+	VMULPD       Z3, Z1, Z1
 	VMOVUPD      (SI)(R10*8), Z3
-	VFNMADD231PD Z2, Z1, Z3
+	VFNMADD231PD Z1, Z2, Z3
 	LEAQ         (DI)(R10*8), R12
 	LEAQ         (R8)(R10*8), R13
 	VMOVUPD      Z0, (R12)
 	VMOVUPD      Z0, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*8), R13
-	VMOVUPD      Z2, (R12)
-	VMOVUPD      Z2, (R13)
+	VMOVUPD      Z1, (R12)
+	VMOVUPD      Z1, (R13)
 	LEAQ         (R12)(R9*8), R12
 	LEAQ         (R13)(R9*8), R13
 	VMOVUPD      Z3, (R12)
@@ -1021,26 +1519,179 @@ channelsOneEnd:
 	BZHIL        R11, R12, R12
 	KMOVW        R12, K1
 	VMOVUPD.Z    (AX)(R10*8), K1, Z0
-	VSUBPD       Z0, Z0, Z1
-	VMOVUPD.Z    (CX)(R10*8), K1, Z2
-	VADDPD       Z2, Z1, Z1
-	VMOVUPD.Z    (BX)(R10*8), K1, Z2
+	VMOVUPD.Z    (CX)(R10*8), K1, Z1
+	VSUBPD       Z0, Z0, Z2
+	VADDPD       Z1, Z2, Z2
+	VMOVUPD.Z    (BX)(R10*8), K1, Z1
 	VMOVUPD.Z    (DX)(R10*8), K1, Z3
-	VMULPD       Z3, Z2, Z2
+	VMULPD       Z3, Z1, Z1
 	VMOVUPD.Z    (SI)(R10*8), K1, Z3
-	VFNMADD231PD Z2, Z1, Z3
+	VFNMADD231PD Z1, Z2, Z3
 	LEAQ         (DI)(R10*8), AX
 	LEAQ         (R8)(R10*8), CX
 	VMOVUPD      Z0, K1, (AX)
 	VMOVUPD      Z0, K1, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*8), CX
-	VMOVUPD      Z2, K1, (AX)
-	VMOVUPD      Z2, K1, (CX)
+	VMOVUPD      Z1, K1, (AX)
+	VMOVUPD      Z1, K1, (CX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (CX)(R9*8), CX
 	VMOVUPD      Z3, K1, (AX)
 	VMOVUPD      Z3, K1, (CX)
+
+channelsDone:
+	VZEROUPPER
+	RET
+
+// func setBatchNormGradF64AVX512(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64, least float64, most float64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·setBatchNormGradF64AVX512(SB), NOSPLIT, $0-96
+	MOVQ         mean+32(FP), AX
+	MOVQ         residual+40(FP), CX
+	MOVQ         rstd+48(FP), DX
+	MOVQ         gamma+56(FP), BX
+	MOVQ         exact+0(FP), SI
+	MOVQ         rounded+8(FP), DI
+	MOVQ         sums+16(FP), R8
+	MOVQ         padded+24(FP), R9
+	VBROADCASTSD share+72(FP), Z0
+	VBROADCASTSD quarter<>+0(SB), Z1
+	VXORPD       Z2, Z2, Z2
+	MOVQ         n+64(FP), R10
+	MOVQ         R10, R11
+	XORQ         R10, R10
+	SUBQ         $0x08, R11
+	JL           channelsOneEnd
+
+channelsOne:
+	VMOVUPD      (AX)(R10*8), Z3
+	VMOVUPD      (CX)(R10*8), Z4
+	VSUBPD       Z3, Z3, Z5
+	VADDPD       Z4, Z5, Z5
+	VMOVUPD      (DX)(R10*8), Z4
+	LEAQ         (R8)(R10*8), R12
+	LEAQ         (R12)(R9*8), R13
+	VMOVUPD      (R12), Z6
+	VMOVUPD      (R12)(R9*8), Z7
+	VFNMADD231PD Z6, Z5, Z7
+	VMULPD       Z4, Z7, Z7
+	VMOVUPD      Z7, (R12)(R9*8)
+	VMOVUPD      (BX)(R10*8), Z8
+	VMULPD       Z6, Z8, Z6
+	VMULPD       Z7, Z8, Z7
+	VMULPD       Z0, Z6, Z9
+	VMULPD       Z0, Z7, Z10
+	VMULPD       Z4, Z10, Z10
+	VFNMADD231PD Z10, Z5, Z9
+	LEAQ         (SI)(R10*8), R12
+	LEAQ         (DI)(R10*8), R14
+	VMOVUPD      Z3, (R12)
+	VMOVUPD      Z3, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Z4, (R12)
+	VMOVUPD      Z4, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Z8, (R12)
+	VMOVUPD      Z8, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Z9, (R12)
+	VMOVUPD      Z9, (R14)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R14)(R9*8), R14
+	VMOVUPD      Z10, (R12)
+	VMOVUPD      Z10, (R14)
+	VMOVUPD      (R13)(R9*8), Z3
+	VMULPD       Z8, Z8, Z4
+	VMULPD       Z3, Z4, Z4
+	VMULPD       Z6, Z6, Z6
+	VFMADD231PD  Z7, Z7, Z6
+	VMULPD       Z0, Z6, Z6
+	VSUBPD       Z6, Z4, Z5
+	VMULPD       Z1, Z4, Z6
+	VCMPPD       $0x01, Z6, Z5, K1
+	VBROADCASTSD least+80(FP), Z5
+	VCMPPD       $0x09, Z5, Z4, K2
+	VBROADCASTSD most+88(FP), Z5
+	VCMPPD       $0x05, Z5, Z4, K3
+	KORW         K2, K3, K2
+	VCMPPD       $0x04, Z2, Z4, K3
+	KANDW        K2, K3, K2
+	KORW         K1, K2, K1
+	VBROADCASTSD minusOne<>+0(SB), K1, Z3
+	VMOVUPD      Z3, (R13)(R9*8)
+	ADDQ         $0x08, R10
+	SUBQ         $0x08, R11
+	JGE          channelsOne
+
+channelsOneEnd:
+	ADDQ         $0x08, R11
+	TESTQ        R11, R11
+	JE           channelsDone
+	MOVL         $0xffffffff, R12
+	BZHIL        R11, R12, R12
+	KMOVW        R12, K1
+	VMOVUPD.Z    (AX)(R10*8), K1, Z3
+	VMOVUPD.Z    (CX)(R10*8), K1, Z4
+	VSUBPD       Z3, Z3, Z5
+	VADDPD       Z4, Z5, Z5
+	VMOVUPD.Z    (DX)(R10*8), K1, Z4
+	LEAQ         (R8)(R10*8), AX
+	LEAQ         (AX)(R9*8), CX
+	VMOVUPD.Z    (AX), K1, Z6
+	VMOVUPD.Z    (AX)(R9*8), K1, Z7
+	VFNMADD231PD Z6, Z5, Z7
+	VMULPD       Z4, Z7, Z7
+	VMOVUPD      Z7, K1, (AX)(R9*8)
+	VMOVUPD.Z    (BX)(R10*8), K1, Z8
+	VMULPD       Z6, Z8, Z6
+	VMULPD       Z7, Z8, Z7
+	VMULPD       Z0, Z6, Z9
+	VMULPD       Z0, Z7, Z10
+	VMULPD       Z4, Z10, Z10
+	VFNMADD231PD Z10, Z5, Z9
+	LEAQ         (SI)(R10*8), AX
+	LEAQ         (DI)(R10*8), DX
+	VMOVUPD      Z3, K1, (AX)
+	VMOVUPD      Z3, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMOVUPD      Z4, K1, (AX)
+	VMOVUPD      Z4, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMOVUPD      Z8, K1, (AX)
+	VMOVUPD      Z8, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMOVUPD      Z9, K1, (AX)
+	VMOVUPD      Z9, K1, (DX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (DX)(R9*8), DX
+	VMOVUPD      Z10, K1, (AX)
+	VMOVUPD      Z10, K1, (DX)
+	VMOVUPD.Z    (CX)(R9*8), K1, Z3
+	VMULPD       Z8, Z8, Z4
+	VMULPD       Z3, Z4, Z4
+	VMULPD       Z6, Z6, Z6
+	VFMADD231PD  Z7, Z7, Z6
+	VMULPD       Z0, Z6, Z6
+	VSUBPD       Z6, Z4, Z0
+	VMULPD       Z1, Z4, Z6
+	VCMPPD       $0x01, Z6, Z0, K2
+	VBROADCASTSD least+80(FP), Z0
+	VCMPPD       $0x09, Z0, Z4, K3
+	VBROADCASTSD most+88(FP), Z0
+	VCMPPD       $0x05, Z0, Z4, K4
+	KORW         K3, K4, K3
+	VCMPPD       $0x04, Z2, Z4, K4
+	KANDW        K3, K4, K3
+	KORW         K2, K3, K2
+	VBROADCASTSD minusOne<>+0(SB), K2, Z3
+	VMOVUPD      Z3, K1, (CX)(R9*8)
 
 channelsDone:
 	VZEROUPPER

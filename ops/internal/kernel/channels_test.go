@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +62,88 @@ func channels[T Float](t *testing.T) {
 			}
 			require.True(t, sameBits(want[2], got[2]), "m2, which others must not show in")
 		})
+	}
+}
+
+func TestBatchNormGradConstants(t *testing.T) {
+	both(t, batchNormGradConstants[float32], batchNormGradConstants[float64])
+}
+
+// So do the constants of the gradient, and the channels that are left to float64 are the
+// same. Channels that are not asked for stay as they are.
+func batchNormGradConstants[T Float](t *testing.T) {
+	skipUnderRace(t)
+	const count = 7.0
+	least, most := energyRange[T](count)
+	small := math.Sqrt(least / count) // a power of two
+	kinds := []struct {
+		gamma, sum, squares float64 // γ, Σdy, Σdy²
+		cancelled           bool
+	}{
+		{1, 0.5, 1, false}, {1, 0.5, 0.15, false}, {1, 0.5, 0.04, true}, {1, 0.5, 0, true}, {1, 0, 0, false},
+		{4 * small, 0, 1, false}, {small, 0, 1, true}, {small, 0, 0, false},
+		{1, 0.5, most, true}, {1, 0.5, math.Nextafter(most, 0), false}, {1, 0.5, math.Inf(1), true}, {1, 0.5, math.NaN(), true},
+	}
+	for n := 1; n <= 2*pad+3; n++ {
+		for first := range min(n, 3) {
+			last := max(first+1, n-1)
+			data := newData[float64]()
+			mean, residual := data.normal(n, 0, 1), data.normal(n, 0, 1e-3)
+			rstd, gamma := make([]float64, n), make([]T, n)
+			sums := make([]float64, 3*padded(n))
+			db, dg, e := sums[:n], sums[padded(n):][:n], sums[2*padded(n):][:n]
+			want := make([]bool, n)
+			for c := range n {
+				kind := kinds[(c+n)%len(kinds)]
+				rstd[c], gamma[c] = 1+float64(c)/64, T(kind.gamma)
+				db[c], dg[c], e[c], want[c] = kind.sum, kind.sum*float64(c%5-2)/4, kind.squares, kind.cancelled
+			}
+			run := func() (exact []float64, rounded []T, marks []bool, all []float64) {
+				var g guards[float64]
+				var r guards[T]
+				k := constants[T]{&Scratch[float64]{Data: make([]float64, 5*padded(n))}, &Scratch[T]{Data: make([]T, 5*padded(n))}, padded(n)}
+				all = slices.Clone(sums)
+				p := batchNormGrad[T]{
+					gamma: r.in(gamma), v: View{int(count), n, 1}, k: k, sum: totals{&Scratch[float64]{Data: all}, padded(n)},
+					s: Stats{g.in(mean), g.in(residual), g.in(rstd)}, valid: valid{n: int(count)},
+				}
+				p.setConstants(first, last)
+				g.check()
+				r.check()
+				for _, v := range all[2*padded(n):][:n] {
+					marks = append(marks, v == cancelled)
+				}
+				return k.exact.Data, k.rounded.Data, marks, all
+			}
+			restore := useISA(generic)
+			exact, rounded, marks, all := run()
+			restore()
+			for c := range n {
+				asked := c >= first && c < last
+				require.Equal(t, asked && want[c], marks[c], "%d of %d", c, n)
+			}
+			paths(func(path string) {
+				exact2, rounded2, marks2, all2 := run()
+				what := fmt.Sprintf("%s, channels %d to %d of %d", path, first, last, n)
+				require.Equal(t, marks, marks2, what)
+				requireNear(t, exact, exact2, 0x1p-50, what)
+				requireNear(t, rounded, rounded2, 0x1p-22, what)
+				requireNear(t, all, all2, 0x1p-50, what)
+			})
+		}
+	}
+}
+
+// requireNear requires the same numbers but for a relative error, and the same bits where
+// they are not finite.
+func requireNear[T Float](t *testing.T, want, got []T, off float64, what string) {
+	t.Helper()
+	for i, w := range want {
+		if w-w == 0 {
+			require.InDelta(t, w, got[i], math.Abs(float64(w))*off, "%s, element %d", what, i)
+		} else {
+			require.Equal(t, bits(w), bits(got[i]), "%s, element %d", what, i)
+		}
 	}
 }
 

@@ -44,6 +44,31 @@ func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
 	}
 }
 
+// setConstants sets the constants of dx, dγ in place of its sum, and marks the channels
+// of [first, last) that are cancelled.
+func (p *batchNormGrad[T]) setConstants(first, last int) {
+	if isa == generic {
+		p.setConstantsGo(first, last)
+		return
+	}
+	n, padded := last-first, p.k.padded // as in p.sum
+	exact, rounded := p.k.exact.Data[first:4*padded+last], p.k.rounded.Data[first:4*padded+last]
+	sums := p.sum.scratch.Data[first : 2*padded+last]
+	mean, residual, rstd := p.s.Mean[first:last], p.s.Residual[first:last], p.s.Rstd[first:last]
+	gamma, count := p.gamma[first:last], float64(p.valid.n)
+	least, most := energyRange[T](count)
+	switch {
+	case isa == avx2 && is32[T]():
+		setBatchNormGradF32AVX2(f64(exact), f32(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f32(gamma), n, 1/count, least, most)
+	case isa == avx2:
+		setBatchNormGradF64AVX2(f64(exact), f64(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f64(gamma), n, 1/count, least, most)
+	case is32[T]():
+		setBatchNormGradF32AVX512(f64(exact), f32(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f32(gamma), n, 1/count, least, most)
+	default:
+		setBatchNormGradF64AVX512(f64(exact), f64(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f64(gamma), n, 1/count, least, most)
+	}
+}
+
 // storeTimes sets dst to v times a factor, rounded.
 func storeTimes[T Float](dst []T, v []float64, factor float64) {
 	n := len(v)

@@ -10,6 +10,10 @@ func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
 	k.setBatchNormGo(gamma, beta, s, n)
 }
 
+// setConstants sets the constants of dx, dγ in place of its sum, and marks the channels
+// of [first, last) that are cancelled.
+func (p *batchNormGrad[T]) setConstants(first, last int) { p.setConstantsGo(first, last) }
+
 // storeTimes sets dst to v times a factor, rounded.
 func storeTimes[T Float](dst []T, v []float64, factor float64) { storeTimesGo(dst, v, factor) }
 

@@ -201,12 +201,18 @@ const leftOver = 0.25
 const cancelled = -1
 
 // cancels says whether less is left of the energy Σu² of n values with the sums Σu = s
-// and Σu·x̂ = p, or whether u is out of the range of T: its root mean square may be as
-// small as 2⁻¹⁰⁰ in float32, and no element larger than 2¹²⁶.
+// and Σu·x̂ = p, or whether u is out of the range of T.
 func cancels[T Float](n, energy, s, p float64) bool {
-	least, most := n*0x1p-200, 0x1p252
-	if !is32[T]() {
-		least, most = rangeOf[T](n)
-	}
+	least, most := energyRange[T](n)
 	return energy-(s*s+p*p)/n < energy*leftOver || energy != 0 && !(energy >= least && energy < most)
+}
+
+// energyRange returns the bounds, least included, within which an energy Σu² of n values
+// may be: in float32 their root mean square may be as small as 2⁻¹⁰⁰, and no value is
+// larger than 2¹²⁶.
+func energyRange[T Float](n float64) (least, most float64) {
+	if is32[T]() {
+		return n * 0x1p-200, 0x1p252
+	}
+	return rangeOf[T](n)
 }

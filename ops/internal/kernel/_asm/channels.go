@@ -14,6 +14,7 @@ import (
 func channels(v variant) {
 	settle(v)
 	setBatchNorm(v)
+	setBatchNormGrad(v)
 	round(v)
 	if v.single() {
 		outside(v)
@@ -80,37 +81,82 @@ func settle(v variant) {
 	RET()
 }
 
-// Comparisons, which are true with NaN.
+// Comparisons, of which all but the first are true with NaN.
 const (
+	less              = 1
+	notEqual          = 4
 	notLess           = 5
 	notLessOrEqual    = 6
 	notGreaterOrEqual = 9
 )
 
+// where returns the lanes in which a comparison holds, and which take part: a mask
+// register, or on AVX2 all ones in a register.
+func (v variant) where(a VecVirtual, how uint64, b Op, part mask) Register {
+	compare := v.by(VCMPPS, VCMPPD)
+	switch {
+	case v.wide() && part.all():
+		k := K()
+		compare(Imm(how), b, a, k)
+		return k
+	case v.wide():
+		k := K()
+		compare(Imm(how), b, a, part.k, k)
+		return k
+	}
+	y := YMM()
+	compare(Imm(how), b, a, y)
+	if !part.all() {
+		VANDPS(part.y, y, y)
+	}
+	return y
+}
+
+// nowhere returns no lanes.
+func (v variant) nowhere() Register {
+	if !v.wide() {
+		return v.zeros(1)[0]
+	}
+	k := K()
+	KXORW(k, k, k)
+	return k
+}
+
+// either sets a to the lanes that are in a or in b.
+func (v variant) either(a, b Register) {
+	if v.wide() {
+		KORW(a, b, a)
+	} else {
+		VORPS(a, b, a)
+	}
+}
+
+// both sets a to the lanes that are in a and in b.
+func (v variant) both(a, b Register) {
+	if v.wide() {
+		KANDW(a, b, a)
+	} else {
+		VANDPS(a, b, a)
+	}
+}
+
+// bits returns lanes as bits.
+func (v variant) bits(lanes Register) Register {
+	r := GP64()
+	switch {
+	case v.wide():
+		KMOVW(lanes, r.As32())
+	case v.single():
+		VMOVMSKPS(lanes, r.As32())
+	default:
+		VMOVMSKPD(lanes, r.As32())
+	}
+	return r
+}
+
 // mark sets bits of bad for the lanes in which a comparison holds.
 func (v variant) mark(bad Register, a VecVirtual, how uint64, b VecVirtual, part mask) {
-	bits := GP64()
-	if v.wide() {
-		k := K()
-		if part.all() {
-			v.by(VCMPPS, VCMPPD)(Imm(how), b, a, k)
-		} else {
-			v.by(VCMPPS, VCMPPD)(Imm(how), b, a, part.k, k)
-		}
-		KMOVW(k, bits.As32())
-	} else {
-		y := YMM()
-		v.by(VCMPPS, VCMPPD)(Imm(how), b, a, y)
-		if !part.all() {
-			VANDPD(part.y, y, y)
-		}
-		if v.single() {
-			VMOVMSKPS(y, bits.As32())
-		} else {
-			VMOVMSKPD(y, bits.As32())
-		}
-	}
-	ORQ(bits, bad)
+	ORQ(v.bits(v.where(a, how, b, part)), bad)
 }
 
 // setBatchNorm emits the constants of the map of batch norm for channels.
@@ -126,29 +172,109 @@ func setBatchNorm(v variant) {
 	exact, rounded, padded := pointer("exact"), pointer("rounded"), pointer("padded")
 	v.eachChannel(func(at func(Register, variant) Mem, part mask) {
 		m := w.load(at(mean, w), part)
-		hi := v.inDouble().nearest(m)
-		lo := w.vec()
-		w.sub(lo, m, hi)
-		w.add(lo, lo, w.load(at(residual, w), part))
+		hi, lo := v.inDouble().centre(m, w.load(at(residual, w), part))
 
 		scale := v.inDouble().load(at(gamma, v), part)
 		w.mul(scale, scale, w.load(at(rstd, w), part))
 		shift := v.inDouble().load(at(beta, v), part)
 		w.fnma(shift, lo, scale)
 
-		to, toRounded := GP64(), GP64()
-		LEAQ(at(exact, w), to)
-		LEAQ(at(rounded, v), toRounded)
-		for i, x := range []VecVirtual{hi, scale, shift} {
-			if i > 0 {
-				LEAQ(Mem{Base: to, Index: padded, Scale: 8}, to)
-				LEAQ(Mem{Base: toRounded, Index: padded, Scale: uint8(v.bytes)}, toRounded)
-			}
-			w.store(x, Mem{Base: to}, part)
-			v.inDouble().storeRounded(x, Mem{Base: toRounded}, part)
-		}
+		v.storeConstants(at(exact, w), at(rounded, v), padded, part, hi, scale, shift)
 	})
 	RET()
+}
+
+// storeConstants writes a vector of each array of constants, in float64 and rounded, from
+// where that of the first is.
+func (v variant) storeConstants(exact, rounded Mem, padded Register, part mask, constants ...VecVirtual) {
+	v = v.inDouble()
+	to, toRounded := GP64(), GP64()
+	LEAQ(exact, to)
+	LEAQ(rounded, toRounded)
+	for i, x := range constants {
+		if i > 0 {
+			LEAQ(Mem{Base: to, Index: padded, Scale: 8}, to)
+			LEAQ(Mem{Base: toRounded, Index: padded, Scale: uint8(v.bytes)}, toRounded)
+		}
+		v.real().store(x, Mem{Base: to}, part)
+		v.storeRounded(x, Mem{Base: toRounded}, part)
+	}
+}
+
+// setBatchNormGrad emits the constants of the gradient of batch norm for channels.
+func setBatchNormGrad(v variant) {
+	name := "setBatchNormGrad" + v.suffix()
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(exact *float64, rounded *%s, sums *float64, padded int, mean, residual, rstd *float64, gamma *%s, n int, share, least, most float64)", v.elem(), v.elem()))
+	Doc(name+" sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,",
+		"of which the second becomes dγ, and the third −1 for a channel that is left to float64. Arrays are",
+		"padded elements apart.")
+	Pragma("noescape")
+	w := v.inDouble().real()
+	mean, residual, rstd, gamma := pointer("mean"), pointer("residual"), pointer("rstd"), pointer("gamma")
+	exact, rounded, sums, padded := pointer("exact"), pointer("rounded"), pointer("sums"), pointer("padded")
+	share, quarter, zero := w.constant("share"), w.fill(float("quarter", 0.25)), w.zeros(1)[0]
+	v.eachChannel(func(at func(Register, variant) Mem, part mask) {
+		hi, lo := v.inDouble().centre(w.load(at(mean, w), part), w.load(at(residual, w), part))
+		r := w.load(at(rstd, w), part)
+		first, last := GP64(), GP64()
+		LEAQ(at(sums, w), first)
+		LEAQ(Mem{Base: first, Index: padded, Scale: 8}, last)
+		second := Mem{Base: first, Index: padded, Scale: 8}
+		third := Mem{Base: last, Index: padded, Scale: 8}
+
+		db, dg := w.load(Mem{Base: first}, part), w.load(second, part)
+		w.fnma(dg, lo, db)
+		w.mul(dg, dg, r)
+		w.store(dg, second, part)
+
+		// The means of u = γ·dy and of u·x̂.
+		u := v.inDouble().load(at(gamma, v), part)
+		s, p, a, b := w.vec(), w.vec(), w.vec(), w.vec()
+		w.mul(s, u, db)
+		w.mul(p, u, dg)
+		w.mul(a, s, share)
+		w.mul(b, p, share)
+		w.mul(b, b, r)
+		w.fnma(a, lo, b)
+		v.storeConstants(at(exact, w), at(rounded, v), padded, part, hi, r, u, a, b)
+
+		// What the function cancels of package kernel says.
+		e := w.load(third, part)
+		energy, left := w.vec(), w.vec()
+		w.mul(energy, u, u)
+		w.mul(energy, energy, e)
+		w.mul(s, s, s)
+		w.fma(s, p, p)
+		w.mul(s, s, share)
+		w.sub(left, energy, s)
+		w.mul(s, energy, quarter)
+		cancelled := w.where(left, less, s, mask{})
+		outside := w.where(energy, notGreaterOrEqual, w.constant("least"), mask{})
+		w.either(outside, w.where(energy, notLess, w.constant("most"), mask{}))
+		w.both(outside, w.where(energy, notEqual, zero, mask{}))
+		w.either(cancelled, outside)
+		w.replace(e, cancelled, float("minusOne", -1))
+		w.store(e, third, part)
+	})
+	RET()
+}
+
+// replace sets lanes of float64 to a number.
+func (v variant) replace(x VecVirtual, lanes Register, by Mem) {
+	if v.wide() {
+		VBROADCASTSD(by, lanes, x)
+		return
+	}
+	VBLENDVPD(lanes, v.fill(by), x, x)
+}
+
+// centre returns a mean, of float64, as a number that the type of the data has and the
+// rest.
+func (v variant) centre(mean, residual VecVirtual) (m, rest VecVirtual) {
+	m, rest = v.nearest(mean), v.vec()
+	VSUBPD(m, mean, rest)
+	VADDPD(residual, rest, rest)
+	return m, rest
 }
 
 // nearest rounds float64 to numbers that the type of the data has.
@@ -185,42 +311,15 @@ func outside(v variant) {
 	Doc(name + " says by a number other than 0 that least ≤ |k| < most does not hold for all n numbers.")
 	Pragma("noescape")
 	k, least, most := pointer("k"), v.constant("least"), v.constant("most")
-	i, bad, magnitude := GP64(), GP64(), v.magnitude()
-	found, lanes := K(), v.zeros(1)[0] // where a number is outside, on AVX-512 and on AVX2
-	if v.wide() {
-		KXORW(found, found, found)
-	}
+	i, magnitude := GP64(), v.magnitude()
+	found := v.nowhere()
 	v.loop("numbers", pointer("n"), i, 4, v.tail, func(j int, part mask) {
 		x := v.load(v.at(k, i, j), part)
 		v.maxAbs(x, x, magnitude) // which may drop a NaN beside a number, and not beside itself
-		for _, bound := range []struct {
-			how uint64
-			of  VecVirtual
-		}{{notGreaterOrEqual, least}, {notLess, most}} {
-			switch {
-			case v.wide() && part.all():
-				m := K()
-				VCMPPS(Imm(bound.how), bound.of, x, m)
-				KORW(m, found, found)
-			case v.wide():
-				m := K()
-				VCMPPS(Imm(bound.how), bound.of, x, part.k, m)
-				KORW(m, found, found)
-			default:
-				y := YMM()
-				VCMPPS(Imm(bound.how), bound.of, x, y)
-				if !part.all() {
-					VANDPS(part.y, y, y)
-				}
-				VORPS(y, lanes, lanes)
-			}
-		}
+		v.either(found, v.where(x, notGreaterOrEqual, least, part))
+		v.either(found, v.where(x, notLess, most, part))
 	})
-	if v.wide() {
-		KMOVW(found, bad.As32())
-	} else {
-		VMOVMSKPS(lanes, bad.As32())
-	}
+	bad := v.bits(found)
 	VZEROUPPER()
 	Store(bad, ReturnIndex(0))
 	RET()
