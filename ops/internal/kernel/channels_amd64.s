@@ -232,15 +232,19 @@ channelsOne:
 	LEAQ         (R8)(R10*8), R12
 	LEAQ         (R12)(R9*8), R13
 	VMOVUPD      (R12), Y6
-	VMOVUPD      (R12)(R9*8), Y7
+	VMOVUPD      (R13), Y7
 	VFNMADD231PD Y6, Y3, Y7
 	VMULPD       Y4, Y7, Y7
-	VMOVUPD      Y7, (R12)(R9*8)
+	VMOVUPD      Y7, (R13)
 	VCVTPS2PD    (BX)(R10*4), Y8
+	VMULPD       Y0, Y6, Y9
+	VMULPD       Y8, Y9, Y9
+	VMULPD       Y0, Y7, Y10
+	VMULPD       Y8, Y10, Y10
 	VMULPD       Y6, Y8, Y6
 	VMULPD       Y7, Y8, Y7
-	VMULPD       Y0, Y6, Y9
-	VMULPD       Y0, Y7, Y10
+	VMULPD       Y9, Y6, Y6
+	VFMADD231PD  Y10, Y7, Y6
 	VMULPD       Y4, Y10, Y10
 	VFNMADD231PD Y10, Y3, Y9
 	LEAQ         (SI)(R10*8), R12
@@ -271,9 +275,6 @@ channelsOne:
 	VMOVUPD      (R13)(R9*8), Y3
 	VMULPD       Y8, Y8, Y4
 	VMULPD       Y3, Y4, Y4
-	VMULPD       Y6, Y6, Y6
-	VFMADD231PD  Y7, Y7, Y6
-	VMULPD       Y0, Y6, Y6
 	VSUBPD       Y6, Y4, Y5
 	VMULPD       Y1, Y4, Y6
 	VCMPPD       $0x01, Y6, Y5, Y5
@@ -310,18 +311,22 @@ channelsOneEnd:
 	LEAQ         (R8)(R10*8), AX
 	LEAQ         (AX)(R9*8), CX
 	VMASKMOVPD   (AX), Y3, Y8
-	VMASKMOVPD   (AX)(R9*8), Y3, Y9
+	VMASKMOVPD   (CX), Y3, Y9
 	VFNMADD231PD Y8, Y5, Y9
 	VMULPD       Y6, Y9, Y9
-	VMASKMOVPD   Y9, Y3, (AX)(R9*8)
+	VMASKMOVPD   Y9, Y3, (CX)
 	VMASKMOVPS   (BX)(R10*4), X4, X10
 	VCVTPS2PD    X10, Y10
+	VMULPD       Y0, Y8, Y11
+	VMULPD       Y10, Y11, Y11
+	VMULPD       Y0, Y9, Y0
+	VMULPD       Y10, Y0, Y0
 	VMULPD       Y8, Y10, Y8
 	VMULPD       Y9, Y10, Y9
-	VMULPD       Y0, Y8, Y11
-	VMULPD       Y0, Y9, Y12
-	VMULPD       Y6, Y12, Y12
-	VFNMADD231PD Y12, Y5, Y11
+	VMULPD       Y11, Y8, Y8
+	VFMADD231PD  Y0, Y9, Y8
+	VMULPD       Y6, Y0, Y0
+	VFNMADD231PD Y0, Y5, Y11
 	LEAQ         (SI)(R10*8), AX
 	LEAQ         (DI)(R10*4), DX
 	VMASKMOVPD   Y7, Y3, (AX)
@@ -344,29 +349,26 @@ channelsOneEnd:
 	VMASKMOVPS   X5, X4, (DX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (DX)(R9*4), DX
-	VMASKMOVPD   Y12, Y3, (AX)
-	VCVTPD2PSY   Y12, X5
-	VMASKMOVPS   X5, X4, (DX)
-	VMASKMOVPD   (CX)(R9*8), Y3, Y4
-	VMULPD       Y10, Y10, Y5
-	VMULPD       Y4, Y5, Y5
-	VMULPD       Y8, Y8, Y8
-	VFMADD231PD  Y9, Y9, Y8
-	VMULPD       Y0, Y8, Y8
-	VSUBPD       Y8, Y5, Y0
-	VMULPD       Y1, Y5, Y8
-	VCMPPD       $0x01, Y8, Y0, Y0
-	VBROADCASTSD least+80(FP), Y1
-	VCMPPD       $0x09, Y1, Y5, Y1
+	VMASKMOVPD   Y0, Y3, (AX)
+	VCVTPD2PSY   Y0, X0
+	VMASKMOVPS   X0, X4, (DX)
+	VMASKMOVPD   (CX)(R9*8), Y3, Y0
+	VMULPD       Y10, Y10, Y4
+	VMULPD       Y0, Y4, Y4
+	VSUBPD       Y8, Y4, Y5
+	VMULPD       Y1, Y4, Y8
+	VCMPPD       $0x01, Y8, Y5, Y1
+	VBROADCASTSD least+80(FP), Y5
+	VCMPPD       $0x09, Y5, Y4, Y5
 	VBROADCASTSD most+88(FP), Y6
-	VCMPPD       $0x05, Y6, Y5, Y6
-	VORPS        Y1, Y6, Y1
-	VCMPPD       $0x04, Y2, Y5, Y2
-	VANDPS       Y1, Y2, Y1
-	VORPS        Y0, Y1, Y0
-	VBROADCASTSD minusOne<>+0(SB), Y1
-	VBLENDVPD    Y0, Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, (CX)(R9*8)
+	VCMPPD       $0x05, Y6, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VCMPPD       $0x04, Y2, Y4, Y2
+	VANDPS       Y5, Y2, Y5
+	VORPS        Y1, Y5, Y1
+	VBROADCASTSD minusOne<>+0(SB), Y2
+	VBLENDVPD    Y1, Y2, Y0, Y0
+	VMASKMOVPD   Y0, Y3, (CX)(R9*8)
 
 channelsDone:
 	VZEROUPPER
@@ -693,8 +695,6 @@ TEXT ·setBatchNormGradF64AVX2(SB), NOSPLIT, $0-96
 	MOVQ         sums+16(FP), R8
 	MOVQ         padded+24(FP), R9
 	VBROADCASTSD share+72(FP), Y0
-	VBROADCASTSD quarter<>+0(SB), Y1
-	VXORPD       Y2, Y2, Y2
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
 	XORQ         R10, R10
@@ -702,65 +702,45 @@ TEXT ·setBatchNormGradF64AVX2(SB), NOSPLIT, $0-96
 	JL           channelsOneEnd
 
 channelsOne:
-	VMOVUPD      (AX)(R10*8), Y3
-	VMOVUPD      (CX)(R10*8), Y4
-	VSUBPD       Y3, Y3, Y5
-	VADDPD       Y4, Y5, Y5
-	VMOVUPD      (DX)(R10*8), Y4
+	VMOVUPD      (AX)(R10*8), Y1
+	VMOVUPD      (CX)(R10*8), Y2
+	VSUBPD       Y1, Y1, Y3
+	VADDPD       Y2, Y3, Y3
+	VMOVUPD      (DX)(R10*8), Y2
 	LEAQ         (R8)(R10*8), R12
 	LEAQ         (R12)(R9*8), R13
-	VMOVUPD      (R12), Y6
-	VMOVUPD      (R12)(R9*8), Y7
-	VFNMADD231PD Y6, Y5, Y7
-	VMULPD       Y4, Y7, Y7
-	VMOVUPD      Y7, (R12)(R9*8)
-	VMOVUPD      (BX)(R10*8), Y8
-	VMULPD       Y6, Y8, Y6
-	VMULPD       Y7, Y8, Y7
-	VMULPD       Y0, Y6, Y9
-	VMULPD       Y0, Y7, Y10
-	VMULPD       Y4, Y10, Y10
-	VFNMADD231PD Y10, Y5, Y9
+	VMOVUPD      (R12), Y4
+	VMOVUPD      (R13), Y5
+	VFNMADD231PD Y4, Y3, Y5
+	VMULPD       Y2, Y5, Y5
+	VMOVUPD      Y5, (R13)
+	VMOVUPD      (BX)(R10*8), Y6
+	VMULPD       Y0, Y4, Y4
+	VMULPD       Y6, Y4, Y4
+	VMULPD       Y0, Y5, Y5
+	VMULPD       Y6, Y5, Y5
+	VMULPD       Y2, Y5, Y5
+	VFNMADD231PD Y5, Y3, Y4
 	LEAQ         (SI)(R10*8), R12
-	LEAQ         (DI)(R10*8), R14
-	VMOVUPD      Y3, (R12)
-	VMOVUPD      Y3, (R14)
+	LEAQ         (DI)(R10*8), R13
+	VMOVUPD      Y1, (R12)
+	VMOVUPD      Y1, (R13)
 	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
+	LEAQ         (R13)(R9*8), R13
+	VMOVUPD      Y2, (R12)
+	VMOVUPD      Y2, (R13)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R13)(R9*8), R13
+	VMOVUPD      Y6, (R12)
+	VMOVUPD      Y6, (R13)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R13)(R9*8), R13
 	VMOVUPD      Y4, (R12)
-	VMOVUPD      Y4, (R14)
+	VMOVUPD      Y4, (R13)
 	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
-	VMOVUPD      Y8, (R12)
-	VMOVUPD      Y8, (R14)
-	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
-	VMOVUPD      Y9, (R12)
-	VMOVUPD      Y9, (R14)
-	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
-	VMOVUPD      Y10, (R12)
-	VMOVUPD      Y10, (R14)
-	VMOVUPD      (R13)(R9*8), Y3
-	VMULPD       Y8, Y8, Y4
-	VMULPD       Y3, Y4, Y4
-	VMULPD       Y6, Y6, Y6
-	VFMADD231PD  Y7, Y7, Y6
-	VMULPD       Y0, Y6, Y6
-	VSUBPD       Y6, Y4, Y5
-	VMULPD       Y1, Y4, Y6
-	VCMPPD       $0x01, Y6, Y5, Y5
-	VBROADCASTSD least+80(FP), Y6
-	VCMPPD       $0x09, Y6, Y4, Y6
-	VBROADCASTSD most+88(FP), Y7
-	VCMPPD       $0x05, Y7, Y4, Y7
-	VORPS        Y6, Y7, Y6
-	VCMPPD       $0x04, Y2, Y4, Y4
-	VANDPS       Y6, Y4, Y6
-	VORPS        Y5, Y6, Y5
-	VBROADCASTSD minusOne<>+0(SB), Y4
-	VBLENDVPD    Y5, Y4, Y3, Y3
-	VMOVUPD      Y3, (R13)(R9*8)
+	LEAQ         (R13)(R9*8), R13
+	VMOVUPD      Y5, (R12)
+	VMOVUPD      Y5, (R13)
 	ADDQ         $0x04, R10
 	SUBQ         $0x04, R11
 	JGE          channelsOne
@@ -771,66 +751,46 @@ channelsOneEnd:
 	JE           channelsDone
 	LEAQ         tailMask<>+0(SB), R12
 	NEGQ         R11
-	VMOVUPS      32(R12)(R11*8), Y3
-	VMASKMOVPD   (AX)(R10*8), Y3, Y4
-	VMASKMOVPD   (CX)(R10*8), Y3, Y5
-	VSUBPD       Y4, Y4, Y6
-	VADDPD       Y5, Y6, Y6
-	VMASKMOVPD   (DX)(R10*8), Y3, Y5
+	VMOVUPS      32(R12)(R11*8), Y1
+	VMASKMOVPD   (AX)(R10*8), Y1, Y2
+	VMASKMOVPD   (CX)(R10*8), Y1, Y3
+	VSUBPD       Y2, Y2, Y4
+	VADDPD       Y3, Y4, Y4
+	VMASKMOVPD   (DX)(R10*8), Y1, Y3
 	LEAQ         (R8)(R10*8), AX
 	LEAQ         (AX)(R9*8), CX
-	VMASKMOVPD   (AX), Y3, Y7
-	VMASKMOVPD   (AX)(R9*8), Y3, Y8
-	VFNMADD231PD Y7, Y6, Y8
-	VMULPD       Y5, Y8, Y8
-	VMASKMOVPD   Y8, Y3, (AX)(R9*8)
-	VMASKMOVPD   (BX)(R10*8), Y3, Y9
-	VMULPD       Y7, Y9, Y7
-	VMULPD       Y8, Y9, Y8
-	VMULPD       Y0, Y7, Y10
-	VMULPD       Y0, Y8, Y11
-	VMULPD       Y5, Y11, Y11
-	VFNMADD231PD Y11, Y6, Y10
+	VMASKMOVPD   (AX), Y1, Y5
+	VMASKMOVPD   (CX), Y1, Y6
+	VFNMADD231PD Y5, Y4, Y6
+	VMULPD       Y3, Y6, Y6
+	VMASKMOVPD   Y6, Y1, (CX)
+	VMASKMOVPD   (BX)(R10*8), Y1, Y7
+	VMULPD       Y0, Y5, Y5
+	VMULPD       Y7, Y5, Y5
+	VMULPD       Y0, Y6, Y0
+	VMULPD       Y7, Y0, Y0
+	VMULPD       Y3, Y0, Y0
+	VFNMADD231PD Y0, Y4, Y5
 	LEAQ         (SI)(R10*8), AX
-	LEAQ         (DI)(R10*8), DX
-	VMASKMOVPD   Y4, Y3, (AX)
-	VMASKMOVPD   Y4, Y3, (DX)
+	LEAQ         (DI)(R10*8), CX
+	VMASKMOVPD   Y2, Y1, (AX)
+	VMASKMOVPD   Y2, Y1, (CX)
 	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
-	VMASKMOVPD   Y5, Y3, (AX)
-	VMASKMOVPD   Y5, Y3, (DX)
+	LEAQ         (CX)(R9*8), CX
+	VMASKMOVPD   Y3, Y1, (AX)
+	VMASKMOVPD   Y3, Y1, (CX)
 	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
-	VMASKMOVPD   Y9, Y3, (AX)
-	VMASKMOVPD   Y9, Y3, (DX)
+	LEAQ         (CX)(R9*8), CX
+	VMASKMOVPD   Y7, Y1, (AX)
+	VMASKMOVPD   Y7, Y1, (CX)
 	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
-	VMASKMOVPD   Y10, Y3, (AX)
-	VMASKMOVPD   Y10, Y3, (DX)
+	LEAQ         (CX)(R9*8), CX
+	VMASKMOVPD   Y5, Y1, (AX)
+	VMASKMOVPD   Y5, Y1, (CX)
 	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
-	VMASKMOVPD   Y11, Y3, (AX)
-	VMASKMOVPD   Y11, Y3, (DX)
-	VMASKMOVPD   (CX)(R9*8), Y3, Y4
-	VMULPD       Y9, Y9, Y5
-	VMULPD       Y4, Y5, Y5
-	VMULPD       Y7, Y7, Y7
-	VFMADD231PD  Y8, Y8, Y7
-	VMULPD       Y0, Y7, Y7
-	VSUBPD       Y7, Y5, Y0
-	VMULPD       Y1, Y5, Y7
-	VCMPPD       $0x01, Y7, Y0, Y0
-	VBROADCASTSD least+80(FP), Y1
-	VCMPPD       $0x09, Y1, Y5, Y1
-	VBROADCASTSD most+88(FP), Y6
-	VCMPPD       $0x05, Y6, Y5, Y6
-	VORPS        Y1, Y6, Y1
-	VCMPPD       $0x04, Y2, Y5, Y2
-	VANDPS       Y1, Y2, Y1
-	VORPS        Y0, Y1, Y0
-	VBROADCASTSD minusOne<>+0(SB), Y1
-	VBLENDVPD    Y0, Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y3, (CX)(R9*8)
+	LEAQ         (CX)(R9*8), CX
+	VMASKMOVPD   Y0, Y1, (AX)
+	VMASKMOVPD   Y0, Y1, (CX)
 
 channelsDone:
 	VZEROUPPER
@@ -872,15 +832,13 @@ channelsDone:
 	RET
 
 // func rstdF64AVX2(rstd *float64, m2 *float64, n int, perValue float64, eps float64)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, FMA3
 TEXT ·rstdF64AVX2(SB), NOSPLIT, $0-40
 	MOVQ         rstd+0(FP), AX
 	MOVQ         m2+8(FP), CX
 	VBROADCASTSD perValue+24(FP), Y0
 	VBROADCASTSD eps+32(FP), Y1
-	MOVQ         $0x3ff0000000000000, DX
-	VMOVQ        DX, X2
-	VBROADCASTSD X2, Y2
+	VBROADCASTSD one<>+0(SB), Y2
 	MOVQ         n+16(FP), DX
 	MOVQ         DX, BX
 	XORQ         DX, DX
@@ -913,6 +871,9 @@ channelsOneEnd:
 channelsDone:
 	VZEROUPPER
 	RET
+
+DATA one<>+0(SB)/8, $0x3ff0000000000000
+GLOBL one<>(SB), RODATA|NOPTR, $8
 
 // func settleF32AVX512(mean *float64, residual *float64, m2 *float64, d *float64, q *float64, m *float32, n int, count float64, bound float64, least float64, most float64) (bad int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
@@ -1124,15 +1085,19 @@ channelsOne:
 	LEAQ         (R8)(R10*8), R12
 	LEAQ         (R12)(R9*8), R13
 	VMOVUPD      (R12), Z6
-	VMOVUPD      (R12)(R9*8), Z7
+	VMOVUPD      (R13), Z7
 	VFNMADD231PD Z6, Z3, Z7
 	VMULPD       Z4, Z7, Z7
-	VMOVUPD      Z7, (R12)(R9*8)
+	VMOVUPD      Z7, (R13)
 	VCVTPS2PD    (BX)(R10*4), Z8
+	VMULPD       Z0, Z6, Z9
+	VMULPD       Z8, Z9, Z9
+	VMULPD       Z0, Z7, Z10
+	VMULPD       Z8, Z10, Z10
 	VMULPD       Z6, Z8, Z6
 	VMULPD       Z7, Z8, Z7
-	VMULPD       Z0, Z6, Z9
-	VMULPD       Z0, Z7, Z10
+	VMULPD       Z9, Z6, Z6
+	VFMADD231PD  Z10, Z7, Z6
 	VMULPD       Z4, Z10, Z10
 	VFNMADD231PD Z10, Z3, Z9
 	LEAQ         (SI)(R10*8), R12
@@ -1163,9 +1128,6 @@ channelsOne:
 	VMOVUPD      (R13)(R9*8), Z3
 	VMULPD       Z8, Z8, Z4
 	VMULPD       Z3, Z4, Z4
-	VMULPD       Z6, Z6, Z6
-	VFMADD231PD  Z7, Z7, Z6
-	VMULPD       Z0, Z6, Z6
 	VSUBPD       Z6, Z4, Z5
 	VMULPD       Z1, Z4, Z6
 	VCMPPD       $0x01, Z6, Z5, K1
@@ -1200,17 +1162,21 @@ channelsOneEnd:
 	LEAQ         (R8)(R10*8), AX
 	LEAQ         (AX)(R9*8), CX
 	VMOVUPD.Z    (AX), K1, Z6
-	VMOVUPD.Z    (AX)(R9*8), K1, Z7
+	VMOVUPD.Z    (CX), K1, Z7
 	VFNMADD231PD Z6, Z3, Z7
 	VMULPD       Z4, Z7, Z7
-	VMOVUPD      Z7, K1, (AX)(R9*8)
+	VMOVUPD      Z7, K1, (CX)
 	VCVTPS2PD.Z  (BX)(R10*4), K1, Z8
+	VMULPD       Z0, Z6, Z9
+	VMULPD       Z8, Z9, Z9
+	VMULPD       Z0, Z7, Z0
+	VMULPD       Z8, Z0, Z0
 	VMULPD       Z6, Z8, Z6
 	VMULPD       Z7, Z8, Z7
-	VMULPD       Z0, Z6, Z9
-	VMULPD       Z0, Z7, Z10
-	VMULPD       Z4, Z10, Z10
-	VFNMADD231PD Z10, Z3, Z9
+	VMULPD       Z9, Z6, Z6
+	VFMADD231PD  Z0, Z7, Z6
+	VMULPD       Z4, Z0, Z0
+	VFNMADD231PD Z0, Z3, Z9
 	LEAQ         (SI)(R10*8), AX
 	LEAQ         (DI)(R10*4), DX
 	VMOVUPD      Z5, K1, (AX)
@@ -1233,28 +1199,25 @@ channelsOneEnd:
 	VMOVUPS      Y3, K1, (DX)
 	LEAQ         (AX)(R9*8), AX
 	LEAQ         (DX)(R9*4), DX
-	VMOVUPD      Z10, K1, (AX)
-	VCVTPD2PS    Z10, Y3
-	VMOVUPS      Y3, K1, (DX)
-	VMOVUPD.Z    (CX)(R9*8), K1, Z3
-	VMULPD       Z8, Z8, Z4
-	VMULPD       Z3, Z4, Z4
-	VMULPD       Z6, Z6, Z6
-	VFMADD231PD  Z7, Z7, Z6
-	VMULPD       Z0, Z6, Z6
-	VSUBPD       Z6, Z4, Z0
-	VMULPD       Z1, Z4, Z6
-	VCMPPD       $0x01, Z6, Z0, K2
-	VBROADCASTSD least+80(FP), Z0
-	VCMPPD       $0x09, Z0, Z4, K3
-	VBROADCASTSD most+88(FP), Z0
-	VCMPPD       $0x05, Z0, Z4, K4
+	VMOVUPD      Z0, K1, (AX)
+	VCVTPD2PS    Z0, Y0
+	VMOVUPS      Y0, K1, (DX)
+	VMOVUPD.Z    (CX)(R9*8), K1, Z0
+	VMULPD       Z8, Z8, Z3
+	VMULPD       Z0, Z3, Z3
+	VSUBPD       Z6, Z3, Z4
+	VMULPD       Z1, Z3, Z6
+	VCMPPD       $0x01, Z6, Z4, K2
+	VBROADCASTSD least+80(FP), Z1
+	VCMPPD       $0x09, Z1, Z3, K3
+	VBROADCASTSD most+88(FP), Z1
+	VCMPPD       $0x05, Z1, Z3, K4
 	KORW         K3, K4, K3
-	VCMPPD       $0x04, Z2, Z4, K4
+	VCMPPD       $0x04, Z2, Z3, K4
 	KANDW        K3, K4, K3
 	KORW         K2, K3, K2
-	VBROADCASTSD minusOne<>+0(SB), K2, Z3
-	VMOVUPD      Z3, K1, (CX)(R9*8)
+	VBROADCASTSD minusOne<>+0(SB), K2, Z0
+	VMOVUPD      Z0, K1, (CX)(R9*8)
 
 channelsDone:
 	VZEROUPPER
@@ -1545,7 +1508,7 @@ channelsDone:
 	RET
 
 // func setBatchNormGradF64AVX512(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64, least float64, most float64)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2
 TEXT ·setBatchNormGradF64AVX512(SB), NOSPLIT, $0-96
 	MOVQ         mean+32(FP), AX
 	MOVQ         residual+40(FP), CX
@@ -1556,8 +1519,6 @@ TEXT ·setBatchNormGradF64AVX512(SB), NOSPLIT, $0-96
 	MOVQ         sums+16(FP), R8
 	MOVQ         padded+24(FP), R9
 	VBROADCASTSD share+72(FP), Z0
-	VBROADCASTSD quarter<>+0(SB), Z1
-	VXORPD       Z2, Z2, Z2
 	MOVQ         n+64(FP), R10
 	MOVQ         R10, R11
 	XORQ         R10, R10
@@ -1565,64 +1526,45 @@ TEXT ·setBatchNormGradF64AVX512(SB), NOSPLIT, $0-96
 	JL           channelsOneEnd
 
 channelsOne:
-	VMOVUPD      (AX)(R10*8), Z3
-	VMOVUPD      (CX)(R10*8), Z4
-	VSUBPD       Z3, Z3, Z5
-	VADDPD       Z4, Z5, Z5
-	VMOVUPD      (DX)(R10*8), Z4
+	VMOVUPD      (AX)(R10*8), Z1
+	VMOVUPD      (CX)(R10*8), Z2
+	VSUBPD       Z1, Z1, Z3
+	VADDPD       Z2, Z3, Z3
+	VMOVUPD      (DX)(R10*8), Z2
 	LEAQ         (R8)(R10*8), R12
 	LEAQ         (R12)(R9*8), R13
-	VMOVUPD      (R12), Z6
-	VMOVUPD      (R12)(R9*8), Z7
-	VFNMADD231PD Z6, Z5, Z7
-	VMULPD       Z4, Z7, Z7
-	VMOVUPD      Z7, (R12)(R9*8)
-	VMOVUPD      (BX)(R10*8), Z8
-	VMULPD       Z6, Z8, Z6
-	VMULPD       Z7, Z8, Z7
-	VMULPD       Z0, Z6, Z9
-	VMULPD       Z0, Z7, Z10
-	VMULPD       Z4, Z10, Z10
-	VFNMADD231PD Z10, Z5, Z9
+	VMOVUPD      (R12), Z4
+	VMOVUPD      (R13), Z5
+	VFNMADD231PD Z4, Z3, Z5
+	VMULPD       Z2, Z5, Z5
+	VMOVUPD      Z5, (R13)
+	VMOVUPD      (BX)(R10*8), Z6
+	VMULPD       Z0, Z4, Z4
+	VMULPD       Z6, Z4, Z4
+	VMULPD       Z0, Z5, Z5
+	VMULPD       Z6, Z5, Z5
+	VMULPD       Z2, Z5, Z5
+	VFNMADD231PD Z5, Z3, Z4
 	LEAQ         (SI)(R10*8), R12
-	LEAQ         (DI)(R10*8), R14
-	VMOVUPD      Z3, (R12)
-	VMOVUPD      Z3, (R14)
+	LEAQ         (DI)(R10*8), R13
+	VMOVUPD      Z1, (R12)
+	VMOVUPD      Z1, (R13)
 	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
+	LEAQ         (R13)(R9*8), R13
+	VMOVUPD      Z2, (R12)
+	VMOVUPD      Z2, (R13)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R13)(R9*8), R13
+	VMOVUPD      Z6, (R12)
+	VMOVUPD      Z6, (R13)
+	LEAQ         (R12)(R9*8), R12
+	LEAQ         (R13)(R9*8), R13
 	VMOVUPD      Z4, (R12)
-	VMOVUPD      Z4, (R14)
+	VMOVUPD      Z4, (R13)
 	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
-	VMOVUPD      Z8, (R12)
-	VMOVUPD      Z8, (R14)
-	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
-	VMOVUPD      Z9, (R12)
-	VMOVUPD      Z9, (R14)
-	LEAQ         (R12)(R9*8), R12
-	LEAQ         (R14)(R9*8), R14
-	VMOVUPD      Z10, (R12)
-	VMOVUPD      Z10, (R14)
-	VMOVUPD      (R13)(R9*8), Z3
-	VMULPD       Z8, Z8, Z4
-	VMULPD       Z3, Z4, Z4
-	VMULPD       Z6, Z6, Z6
-	VFMADD231PD  Z7, Z7, Z6
-	VMULPD       Z0, Z6, Z6
-	VSUBPD       Z6, Z4, Z5
-	VMULPD       Z1, Z4, Z6
-	VCMPPD       $0x01, Z6, Z5, K1
-	VBROADCASTSD least+80(FP), Z5
-	VCMPPD       $0x09, Z5, Z4, K2
-	VBROADCASTSD most+88(FP), Z5
-	VCMPPD       $0x05, Z5, Z4, K3
-	KORW         K2, K3, K2
-	VCMPPD       $0x04, Z2, Z4, K3
-	KANDW        K2, K3, K2
-	KORW         K1, K2, K1
-	VBROADCASTSD minusOne<>+0(SB), K1, Z3
-	VMOVUPD      Z3, (R13)(R9*8)
+	LEAQ         (R13)(R9*8), R13
+	VMOVUPD      Z5, (R12)
+	VMOVUPD      Z5, (R13)
 	ADDQ         $0x08, R10
 	SUBQ         $0x08, R11
 	JGE          channelsOne
@@ -1634,64 +1576,45 @@ channelsOneEnd:
 	MOVL         $0xffffffff, R12
 	BZHIL        R11, R12, R12
 	KMOVW        R12, K1
-	VMOVUPD.Z    (AX)(R10*8), K1, Z3
-	VMOVUPD.Z    (CX)(R10*8), K1, Z4
-	VSUBPD       Z3, Z3, Z5
-	VADDPD       Z4, Z5, Z5
-	VMOVUPD.Z    (DX)(R10*8), K1, Z4
+	VMOVUPD.Z    (AX)(R10*8), K1, Z1
+	VMOVUPD.Z    (CX)(R10*8), K1, Z2
+	VSUBPD       Z1, Z1, Z3
+	VADDPD       Z2, Z3, Z3
+	VMOVUPD.Z    (DX)(R10*8), K1, Z2
 	LEAQ         (R8)(R10*8), AX
 	LEAQ         (AX)(R9*8), CX
-	VMOVUPD.Z    (AX), K1, Z6
-	VMOVUPD.Z    (AX)(R9*8), K1, Z7
-	VFNMADD231PD Z6, Z5, Z7
-	VMULPD       Z4, Z7, Z7
-	VMOVUPD      Z7, K1, (AX)(R9*8)
-	VMOVUPD.Z    (BX)(R10*8), K1, Z8
-	VMULPD       Z6, Z8, Z6
-	VMULPD       Z7, Z8, Z7
-	VMULPD       Z0, Z6, Z9
-	VMULPD       Z0, Z7, Z10
-	VMULPD       Z4, Z10, Z10
-	VFNMADD231PD Z10, Z5, Z9
+	VMOVUPD.Z    (AX), K1, Z4
+	VMOVUPD.Z    (CX), K1, Z5
+	VFNMADD231PD Z4, Z3, Z5
+	VMULPD       Z2, Z5, Z5
+	VMOVUPD      Z5, K1, (CX)
+	VMOVUPD.Z    (BX)(R10*8), K1, Z6
+	VMULPD       Z0, Z4, Z4
+	VMULPD       Z6, Z4, Z4
+	VMULPD       Z0, Z5, Z0
+	VMULPD       Z6, Z0, Z0
+	VMULPD       Z2, Z0, Z0
+	VFNMADD231PD Z0, Z3, Z4
 	LEAQ         (SI)(R10*8), AX
-	LEAQ         (DI)(R10*8), DX
-	VMOVUPD      Z3, K1, (AX)
-	VMOVUPD      Z3, K1, (DX)
+	LEAQ         (DI)(R10*8), CX
+	VMOVUPD      Z1, K1, (AX)
+	VMOVUPD      Z1, K1, (CX)
 	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
+	LEAQ         (CX)(R9*8), CX
+	VMOVUPD      Z2, K1, (AX)
+	VMOVUPD      Z2, K1, (CX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (CX)(R9*8), CX
+	VMOVUPD      Z6, K1, (AX)
+	VMOVUPD      Z6, K1, (CX)
+	LEAQ         (AX)(R9*8), AX
+	LEAQ         (CX)(R9*8), CX
 	VMOVUPD      Z4, K1, (AX)
-	VMOVUPD      Z4, K1, (DX)
+	VMOVUPD      Z4, K1, (CX)
 	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
-	VMOVUPD      Z8, K1, (AX)
-	VMOVUPD      Z8, K1, (DX)
-	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
-	VMOVUPD      Z9, K1, (AX)
-	VMOVUPD      Z9, K1, (DX)
-	LEAQ         (AX)(R9*8), AX
-	LEAQ         (DX)(R9*8), DX
-	VMOVUPD      Z10, K1, (AX)
-	VMOVUPD      Z10, K1, (DX)
-	VMOVUPD.Z    (CX)(R9*8), K1, Z3
-	VMULPD       Z8, Z8, Z4
-	VMULPD       Z3, Z4, Z4
-	VMULPD       Z6, Z6, Z6
-	VFMADD231PD  Z7, Z7, Z6
-	VMULPD       Z0, Z6, Z6
-	VSUBPD       Z6, Z4, Z0
-	VMULPD       Z1, Z4, Z6
-	VCMPPD       $0x01, Z6, Z0, K2
-	VBROADCASTSD least+80(FP), Z0
-	VCMPPD       $0x09, Z0, Z4, K3
-	VBROADCASTSD most+88(FP), Z0
-	VCMPPD       $0x05, Z0, Z4, K4
-	KORW         K3, K4, K3
-	VCMPPD       $0x04, Z2, Z4, K4
-	KANDW        K3, K4, K3
-	KORW         K2, K3, K2
-	VBROADCASTSD minusOne<>+0(SB), K2, Z3
-	VMOVUPD      Z3, K1, (CX)(R9*8)
+	LEAQ         (CX)(R9*8), CX
+	VMOVUPD      Z0, K1, (AX)
+	VMOVUPD      Z0, K1, (CX)
 
 channelsDone:
 	VZEROUPPER
@@ -1739,9 +1662,7 @@ TEXT ·rstdF64AVX512(SB), NOSPLIT, $0-40
 	MOVQ         m2+8(FP), CX
 	VBROADCASTSD perValue+24(FP), Z0
 	VBROADCASTSD eps+32(FP), Z1
-	MOVQ         $0x3ff0000000000000, DX
-	VMOVQ        DX, X2
-	VBROADCASTSD X2, Z2
+	VBROADCASTSD one<>+0(SB), Z2
 	MOVQ         n+16(FP), DX
 	MOVQ         DX, BX
 	XORQ         DX, DX

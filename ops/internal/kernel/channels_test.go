@@ -69,8 +69,8 @@ func TestBatchNormGradConstants(t *testing.T) {
 	both(t, batchNormGradConstants[float32], batchNormGradConstants[float64])
 }
 
-// So do the constants of the gradient, and the channels that are left to float64 are the
-// same. Channels that are not asked for stay as they are.
+// So do the constants of the gradient, and the channels of float32 that are left to float64
+// are the same. Channels that are not asked for stay as they are.
 func batchNormGradConstants[T Float](t *testing.T) {
 	skipUnderRace(t)
 	const count = 7.0
@@ -80,7 +80,7 @@ func batchNormGradConstants[T Float](t *testing.T) {
 		gamma, sum, squares float64 // γ, Σdy, Σdy²
 		cancelled           bool
 	}{
-		{1, 0.5, 1, false}, {1, 0.5, 0.15, false}, {1, 0.5, 0.04, true}, {1, 0.5, 0, true}, {1, 0, 0, false},
+		{1, 0.5, 1, false}, {1, 0.5, 0.15, false}, {1, 0.5, 0.08, false}, {1, 0.5, 0.045, true}, {1, 0.5, 0, true}, {1, 0, 0, false},
 		{4 * small, 0, 1, false}, {small, 0, 1, true}, {small, 0, 0, false},
 		{1, 0.5, most, true}, {1, 0.5, math.Nextafter(most, 0), false}, {1, 0.5, math.Inf(1), true}, {1, 0.5, math.NaN(), true},
 	}
@@ -120,7 +120,7 @@ func batchNormGradConstants[T Float](t *testing.T) {
 			restore()
 			for c := range n {
 				asked := c >= first && c < last
-				require.Equal(t, asked && want[c], marks[c], "%d of %d", c, n)
+				require.Equal(t, asked && want[c] && is32[T](), marks[c], "%d of %d", c, n)
 			}
 			paths(func(path string) {
 				exact2, rounded2, marks2, all2 := run()

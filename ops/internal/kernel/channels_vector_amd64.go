@@ -45,7 +45,7 @@ func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
 }
 
 // setConstants sets the constants of dx, dγ in place of its sum, and marks the channels
-// of [first, last) that are cancelled.
+// of [first, last) that are cancelled, in float32.
 func (p *batchNormGrad[T]) setConstants(first, last int) {
 	if isa == generic {
 		p.setConstantsGo(first, last)

@@ -173,6 +173,28 @@ func TestRangeOfGradients(t *testing.T) {
 	}
 }
 
+// In float64, where no better arithmetic is left, sums of γ·dy may leave the range, and
+// their means do not. A power of two changes no digit.
+func TestHugeMeansOfGradients(t *testing.T) {
+	const scale = 0x1p1010
+	c := newBatchNormCase[float64](View{200, 5, 1}, 1e-5, condition{scale: 1})
+	for i := range c.gamma {
+		c.gamma[i] = 1000
+	}
+	huge := c
+	huge.dy = make([]float64, len(c.dy))
+	for i := range c.dy {
+		c.dy[i] += 3
+		huge.dy[i] = c.dy[i] * scale
+	}
+	paths(func(path string) {
+		want, got := c.run(nil).dx, huge.run(nil).dx
+		for i, v := range want {
+			require.Equal(t, v*scale, got[i], "%s, element %d", path, i)
+		}
+	})
+}
+
 // Gradients near the largest number, of which dv has little: dw − v·b overflows.
 func TestHugeGradientsAlongWeights(t *testing.T) {
 	for _, v := range []View{{1, 3, 40}, {1, 2, 5000}, {64, 5, 1}, {3, 2, 64}} {

@@ -45,7 +45,7 @@ func (p Rows) spread(m moments) (r, c float64) {
 func (p Rows) rowsPerTask() int {
 	most := max(4, min(4*maxTasks, partialCols/p.Cols)) // tasks
 	n := max(ceilDiv(taskLen, p.Cols), ceilDiv(p.Rows, most))
-	if n > 2 { // whole groups
+	if n > 2 { // whole packs, see _asm/rows_norm.go
 		n = (n + 3) &^ 3
 	}
 	return n

@@ -119,7 +119,13 @@ func TestLayerNormStreams(t *testing.T) {
 
 func layerNormStreams[T Float](t *testing.T) {
 	skipUnderRace(t)
-	const n, parts = 1024, 8
+	for _, n := range []int{128, 1024} {
+		layerNormStreamsOf[T](t, n)
+	}
+}
+
+func layerNormStreamsOf[T Float](t *testing.T, n int) {
+	const parts = 8
 	p := Rows{Rows: (streamBytes/4/n + parts) / parts * parts, Cols: n, Eps: 1e-5}
 	c := newLayerNormCase[T](p, easy)
 	run := func(c layerNormCase[T]) (y, dx, plain []T) {
@@ -139,6 +145,27 @@ func layerNormStreams[T Float](t *testing.T) {
 		require.True(t, sameBits(dx[from:to], pdx))
 		require.True(t, sameBits(plain[from:to], pplain))
 	}
+}
+
+// A gradient that is not finite, which leaves a row without a dx, reaches dγ and dβ.
+func TestLayerNormInfiniteGradients(t *testing.T) {
+	both(t, layerNormInfinite[float32], layerNormInfinite[float64])
+}
+
+func layerNormInfinite[T Float](t *testing.T) {
+	paths(func(path string) {
+		p := Rows{Rows: 8, Cols: 64, Eps: 1e-5}
+		c := newLayerNormCase[T](p, easy)
+		for r := range p.Rows {
+			c.dy[r*p.Cols+r] = T(math.Inf(1))
+		}
+		dx, dgamma, dbeta := make([]T, len(c.x)), make([]T, p.Cols), make([]T, p.Cols)
+		LayerNormBwd(dx, dgamma, dbeta, c.x, c.gamma, c.dy, p)
+		for j := range p.Cols {
+			require.Equal(t, j < p.Rows, math.IsInf(float64(dbeta[j]), 1), "%s, column %d", path, j)
+			require.Equal(t, j >= p.Rows, dgamma[j]-dgamma[j] == 0, "%s, column %d", path, j)
+		}
+	})
 }
 
 // The result may take the place of x.

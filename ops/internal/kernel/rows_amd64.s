@@ -1523,16 +1523,14 @@ packLoopOneEnd:
 	VMOVUPS      Y11, (DX)(R10*4)
 
 packLoopDone:
-	MOVQ         SI, DI
-	SHLQ         $0x05, DI
+	IMUL3Q       $0x20, SI, DI
 	LEAQ         64(SP)(DI*1), DI
 	VEXTRACTF128 $0x01, Y4, X0
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 1024(DI)
-	MOVQ         SI, DI
-	SHLQ         $0x05, DI
+	IMUL3Q       $0x20, SI, DI
 	LEAQ         96(SP)(DI*1), DI
 	VEXTRACTF128 $0x01, Y8, X0
 	VCVTPS2PD    X8, Y1
@@ -1743,16 +1741,14 @@ plainLoopOneEnd:
 	VMASKMOVPS   Y3, Y9, (BX)(AX*1)
 
 plainLoopDone:
-	MOVQ         DX, BX
-	SHLQ         $0x05, BX
+	IMUL3Q       $0x20, DX, BX
 	LEAQ         64(SP)(BX*1), BX
 	VEXTRACTF128 $0x01, Y4, X0
 	VCVTPS2PD    X4, Y1
 	VCVTPS2PD    X0, Y0
 	VMAXPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 1024(BX)
-	MOVQ         DX, BX
-	SHLQ         $0x05, BX
+	IMUL3Q       $0x20, DX, BX
 	LEAQ         96(SP)(BX*1), BX
 	VEXTRACTF128 $0x01, Y8, X0
 	VCVTPS2PD    X8, Y1
@@ -6597,8 +6593,7 @@ packLoopOneEnd:
 	VMOVUPS      Z25, (DX)(R11*4)
 
 packLoopDone:
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          64(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
@@ -6607,8 +6602,7 @@ packLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(R8)
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          96(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z9, Y0
 	VCVTPS2PD     Y9, Z1
@@ -6617,8 +6611,7 @@ packLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(R8)
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          128(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z15, Y0
 	VCVTPS2PD     Y15, Z1
@@ -6627,8 +6620,7 @@ packLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(R8)
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          160(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z21, Y0
 	VCVTPS2PD     Y21, Z1
@@ -6806,8 +6798,7 @@ streamLoopOneEnd:
 	VMOVUPS      Z25, (DX)(R11*4)
 
 streamLoopDone:
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          64(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
@@ -6816,8 +6807,7 @@ streamLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(R8)
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          96(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z9, Y0
 	VCVTPS2PD     Y9, Z1
@@ -6826,8 +6816,7 @@ streamLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(R8)
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          128(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z15, Y0
 	VCVTPS2PD     Y15, Z1
@@ -6836,8 +6825,7 @@ streamLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(R8)
-	MOVQ          SI, R8
-	SHLQ          $0x05, R8
+	IMUL3Q        $0x20, SI, R8
 	LEAQ          160(SP)(R8*1), R8
 	VEXTRACTF64X4 $0x01, Z21, Y0
 	VCVTPS2PD     Y21, Z1
@@ -6985,8 +6973,7 @@ plainLoopOneEnd:
 	VMOVUPS      Z2, K1, (SI)(BX*1)
 
 plainLoopDone:
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          64(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
@@ -6995,8 +6982,7 @@ plainLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(SI)
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          96(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VCVTPS2PD     Y8, Z1
@@ -7005,8 +6991,7 @@ plainLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(SI)
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          128(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VCVTPS2PD     Y13, Z1
@@ -7015,8 +7000,7 @@ plainLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(SI)
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          160(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VCVTPS2PD     Y18, Z1
@@ -7162,8 +7146,7 @@ plainStreamLoopOneEnd:
 	VMOVUPS      Z2, K1, (SI)(BX*1)
 
 plainStreamLoopDone:
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          64(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VCVTPS2PD     Y3, Z1
@@ -7172,8 +7155,7 @@ plainStreamLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(SI)
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          96(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z8, Y0
 	VCVTPS2PD     Y8, Z1
@@ -7182,8 +7164,7 @@ plainStreamLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(SI)
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          128(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z13, Y0
 	VCVTPS2PD     Y13, Z1
@@ -7192,8 +7173,7 @@ plainStreamLoopDone:
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VMAXPD        Y0, Y1, Y0
 	VMOVUPD       Y0, 1024(SI)
-	MOVQ          DX, SI
-	SHLQ          $0x05, SI
+	IMUL3Q        $0x20, DX, SI
 	LEAQ          160(SP)(SI*1), SI
 	VEXTRACTF64X4 $0x01, Z18, Y0
 	VCVTPS2PD     Y18, Z1

@@ -16,11 +16,11 @@ const headVectors = 4
 // four: in longer rows the roots and divisions that are shared take little of the time.
 const shortRow = 1 << 10
 
-// longRow is that from which the forward pass takes rows one by one: L1 does not keep
+// longRow is that above which the forward pass takes rows one by one: L1 does not keep
 // four of them from the statistics to the result.
 const longRow = 8 << 10
 
-// groupOf is how many rows are taken together.
+// groupOf is how many rows are taken together, 8 at most: see _asm/rows.go.
 func groupOf[T Float](p Rows) int {
 	switch bytes := sizeOf[T]() * p.Cols; {
 	case bytes <= shortRow:
@@ -125,9 +125,9 @@ func layerNormGroups[T Float](y, x, gamma, beta []T, c *rowConstants, rows int, 
 // lastGroup is where the last of the groups of some rows begins.
 func lastGroup(rows, group int) int { return (rows - 1) / group * group }
 
-// shortRows is how many rows the assembly adds up in the type of the data before the
+// rowsOfChain is how many rows the assembly adds up in the type of the data before the
 // sums are carried on in float64.
-const shortRows = 16
+const rowsOfChain = 16
 
 // layerNormGradRows gives dx of rows and adds to the sums for dγ and dβ, if there are any. all
 // is the number of elements of the whole array.
@@ -138,7 +138,7 @@ func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows,
 	}
 	k := gradKernel[T]{dx: dx, x: x, gamma: gamma[:p.Cols], dy: dy[:len(x)], stream: streamed(3, dx, all, p)}
 	k.c, k.head = rowConstantsOf[T](p, is32[T]())
-	k.group = max(4, groupOf[T](p))
+	k.group = gradGroupOf[T](p)
 	_ = dx[:len(x)]
 	rows := p.in(len(x))
 	if grads.sums == nil {
@@ -148,11 +148,15 @@ func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows,
 	short := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(grads.short))), len(grads.short))
 	clear(short)
 	k.dgamma, k.dbeta = short[:len(short)/2], short[len(short)/2:]
-	for r := 0; r < rows; r += shortRows {
-		k.rows(r, min(r+shortRows, rows), grads.sums, p)
+	for r := 0; r < rows; r += rowsOfChain {
+		k.rows(r, min(r+rowsOfChain, rows), grads.sums, p)
 		carryRows(grads.sums, short)
 	}
 }
+
+// gradGroupOf is groupOf for the gradient, where long rows too share γ and the sums for dγ
+// and dβ.
+func gradGroupOf[T Float](p Rows) int { return max(4, groupOf[T](p)) }
 
 // gradKernel are the arguments of the assembly.
 type gradKernel[T Float] struct {
@@ -167,10 +171,11 @@ func (k *gradKernel[T]) rows(from, to int, grads []float64, p Rows) {
 	for from < to {
 		left, bad, again := k.groups(from, to-from, p)
 		first := from + lastGroup(to-left-from, k.group)
-		for r := 0; bad|again != 0 && r < k.group; r++ {
+		n := to - left - first
+		for r := 0; bad|again != 0 && r < n; r++ {
 			switch {
-			case again == 1<<k.group-1:
-				k.inDouble(first, k.group, nil, p)
+			case again == 1<<n-1:
+				k.inDouble(first, n, nil, p)
 				again = 0
 			case bad>>r&1 != 0:
 				k.inDouble(first+r, 1, grads, p)

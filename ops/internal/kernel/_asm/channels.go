@@ -184,8 +184,8 @@ func setBatchNorm(v variant) {
 	RET()
 }
 
-// storeConstants writes a vector of each array of constants, in float64 and rounded, from
-// where that of the first is.
+// storeConstants writes a vector of each array of constants, in float64 and rounded. exact
+// and rounded are where the first one goes; the arrays lie padded elements apart.
 func (v variant) storeConstants(exact, rounded Mem, padded Register, part mask, constants ...VecVirtual) {
 	v = v.inDouble()
 	to, toRounded := GP64(), GP64()
@@ -206,53 +206,64 @@ func setBatchNormGrad(v variant) {
 	name := "setBatchNormGrad" + v.suffix()
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(exact *float64, rounded *%s, sums *float64, padded int, mean, residual, rstd *float64, gamma *%s, n int, share, least, most float64)", v.elem(), v.elem()))
 	Doc(name+" sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,",
-		"of which the second becomes dγ, and the third −1 for a channel that is left to float64. Arrays are",
-		"padded elements apart.")
+		"of which the second becomes dγ, and the third −1 for a channel that is left to float64. Both sets of",
+		"arrays are padded elements apart.")
 	Pragma("noescape")
 	w := v.inDouble().real()
 	mean, residual, rstd, gamma := pointer("mean"), pointer("residual"), pointer("rstd"), pointer("gamma")
 	exact, rounded, sums, padded := pointer("exact"), pointer("rounded"), pointer("sums"), pointer("padded")
-	share, quarter, zero := w.constant("share"), w.fill(float("quarter", 0.25)), w.zeros(1)[0]
+	share := w.constant("share")
+	var quarter, zero VecVirtual
+	if v.single() {
+		quarter, zero = w.fill(float("quarter", 0.25)), w.zeros(1)[0]
+	}
 	v.eachChannel(func(at func(Register, variant) Mem, part mask) {
 		hi, lo := v.inDouble().centre(w.load(at(mean, w), part), w.load(at(residual, w), part))
 		r := w.load(at(rstd, w), part)
-		first, last := GP64(), GP64()
+		first, second := GP64(), GP64()
 		LEAQ(at(sums, w), first)
-		LEAQ(Mem{Base: first, Index: padded, Scale: 8}, last)
-		second := Mem{Base: first, Index: padded, Scale: 8}
-		third := Mem{Base: last, Index: padded, Scale: 8}
+		LEAQ(Mem{Base: first, Index: padded, Scale: 8}, second)
+		third := Mem{Base: second, Index: padded, Scale: 8}
 
-		db, dg := w.load(Mem{Base: first}, part), w.load(second, part)
+		db, dg := w.load(Mem{Base: first}, part), w.load(Mem{Base: second}, part)
 		w.fnma(dg, lo, db)
 		w.mul(dg, dg, r)
-		w.store(dg, second, part)
+		w.store(dg, Mem{Base: second}, part)
 
-		// The means of u = γ·dy and of u·x̂.
+		// Of u = γ·dy the sums Σu and Σu·x̂, and the means, which are in range where
+		// the sums need not be.
 		u := v.inDouble().load(at(gamma, v), part)
 		s, p, a, b := w.vec(), w.vec(), w.vec(), w.vec()
-		w.mul(s, u, db)
-		w.mul(p, u, dg)
-		w.mul(a, s, share)
-		w.mul(b, p, share)
+		w.mul(a, db, share)
+		w.mul(a, a, u)
+		w.mul(b, dg, share)
+		w.mul(b, b, u)
+		if v.single() {
+			w.mul(s, u, db)
+			w.mul(p, u, dg)
+			w.mul(s, s, a)
+			w.fma(s, p, b)
+		}
+		// As normGradConstants of package kernel.
 		w.mul(b, b, r)
 		w.fnma(a, lo, b)
 		v.storeConstants(at(exact, w), at(rounded, v), padded, part, hi, r, u, a, b)
+		if !v.single() {
+			return // float64 has no better arithmetic to go to
+		}
 
-		// What the function cancels of package kernel says.
+		// As cancels.
 		e := w.load(third, part)
 		energy, left := w.vec(), w.vec()
 		w.mul(energy, u, u)
 		w.mul(energy, energy, e)
-		w.mul(s, s, s)
-		w.fma(s, p, p)
-		w.mul(s, s, share)
 		w.sub(left, energy, s)
 		w.mul(s, energy, quarter)
 		cancelled := w.where(left, less, s, mask{})
-		outside := w.where(energy, notGreaterOrEqual, w.constant("least"), mask{})
-		w.either(outside, w.where(energy, notLess, w.constant("most"), mask{}))
-		w.both(outside, w.where(energy, notEqual, zero, mask{}))
-		w.either(cancelled, outside)
+		unusual := w.where(energy, notGreaterOrEqual, w.constant("least"), mask{})
+		w.either(unusual, w.where(energy, notLess, w.constant("most"), mask{}))
+		w.both(unusual, w.where(energy, notEqual, zero, mask{}))
+		w.either(cancelled, unusual)
 		w.replace(e, cancelled, float("minusOne", -1))
 		w.store(e, third, part)
 	})
@@ -333,11 +344,7 @@ func rstd(v variant) {
 	Pragma("noescape")
 	to, m2 := pointer("rstd"), pointer("m2")
 	perValue, eps := v.constant("perValue"), v.constant("eps")
-	one := v.vec()
-	x := GP64()
-	MOVQ(U64(0x3ff0000000000000), x)
-	VMOVQ(x, one.AsX())
-	VBROADCASTSD(one.AsX(), one)
+	one := v.fill(float("one", 1))
 	v.eachChannel(func(at func(Register, variant) Mem, part mask) {
 		r := v.load(at(m2, v), part)
 		v.affine(r, perValue, eps)

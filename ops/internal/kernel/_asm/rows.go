@@ -79,7 +79,7 @@ type group struct {
 	shift Mem            // r·rstd
 	bad   Mem            // a bit for each row that cannot be done here
 	late  bool           // see ahead
-	part  tail
+	part  tail           // makes the mask of what is left of a row
 }
 
 // begin emits the start of a kernel with these arrays of rows, and so many kinds of
@@ -107,7 +107,7 @@ func (v variant) begin(sheets int, arrays ...string) *group {
 // memory has room for a constant of each row.
 func (g *group) memory() Mem { return AllocLocal(8 * rowsOfGroup) }
 
-// in is where that of a half begins.
+// in is where such constants, of the type of the arithmetic, begin for a half.
 func (g *group) in(m Mem, h half) Mem { return m.Offset(int(h) * rowsOfHalf * g.v.real().bytes) }
 
 // halves emits body for each half that has rows.

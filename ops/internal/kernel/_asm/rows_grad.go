@@ -22,7 +22,7 @@ import (
 type gradGroup struct {
 	*group
 	r, k  Mem // float64
-	a, b  Mem // as data
+	a, b  Mem // of the type of the arithmetic
 	most  Mem // max|u|, float64
 	again Mem // a bit for each row whose dx is too coarse
 }
@@ -112,8 +112,8 @@ func (g *gradGroup) slope(r, m2 VecVirtual, h half) {
 	VMOVUPD(k, fours(g.k, h))
 }
 
-// fours is where the four float64 of a half lie.
-func fours(m Mem, h half) Mem { return m.Offset(int(h) * slot) }
+// fours is where such constants, of float64, begin for a half.
+func fours(m Mem, h half) Mem { return m.Offset(int(h) * rowsOfHalf * 8) }
 
 // putMost writes the largest lane of registers of data to a slot.
 func (g *gradGroup) putMost(tops []VecVirtual, slot Register, page int) {
@@ -283,8 +283,7 @@ func (g *gradGroup) gradPack(name string, affine, past bool) {
 		}
 		for r := range v.pack() {
 			place := GP64()
-			MOVQ(k, place)
-			SHLQ(Imm(5), place) // slots
+			IMUL3Q(Imm(slot), k, place)
 			LEAQ(g.sums.Offset(r*slot).Idx(place, 1), place)
 			g.putMost([]VecVirtual{rows[r].top}, place, pageMost)
 		}

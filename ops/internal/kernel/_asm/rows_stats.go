@@ -88,8 +88,8 @@ func (g *group) centred(h half) (r, m2, limit VecVirtual) {
 
 // ahead returns the address of a row's counterpart in the next group, which is fetched
 // into L2 while the sums of this group are taken. While its results are written would
-// be too late. In a group that is late it is not, if they go past the caches, and the
-// row itself takes its counterpart's place.
+// be too late, but for a group that is late: if its results go past the caches, early is
+// 0 and the row itself is fetched, which does nothing. See fetchLate.
 func (g *group) ahead(row Register) Register { return after(row, g.early) }
 
 // after returns the address so many bytes after another.
