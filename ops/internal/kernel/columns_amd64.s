@@ -1355,6 +1355,70 @@ sumDone:
 TEXT ·normalizeColumnsF32AVX2(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ y+0(FP), DX
+	MOVQ m+16(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ shift+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS     (BX)(R9*4), Y0
+	VMOVUPS     (SI)(R9*4), Y1
+	VMOVUPS     (DI)(R9*4), Y2
+	VMOVUPS     (CX), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (DX)
+	VMOVUPS     (CX)(AX*1), Y3
+	VSUBPS      Y0, Y3, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMOVUPS     Y3, (DX)(AX*1)
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000008, R8
+	TESTQ       R8, R8
+	JE          plainRowsNext
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R8
+	VMOVUPS     32(R10)(R8*4), Y0
+	VMOVUPS     (BX)(R9*4), Y1
+	VMOVUPS     (SI)(R9*4), Y2
+	VMOVUPS     (DI)(R9*4), Y3
+	VMASKMOVPS  (CX), Y0, Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMASKMOVPS  Y4, Y0, (DX)
+	VMASKMOVPS  (CX)(AX*1), Y0, Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMASKMOVPS  Y4, Y0, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -1404,6 +1468,8 @@ plainRowNext:
 	ADDQ AX, y+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -1465,6 +1531,91 @@ streamRowNext:
 TEXT ·normGradColumnsF32AVX2(SB), NOSPLIT, $0-89
 	CMPB stream+88(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+72(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+80(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ dx+0(FP), BX
+	MOVQ m+24(FP), SI
+	MOVQ scale+32(FP), DI
+	MOVQ gamma+40(FP), R8
+	MOVQ a+48(FP), R9
+	MOVQ b+56(FP), R10
+	MOVQ n+64(FP), R11
+	XORQ R12, R12
+	SUBQ $0x00000008, R11
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS      (SI)(R12*4), Y0
+	VMOVUPS      (DI)(R12*4), Y1
+	VMOVUPS      (R8)(R12*4), Y2
+	VMOVUPS      (R9)(R12*4), Y3
+	VMOVUPS      (R10)(R12*4), Y4
+	VMOVUPS      (CX), Y5
+	VMOVUPS      (DX), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      (CX)(AX*1), Y5
+	VMOVUPS      (DX)(AX*1), Y6
+	VSUBPS       Y0, Y5, Y5
+	VFMSUB213PS  Y3, Y2, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMULPS       Y1, Y6, Y6
+	VMOVUPS      Y6, (BX)(AX*1)
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000008, R12
+	SUBQ         $0x00000008, R11
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000008, R11
+	TESTQ        R11, R11
+	JE           plainRowsNext
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R11
+	VMOVUPS      32(R13)(R11*4), Y0
+	VMOVUPS      (SI)(R12*4), Y1
+	VMOVUPS      (DI)(R12*4), Y2
+	VMOVUPS      (R8)(R12*4), Y3
+	VMOVUPS      (R9)(R12*4), Y4
+	VMOVUPS      (R10)(R12*4), Y5
+	VMASKMOVPS   (CX), Y0, Y6
+	VMASKMOVPS   (DX), Y0, Y7
+	VSUBPS       Y1, Y6, Y6
+	VFMSUB213PS  Y4, Y3, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y2, Y7, Y7
+	VMASKMOVPS   Y7, Y0, (BX)
+	VMASKMOVPS   (CX)(AX*1), Y0, Y6
+	VMASKMOVPS   (DX)(AX*1), Y0, Y7
+	VSUBPS       Y1, Y6, Y6
+	VFMSUB213PS  Y4, Y3, Y7
+	VFNMADD231PS Y5, Y6, Y7
+	VMULPS       Y2, Y7, Y7
+	VMASKMOVPS   Y7, Y0, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	SUBQ $0x02, rows+72(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+72(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+80(FP), AX
@@ -1529,6 +1680,8 @@ plainRowNext:
 	ADDQ AX, dx+0(FP)
 	DECQ rows+72(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -1605,6 +1758,63 @@ streamRowNext:
 TEXT ·scaledColumnsF32AVX2(SB), NOSPLIT, $0-57
 	CMPB stream+56(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+40(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ w+0(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ shift+24(FP), SI
+	MOVQ n+32(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS     (BX)(R8*4), Y0
+	VMOVUPS     (SI)(R8*4), Y1
+	VMOVUPS     (CX), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, (DX)
+	VMOVUPS     (CX)(AX*1), Y2
+	VFMADD213PS Y1, Y0, Y2
+	VMOVUPS     Y2, (DX)(AX*1)
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          plainRowsNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*4), Y0
+	VMOVUPS     (BX)(R8*4), Y1
+	VMOVUPS     (SI)(R8*4), Y2
+	VMASKMOVPS  (CX), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMASKMOVPS  Y3, Y0, (DX)
+	VMASKMOVPS  (CX)(AX*1), Y0, Y3
+	VFMADD213PS Y2, Y1, Y3
+	VMASKMOVPS  Y3, Y0, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	SUBQ $0x02, rows+40(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+40(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+48(FP), AX
@@ -1649,6 +1859,8 @@ plainRowNext:
 	ADDQ AX, w+0(FP)
 	DECQ rows+40(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -1705,6 +1917,74 @@ streamRowNext:
 TEXT ·scaleGradColumnsF32AVX2(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ dv+0(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ b+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS      (SI)(R9*4), Y0
+	VMOVUPS      (DI)(R9*4), Y1
+	VMOVUPS      (CX), Y2
+	VMOVUPS      (DX), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (BX)
+	VMOVUPS      (CX)(AX*1), Y2
+	VMOVUPS      (DX)(AX*1), Y3
+	VFNMADD231PS Y1, Y2, Y3
+	VMULPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (BX)(AX*1)
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000008, R8
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000008, R8
+	TESTQ        R8, R8
+	JE           plainRowsNext
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*4), Y0
+	VMOVUPS      (SI)(R9*4), Y1
+	VMOVUPS      (DI)(R9*4), Y2
+	VMASKMOVPS   (CX), Y0, Y3
+	VMASKMOVPS   (DX), Y0, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y1, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (BX)
+	VMASKMOVPS   (CX)(AX*1), Y0, Y3
+	VMASKMOVPS   (DX)(AX*1), Y0, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y1, Y4, Y4
+	VMASKMOVPS   Y4, Y0, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -1756,6 +2036,8 @@ plainRowNext:
 	ADDQ AX, dv+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -3118,6 +3400,70 @@ sumDone:
 TEXT ·normalizeColumnsF64AVX2(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ y+0(FP), DX
+	MOVQ m+16(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ shift+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000004, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD     (BX)(R9*8), Y0
+	VMOVUPD     (SI)(R9*8), Y1
+	VMOVUPD     (DI)(R9*8), Y2
+	VMOVUPD     (CX), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, (DX)
+	VMOVUPD     (CX)(AX*1), Y3
+	VSUBPD      Y0, Y3, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMOVUPD     Y3, (DX)(AX*1)
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000004, R9
+	SUBQ        $0x00000004, R8
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000004, R8
+	TESTQ       R8, R8
+	JE          plainRowsNext
+	LEAQ        tailMask<>+0(SB), R10
+	NEGQ        R8
+	VMOVUPS     32(R10)(R8*8), Y0
+	VMOVUPD     (BX)(R9*8), Y1
+	VMOVUPD     (SI)(R9*8), Y2
+	VMOVUPD     (DI)(R9*8), Y3
+	VMASKMOVPD  (CX), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VFMADD213PD Y3, Y2, Y4
+	VMASKMOVPD  Y4, Y0, (DX)
+	VMASKMOVPD  (CX)(AX*1), Y0, Y4
+	VSUBPD      Y1, Y4, Y4
+	VFMADD213PD Y3, Y2, Y4
+	VMASKMOVPD  Y4, Y0, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -3167,6 +3513,8 @@ plainRowNext:
 	ADDQ AX, y+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -3228,6 +3576,91 @@ streamRowNext:
 TEXT ·normGradColumnsF64AVX2(SB), NOSPLIT, $0-89
 	CMPB stream+88(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+72(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+80(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ dx+0(FP), BX
+	MOVQ m+24(FP), SI
+	MOVQ scale+32(FP), DI
+	MOVQ gamma+40(FP), R8
+	MOVQ a+48(FP), R9
+	MOVQ b+56(FP), R10
+	MOVQ n+64(FP), R11
+	XORQ R12, R12
+	SUBQ $0x00000004, R11
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD      (SI)(R12*8), Y0
+	VMOVUPD      (DI)(R12*8), Y1
+	VMOVUPD      (R8)(R12*8), Y2
+	VMOVUPD      (R9)(R12*8), Y3
+	VMOVUPD      (R10)(R12*8), Y4
+	VMOVUPD      (CX), Y5
+	VMOVUPD      (DX), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, (BX)
+	VMOVUPD      (CX)(AX*1), Y5
+	VMOVUPD      (DX)(AX*1), Y6
+	VSUBPD       Y0, Y5, Y5
+	VFMSUB213PD  Y3, Y2, Y6
+	VFNMADD231PD Y4, Y5, Y6
+	VMULPD       Y1, Y6, Y6
+	VMOVUPD      Y6, (BX)(AX*1)
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000004, R12
+	SUBQ         $0x00000004, R11
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000004, R11
+	TESTQ        R11, R11
+	JE           plainRowsNext
+	LEAQ         tailMask<>+0(SB), R13
+	NEGQ         R11
+	VMOVUPS      32(R13)(R11*8), Y0
+	VMOVUPD      (SI)(R12*8), Y1
+	VMOVUPD      (DI)(R12*8), Y2
+	VMOVUPD      (R8)(R12*8), Y3
+	VMOVUPD      (R9)(R12*8), Y4
+	VMOVUPD      (R10)(R12*8), Y5
+	VMASKMOVPD   (CX), Y0, Y6
+	VMASKMOVPD   (DX), Y0, Y7
+	VSUBPD       Y1, Y6, Y6
+	VFMSUB213PD  Y4, Y3, Y7
+	VFNMADD231PD Y5, Y6, Y7
+	VMULPD       Y2, Y7, Y7
+	VMASKMOVPD   Y7, Y0, (BX)
+	VMASKMOVPD   (CX)(AX*1), Y0, Y6
+	VMASKMOVPD   (DX)(AX*1), Y0, Y7
+	VSUBPD       Y1, Y6, Y6
+	VFMSUB213PD  Y4, Y3, Y7
+	VFNMADD231PD Y5, Y6, Y7
+	VMULPD       Y2, Y7, Y7
+	VMASKMOVPD   Y7, Y0, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	SUBQ $0x02, rows+72(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+72(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+80(FP), AX
@@ -3292,6 +3725,8 @@ plainRowNext:
 	ADDQ AX, dx+0(FP)
 	DECQ rows+72(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -3368,6 +3803,63 @@ streamRowNext:
 TEXT ·scaledColumnsF64AVX2(SB), NOSPLIT, $0-57
 	CMPB stream+56(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+40(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ w+0(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ shift+24(FP), SI
+	MOVQ n+32(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000004, DI
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD     (BX)(R8*8), Y0
+	VMOVUPD     (SI)(R8*8), Y1
+	VMOVUPD     (CX), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, (DX)
+	VMOVUPD     (CX)(AX*1), Y2
+	VFMADD213PD Y1, Y0, Y2
+	VMOVUPD     Y2, (DX)(AX*1)
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000004, R8
+	SUBQ        $0x00000004, DI
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000004, DI
+	TESTQ       DI, DI
+	JE          plainRowsNext
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        DI
+	VMOVUPS     32(R9)(DI*8), Y0
+	VMOVUPD     (BX)(R8*8), Y1
+	VMOVUPD     (SI)(R8*8), Y2
+	VMASKMOVPD  (CX), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMASKMOVPD  Y3, Y0, (DX)
+	VMASKMOVPD  (CX)(AX*1), Y0, Y3
+	VFMADD213PD Y2, Y1, Y3
+	VMASKMOVPD  Y3, Y0, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	SUBQ $0x02, rows+40(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+40(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+48(FP), AX
@@ -3412,6 +3904,8 @@ plainRowNext:
 	ADDQ AX, w+0(FP)
 	DECQ rows+40(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -3468,6 +3962,74 @@ streamRowNext:
 TEXT ·scaleGradColumnsF64AVX2(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ dv+0(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ b+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000004, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD      (SI)(R9*8), Y0
+	VMOVUPD      (DI)(R9*8), Y1
+	VMOVUPD      (CX), Y2
+	VMOVUPD      (DX), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, (BX)
+	VMOVUPD      (CX)(AX*1), Y2
+	VMOVUPD      (DX)(AX*1), Y3
+	VFNMADD231PD Y1, Y2, Y3
+	VMULPD       Y0, Y3, Y3
+	VMOVUPD      Y3, (BX)(AX*1)
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000004, R9
+	SUBQ         $0x00000004, R8
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000004, R8
+	TESTQ        R8, R8
+	JE           plainRowsNext
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*8), Y0
+	VMOVUPD      (SI)(R9*8), Y1
+	VMOVUPD      (DI)(R9*8), Y2
+	VMASKMOVPD   (CX), Y0, Y3
+	VMASKMOVPD   (DX), Y0, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y1, Y4, Y4
+	VMASKMOVPD   Y4, Y0, (BX)
+	VMASKMOVPD   (CX)(AX*1), Y0, Y3
+	VMASKMOVPD   (DX)(AX*1), Y0, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y1, Y4, Y4
+	VMASKMOVPD   Y4, Y0, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -3519,6 +4081,8 @@ plainRowNext:
 	ADDQ AX, dv+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -5281,6 +5845,70 @@ sumDone:
 TEXT ·normalizeColumnsF32AVX512(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ y+0(FP), DX
+	MOVQ m+16(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ shift+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000010, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS     (BX)(R9*4), Z0
+	VMOVUPS     (SI)(R9*4), Z1
+	VMOVUPS     (DI)(R9*4), Z2
+	VMOVUPS     (CX), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, (DX)
+	VMOVUPS     (CX)(AX*1), Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, (DX)(AX*1)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000010, R9
+	SUBQ        $0x00000010, R8
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000010, R8
+	TESTQ       R8, R8
+	JE          plainRowsNext
+	MOVL        $0xffffffff, R10
+	BZHIL       R8, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS     (BX)(R9*4), Z0
+	VMOVUPS     (SI)(R9*4), Z1
+	VMOVUPS     (DI)(R9*4), Z2
+	VMOVUPS.Z   (CX), K1, Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, K1, (DX)
+	VMOVUPS.Z   (CX)(AX*1), K1, Z3
+	VSUBPS      Z0, Z3, Z3
+	VFMADD213PS Z2, Z1, Z3
+	VMOVUPS     Z3, K1, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -5330,6 +5958,8 @@ plainRowNext:
 	ADDQ AX, y+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -5391,6 +6021,91 @@ streamRowNext:
 TEXT ·normGradColumnsF32AVX512(SB), NOSPLIT, $0-89
 	CMPB stream+88(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+72(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+80(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ dx+0(FP), BX
+	MOVQ m+24(FP), SI
+	MOVQ scale+32(FP), DI
+	MOVQ gamma+40(FP), R8
+	MOVQ a+48(FP), R9
+	MOVQ b+56(FP), R10
+	MOVQ n+64(FP), R11
+	XORQ R12, R12
+	SUBQ $0x00000010, R11
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS      (SI)(R12*4), Z0
+	VMOVUPS      (DI)(R12*4), Z1
+	VMOVUPS      (R8)(R12*4), Z2
+	VMOVUPS      (R9)(R12*4), Z3
+	VMOVUPS      (R10)(R12*4), Z4
+	VMOVUPS      (CX), Z5
+	VMOVUPS      (DX), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      (CX)(AX*1), Z5
+	VMOVUPS      (DX)(AX*1), Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, (BX)(AX*1)
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000010, R12
+	SUBQ         $0x00000010, R11
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000010, R11
+	TESTQ        R11, R11
+	JE           plainRowsNext
+	MOVL         $0xffffffff, R13
+	BZHIL        R11, R13, R13
+	KMOVW        R13, K1
+	VMOVUPS      (SI)(R12*4), Z0
+	VMOVUPS      (DI)(R12*4), Z1
+	VMOVUPS      (R8)(R12*4), Z2
+	VMOVUPS      (R9)(R12*4), Z3
+	VMOVUPS      (R10)(R12*4), Z4
+	VMOVUPS.Z    (CX), K1, Z5
+	VMOVUPS.Z    (DX), K1, Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS.Z    (CX)(AX*1), K1, Z5
+	VMOVUPS.Z    (DX)(AX*1), K1, Z6
+	VSUBPS       Z0, Z5, Z5
+	VFMSUB213PS  Z3, Z2, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMULPS       Z1, Z6, Z6
+	VMOVUPS      Z6, K1, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	SUBQ $0x02, rows+72(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+72(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+80(FP), AX
@@ -5455,6 +6170,8 @@ plainRowNext:
 	ADDQ AX, dx+0(FP)
 	DECQ rows+72(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -5531,6 +6248,63 @@ streamRowNext:
 TEXT ·scaledColumnsF32AVX512(SB), NOSPLIT, $0-57
 	CMPB stream+56(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+40(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ w+0(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ shift+24(FP), SI
+	MOVQ n+32(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000010, DI
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS     (BX)(R8*4), Z0
+	VMOVUPS     (SI)(R8*4), Z1
+	VMOVUPS     (CX), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, (DX)
+	VMOVUPS     (CX)(AX*1), Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, (DX)(AX*1)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000010, R8
+	SUBQ        $0x00000010, DI
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000010, DI
+	TESTQ       DI, DI
+	JE          plainRowsNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS     (BX)(R8*4), Z0
+	VMOVUPS     (SI)(R8*4), Z1
+	VMOVUPS.Z   (CX), K1, Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (DX)
+	VMOVUPS.Z   (CX)(AX*1), K1, Z2
+	VFMADD213PS Z1, Z0, Z2
+	VMOVUPS     Z2, K1, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	SUBQ $0x02, rows+40(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+40(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+48(FP), AX
@@ -5575,6 +6349,8 @@ plainRowNext:
 	ADDQ AX, w+0(FP)
 	DECQ rows+40(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -5631,6 +6407,74 @@ streamRowNext:
 TEXT ·scaleGradColumnsF32AVX512(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ dv+0(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ b+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000010, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPS      (SI)(R9*4), Z0
+	VMOVUPS      (DI)(R9*4), Z1
+	VMOVUPS      (CX), Z2
+	VMOVUPS      (DX), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, (BX)
+	VMOVUPS      (CX)(AX*1), Z2
+	VMOVUPS      (DX)(AX*1), Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, (BX)(AX*1)
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000010, R9
+	SUBQ         $0x00000010, R8
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000010, R8
+	TESTQ        R8, R8
+	JE           plainRowsNext
+	MOVL         $0xffffffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	VMOVUPS      (SI)(R9*4), Z0
+	VMOVUPS      (DI)(R9*4), Z1
+	VMOVUPS.Z    (CX), K1, Z2
+	VMOVUPS.Z    (DX), K1, Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (BX)
+	VMOVUPS.Z    (CX)(AX*1), K1, Z2
+	VMOVUPS.Z    (DX)(AX*1), K1, Z3
+	VFNMADD231PS Z1, Z2, Z3
+	VMULPS       Z0, Z3, Z3
+	VMOVUPS      Z3, K1, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -5682,6 +6526,8 @@ plainRowNext:
 	ADDQ AX, dv+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -7524,6 +8370,70 @@ sumDone:
 TEXT ·normalizeColumnsF64AVX512(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ y+0(FP), DX
+	MOVQ m+16(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ shift+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD     (BX)(R9*8), Z0
+	VMOVUPD     (SI)(R9*8), Z1
+	VMOVUPD     (DI)(R9*8), Z2
+	VMOVUPD     (CX), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, (DX)
+	VMOVUPD     (CX)(AX*1), Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, (DX)(AX*1)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000008, R9
+	SUBQ        $0x00000008, R8
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000008, R8
+	TESTQ       R8, R8
+	JE          plainRowsNext
+	MOVL        $0xffffffff, R10
+	BZHIL       R8, R10, R10
+	KMOVW       R10, K1
+	VMOVUPD     (BX)(R9*8), Z0
+	VMOVUPD     (SI)(R9*8), Z1
+	VMOVUPD     (DI)(R9*8), Z2
+	VMOVUPD.Z   (CX), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, K1, (DX)
+	VMOVUPD.Z   (CX)(AX*1), K1, Z3
+	VSUBPD      Z0, Z3, Z3
+	VFMADD213PD Z2, Z1, Z3
+	VMOVUPD     Z3, K1, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, y+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -7573,6 +8483,8 @@ plainRowNext:
 	ADDQ AX, y+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -7634,6 +8546,91 @@ streamRowNext:
 TEXT ·normGradColumnsF64AVX512(SB), NOSPLIT, $0-89
 	CMPB stream+88(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+72(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+80(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ dx+0(FP), BX
+	MOVQ m+24(FP), SI
+	MOVQ scale+32(FP), DI
+	MOVQ gamma+40(FP), R8
+	MOVQ a+48(FP), R9
+	MOVQ b+56(FP), R10
+	MOVQ n+64(FP), R11
+	XORQ R12, R12
+	SUBQ $0x00000008, R11
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD      (SI)(R12*8), Z0
+	VMOVUPD      (DI)(R12*8), Z1
+	VMOVUPD      (R8)(R12*8), Z2
+	VMOVUPD      (R9)(R12*8), Z3
+	VMOVUPD      (R10)(R12*8), Z4
+	VMOVUPD      (CX), Z5
+	VMOVUPD      (DX), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, (BX)
+	VMOVUPD      (CX)(AX*1), Z5
+	VMOVUPD      (DX)(AX*1), Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, (BX)(AX*1)
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000008, R12
+	SUBQ         $0x00000008, R11
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000008, R11
+	TESTQ        R11, R11
+	JE           plainRowsNext
+	MOVL         $0xffffffff, R13
+	BZHIL        R11, R13, R13
+	KMOVW        R13, K1
+	VMOVUPD      (SI)(R12*8), Z0
+	VMOVUPD      (DI)(R12*8), Z1
+	VMOVUPD      (R8)(R12*8), Z2
+	VMOVUPD      (R9)(R12*8), Z3
+	VMOVUPD      (R10)(R12*8), Z4
+	VMOVUPD.Z    (CX), K1, Z5
+	VMOVUPD.Z    (DX), K1, Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, K1, (BX)
+	VMOVUPD.Z    (CX)(AX*1), K1, Z5
+	VMOVUPD.Z    (DX)(AX*1), K1, Z6
+	VSUBPD       Z0, Z5, Z5
+	VFMSUB213PD  Z3, Z2, Z6
+	VFNMADD231PD Z4, Z5, Z6
+	VMULPD       Z1, Z6, Z6
+	VMOVUPD      Z6, K1, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+80(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, x+8(FP)
+	ADDQ AX, dy+16(FP)
+	ADDQ AX, dx+0(FP)
+	SUBQ $0x02, rows+72(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+72(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+80(FP), AX
@@ -7698,6 +8695,8 @@ plainRowNext:
 	ADDQ AX, dx+0(FP)
 	DECQ rows+72(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -7774,6 +8773,63 @@ streamRowNext:
 TEXT ·scaledColumnsF64AVX512(SB), NOSPLIT, $0-57
 	CMPB stream+56(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+40(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+48(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ w+0(FP), DX
+	MOVQ scale+16(FP), BX
+	MOVQ shift+24(FP), SI
+	MOVQ n+32(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000008, DI
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD     (BX)(R8*8), Z0
+	VMOVUPD     (SI)(R8*8), Z1
+	VMOVUPD     (CX), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, (DX)
+	VMOVUPD     (CX)(AX*1), Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, (DX)(AX*1)
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000008, R8
+	SUBQ        $0x00000008, DI
+	JGE         plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ        $0x00000008, DI
+	TESTQ       DI, DI
+	JE          plainRowsNext
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD     (BX)(R8*8), Z0
+	VMOVUPD     (SI)(R8*8), Z1
+	VMOVUPD.Z   (CX), K1, Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, K1, (DX)
+	VMOVUPD.Z   (CX)(AX*1), K1, Z2
+	VFMADD213PD Z1, Z0, Z2
+	VMOVUPD     Z2, K1, (DX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+48(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, w+0(FP)
+	SUBQ $0x02, rows+40(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+40(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+48(FP), AX
@@ -7818,6 +8874,8 @@ plainRowNext:
 	ADDQ AX, w+0(FP)
 	DECQ rows+40(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 
@@ -7874,6 +8932,74 @@ streamRowNext:
 TEXT ·scaleGradColumnsF64AVX512(SB), NOSPLIT, $0-65
 	CMPB stream+64(FP), $0x00
 	JNE  streaming
+	SUBQ $0x02, rows+48(FP)
+	JL   plainRowsEnd
+
+plainRows:
+	MOVQ stride+56(FP), AX
+	LEAQ (AX)(AX*2), CX
+	MOVQ v+8(FP), CX
+	MOVQ dw+16(FP), DX
+	MOVQ dv+0(FP), BX
+	MOVQ scale+24(FP), SI
+	MOVQ b+32(FP), DI
+	MOVQ n+40(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
+	JL   plainRowsStripEnd
+
+plainRowsStrip:
+	VMOVUPD      (SI)(R9*8), Z0
+	VMOVUPD      (DI)(R9*8), Z1
+	VMOVUPD      (CX), Z2
+	VMOVUPD      (DX), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, (BX)
+	VMOVUPD      (CX)(AX*1), Z2
+	VMOVUPD      (DX)(AX*1), Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, (BX)(AX*1)
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000008, R8
+	JGE          plainRowsStrip
+
+plainRowsStripEnd:
+	ADDQ         $0x00000008, R8
+	TESTQ        R8, R8
+	JE           plainRowsNext
+	MOVL         $0xffffffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	VMOVUPD      (SI)(R9*8), Z0
+	VMOVUPD      (DI)(R9*8), Z1
+	VMOVUPD.Z    (CX), K1, Z2
+	VMOVUPD.Z    (DX), K1, Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, K1, (BX)
+	VMOVUPD.Z    (CX)(AX*1), K1, Z2
+	VMOVUPD.Z    (DX)(AX*1), K1, Z3
+	VFNMADD231PD Z1, Z2, Z3
+	VMULPD       Z0, Z3, Z3
+	VMOVUPD      Z3, K1, (BX)(AX*1)
+
+plainRowsNext:
+	MOVQ stride+56(FP), AX
+	SHLQ $0x01, AX
+	ADDQ AX, v+8(FP)
+	ADDQ AX, dw+16(FP)
+	ADDQ AX, dv+0(FP)
+	SUBQ $0x02, rows+48(FP)
+	JGE  plainRows
+
+plainRowsEnd:
+	ADDQ $0x02, rows+48(FP)
+	JE   plainDone
 
 plainRow:
 	MOVQ stride+56(FP), AX
@@ -7925,6 +9051,8 @@ plainRowNext:
 	ADDQ AX, dv+0(FP)
 	DECQ rows+48(FP)
 	JNZ  plainRow
+
+plainDone:
 	VZEROUPPER
 	RET
 

@@ -21,7 +21,11 @@ func (l loop) columns(v variant) {
 	Pragma("noescape")
 	if l.out != "" {
 		l.streamed(v, func(name string, past bool) {
-			l.rowGroups(v, name, 1, 1, func(s strip) { l.mapStrip(v, s, past) })
+			group := 2
+			if past { // a line would be written in halves, see gradPacks
+				group = 1
+			}
+			l.rowGroups(v, name, group, 1, func(s strip) { l.mapStrip(v, s, past) })
 		})
 	} else {
 		v := v.inDouble()
@@ -103,7 +107,7 @@ func (l loop) rowGroups(v variant, name string, group, wide int, body func(s str
 		// The rows of the next group are fetched in the order of memory, which is
 		// what the processor's own prefetching is made for.
 		ahead := map[string]Register{}
-		if count > 1 {
+		if count > 1 && wide > 1 {
 			for _, a := range moving {
 				ahead[a] = GP64()
 				LEAQ(Mem{Base: near[a], Index: stride, Scale: uint8(count)}, ahead[a])
