@@ -154,9 +154,12 @@ func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bo
 	if m == 0 {
 		return nil // they never change, not by a NaN either
 	}
-	for c := range s.mean {
-		s.mean[c] = (1-m)*s.mean[c] + m*(batch.Mean[c]+batch.Residual[c])
-		s.variance[c] = (1-m)*s.variance[c] + m*(batch.M2[c]/(batch.N-1))
+	n := len(s.mean)
+	mean, variance := s.mean, s.variance[:n]
+	hi, lo, m2, dof := batch.Mean[:n], batch.Residual[:n], batch.M2[:n], batch.N-1
+	for c := range mean {
+		mean[c] = (1-m)*mean[c] + m*(hi[c]+lo[c])
+		variance[c] = (1-m)*variance[c] + m*(m2[c]/dof)
 	}
 	return nil
 }
