@@ -12,15 +12,15 @@ type rowConstants [8]float64
 // _asm/rows.go.
 const headVectors = 4
 
-// shortRow is the number of bytes up to which rows are taken eight together, and not
-// four: in longer rows the roots and divisions that are shared take little of the time.
-const shortRow = 1 << 10
+// shortRow and longRow are numbers of bytes that a pass reads of a row. Up to shortRow
+// it takes rows eight together, beyond longRow one by one: L1 does not keep more from the
+// statistics to the result.
+const (
+	shortRow = 1 << 10
+	longRow  = 8 << 10
+)
 
-// longRow is that above which the forward pass takes rows one by one: L1 does not keep
-// four of them from the statistics to the result.
-const longRow = 8 << 10
-
-// groupOf is how many rows are taken together, 8 at most: see _asm/rows.go.
+// groupOf is how many rows the forward pass takes together, 8 at most: see _asm/rows.go.
 func groupOf[T Float](p Rows) int {
 	switch bytes := sizeOf[T]() * p.Cols; {
 	case bytes <= shortRow:
@@ -30,6 +30,15 @@ func groupOf[T Float](p Rows) int {
 	default:
 		return 1
 	}
+}
+
+// gradGroupOf is groupOf for the gradient, which reads x and dy. Its long rows too share γ
+// and the sums for dγ and dβ.
+func gradGroupOf[T Float](p Rows) int {
+	if 2*sizeOf[T]()*p.Cols <= shortRow {
+		return 8
+	}
+	return 4
 }
 
 // rowConstantsOf returns the constants of a call in float32 arithmetic (single) or
@@ -153,10 +162,6 @@ func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows,
 		carryRows(grads.sums, short)
 	}
 }
-
-// gradGroupOf is groupOf for the gradient, where long rows too share γ and the sums for dγ
-// and dβ.
-func gradGroupOf[T Float](p Rows) int { return max(4, groupOf[T](p)) }
 
 // gradKernel are the arguments of the assembly.
 type gradKernel[T Float] struct {
