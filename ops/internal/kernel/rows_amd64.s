@@ -248,7 +248,7 @@ centredSumsDone:
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -314,9 +314,9 @@ centredSumsDone:
 	VXORPD       Y3, Y3, Y3
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
+	SHLQ         $0x04, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -385,9 +385,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VCVTPS2PD    568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -437,10 +434,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VCVTPS2PD    584(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -1030,7 +1023,7 @@ centredSumsDone:
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -1102,9 +1095,9 @@ centredSumsDone:
 	VXORPD       Y3, Y3, Y3
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
+	SHLQ         $0x04, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -1179,9 +1172,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VCVTPS2PD    1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -1231,10 +1221,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VCVTPS2PD    1360(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -1317,7 +1303,7 @@ known:
 	VCMPPD       $0x09, Y1, Y0, Y0
 	VMOVMSKPD    Y0, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
@@ -1392,9 +1378,9 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
 	VMOVMSKPD    Y0, CX
-	SHLL         $0x04, CX
+	SHLQ         $0x04, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 
 termsHalf:
@@ -2043,7 +2029,7 @@ written:
 	VCMPPD     $0x09, Y0, Y1, Y0
 	VMOVMSKPD  Y0, CX
 	MOVQ       8(SP), DX
-	BZHIL      DX, CX, CX
+	BZHIQ      DX, CX, CX
 	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
@@ -2070,9 +2056,9 @@ written:
 	VXORPD     Y0, Y0, Y0
 	VCMPPD     $0x09, Y0, Y1, Y0
 	VMOVMSKPD  Y0, CX
-	SHLL       $0x04, CX
+	SHLQ       $0x04, CX
 	MOVQ       8(SP), DX
-	BZHIL      DX, CX, CX
+	BZHIQ      DX, CX, CX
 	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
@@ -2395,7 +2381,7 @@ centredSumsDone:
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -2465,9 +2451,9 @@ centredSumsDone:
 	VXORPD       Y3, Y3, Y3
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
+	SHLQ         $0x04, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -2540,9 +2526,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -2591,10 +2574,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -2674,7 +2653,7 @@ known:
 	VCMPPD       $0x09, Y1, Y0, Y0
 	VMOVMSKPD    Y0, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
@@ -2747,9 +2726,9 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
 	VMOVMSKPD    Y0, CX
-	SHLL         $0x04, CX
+	SHLQ         $0x04, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 
 termsHalf:
@@ -3260,7 +3239,7 @@ centredSumsDone:
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -3324,9 +3303,9 @@ centredSumsDone:
 	VXORPD       Y3, Y3, Y3
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
+	SHLQ         $0x04, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+32(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -3393,9 +3372,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VMOVUPD      568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -3444,10 +3420,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VMOVUPD      600(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -3994,7 +3966,7 @@ centredSumsDone:
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -4064,9 +4036,9 @@ centredSumsDone:
 	VXORPD       Y3, Y3, Y3
 	VCMPPD       $0x09, Y3, Y0, Y0
 	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
+	SHLQ         $0x04, DX
 	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
+	BZHIQ        BX, DX, DX
 	ORQ          DX, 32(SP)
 	MOVQ         constants+48(FP), DX
 	VBROADCASTSD 16(DX), Y0
@@ -4139,9 +4111,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -4190,10 +4159,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VMOVMSKPD    Y0, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VANDPD       Y0, Y2, Y2
 	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -4273,7 +4238,7 @@ known:
 	VCMPPD       $0x09, Y1, Y0, Y0
 	VMOVMSKPD    Y0, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
@@ -4346,9 +4311,9 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
 	VMOVMSKPD    Y0, CX
-	SHLL         $0x04, CX
+	SHLQ         $0x04, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 
 termsHalf:
@@ -5224,7 +5189,7 @@ centredSumsDone:
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -5290,9 +5255,9 @@ centredSumsDone:
 	VXORPD        Y3, Y3, Y3
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
-	SHLL          $0x04, DX
+	SHLQ          $0x04, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -5361,9 +5326,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VCVTPS2PD    568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -5413,10 +5375,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VCVTPS2PD    584(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -6052,7 +6010,7 @@ centredSumsDone:
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -6124,9 +6082,9 @@ centredSumsDone:
 	VXORPD        Y3, Y3, Y3
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
-	SHLL          $0x04, DX
+	SHLQ          $0x04, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -6201,9 +6159,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VCVTPS2PD    1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -6253,10 +6208,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VCVTPS2PD    1360(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -6339,7 +6290,7 @@ known:
 	VCMPPD       $0x09, Y1, Y0, K2
 	KMOVW        K2, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
@@ -6414,9 +6365,9 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
 	KMOVW        K2, CX
-	SHLL         $0x04, CX
+	SHLQ         $0x04, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 
 termsHalf:
@@ -7371,7 +7322,7 @@ written:
 	VCMPPD     $0x09, Y0, Y1, K2
 	KMOVW      K2, CX
 	MOVQ       8(SP), DX
-	BZHIL      DX, CX, CX
+	BZHIQ      DX, CX, CX
 	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
@@ -7398,9 +7349,9 @@ written:
 	VXORPD     Y0, Y0, Y0
 	VCMPPD     $0x09, Y0, Y1, K2
 	KMOVW      K2, CX
-	SHLL       $0x04, CX
+	SHLQ       $0x04, CX
 	MOVQ       8(SP), DX
-	BZHIL      DX, CX, CX
+	BZHIQ      DX, CX, CX
 	MOVQ       32(SP), DX
 	NOTQ       DX
 	ANDQ       DX, CX
@@ -7755,7 +7706,7 @@ centredSumsDone:
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -7825,9 +7776,9 @@ centredSumsDone:
 	VXORPD        Y3, Y3, Y3
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
-	SHLL          $0x04, DX
+	SHLQ          $0x04, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -7900,9 +7851,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -7951,10 +7899,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -8034,7 +7978,7 @@ known:
 	VCMPPD       $0x09, Y1, Y0, K2
 	KMOVW        K2, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
@@ -8107,9 +8051,9 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
 	KMOVW        K2, CX
-	SHLL         $0x04, CX
+	SHLQ         $0x04, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 
 termsHalf:
@@ -8606,7 +8550,7 @@ centredSumsDone:
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -8670,9 +8614,9 @@ centredSumsDone:
 	VXORPD        Y3, Y3, Y3
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
-	SHLL          $0x04, DX
+	SHLQ          $0x04, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+32(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -8739,9 +8683,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VMOVUPD      568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -8790,10 +8731,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VMOVUPD      600(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -9402,7 +9339,7 @@ centredSumsDone:
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -9472,9 +9409,9 @@ centredSumsDone:
 	VXORPD        Y3, Y3, Y3
 	VCMPPD        $0x09, Y3, Y0, K2
 	KMOVW         K2, DX
-	SHLL          $0x04, DX
+	SHLQ          $0x04, DX
 	MOVQ          8(SP), BX
-	BZHIL         BX, DX, DX
+	BZHIQ         BX, DX, DX
 	ORQ           DX, 32(SP)
 	MOVQ          constants+48(FP), DX
 	VBROADCASTSD  16(DX), Y0
@@ -9547,9 +9484,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -9598,10 +9532,6 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
-	KMOVW        K2, DX
-	SHLL         $0x04, DX
-	MOVQ         8(SP), BX
-	BZHIL        BX, DX, DX
 	VMOVAPD.Z    Y2, K2, Y2
 	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
@@ -9681,7 +9611,7 @@ known:
 	VCMPPD       $0x09, Y1, Y0, K2
 	KMOVW        K2, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 	CMPQ         8(SP), $0x04
 	JLE          termsHalf
@@ -9754,9 +9684,9 @@ known:
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, K2
 	KMOVW        K2, CX
-	SHLL         $0x04, CX
+	SHLQ         $0x04, CX
 	MOVQ         8(SP), DX
-	BZHIL        DX, CX, CX
+	BZHIQ        DX, CX, CX
 	ORQ          CX, 32(SP)
 
 termsHalf:

@@ -266,29 +266,23 @@ func (g *group) kept(m Mem, h half) VecVirtual {
 	return r
 }
 
-// below returns bits for the rows of a half for which x ≥ 0 does not hold, NaN among
-// them, and the function that sets all other lanes of a register to zero.
-func (g *group) below(x VecVirtual, h half) (bits Register, only func(VecVirtual)) {
-	zero, r := YMM(), GP32()
+// below returns the lanes in which x ≥ 0 does not hold, NaN among them.
+func (g *group) below(x VecVirtual) Register {
+	zero := YMM()
 	clear0(zero)
-	if g.v.wide() {
-		k := K()
-		VCMPPD(Imm(notGreaterOrEqual), zero, x, k)
-		KMOVW(k, r)
-		only = func(y VecVirtual) { VMOVAPD_Z(y, k, y) }
-	} else {
-		y := YMM()
-		VCMPPD(Imm(notGreaterOrEqual), zero, x, y)
-		VMOVMSKPD(y, r)
-		only = func(z VecVirtual) { VANDPD(y, z, z) }
-	}
+	return g.v.inDouble().where(x, notGreaterOrEqual, zero, mask{})
+}
+
+// rows returns bits for the rows of a half that have these lanes.
+func (g *group) rows(lanes Register, h half) Register {
+	bits := g.v.inDouble().bits(lanes)
 	if h != 0 {
-		SHLL(Imm(rowsOfHalf), r)
+		SHLQ(Imm(rowsOfHalf), bits)
 	}
 	count := GP64()
 	MOVQ(g.count, count)
-	BZHIL(count.As32(), r, r) // lanes of rows that are not there
-	return r.As64(), only
+	BZHIQ(count, bits, bits) // lanes of rows that are not there
+	return bits
 }
 
 // deviation returns m0 − x.

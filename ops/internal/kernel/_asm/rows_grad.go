@@ -184,8 +184,7 @@ func (g *gradGroup) terms(h half) {
 		VSUBPD(x, x, x)
 		VADDPD(x, limit, limit)
 	}
-	bad, _ := g.below(limit, h)
-	ORQ(bad, g.bad)
+	ORQ(g.rows(g.below(limit), h), g.bad)
 }
 
 // gradConstants are those of a row, in registers but for a and shift, which may be
@@ -336,8 +335,7 @@ func (g *gradGroup) check(h half) {
 	VSUBPD(fours(g.most, h), limit, limit)
 	VSUBPD(t, t, t) // NaN where it is not finite
 	VADDPD(t, limit, limit)
-	again, _ := g.below(limit, h)
-	bad := GP64()
+	again, bad := g.rows(g.below(limit), h), GP64()
 	MOVQ(g.bad, bad)
 	NOTQ(bad)
 	ANDQ(bad, again) // those are not done at all

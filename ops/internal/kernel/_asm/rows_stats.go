@@ -47,8 +47,7 @@ func (g *group) statistics(along sweep, then func(r, m2 VecVirtual, h half)) {
 	MOVQ(U32(0), g.bad)
 	g.halves("judged", func(h half) {
 		r, m2, limit := g.centred(h)
-		bad, _ := g.below(limit, h)
-		ORQ(bad, g.bad)
+		ORQ(g.rows(g.below(limit), h), g.bad)
 		then(r, m2, h)
 	})
 	CMPQ(g.bad, Imm(0))
@@ -57,8 +56,7 @@ func (g *group) statistics(along sweep, then func(r, m2 VecVirtual, h half)) {
 	JE(LabelRef("known"))
 	g.halves("better", func(h half) {
 		r, _, limit := g.centred(h)
-		_, only := g.below(limit, h)
-		only(r)
+		g.v.only(r, g.below(limit))
 		m0 := g.kept(g.m0, h)
 		VSUBPD(r, m0, m0)
 		g.keep(m0, g.m0, h)
