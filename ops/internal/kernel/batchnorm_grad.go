@@ -89,8 +89,8 @@ func (p *batchNormGrad[T]) constants(first, last int) {
 	}
 }
 
-// setConstantsGo sets the constants of dx, dγ in place of its sum, and marks the channels
-// of float32 that are cancelled. setConstants is that or assembly.
+// setConstantsGo sets the constants of dx, puts dγ in the place of its sum, and marks the
+// channels that are cancelled. setConstants is that or assembly.
 func (p *batchNormGrad[T]) setConstantsGo(first, last int) {
 	k := func(i int) []float64 { return p.k.of(i)[first:last] }
 	m, scale, factor, a, b := k(0), k(1), k(2), k(3), k(4)
@@ -104,7 +104,7 @@ func (p *batchNormGrad[T]) setConstantsGo(first, last int) {
 		dg[i] = (dg[i] - lo*db[i]) * r
 		m[i], scale[i], factor[i] = hi, r, u
 		a[i], b[i] = normGradConstants(lo, r, db[i]*share*u, dg[i]*share*u)
-		if is32[T]() && cancels[T](n, u*u*e[i], u*db[i], u*dg[i]) {
+		if cancels[T](n, u*u*e[i], u*db[i], u*dg[i]) {
 			e[i] = cancelled
 		}
 	}

@@ -17,8 +17,7 @@ func settleF32AVX2(mean *float64, residual *float64, m2 *float64, d *float64, q 
 func setBatchNormF32AVX2(exact *float64, rounded *float32, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, beta *float32, n int)
 
 // setBatchNormGradF32AVX2 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ, and the third −1 for a channel that is left to float64. Both sets of
-// arrays are padded elements apart.
+// of which the second becomes dγ, and the third −1 for a channel that is left to float64. The arrays of each set are padded elements apart.
 //
 //go:noescape
 func setBatchNormGradF32AVX2(exact *float64, rounded *float32, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, n int, share float64, least float64, most float64)
@@ -46,11 +45,10 @@ func settleF64AVX2(mean *float64, residual *float64, m2 *float64, d *float64, q 
 func setBatchNormF64AVX2(exact *float64, rounded *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, beta *float64, n int)
 
 // setBatchNormGradF64AVX2 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ, and the third −1 for a channel that is left to float64. Both sets of
-// arrays are padded elements apart.
+// of which the second becomes dγ. The arrays of each set are padded elements apart.
 //
 //go:noescape
-func setBatchNormGradF64AVX2(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64, least float64, most float64)
+func setBatchNormGradF64AVX2(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64)
 
 // roundF64AVX2 sets rounded = exact·factor for n numbers.
 //
@@ -75,8 +73,7 @@ func settleF32AVX512(mean *float64, residual *float64, m2 *float64, d *float64, 
 func setBatchNormF32AVX512(exact *float64, rounded *float32, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, beta *float32, n int)
 
 // setBatchNormGradF32AVX512 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ, and the third −1 for a channel that is left to float64. Both sets of
-// arrays are padded elements apart.
+// of which the second becomes dγ, and the third −1 for a channel that is left to float64. The arrays of each set are padded elements apart.
 //
 //go:noescape
 func setBatchNormGradF32AVX512(exact *float64, rounded *float32, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, n int, share float64, least float64, most float64)
@@ -104,11 +101,10 @@ func settleF64AVX512(mean *float64, residual *float64, m2 *float64, d *float64, 
 func setBatchNormF64AVX512(exact *float64, rounded *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, beta *float64, n int)
 
 // setBatchNormGradF64AVX512 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ, and the third −1 for a channel that is left to float64. Both sets of
-// arrays are padded elements apart.
+// of which the second becomes dγ. The arrays of each set are padded elements apart.
 //
 //go:noescape
-func setBatchNormGradF64AVX512(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64, least float64, most float64)
+func setBatchNormGradF64AVX512(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64)
 
 // roundF64AVX512 sets rounded = exact·factor for n numbers.
 //

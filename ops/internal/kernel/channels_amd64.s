@@ -683,9 +683,9 @@ channelsDone:
 	VZEROUPPER
 	RET
 
-// func setBatchNormGradF64AVX2(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64, least float64, most float64)
+// func setBatchNormGradF64AVX2(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64)
 // Requires: AVX, FMA3
-TEXT ·setBatchNormGradF64AVX2(SB), NOSPLIT, $0-96
+TEXT ·setBatchNormGradF64AVX2(SB), NOSPLIT, $0-80
 	MOVQ         mean+32(FP), AX
 	MOVQ         residual+40(FP), CX
 	MOVQ         rstd+48(FP), DX
@@ -1507,9 +1507,9 @@ channelsDone:
 	VZEROUPPER
 	RET
 
-// func setBatchNormGradF64AVX512(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64, least float64, most float64)
+// func setBatchNormGradF64AVX512(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·setBatchNormGradF64AVX512(SB), NOSPLIT, $0-96
+TEXT ·setBatchNormGradF64AVX512(SB), NOSPLIT, $0-80
 	MOVQ         mean+32(FP), AX
 	MOVQ         residual+40(FP), CX
 	MOVQ         rstd+48(FP), DX

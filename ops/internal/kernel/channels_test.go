@@ -69,12 +69,12 @@ func TestBatchNormGradConstants(t *testing.T) {
 	both(t, batchNormGradConstants[float32], batchNormGradConstants[float64])
 }
 
-// So do the constants of the gradient, and the channels of float32 that are left to float64
-// are the same. Channels that are not asked for stay as they are.
+// The constants of batch norm's gradient are those of Go, and so are the channels of float32
+// that are left to float64. Channels that are not asked for stay as they are.
 func batchNormGradConstants[T Float](t *testing.T) {
 	skipUnderRace(t)
 	const count = 7.0
-	least, most := energyRange[T](count)
+	least, most := energyRange(count)
 	small := math.Sqrt(least / count) // a power of two
 	kinds := []struct {
 		gamma, sum, squares float64 // γ, Σdy, Σdy²

@@ -44,8 +44,8 @@ func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
 	}
 }
 
-// setConstants sets the constants of dx, dγ in place of its sum, and marks the channels
-// of [first, last) that are cancelled, in float32.
+// setConstants sets the constants of dx, puts dγ in the place of its sum, and marks the
+// channels that are cancelled, of the channels [first, last).
 func (p *batchNormGrad[T]) setConstants(first, last int) {
 	if isa == generic {
 		p.setConstantsGo(first, last)
@@ -56,16 +56,16 @@ func (p *batchNormGrad[T]) setConstants(first, last int) {
 	sums := p.sum.scratch.Data[first : 2*padded+last]
 	mean, residual, rstd := p.s.Mean[first:last], p.s.Residual[first:last], p.s.Rstd[first:last]
 	gamma, count := p.gamma[first:last], float64(p.valid.n)
-	least, most := energyRange[T](count)
+	least, most := energyRange(count)
 	switch {
 	case isa == avx2 && is32[T]():
 		setBatchNormGradF32AVX2(f64(exact), f32(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f32(gamma), n, 1/count, least, most)
 	case isa == avx2:
-		setBatchNormGradF64AVX2(f64(exact), f64(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f64(gamma), n, 1/count, least, most)
+		setBatchNormGradF64AVX2(f64(exact), f64(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f64(gamma), n, 1/count)
 	case is32[T]():
 		setBatchNormGradF32AVX512(f64(exact), f32(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f32(gamma), n, 1/count, least, most)
 	default:
-		setBatchNormGradF64AVX512(f64(exact), f64(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f64(gamma), n, 1/count, least, most)
+		setBatchNormGradF64AVX512(f64(exact), f64(rounded), f64(sums), padded, f64(mean), f64(residual), f64(rstd), f64(gamma), n, 1/count)
 	}
 }
 

@@ -10,8 +10,8 @@ func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
 	k.setBatchNormGo(gamma, beta, s, n)
 }
 
-// setConstants sets the constants of dx, dγ in place of its sum, and marks the channels
-// of [first, last) that are cancelled, in float32.
+// setConstants sets the constants of dx, puts dγ in the place of its sum, and marks the
+// channels that are cancelled, of the channels [first, last).
 func (p *batchNormGrad[T]) setConstants(first, last int) { p.setConstantsGo(first, last) }
 
 // storeTimes sets dst to v times a factor, rounded.

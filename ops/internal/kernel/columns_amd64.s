@@ -1360,7 +1360,6 @@ TEXT ·normalizeColumnsF32AVX2(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ y+0(FP), DX
 	MOVQ m+16(FP), BX
@@ -1536,7 +1535,6 @@ TEXT ·normGradColumnsF32AVX2(SB), NOSPLIT, $0-89
 
 plainRows:
 	MOVQ stride+80(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ dy+16(FP), DX
 	MOVQ dx+0(FP), BX
@@ -1763,7 +1761,6 @@ TEXT ·scaledColumnsF32AVX2(SB), NOSPLIT, $0-57
 
 plainRows:
 	MOVQ stride+48(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ w+0(FP), DX
 	MOVQ scale+16(FP), BX
@@ -1922,7 +1919,6 @@ TEXT ·scaleGradColumnsF32AVX2(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX
@@ -3405,7 +3401,6 @@ TEXT ·normalizeColumnsF64AVX2(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ y+0(FP), DX
 	MOVQ m+16(FP), BX
@@ -3581,7 +3576,6 @@ TEXT ·normGradColumnsF64AVX2(SB), NOSPLIT, $0-89
 
 plainRows:
 	MOVQ stride+80(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ dy+16(FP), DX
 	MOVQ dx+0(FP), BX
@@ -3808,7 +3802,6 @@ TEXT ·scaledColumnsF64AVX2(SB), NOSPLIT, $0-57
 
 plainRows:
 	MOVQ stride+48(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ w+0(FP), DX
 	MOVQ scale+16(FP), BX
@@ -3967,7 +3960,6 @@ TEXT ·scaleGradColumnsF64AVX2(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX
@@ -5850,7 +5842,6 @@ TEXT ·normalizeColumnsF32AVX512(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ y+0(FP), DX
 	MOVQ m+16(FP), BX
@@ -6026,7 +6017,6 @@ TEXT ·normGradColumnsF32AVX512(SB), NOSPLIT, $0-89
 
 plainRows:
 	MOVQ stride+80(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ dy+16(FP), DX
 	MOVQ dx+0(FP), BX
@@ -6253,7 +6243,6 @@ TEXT ·scaledColumnsF32AVX512(SB), NOSPLIT, $0-57
 
 plainRows:
 	MOVQ stride+48(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ w+0(FP), DX
 	MOVQ scale+16(FP), BX
@@ -6412,7 +6401,6 @@ TEXT ·scaleGradColumnsF32AVX512(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX
@@ -8375,7 +8363,6 @@ TEXT ·normalizeColumnsF64AVX512(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ y+0(FP), DX
 	MOVQ m+16(FP), BX
@@ -8551,7 +8538,6 @@ TEXT ·normGradColumnsF64AVX512(SB), NOSPLIT, $0-89
 
 plainRows:
 	MOVQ stride+80(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ x+8(FP), CX
 	MOVQ dy+16(FP), DX
 	MOVQ dx+0(FP), BX
@@ -8778,7 +8764,6 @@ TEXT ·scaledColumnsF64AVX512(SB), NOSPLIT, $0-57
 
 plainRows:
 	MOVQ stride+48(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ w+0(FP), DX
 	MOVQ scale+16(FP), BX
@@ -8937,7 +8922,6 @@ TEXT ·scaleGradColumnsF64AVX512(SB), NOSPLIT, $0-65
 
 plainRows:
 	MOVQ stride+56(FP), AX
-	LEAQ (AX)(AX*2), CX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX

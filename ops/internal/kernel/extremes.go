@@ -200,19 +200,18 @@ const leftOver = 0.25
 // cancelled marks a channel where less is left, in place of its energy.
 const cancelled = -1
 
-// cancels says whether less is left of the energy Σu² of n values with the sums Σu = s
-// and Σu·x̂ = p, or whether u is out of the range of T.
+// cancels says of float32 whether less is left of the energy Σu² of n values with the sums
+// Σu = s and Σu·x̂ = p, or whether u is out of range. Float64 has no better arithmetic to
+// go to.
 func cancels[T Float](n, energy, s, p float64) bool {
-	least, most := energyRange[T](n)
+	if !is32[T]() {
+		return false
+	}
+	least, most := energyRange(n)
 	return energy-(s*s+p*p)/n < energy*leftOver || energy != 0 && !(energy >= least && energy < most)
 }
 
-// energyRange returns the bounds, least included, within which an energy Σu² of n values
-// may be: in float32 their root mean square may be as small as 2⁻¹⁰⁰, and no value is
-// larger than 2¹²⁶.
-func energyRange[T Float](n float64) (least, most float64) {
-	if is32[T]() {
-		return n * 0x1p-200, 0x1p252
-	}
-	return rangeOf[T](n)
-}
+// energyRange returns the bounds, least included, within which an energy Σu² of n float32
+// values may be: their root mean square may be as small as 2⁻¹⁰⁰, and no value is larger
+// than 2¹²⁶.
+func energyRange(n float64) (least, most float64) { return n * 0x1p-200, 0x1p252 }

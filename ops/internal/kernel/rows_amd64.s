@@ -385,7 +385,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VCVTPS2PD    568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
@@ -434,7 +434,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VCVTPS2PD    584(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
@@ -1172,7 +1172,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VCVTPS2PD    1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
@@ -1221,7 +1221,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VCVTPS2PD    1360(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VCVTPD2PSY   Y0, X0
@@ -2526,7 +2526,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VMOVUPD      Y0, 1344(SP)
@@ -2574,7 +2574,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VMOVUPD      Y0, 1376(SP)
@@ -3372,7 +3372,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VMOVUPD      568(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VMOVUPD      Y0, 568(SP)
@@ -3420,7 +3420,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VMOVUPD      600(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VMOVUPD      Y0, 600(SP)
@@ -4111,7 +4111,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VMOVUPD      1344(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VMOVUPD      Y0, 1344(SP)
@@ -4159,7 +4159,7 @@ judgedHalf:
 	VSUBPD       Y3, Y1, Y1
 	VXORPD       Y1, Y1, Y1
 	VCMPPD       $0x09, Y1, Y0, Y0
-	VANDPD       Y0, Y2, Y2
+	VANDPS       Y0, Y2, Y2
 	VMOVUPD      1376(SP), Y0
 	VSUBPD       Y2, Y0, Y0
 	VMOVUPD      Y0, 1376(SP)

@@ -13,8 +13,8 @@ type rowConstants [8]float64
 const headVectors = 4
 
 // shortRow and longRow are numbers of bytes that a pass reads of a row. Up to shortRow
-// it takes rows eight together, beyond longRow one by one: L1 does not keep more from the
-// statistics to the result.
+// it takes rows eight together: beyond, eight gain nothing over four. Beyond longRow it
+// takes them one by one: L1 does not keep four from the statistics to the result.
 const (
 	shortRow = 1 << 10
 	longRow  = 8 << 10

@@ -126,10 +126,13 @@ func (v variant) storeConstants(exact, rounded Mem, padded Register, part mask, 
 // setBatchNormGrad emits the constants of the gradient of batch norm for channels.
 func setBatchNormGrad(v variant) {
 	name := "setBatchNormGrad" + v.suffix()
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(exact *float64, rounded *%s, sums *float64, padded int, mean, residual, rstd *float64, gamma *%s, n int, share, least, most float64)", v.elem(), v.elem()))
+	bounds, marks := "", ""
+	if v.single() {
+		bounds, marks = ", least, most", ", and the third −1 for a channel that is left to float64"
+	}
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(exact *float64, rounded *%s, sums *float64, padded int, mean, residual, rstd *float64, gamma *%s, n int, share%s float64)", v.elem(), v.elem(), bounds))
 	Doc(name+" sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,",
-		"of which the second becomes dγ, and the third −1 for a channel that is left to float64. Both sets of",
-		"arrays are padded elements apart.")
+		"of which the second becomes dγ"+marks+". The arrays of each set are padded elements apart.")
 	Pragma("noescape")
 	w := v.inDouble().real()
 	mean, residual, rstd, gamma := pointer("mean"), pointer("residual"), pointer("rstd"), pointer("gamma")
@@ -174,7 +177,8 @@ func setBatchNormGrad(v variant) {
 			return // float64 has no better arithmetic to go to
 		}
 
-		// As cancels.
+		// As cancels of package kernel, with leftOver and cancelled. The bounds are loaded
+		// here: AVX2 has not enough registers.
 		e := w.load(third, part)
 		energy, left := w.vec(), w.vec()
 		w.mul(energy, u, u)
@@ -196,8 +200,8 @@ func setBatchNormGrad(v variant) {
 // rest.
 func (v variant) centre(mean, residual VecVirtual) (m, rest VecVirtual) {
 	m, rest = v.nearest(mean), v.vec()
-	VSUBPD(m, mean, rest)
-	VADDPD(residual, rest, rest)
+	v.sub(rest, mean, m)
+	v.add(rest, rest, residual)
 	return m, rest
 }
 

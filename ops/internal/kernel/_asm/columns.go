@@ -22,7 +22,7 @@ func (l loop) columns(v variant) {
 	if l.out != "" {
 		l.streamed(v, func(name string, past bool) {
 			group := 2
-			if past { // a line would be written in halves, see gradPacks
+			if past { // on AVX2 a line would be written in halves, see gradPacks; on AVX-512 not measured
 				group = 1
 			}
 			l.rowGroups(v, name, group, 1, func(s strip) { l.mapStrip(v, s, past) })
@@ -60,7 +60,7 @@ func (l loop) rowGroups(v variant, name string, group, wide int, body func(s str
 		Label(label)
 		stride := pointer("stride")
 		stride3, stride5 := GP64(), GP64()
-		if count > 1 {
+		if count > 2 {
 			LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
 		}
 		if count > 4 {

@@ -17,66 +17,65 @@ const (
 	notGreaterOrEqual = 9
 )
 
-// where returns the lanes in which a comparison holds, and which take part: a mask
-// register, or on AVX2 all ones in a register.
-func (v variant) where(a VecVirtual, how uint64, b Op, part mask) Register {
+// where returns the lanes in which a comparison holds, and which take part.
+func (v variant) where(a VecVirtual, how uint64, b Op, part mask) mask {
 	compare := v.by(VCMPPS, VCMPPD)
 	switch {
 	case v.wide() && part.all():
 		k := K()
 		compare(Imm(how), b, a, k)
-		return k
+		return mask{k: k}
 	case v.wide():
 		k := K()
 		compare(Imm(how), b, a, part.k, k)
-		return k
+		return mask{k: k}
 	}
 	y := YMM()
 	compare(Imm(how), b, a, y)
 	if !part.all() {
 		VANDPS(part.y, y, y)
 	}
-	return y
+	return mask{y: y}
 }
 
 // nowhere returns no lanes.
-func (v variant) nowhere() Register {
+func (v variant) nowhere() mask {
 	if !v.wide() {
-		return v.zeros(1)[0]
+		return mask{y: v.zeros(1)[0]}
 	}
 	k := K()
 	KXORW(k, k, k)
-	return k
+	return mask{k: k}
 }
 
-// either sets a to the lanes that are in a or in b.
-func (v variant) either(a, b Register) {
+// either adds the lanes of b to those of a.
+func (v variant) either(a, b mask) {
 	if v.wide() {
-		KORW(a, b, a)
+		KORW(a.k, b.k, a.k)
 	} else {
-		VORPS(a, b, a)
+		VORPS(a.y, b.y, a.y)
 	}
 }
 
-// both sets a to the lanes that are in a and in b.
-func (v variant) both(a, b Register) {
+// both leaves the lanes of a that are in b too.
+func (v variant) both(a, b mask) {
 	if v.wide() {
-		KANDW(a, b, a)
+		KANDW(a.k, b.k, a.k)
 	} else {
-		VANDPS(a, b, a)
+		VANDPS(a.y, b.y, a.y)
 	}
 }
 
 // bits returns lanes as bits.
-func (v variant) bits(lanes Register) Register {
+func (v variant) bits(lanes mask) Register {
 	r := GP64()
 	switch {
 	case v.wide():
-		KMOVW(lanes, r.As32())
+		KMOVW(lanes.k, r.As32())
 	case v.single():
-		VMOVMSKPS(lanes, r.As32())
+		VMOVMSKPS(lanes.y, r.As32())
 	default:
-		VMOVMSKPD(lanes, r.As32())
+		VMOVMSKPD(lanes.y, r.As32())
 	}
 	return r
 }
@@ -86,20 +85,11 @@ func (v variant) mark(bad Register, a VecVirtual, how uint64, b VecVirtual, part
 	ORQ(v.bits(v.where(a, how, b, part)), bad)
 }
 
-// only sets the other lanes of float64 to zero.
-func (v variant) only(x VecVirtual, lanes Register) {
-	if v.wide() {
-		VMOVAPD_Z(x, lanes, x)
-	} else {
-		VANDPD(lanes, x, x)
-	}
-}
-
 // replace sets lanes of float64 to a number.
-func (v variant) replace(x VecVirtual, lanes Register, by Mem) {
+func (v variant) replace(x VecVirtual, lanes mask, by Mem) {
 	if v.wide() {
-		VBROADCASTSD(by, lanes, x)
+		VBROADCASTSD(by, lanes.k, x)
 		return
 	}
-	VBLENDVPD(lanes, v.fill(by), x, x)
+	VBLENDVPD(lanes.y, v.fill(by), x, x)
 }

@@ -107,8 +107,12 @@ func (v variant) begin(sheets int, arrays ...string) *group {
 // memory has room for a constant of each row.
 func (g *group) memory() Mem { return AllocLocal(8 * rowsOfGroup) }
 
-// in is where such constants, of the type of the arithmetic, begin for a half.
-func (g *group) in(m Mem, h half) Mem { return m.Offset(int(h) * rowsOfHalf * g.v.real().bytes) }
+// in is where constants of the type of the arithmetic begin for a half, and inDouble
+// where constants of float64 do.
+func (g *group) in(m Mem, h half) Mem       { return ofHalf(m, h, g.v.real().bytes) }
+func (g *group) inDouble(m Mem, h half) Mem { return ofHalf(m, h, 8) }
+
+func ofHalf(m Mem, h half, bytes int) Mem { return m.Offset(int(h) * rowsOfHalf * bytes) }
 
 // halves emits body for each half that has rows.
 func (g *group) halves(name string, body func(half)) {
@@ -119,20 +123,22 @@ func (g *group) halves(name string, body func(half)) {
 	Label(name + "Half")
 }
 
-// pick sets the number of rows of the group, and how far it is to the next.
+// pick sets the number of rows of the group, how far it is to the next, and how far to
+// fetch ahead.
 func (g *group) pick() {
 	count := pointer("group")
 	CMPQ(count, g.left)
 	CMOVQGT(g.left, count)
 	MOVQ(count, g.count)
-	IMULQ(g.pitch, count)
-	MOVQ(count, g.span)
+	span := count
+	IMULQ(g.pitch, span)
+	MOVQ(span, g.span)
 	if g.late {
 		stream := pointer("stream") // 0 or 1
 		DECQ(stream)
-		ANDQ(stream, count)
+		ANDQ(stream, span)
 	}
-	MOVQ(count, g.early)
+	MOVQ(span, g.early)
 }
 
 // next goes on to the next group, or ends the loop over them where none is left or a
@@ -267,14 +273,14 @@ func (g *group) kept(m Mem, h half) VecVirtual {
 }
 
 // below returns the lanes in which x ≥ 0 does not hold, NaN among them.
-func (g *group) below(x VecVirtual) Register {
+func (g *group) below(x VecVirtual) mask {
 	zero := YMM()
 	clear0(zero)
 	return g.v.inDouble().where(x, notGreaterOrEqual, zero, mask{})
 }
 
 // rows returns bits for the rows of a half that have these lanes.
-func (g *group) rows(lanes Register, h half) Register {
+func (g *group) rows(lanes mask, h half) Register {
 	bits := g.v.inDouble().bits(lanes)
 	if h != 0 {
 		SHLQ(Imm(rowsOfHalf), bits)

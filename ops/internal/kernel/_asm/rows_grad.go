@@ -106,14 +106,11 @@ func (g *gradGroup) gradPacks() {
 func (g *gradGroup) slope(r, m2 VecVirtual, h half) {
 	s, rstd := g.spread(r, m2, h)
 	k := YMM()
-	VMOVUPD(r, fours(g.r, h))
+	VMOVUPD(r, g.inDouble(g.r, h))
 	VDIVPD(s, rstd, k)
 	VMULPD(g.constant(perDof), k, k)
-	VMOVUPD(k, fours(g.k, h))
+	VMOVUPD(k, g.inDouble(g.k, h))
 }
-
-// fours is where such constants, of float64, begin for a half.
-func fours(m Mem, h half) Mem { return m.Offset(int(h) * rowsOfHalf * 8) }
 
 // putMost writes the largest lane of registers of data to a slot.
 func (g *gradGroup) putMost(tops []VecVirtual, slot Register, page int) {
@@ -160,12 +157,12 @@ func (g *gradGroup) gradSums() sweep {
 // range, become bad.
 func (g *gradGroup) terms(h half) {
 	su, se, most := g.gather(pageU, h, VADDPD), g.gather(pageUE, h, VADDPD), g.gather(pageMost, h, VMAXPD)
-	VMOVUPD(most, fours(g.most, h))
+	VMOVUPD(most, g.inDouble(g.most, h))
 	r, a, b := YMM(), YMM(), YMM()
-	VMOVUPD(fours(g.r, h), r)
+	VMOVUPD(g.inDouble(g.r, h), r)
 	VMOVAPD(se, b)
 	VFMSUB231PD(r, su, b)
-	VMULPD(fours(g.k, h), b, b)
+	VMULPD(g.inDouble(g.k, h), b, b)
 	VMULPD(g.constant(perRow), su, a)
 	VFMADD231PD(r, b, a)
 	g.keep(a, g.a, h)
@@ -258,7 +255,7 @@ func gradPointers(affine bool) (gamma Register, grads []Register) {
 	return pointer("gamma"), grads
 }
 
-// gradPack writes the rows of a pack together, past the caches or not.
+// gradPack writes the rows of a group in packs, past the caches or not.
 func (g *gradGroup) gradPack(name string, affine, past bool) {
 	v := g.v
 	gamma, grads := gradPointers(affine)
@@ -332,7 +329,7 @@ func (g *gradGroup) fetchLate(past bool, rows ...Register) func(i Register, j in
 func (g *gradGroup) check(h half) {
 	t, limit := g.gather(pageMost, h, VMAXPD), YMM()
 	VADDPD(t, t, limit)
-	VSUBPD(fours(g.most, h), limit, limit)
+	VSUBPD(g.inDouble(g.most, h), limit, limit)
 	VSUBPD(t, t, t) // NaN where it is not finite
 	VADDPD(t, limit, limit)
 	again, bad := g.rows(g.below(limit), h), GP64()

@@ -64,10 +64,9 @@ func (v variant) pack() int {
 	return 2
 }
 
-// packs emits a loop over the columns for each pack of rows. begin
-// gets the first row's number, and returns the body for one vector of each row:
-// row addresses it in an array, and i is the column. end is what to do after the
-// loop.
+// packs emits a loop over the columns for each pack of rows. begin gets the first
+// row's number, and returns the body for one vector of each row: row addresses it in
+// an array, and i is the column. end is what to do after the loop.
 func (g *group) packs(name string, arrays []string, begin func(k Register) func(row func(a string, r int) Mem, i Register, part mask), end func(k Register)) {
 	v := g.v
 	k, three := GP64(), GP64()
@@ -109,7 +108,7 @@ func (g *group) ofPack(m Mem, k Register) []VecVirtual {
 	return c
 }
 
-// normalizePack writes the rows of a pack together.
+// normalizePack writes the rows of a group in packs.
 func (g *group) normalizePack() {
 	v := g.v
 	gamma, beta := pointer("gamma"), pointer("beta")

@@ -6,8 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// statistics emits what gives m0 and, to then, the other terms above, in four float64
-// for each half.
+// statistics emits what gives m0, and for each half the other terms above, in four
+// float64, which it hands to then: in each try, as a second one is rare.
 //
 // The guess is the mean of the first elements. Where it is bad, r·d more than a
 // quarter of q, m0 − r is the next guess, up to three times. Rows for which none
@@ -56,7 +56,7 @@ func (g *group) statistics(along sweep, then func(r, m2 VecVirtual, h half)) {
 	JE(LabelRef("known"))
 	g.halves("better", func(h half) {
 		r, _, limit := g.centred(h)
-		g.v.only(r, g.below(limit))
+		v.inDouble().keep(r, g.below(limit))
 		m0 := g.kept(g.m0, h)
 		VSUBPD(r, m0, m0)
 		g.keep(m0, g.m0, h)

@@ -45,12 +45,12 @@ func (v variant) sums(name string, n Register, count, unroll int, tail tail, pla
 
 // totals are sums in float64, in registers or, where the chains need these, in memory.
 type totals struct {
-	v    variant
-	regs []VecVirtual
-	mem  []Mem
+	v     variant
+	regs  []VecVirtual
+	place func(s int) Mem
 }
 
-// totals returns count sums of 0, for chains of unroll vectors each.
+// totals returns count sums of 0, for chains of unroll vectors each. place is where in memory.
 func (v variant) totals(count, unroll int, place func(s int) Mem) totals {
 	registers, others := 16, 6 // what a step needs besides
 	if v.wide() {
@@ -59,13 +59,14 @@ func (v variant) totals(count, unroll int, place func(s int) Mem) totals {
 	if count*(unroll+1)+others <= registers {
 		return totals{v: v, regs: v.zeros(count)}
 	}
-	t := totals{v: v}
+	if v.wide() || place == nil {
+		panic("totals: no memory for sums, which have the width of AVX2 there")
+	}
 	zero := v.zeros(1)[0]
 	for s := range count {
 		VMOVUPD(zero, place(s))
-		t.mem = append(t.mem, place(s))
 	}
-	return t
+	return totals{v: v, place: place}
 }
 
 // carry adds data to total s, lane on lane: in memory, the two halves of float32 first.
@@ -75,7 +76,7 @@ func (t totals) carry(s int, x VecVirtual) {
 		low, high := t.v.widen(x)
 		parts = []VecVirtual{low, high}
 	}
-	if t.mem == nil {
+	if t.regs != nil {
 		for _, p := range parts {
 			VADDPD(p, t.regs[s], t.regs[s])
 		}
@@ -84,8 +85,8 @@ func (t totals) carry(s int, x VecVirtual) {
 	if len(parts) > 1 {
 		VADDPD(parts[1], parts[0], parts[0])
 	}
-	VADDPD(t.mem[s], parts[0], parts[0])
-	VMOVUPD(parts[0], t.mem[s])
+	VADDPD(t.place(s), parts[0], parts[0])
+	VMOVUPD(parts[0], t.place(s))
 }
 
 // longSums is sums where the chains are as long as the run, in float64.
