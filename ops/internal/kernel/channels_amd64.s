@@ -18,88 +18,83 @@ TEXT ·settleF32AVX2(SB), NOSPLIT, $0-96
 	VBROADCASTSD least+72(FP), Y2
 	VBROADCASTSD most+80(FP), Y3
 	VXORPD       Y4, Y4, Y4
+	VXORPD       Y5, Y5, Y5
+	MOVQ         n+48(FP), R8
+	MOVQ         R8, R9
 	XORQ         R8, R8
-	MOVQ         n+48(FP), R9
-	MOVQ         R9, R10
-	XORQ         R9, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R9
 	JL           channelsOneEnd
 
 channelsOne:
-	VMOVUPD   (BX)(R9*8), Y5
-	VMOVUPD   (SI)(R9*8), Y6
-	VCVTPS2PD (DI)(R9*4), Y7
-	VDIVPD    Y0, Y5, Y8
-	VMULPD    Y5, Y8, Y9
-	VSUBPD    Y9, Y6, Y9
-	VMAXPD    Y4, Y9, Y9
-	VMOVUPD   Y9, (DX)(R9*8)
-	VADDPD    Y8, Y7, Y9
-	VSUBPD    Y7, Y9, Y10
-	VSUBPD    Y10, Y9, Y11
-	VSUBPD    Y11, Y7, Y11
-	VSUBPD    Y10, Y8, Y10
-	VADDPD    Y10, Y11, Y11
-	VMOVUPD   Y9, (AX)(R9*8)
-	VMOVUPD   Y11, (CX)(R9*8)
-	VMULPD    Y5, Y5, Y5
-	VMULPD    Y1, Y6, Y7
-	VCMPPD    $0x06, Y7, Y5, Y5
-	VMOVMSKPD Y5, R11
-	ORQ       R11, R8
-	VCMPPD    $0x09, Y2, Y6, Y5
-	VMOVMSKPD Y5, R11
-	ORQ       R11, R8
-	VCMPPD    $0x05, Y3, Y6, Y5
-	VMOVMSKPD Y5, R11
-	ORQ       R11, R8
-	ADDQ      $0x04, R9
-	SUBQ      $0x04, R10
+	VMOVUPD   (BX)(R8*8), Y6
+	VMOVUPD   (SI)(R8*8), Y7
+	VCVTPS2PD (DI)(R8*4), Y8
+	VDIVPD    Y0, Y6, Y9
+	VMULPD    Y6, Y9, Y10
+	VSUBPD    Y10, Y7, Y10
+	VMAXPD    Y4, Y10, Y10
+	VMOVUPD   Y10, (DX)(R8*8)
+	VADDPD    Y9, Y8, Y10
+	VSUBPD    Y8, Y10, Y11
+	VSUBPD    Y11, Y10, Y12
+	VSUBPD    Y12, Y8, Y12
+	VSUBPD    Y11, Y9, Y11
+	VADDPD    Y11, Y12, Y12
+	VMOVUPD   Y10, (AX)(R8*8)
+	VMOVUPD   Y12, (CX)(R8*8)
+	VMULPD    Y6, Y6, Y6
+	VMULPD    Y1, Y7, Y8
+	VCMPPD    $0x06, Y8, Y6, Y6
+	VORPS     Y5, Y6, Y5
+	VCMPPD    $0x09, Y2, Y7, Y6
+	VORPS     Y5, Y6, Y5
+	VCMPPD    $0x05, Y3, Y7, Y6
+	VORPS     Y5, Y6, Y5
+	ADDQ      $0x04, R8
+	SUBQ      $0x04, R9
 	JGE       channelsOne
 
 channelsOneEnd:
-	ADDQ       $0x04, R10
-	TESTQ      R10, R10
+	ADDQ       $0x04, R9
+	TESTQ      R9, R9
 	JE         channelsDone
-	LEAQ       tailMask<>+0(SB), R11
-	NEGQ       R10
-	VMOVUPS    32(R11)(R10*4), X6
-	VPMOVSXDQ  X6, Y5
-	VMASKMOVPD (BX)(R9*8), Y5, Y7
-	VMASKMOVPD (SI)(R9*8), Y5, Y8
-	VMASKMOVPS (DI)(R9*4), X6, X6
-	VCVTPS2PD  X6, Y6
-	VDIVPD     Y0, Y7, Y0
-	VMULPD     Y7, Y0, Y9
-	VSUBPD     Y9, Y8, Y9
-	VMAXPD     Y4, Y9, Y9
-	VMASKMOVPD Y9, Y5, (DX)(R9*8)
-	VADDPD     Y0, Y6, Y4
-	VSUBPD     Y6, Y4, Y9
-	VSUBPD     Y9, Y4, Y10
-	VSUBPD     Y10, Y6, Y10
-	VSUBPD     Y9, Y0, Y9
-	VADDPD     Y9, Y10, Y10
-	VMASKMOVPD Y4, Y5, (AX)(R9*8)
-	VMASKMOVPD Y10, Y5, (CX)(R9*8)
-	VMULPD     Y7, Y7, Y0
-	VMULPD     Y1, Y8, Y1
+	LEAQ       tailMask<>+0(SB), R10
+	NEGQ       R9
+	VMOVUPS    32(R10)(R9*4), X7
+	VPMOVSXDQ  X7, Y6
+	VMASKMOVPD (BX)(R8*8), Y6, Y8
+	VMASKMOVPD (SI)(R8*8), Y6, Y9
+	VMASKMOVPS (DI)(R8*4), X7, X7
+	VCVTPS2PD  X7, Y7
+	VDIVPD     Y0, Y8, Y0
+	VMULPD     Y8, Y0, Y10
+	VSUBPD     Y10, Y9, Y10
+	VMAXPD     Y4, Y10, Y10
+	VMASKMOVPD Y10, Y6, (DX)(R8*8)
+	VADDPD     Y0, Y7, Y4
+	VSUBPD     Y7, Y4, Y10
+	VSUBPD     Y10, Y4, Y11
+	VSUBPD     Y11, Y7, Y11
+	VSUBPD     Y10, Y0, Y10
+	VADDPD     Y10, Y11, Y11
+	VMASKMOVPD Y4, Y6, (AX)(R8*8)
+	VMASKMOVPD Y11, Y6, (CX)(R8*8)
+	VMULPD     Y8, Y8, Y0
+	VMULPD     Y1, Y9, Y1
 	VCMPPD     $0x06, Y1, Y0, Y0
-	VANDPS     Y5, Y0, Y0
-	VMOVMSKPD  Y0, AX
-	ORQ        AX, R8
-	VCMPPD     $0x09, Y2, Y8, Y0
-	VANDPS     Y5, Y0, Y0
-	VMOVMSKPD  Y0, AX
-	ORQ        AX, R8
-	VCMPPD     $0x05, Y3, Y8, Y0
-	VANDPS     Y5, Y0, Y0
-	VMOVMSKPD  Y0, AX
-	ORQ        AX, R8
+	VANDPS     Y6, Y0, Y0
+	VORPS      Y5, Y0, Y5
+	VCMPPD     $0x09, Y2, Y9, Y0
+	VANDPS     Y6, Y0, Y0
+	VORPS      Y5, Y0, Y5
+	VCMPPD     $0x05, Y3, Y9, Y0
+	VANDPS     Y6, Y0, Y0
+	VORPS      Y5, Y0, Y5
 
 channelsDone:
+	VMOVMSKPD Y5, AX
 	VZEROUPPER
-	MOVQ R8, bad+88(FP)
+	MOVQ      AX, bad+88(FP)
 	RET
 
 DATA tailMask<>+0(SB)/8, $0xffffffffffffffff
@@ -525,86 +520,81 @@ TEXT ·settleF64AVX2(SB), NOSPLIT, $0-96
 	VBROADCASTSD least+72(FP), Y2
 	VBROADCASTSD most+80(FP), Y3
 	VXORPD       Y4, Y4, Y4
+	VXORPD       Y5, Y5, Y5
+	MOVQ         n+48(FP), R8
+	MOVQ         R8, R9
 	XORQ         R8, R8
-	MOVQ         n+48(FP), R9
-	MOVQ         R9, R10
-	XORQ         R9, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R9
 	JL           channelsOneEnd
 
 channelsOne:
-	VMOVUPD   (BX)(R9*8), Y5
-	VMOVUPD   (SI)(R9*8), Y6
-	VMOVUPD   (DI)(R9*8), Y7
-	VDIVPD    Y0, Y5, Y8
-	VMULPD    Y5, Y8, Y9
-	VSUBPD    Y9, Y6, Y9
-	VMAXPD    Y4, Y9, Y9
-	VMOVUPD   Y9, (DX)(R9*8)
-	VADDPD    Y8, Y7, Y9
-	VSUBPD    Y7, Y9, Y10
-	VSUBPD    Y10, Y9, Y11
-	VSUBPD    Y11, Y7, Y11
-	VSUBPD    Y10, Y8, Y10
-	VADDPD    Y10, Y11, Y11
-	VMOVUPD   Y9, (AX)(R9*8)
-	VMOVUPD   Y11, (CX)(R9*8)
-	VMULPD    Y5, Y5, Y5
-	VMULPD    Y1, Y6, Y7
-	VCMPPD    $0x06, Y7, Y5, Y5
-	VMOVMSKPD Y5, R11
-	ORQ       R11, R8
-	VCMPPD    $0x09, Y2, Y6, Y5
-	VMOVMSKPD Y5, R11
-	ORQ       R11, R8
-	VCMPPD    $0x05, Y3, Y6, Y5
-	VMOVMSKPD Y5, R11
-	ORQ       R11, R8
-	ADDQ      $0x04, R9
-	SUBQ      $0x04, R10
-	JGE       channelsOne
+	VMOVUPD (BX)(R8*8), Y6
+	VMOVUPD (SI)(R8*8), Y7
+	VMOVUPD (DI)(R8*8), Y8
+	VDIVPD  Y0, Y6, Y9
+	VMULPD  Y6, Y9, Y10
+	VSUBPD  Y10, Y7, Y10
+	VMAXPD  Y4, Y10, Y10
+	VMOVUPD Y10, (DX)(R8*8)
+	VADDPD  Y9, Y8, Y10
+	VSUBPD  Y8, Y10, Y11
+	VSUBPD  Y11, Y10, Y12
+	VSUBPD  Y12, Y8, Y12
+	VSUBPD  Y11, Y9, Y11
+	VADDPD  Y11, Y12, Y12
+	VMOVUPD Y10, (AX)(R8*8)
+	VMOVUPD Y12, (CX)(R8*8)
+	VMULPD  Y6, Y6, Y6
+	VMULPD  Y1, Y7, Y8
+	VCMPPD  $0x06, Y8, Y6, Y6
+	VORPS   Y5, Y6, Y5
+	VCMPPD  $0x09, Y2, Y7, Y6
+	VORPS   Y5, Y6, Y5
+	VCMPPD  $0x05, Y3, Y7, Y6
+	VORPS   Y5, Y6, Y5
+	ADDQ    $0x04, R8
+	SUBQ    $0x04, R9
+	JGE     channelsOne
 
 channelsOneEnd:
-	ADDQ       $0x04, R10
-	TESTQ      R10, R10
+	ADDQ       $0x04, R9
+	TESTQ      R9, R9
 	JE         channelsDone
-	LEAQ       tailMask<>+0(SB), R11
-	NEGQ       R10
-	VMOVUPS    32(R11)(R10*8), Y5
-	VMASKMOVPD (BX)(R9*8), Y5, Y6
-	VMASKMOVPD (SI)(R9*8), Y5, Y7
-	VMASKMOVPD (DI)(R9*8), Y5, Y8
-	VDIVPD     Y0, Y6, Y0
-	VMULPD     Y6, Y0, Y9
-	VSUBPD     Y9, Y7, Y9
-	VMAXPD     Y4, Y9, Y9
-	VMASKMOVPD Y9, Y5, (DX)(R9*8)
-	VADDPD     Y0, Y8, Y4
-	VSUBPD     Y8, Y4, Y9
-	VSUBPD     Y9, Y4, Y10
+	LEAQ       tailMask<>+0(SB), R10
+	NEGQ       R9
+	VMOVUPS    32(R10)(R9*8), Y6
+	VMASKMOVPD (BX)(R8*8), Y6, Y7
+	VMASKMOVPD (SI)(R8*8), Y6, Y8
+	VMASKMOVPD (DI)(R8*8), Y6, Y9
+	VDIVPD     Y0, Y7, Y0
+	VMULPD     Y7, Y0, Y10
 	VSUBPD     Y10, Y8, Y10
-	VSUBPD     Y9, Y0, Y9
-	VADDPD     Y9, Y10, Y10
-	VMASKMOVPD Y4, Y5, (AX)(R9*8)
-	VMASKMOVPD Y10, Y5, (CX)(R9*8)
-	VMULPD     Y6, Y6, Y0
-	VMULPD     Y1, Y7, Y1
+	VMAXPD     Y4, Y10, Y10
+	VMASKMOVPD Y10, Y6, (DX)(R8*8)
+	VADDPD     Y0, Y9, Y4
+	VSUBPD     Y9, Y4, Y10
+	VSUBPD     Y10, Y4, Y11
+	VSUBPD     Y11, Y9, Y11
+	VSUBPD     Y10, Y0, Y10
+	VADDPD     Y10, Y11, Y11
+	VMASKMOVPD Y4, Y6, (AX)(R8*8)
+	VMASKMOVPD Y11, Y6, (CX)(R8*8)
+	VMULPD     Y7, Y7, Y0
+	VMULPD     Y1, Y8, Y1
 	VCMPPD     $0x06, Y1, Y0, Y0
-	VANDPS     Y5, Y0, Y0
-	VMOVMSKPD  Y0, AX
-	ORQ        AX, R8
-	VCMPPD     $0x09, Y2, Y7, Y0
-	VANDPS     Y5, Y0, Y0
-	VMOVMSKPD  Y0, AX
-	ORQ        AX, R8
-	VCMPPD     $0x05, Y3, Y7, Y0
-	VANDPS     Y5, Y0, Y0
-	VMOVMSKPD  Y0, AX
-	ORQ        AX, R8
+	VANDPS     Y6, Y0, Y0
+	VORPS      Y5, Y0, Y5
+	VCMPPD     $0x09, Y2, Y8, Y0
+	VANDPS     Y6, Y0, Y0
+	VORPS      Y5, Y0, Y5
+	VCMPPD     $0x05, Y3, Y8, Y0
+	VANDPS     Y6, Y0, Y0
+	VORPS      Y5, Y0, Y5
 
 channelsDone:
+	VMOVMSKPD Y5, AX
 	VZEROUPPER
-	MOVQ R8, bad+88(FP)
+	MOVQ      AX, bad+88(FP)
 	RET
 
 // func setBatchNormF64AVX2(exact *float64, rounded *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, beta *float64, n int)
@@ -889,83 +879,78 @@ TEXT ·settleF32AVX512(SB), NOSPLIT, $0-96
 	VBROADCASTSD least+72(FP), Z2
 	VBROADCASTSD most+80(FP), Z3
 	VXORPD       Z4, Z4, Z4
+	KXORW        K1, K1, K1
+	MOVQ         n+48(FP), R8
+	MOVQ         R8, R9
 	XORQ         R8, R8
-	MOVQ         n+48(FP), R9
-	MOVQ         R9, R10
-	XORQ         R9, R9
-	SUBQ         $0x08, R10
+	SUBQ         $0x08, R9
 	JL           channelsOneEnd
 
 channelsOne:
-	VMOVUPD   (BX)(R9*8), Z5
-	VMOVUPD   (SI)(R9*8), Z6
-	VCVTPS2PD (DI)(R9*4), Z7
+	VMOVUPD   (BX)(R8*8), Z5
+	VMOVUPD   (SI)(R8*8), Z6
+	VCVTPS2PD (DI)(R8*4), Z7
 	VDIVPD    Z0, Z5, Z8
 	VMULPD    Z5, Z8, Z9
 	VSUBPD    Z9, Z6, Z9
 	VMAXPD    Z4, Z9, Z9
-	VMOVUPD   Z9, (DX)(R9*8)
+	VMOVUPD   Z9, (DX)(R8*8)
 	VADDPD    Z8, Z7, Z9
 	VSUBPD    Z7, Z9, Z10
 	VSUBPD    Z10, Z9, Z11
 	VSUBPD    Z11, Z7, Z11
 	VSUBPD    Z10, Z8, Z10
 	VADDPD    Z10, Z11, Z11
-	VMOVUPD   Z9, (AX)(R9*8)
-	VMOVUPD   Z11, (CX)(R9*8)
+	VMOVUPD   Z9, (AX)(R8*8)
+	VMOVUPD   Z11, (CX)(R8*8)
 	VMULPD    Z5, Z5, Z5
 	VMULPD    Z1, Z6, Z7
-	VCMPPD    $0x06, Z7, Z5, K1
-	KMOVW     K1, R11
-	ORQ       R11, R8
-	VCMPPD    $0x09, Z2, Z6, K1
-	KMOVW     K1, R11
-	ORQ       R11, R8
-	VCMPPD    $0x05, Z3, Z6, K1
-	KMOVW     K1, R11
-	ORQ       R11, R8
-	ADDQ      $0x08, R9
-	SUBQ      $0x08, R10
+	VCMPPD    $0x06, Z7, Z5, K2
+	KORW      K1, K2, K1
+	VCMPPD    $0x09, Z2, Z6, K2
+	KORW      K1, K2, K1
+	VCMPPD    $0x05, Z3, Z6, K2
+	KORW      K1, K2, K1
+	ADDQ      $0x08, R8
+	SUBQ      $0x08, R9
 	JGE       channelsOne
 
 channelsOneEnd:
-	ADDQ        $0x08, R10
-	TESTQ       R10, R10
+	ADDQ        $0x08, R9
+	TESTQ       R9, R9
 	JE          channelsDone
-	MOVL        $0xffffffff, R11
-	BZHIL       R10, R11, R11
-	KMOVW       R11, K1
-	VMOVUPD.Z   (BX)(R9*8), K1, Z5
-	VMOVUPD.Z   (SI)(R9*8), K1, Z6
-	VCVTPS2PD.Z (DI)(R9*4), K1, Z7
+	MOVL        $0xffffffff, R10
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K2
+	VMOVUPD.Z   (BX)(R8*8), K2, Z5
+	VMOVUPD.Z   (SI)(R8*8), K2, Z6
+	VCVTPS2PD.Z (DI)(R8*4), K2, Z7
 	VDIVPD      Z0, Z5, Z0
 	VMULPD      Z5, Z0, Z8
 	VSUBPD      Z8, Z6, Z8
 	VMAXPD      Z4, Z8, Z8
-	VMOVUPD     Z8, K1, (DX)(R9*8)
+	VMOVUPD     Z8, K2, (DX)(R8*8)
 	VADDPD      Z0, Z7, Z4
 	VSUBPD      Z7, Z4, Z8
 	VSUBPD      Z8, Z4, Z9
 	VSUBPD      Z9, Z7, Z9
 	VSUBPD      Z8, Z0, Z8
 	VADDPD      Z8, Z9, Z9
-	VMOVUPD     Z4, K1, (AX)(R9*8)
-	VMOVUPD     Z9, K1, (CX)(R9*8)
+	VMOVUPD     Z4, K2, (AX)(R8*8)
+	VMOVUPD     Z9, K2, (CX)(R8*8)
 	VMULPD      Z5, Z5, Z0
 	VMULPD      Z1, Z6, Z1
-	VCMPPD      $0x06, Z1, Z0, K1, K2
-	KMOVW       K2, AX
-	ORQ         AX, R8
-	VCMPPD      $0x09, Z2, Z6, K1, K2
-	KMOVW       K2, AX
-	ORQ         AX, R8
-	VCMPPD      $0x05, Z3, Z6, K1, K1
-	KMOVW       K1, AX
-	ORQ         AX, R8
+	VCMPPD      $0x06, Z1, Z0, K2, K3
+	KORW        K1, K3, K1
+	VCMPPD      $0x09, Z2, Z6, K2, K3
+	KORW        K1, K3, K1
+	VCMPPD      $0x05, Z3, Z6, K2, K2
+	KORW        K1, K2, K1
 
 channelsDone:
+	KMOVW K1, AX
 	VZEROUPPER
-	MOVQ R8, bad+88(FP)
+	MOVQ  AX, bad+88(FP)
 	RET
 
 // func setBatchNormF32AVX512(exact *float64, rounded *float32, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, beta *float32, n int)
@@ -1352,83 +1337,78 @@ TEXT ·settleF64AVX512(SB), NOSPLIT, $0-96
 	VBROADCASTSD least+72(FP), Z2
 	VBROADCASTSD most+80(FP), Z3
 	VXORPD       Z4, Z4, Z4
+	KXORW        K1, K1, K1
+	MOVQ         n+48(FP), R8
+	MOVQ         R8, R9
 	XORQ         R8, R8
-	MOVQ         n+48(FP), R9
-	MOVQ         R9, R10
-	XORQ         R9, R9
-	SUBQ         $0x08, R10
+	SUBQ         $0x08, R9
 	JL           channelsOneEnd
 
 channelsOne:
-	VMOVUPD (BX)(R9*8), Z5
-	VMOVUPD (SI)(R9*8), Z6
-	VMOVUPD (DI)(R9*8), Z7
+	VMOVUPD (BX)(R8*8), Z5
+	VMOVUPD (SI)(R8*8), Z6
+	VMOVUPD (DI)(R8*8), Z7
 	VDIVPD  Z0, Z5, Z8
 	VMULPD  Z5, Z8, Z9
 	VSUBPD  Z9, Z6, Z9
 	VMAXPD  Z4, Z9, Z9
-	VMOVUPD Z9, (DX)(R9*8)
+	VMOVUPD Z9, (DX)(R8*8)
 	VADDPD  Z8, Z7, Z9
 	VSUBPD  Z7, Z9, Z10
 	VSUBPD  Z10, Z9, Z11
 	VSUBPD  Z11, Z7, Z11
 	VSUBPD  Z10, Z8, Z10
 	VADDPD  Z10, Z11, Z11
-	VMOVUPD Z9, (AX)(R9*8)
-	VMOVUPD Z11, (CX)(R9*8)
+	VMOVUPD Z9, (AX)(R8*8)
+	VMOVUPD Z11, (CX)(R8*8)
 	VMULPD  Z5, Z5, Z5
 	VMULPD  Z1, Z6, Z7
-	VCMPPD  $0x06, Z7, Z5, K1
-	KMOVW   K1, R11
-	ORQ     R11, R8
-	VCMPPD  $0x09, Z2, Z6, K1
-	KMOVW   K1, R11
-	ORQ     R11, R8
-	VCMPPD  $0x05, Z3, Z6, K1
-	KMOVW   K1, R11
-	ORQ     R11, R8
-	ADDQ    $0x08, R9
-	SUBQ    $0x08, R10
+	VCMPPD  $0x06, Z7, Z5, K2
+	KORW    K1, K2, K1
+	VCMPPD  $0x09, Z2, Z6, K2
+	KORW    K1, K2, K1
+	VCMPPD  $0x05, Z3, Z6, K2
+	KORW    K1, K2, K1
+	ADDQ    $0x08, R8
+	SUBQ    $0x08, R9
 	JGE     channelsOne
 
 channelsOneEnd:
-	ADDQ      $0x08, R10
-	TESTQ     R10, R10
+	ADDQ      $0x08, R9
+	TESTQ     R9, R9
 	JE        channelsDone
-	MOVL      $0xffffffff, R11
-	BZHIL     R10, R11, R11
-	KMOVW     R11, K1
-	VMOVUPD.Z (BX)(R9*8), K1, Z5
-	VMOVUPD.Z (SI)(R9*8), K1, Z6
-	VMOVUPD.Z (DI)(R9*8), K1, Z7
+	MOVL      $0xffffffff, R10
+	BZHIL     R9, R10, R10
+	KMOVW     R10, K2
+	VMOVUPD.Z (BX)(R8*8), K2, Z5
+	VMOVUPD.Z (SI)(R8*8), K2, Z6
+	VMOVUPD.Z (DI)(R8*8), K2, Z7
 	VDIVPD    Z0, Z5, Z0
 	VMULPD    Z5, Z0, Z8
 	VSUBPD    Z8, Z6, Z8
 	VMAXPD    Z4, Z8, Z8
-	VMOVUPD   Z8, K1, (DX)(R9*8)
+	VMOVUPD   Z8, K2, (DX)(R8*8)
 	VADDPD    Z0, Z7, Z4
 	VSUBPD    Z7, Z4, Z8
 	VSUBPD    Z8, Z4, Z9
 	VSUBPD    Z9, Z7, Z9
 	VSUBPD    Z8, Z0, Z8
 	VADDPD    Z8, Z9, Z9
-	VMOVUPD   Z4, K1, (AX)(R9*8)
-	VMOVUPD   Z9, K1, (CX)(R9*8)
+	VMOVUPD   Z4, K2, (AX)(R8*8)
+	VMOVUPD   Z9, K2, (CX)(R8*8)
 	VMULPD    Z5, Z5, Z0
 	VMULPD    Z1, Z6, Z1
-	VCMPPD    $0x06, Z1, Z0, K1, K2
-	KMOVW     K2, AX
-	ORQ       AX, R8
-	VCMPPD    $0x09, Z2, Z6, K1, K2
-	KMOVW     K2, AX
-	ORQ       AX, R8
-	VCMPPD    $0x05, Z3, Z6, K1, K1
-	KMOVW     K1, AX
-	ORQ       AX, R8
+	VCMPPD    $0x06, Z1, Z0, K2, K3
+	KORW      K1, K3, K1
+	VCMPPD    $0x09, Z2, Z6, K2, K3
+	KORW      K1, K3, K1
+	VCMPPD    $0x05, Z3, Z6, K2, K2
+	KORW      K1, K2, K1
 
 channelsDone:
+	KMOVW K1, AX
 	VZEROUPPER
-	MOVQ R8, bad+88(FP)
+	MOVQ  AX, bad+88(FP)
 	RET
 
 // func setBatchNormF64AVX512(exact *float64, rounded *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, beta *float64, n int)

@@ -20,9 +20,17 @@ const (
 	longRow  = 8 << 10
 )
 
-// groupOf is how many rows the forward pass takes together, 8 at most: see _asm/rows.go.
-func groupOf[T Float](p Rows) int {
-	switch bytes := sizeOf[T]() * p.Cols; {
+// groupOf is how many rows the forward pass takes together.
+func groupOf[T Float](p Rows) int { return rowsOfGroup(sizeOf[T]() * p.Cols) }
+
+// gradGroupOf is groupOf for the gradient, which reads x and dy. Its long rows too share γ
+// and the sums for dγ and dβ.
+func gradGroupOf[T Float](p Rows) int { return max(4, rowsOfGroup(2*sizeOf[T]()*p.Cols)) }
+
+// rowsOfGroup is for rows of which a pass reads so many bytes: 8 at most, see
+// _asm/rows.go.
+func rowsOfGroup(bytes int) int {
+	switch {
 	case bytes <= shortRow:
 		return 8
 	case bytes <= longRow:
@@ -30,15 +38,6 @@ func groupOf[T Float](p Rows) int {
 	default:
 		return 1
 	}
-}
-
-// gradGroupOf is groupOf for the gradient, which reads x and dy. Its long rows too share γ
-// and the sums for dγ and dβ.
-func gradGroupOf[T Float](p Rows) int {
-	if 2*sizeOf[T]()*p.Cols <= shortRow {
-		return 8
-	}
-	return 4
 }
 
 // rowConstantsOf returns the constants of a call in float32 arithmetic (single) or

@@ -31,7 +31,6 @@ func (v variant) eachChannel(body func(at func(p Register, v variant) Mem, part 
 	v.loop("channels", pointer("n"), i, 1, v.tail, func(_ int, part mask) {
 		body(func(p Register, v variant) Mem { return v.at(p, i, 0) }, part)
 	})
-	VZEROUPPER()
 }
 
 // settle emits momentsOf for channels.
@@ -45,9 +44,7 @@ func settle(v variant) {
 	mean, residual, m2 := pointer("mean"), pointer("residual"), pointer("m2")
 	d, q, m := pointer("d"), pointer("q"), pointer("m")
 	count, bound, least, most := w.constant("count"), w.constant("bound"), w.constant("least"), w.constant("most")
-	zero := w.zeros(1)[0]
-	bad := GP64()
-	XORQ(bad, bad)
+	zero, found := w.zeros(1)[0], w.nowhere()
 	v.eachChannel(func(at func(Register, variant) Mem, part mask) {
 		sum, squares := w.load(at(d, w), part), w.load(at(q, w), part)
 		guess := v.inDouble().load(at(m, v), part)
@@ -73,12 +70,11 @@ func settle(v variant) {
 		square, limit := w.vec(), w.vec()
 		w.mul(square, sum, sum)
 		w.mul(limit, squares, bound)
-		w.mark(bad, square, notLessOrEqual, limit, part)
-		w.mark(bad, squares, notGreaterOrEqual, least, part)
-		w.mark(bad, squares, notLess, most, part)
+		w.either(found, w.where(square, notLessOrEqual, limit, part))
+		w.either(found, w.where(squares, notGreaterOrEqual, least, part))
+		w.either(found, w.where(squares, notLess, most, part))
 	})
-	Store(bad, ReturnIndex(0))
-	RET()
+	w.returnBits(found)
 }
 
 // setBatchNorm emits the constants of the map of batch norm for channels.
@@ -103,6 +99,7 @@ func setBatchNorm(v variant) {
 
 		v.storeConstants(at(exact, w), at(rounded, v), padded, part, hi, scale, shift)
 	})
+	VZEROUPPER()
 	RET()
 }
 
@@ -193,6 +190,7 @@ func setBatchNormGrad(v variant) {
 		w.replace(e, cancelled, float("minusOne", -1))
 		w.store(e, third, part)
 	})
+	VZEROUPPER()
 	RET()
 }
 
@@ -229,6 +227,7 @@ func round(v variant) {
 		w.mul(x, x, factor)
 		v.inDouble().storeRounded(x, at(rounded, v), part)
 	})
+	VZEROUPPER()
 	RET()
 }
 
@@ -247,10 +246,7 @@ func outside(v variant) {
 		v.either(found, v.where(x, notGreaterOrEqual, least, part))
 		v.either(found, v.where(x, notLess, most, part))
 	})
-	bad := v.bits(found)
-	VZEROUPPER()
-	Store(bad, ReturnIndex(0))
-	RET()
+	v.returnBits(found)
 }
 
 // rstd emits 1/√(variance + eps).
@@ -269,5 +265,6 @@ func rstd(v variant) {
 		VDIVPD(r, one, r)
 		v.store(r, at(to, v), part)
 	})
+	VZEROUPPER()
 	RET()
 }

@@ -80,9 +80,12 @@ func (v variant) bits(lanes mask) Register {
 	return r
 }
 
-// mark sets bits of bad for the lanes in which a comparison holds.
-func (v variant) mark(bad Register, a VecVirtual, how uint64, b VecVirtual, part mask) {
-	ORQ(v.bits(v.where(a, how, b, part)), bad)
+// returnBits ends a function that returns lanes as bits.
+func (v variant) returnBits(lanes mask) {
+	bits := v.bits(lanes)
+	VZEROUPPER()
+	Store(bits, ReturnIndex(0))
+	RET()
 }
 
 // replace sets lanes of float64 to a number.
