@@ -221,3 +221,34 @@ func spectralNormBwdBench[T Float](b *testing.B) {
 		})
 	}
 }
+
+// The shape of a block of images.
+var imagesView = View{64, 256, 14 * 14}
+
+var alexNet = LocalResponse{Size: 5, Alpha: 1e-4, Beta: 0.75, K: 2}
+
+func BenchmarkLocalResponseNormFwd(b *testing.B) {
+	localResponseNormFwdBench[float32](b)
+	localResponseNormFwdBench[float64](b)
+}
+
+func localResponseNormFwdBench[T Float](b *testing.B) {
+	c := newLocalCase[T](imagesView, alexNet, easy)
+	y := make([]T, len(c.x))
+	bench[T](b, "64x256x14x14", size[T](2*len(y)), func() {
+		LocalResponseNormFwd(y, c.x, c.view, c.p)
+	})
+}
+
+func BenchmarkLocalResponseNormBwd(b *testing.B) {
+	localResponseNormBwdBench[float32](b)
+	localResponseNormBwdBench[float64](b)
+}
+
+func localResponseNormBwdBench[T Float](b *testing.B) {
+	c := newLocalCase[T](imagesView, alexNet, easy)
+	dx := make([]T, len(c.x))
+	bench[T](b, "64x256x14x14", size[T](3*len(dx)), func() {
+		LocalResponseNormBwd(dx, c.x, c.dy, c.view, c.p)
+	})
+}

@@ -24,19 +24,20 @@ func (p LocalResponse) reach() (before, after int) {
 
 func (p LocalResponse) share() float64 { return p.Alpha / float64(p.Size) }
 
-// powers sets each element of d to base^−Beta, by roots where that is what Beta
-// says: math.Pow takes several times as long as all the rest.
+// powers adds K to the elements of base and sets those of d to base^−Beta, by roots
+// where that is what Beta says: math.Pow takes several times as long as all the rest.
 func (p LocalResponse) powers(d, base []float64) {
-	base = base[:len(d)]
+	if p.Beta == 0.75 {
+		threeQuarterPowers(d, base, p.K)
+		return
+	}
+	for i := range base {
+		base[i] += p.K
+	}
 	switch p.Beta {
 	case 0.5:
 		for i, b := range base {
 			d[i] = 1 / math.Sqrt(b)
-		}
-	case 0.75:
-		for i, b := range base {
-			r := math.Sqrt(b)
-			d[i] = 1 / (r * math.Sqrt(r))
 		}
 	case 1:
 		for i, b := range base {
@@ -73,10 +74,10 @@ type localResponse[T Float] struct {
 }
 
 // windowLen is about how many elements a task has at once in each of its arrays,
-// so that L1 and L2 keep them, and leastRun how many of them lie side by side at
+// so that the caches keep them, and leastRun how many of them lie side by side at
 // least, as far as there are.
 const (
-	windowLen = 1 << 12
+	windowLen = 1 << 15
 	leastRun  = 16
 )
 
@@ -85,6 +86,7 @@ func (a *localResponse[T]) width() int {
 	return min(a.v.Inner, max(leastRun, windowLen/a.v.Channels))
 }
 
+// An element takes as long as in a loop in Go, since it has two roots and a division.
 func (a localResponse[T]) do() {
 	split(a.v.Outer*ceilDiv(a.v.Inner, a.width()), workInGo(a.v.Len()), a)
 }
@@ -114,52 +116,50 @@ func (a *localResponse[T]) run(first, last int) {
 // elements, channel by channel.
 type window struct {
 	block
-	s [5][]float64
+	s [4][]float64
 }
 
-// row returns the elements of channel c.
-func row[T any](x []T, b block, c int) []T { return x[b.at+c*b.pitch:][:b.inner] }
-
-func (a *localResponse[T]) block(b window) {
-	q, base, power, t, sum := b.s[0], b.s[1], b.s[2], b.s[3], b.s[4]
-	before, after := a.p.reach()
-	n := b.inner
-	for c := range b.channels {
-		q := q[c*n:][:n]
-		for i, v := range row(a.x, b.block, c) {
-			q[i] = float64(v) * float64(v)
+// strips are the pieces that lie side by side in the tensors too: where they begin
+// there and in the memory of the window, and their length.
+func (b window) strips(yield func(strip) bool) {
+	channels, n := b.channels, b.inner
+	if b.inner == b.pitch {
+		channels, n = 1, b.channels*b.inner
+	}
+	for c := range channels {
+		if !yield(strip{b.at + c*b.pitch, c * n, n}) {
+			return
 		}
 	}
-	windowSums(base, q, t, n, before, after)
+}
+
+type strip struct{ at, own, n int }
+
+func cut[T any](x []T, s strip) []T           { return x[s.at:][:s.n] }
+func (s strip) of(memory []float64) []float64 { return memory[s.own:][:s.n] }
+
+func (a *localResponse[T]) block(b window) {
+	q, base, power, t := b.s[0], b.s[1], b.s[2], b.s[3]
+	before, after := a.p.reach()
 	share := a.p.share()
-	for i, s := range base {
-		base[i] = a.p.K + share*s
+	for s := range b.strips {
+		squareTerms(s.of(q), cut(a.x, s), share)
 	}
+	windowSums(base, q, t, b.inner, before, after)
 	a.p.powers(power, base)
 	if a.dy == nil {
-		for c := range b.channels {
-			power, y := power[c*n:][:n], row(a.out, b.block, c)
-			for i, v := range row(a.x, b.block, c) {
-				y[i] = T(float64(v) * power[i])
-			}
+		for s := range b.strips {
+			localScale(cut(a.out, s), cut(a.x, s), s.of(power))
 		}
 		return
 	}
-	// q becomes the terms of the sums.
-	for c := range b.channels {
-		power, base, q, dy := power[c*n:][:n], base[c*n:][:n], q[c*n:][:n], row(a.dy, b.block, c)
-		for i, v := range row(a.x, b.block, c) {
-			q[i] = float64(dy[i]) * float64(v) * power[i] / base[i]
-		}
+	for s := range b.strips {
+		localTerms(s.of(q), cut(a.x, s), cut(a.dy, s), s.of(power), s.of(base))
 	}
-	windowSums(sum, q, t, n, after, before)
-	factor := 2 * share * a.p.Beta
-	for c := range b.channels {
-		power, sum := power[c*n:][:n], sum[c*n:][:n]
-		dy, dx := row(a.dy, b.block, c), row(a.out, b.block, c)
-		for i, v := range row(a.x, b.block, c) {
-			dx[i] = T(float64(dy[i])*power[i] - factor*float64(v)*sum[i])
-		}
+	sum := base
+	windowSums(sum, q, t, b.inner, after, before)
+	for s := range b.strips {
+		localGrad(cut(a.out, s), cut(a.x, s), cut(a.dy, s), s.of(power), s.of(sum), 2*share*a.p.Beta)
 	}
 }
 
@@ -176,28 +176,29 @@ func (a *localResponse[T]) block(b window) {
 // on Pattern Analysis and Machine Intelligence 15 (1993), have it for maxima.
 func windowSums(s, q, t []float64, n, before, after int) {
 	rows, length := len(q)/n, before+after+1
-	copy(t, q)
-	for c := rows - 2; c >= 0; c-- {
-		if (c+1)%length != 0 {
-			Accumulate(t[c*n:][:n], t[(c+1)*n:][:n])
+	row := func(x []float64, c int) []float64 { return x[c*n:][:n] }
+	for c := rows - 1; c >= 0; c-- {
+		if c == rows-1 || (c+1)%length == 0 {
+			copy(row(t, c), row(q, c))
+		} else {
+			addTerms(row(t, c), row(q, c), row(t, c+1))
 		}
 	}
 	for c := 1; c < rows; c++ {
 		if c%length != 0 {
-			Accumulate(q[c*n:][:n], q[(c-1)*n:][:n])
+			addTerms(row(q, c), row(q, c), row(q, c-1))
 		}
 	}
 	for c := range rows {
 		from, to := max(0, c-before), min(rows-1, c+after)
-		s, head, tail := s[c*n:][:n], t[from*n:][:n], q[to*n:][:n]
+		head, tail := row(t, from), row(q, to)
 		switch {
 		case from%length == 0: // within one group, from its beginning
-			copy(s, tail)
+			copy(row(s, c), tail)
 		case from/length == to/length: // to its end, which is that of the rows
-			copy(s, head)
+			copy(row(s, c), head)
 		default:
-			copy(s, head)
-			Accumulate(s, tail)
+			addTerms(row(s, c), head, tail)
 		}
 	}
 }

@@ -124,6 +124,26 @@ func localResponseNorm[T Float](t *testing.T) {
 	}
 }
 
+// Beyond the size of a task each place gives what it gives by itself.
+func TestLocalResponseNormCuts(t *testing.T) {
+	both(t, localResponseNormCuts[float32], localResponseNormCuts[float64])
+}
+
+func localResponseNormCuts[T Float](t *testing.T) {
+	for _, v := range []View{{1, 2, 40003}, {3, 7, 5001}, {2, 2500, 35}} {
+		for _, beta := range []float64{0.75, 0.6} {
+			c := newLocalCase[T](v, LocalResponse{5, 0.7, beta, 1.5, false}, condition{scale: 1})
+			y, dx := c.run()
+			for i := 0; i < v.Inner; i += 1 + i/40 {
+				at := c.place(v.Outer-1, i)
+				one := localCase[T]{View{1, v.Channels, 1}, c.p, gather(c.x, at), gather(c.dy, at)}
+				oneY, oneDX := one.run()
+				require.True(t, sameBits(oneY, gather(y, at)) && sameBits(oneDX, gather(dx, at)), label("", v, beta, i))
+			}
+		}
+	}
+}
+
 // A value that is large or not finite touches the windows that it is in, and no
 // bit after them.
 func TestLocalResponseNormIsolation(t *testing.T) {

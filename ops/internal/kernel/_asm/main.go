@@ -38,9 +38,10 @@ var files = map[string]func(v variant){
 			l.runs(v)
 		}
 	},
-	"rows":     rows,
-	"channels": channels,
-	"matrix":   matrix,
+	"rows":          rows,
+	"channels":      channels,
+	"matrix":        matrix,
+	"localresponse": localResponse,
 	"columns": func(v variant) {
 		for _, l := range loops {
 			l.columns(v)

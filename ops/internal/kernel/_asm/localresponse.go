@@ -1,0 +1,144 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// A step of local response norm, over n elements that lie side by side, with
+// scratch memory and arithmetic in float64.
+type step struct {
+	name, doc string
+	arrays    []string // in the order of the parameters
+	data      []string // those of the type of the data; the others are scratch
+	scalars   []string
+	body      func(o stepOperands)
+}
+
+// stepOperands are what a body has of one vector.
+type stepOperands struct {
+	variant // that of the arithmetic
+	load    func(array string) VecVirtual
+	store   func(array string, r VecVirtual)
+	scalar  map[string]VecVirtual
+}
+
+var steps = []step{
+	{
+		name: "squareTerms", doc: "q = share·x²",
+		arrays: []string{"q", "x"}, data: []string{"x"}, scalars: []string{"share"},
+		body: func(o stepOperands) {
+			x, q := o.load("x"), o.vec()
+			o.mul(q, x, x)
+			o.mul(q, q, o.scalar["share"])
+			o.store("q", q)
+		},
+	},
+	{
+		name: "addTerms", doc: "s = a + b", arrays: []string{"s", "a", "b"},
+		body: func(o stepOperands) {
+			s := o.load("a")
+			o.add(s, s, o.load("b"))
+			o.store("s", s)
+		},
+	},
+	{
+		name: "threeQuarterPowers", doc: "base += k, power = base^−¾",
+		arrays: []string{"power", "base"}, scalars: []string{"k"},
+		body: func(o stepOperands) {
+			base, r, one := o.load("base"), o.vec(), o.fill(float("one", 1))
+			o.add(base, base, o.scalar["k"])
+			o.store("base", base)
+			VSQRTPD(base, base)
+			VSQRTPD(base, r)
+			o.mul(r, r, base)
+			VDIVPD(r, one, r)
+			o.store("power", r)
+		},
+	},
+	{
+		name: "localScale", doc: "y = x·power",
+		arrays: []string{"y", "x", "power"}, data: []string{"y", "x"},
+		body: func(o stepOperands) {
+			x := o.load("x")
+			o.mul(x, x, o.load("power"))
+			o.store("y", x)
+		},
+	},
+	{
+		name: "localTerms", doc: "q = dy·x·power/base",
+		arrays: []string{"q", "x", "dy", "power", "base"}, data: []string{"x", "dy"},
+		body: func(o stepOperands) {
+			q := o.load("dy")
+			o.mul(q, q, o.load("x"))
+			o.mul(q, q, o.load("power"))
+			VDIVPD(o.load("base"), q, q)
+			o.store("q", q)
+		},
+	},
+	{
+		name: "localGrad", doc: "dx = dy·power − factor·x·sum",
+		arrays: []string{"dx", "x", "dy", "power", "sum"}, data: []string{"dx", "x", "dy"}, scalars: []string{"factor"},
+		body: func(o stepOperands) {
+			dx, x := o.load("dy"), o.load("x")
+			o.mul(dx, dx, o.load("power"))
+			o.mul(x, x, o.scalar["factor"])
+			o.fnma(dx, x, o.load("sum"))
+			o.store("dx", dx)
+		},
+	},
+}
+
+func localResponse(v variant) {
+	for _, s := range steps {
+		if len(s.data) > 0 || v.bytes == 8 {
+			s.emit(v.inDouble())
+		}
+	}
+}
+
+func (s step) emit(v variant) {
+	TEXT(s.name+v.suffix(), NOSPLIT, s.signature(v))
+	Doc(s.name + v.suffix() + ": " + s.doc + ".")
+	Pragma("noescape")
+	p := map[string]Register{}
+	for _, a := range s.arrays {
+		p[a] = pointer(a)
+	}
+	n, i := pointer("n"), GP64()
+	o := stepOperands{variant: v.real(), scalar: map[string]VecVirtual{}}
+	for _, name := range s.scalars {
+		o.scalar[name] = v.real().constant(name)
+	}
+	of := func(array string) variant {
+		if slices.Contains(s.data, array) {
+			return v
+		}
+		return v.real()
+	}
+	v.loop("elements", n, i, 2, v.tail, func(k int, part mask) {
+		o.load = func(a string) VecVirtual { return of(a).load(of(a).at(p[a], i, k), part) }
+		o.store = func(a string, r VecVirtual) { of(a).storeRounded(r, of(a).at(p[a], i, k), part) }
+		s.body(o)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+func (s step) signature(v variant) string {
+	var params []string
+	for _, a := range s.arrays {
+		elem := "float64"
+		if slices.Contains(s.data, a) {
+			elem = v.elem()
+		}
+		params = append(params, a+" *"+elem)
+	}
+	for _, name := range s.scalars {
+		params = append(params, name+" float64")
+	}
+	return "func(" + strings.Join(append(params, "n int"), ", ") + ")"
+}
