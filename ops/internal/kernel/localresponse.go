@@ -24,28 +24,18 @@ func (p LocalResponse) reach() (before, after int) {
 
 func (p LocalResponse) share() float64 { return p.Alpha / float64(p.Size) }
 
-// powers adds K to the elements of base and sets those of d to base^−Beta, by roots
-// where that is what Beta says: math.Pow takes several times as long as all the rest.
-func (p LocalResponse) powers(d, base []float64) {
-	if p.Beta == 0.75 {
-		threeQuarterPowers(d, base, p.K)
-		return
-	}
-	for i := range base {
-		base[i] += p.K
-	}
+// powers adds K to the elements of base and sets those of power to base^−Beta, by roots
+// for the usual values of Beta: math.Pow takes several times as long as all the rest.
+func (p LocalResponse) powers(power, base []float64) {
 	switch p.Beta {
 	case 0.5:
-		for i, b := range base {
-			d[i] = 1 / math.Sqrt(b)
-		}
-	case 1:
-		for i, b := range base {
-			d[i] = 1 / b
-		}
+		halfPowers(power, base, p.K)
+	case 0.75:
+		threeQuarterPowers(power, base, p.K)
 	default:
-		for i, b := range base {
-			d[i] = math.Pow(b, -p.Beta)
+		for i := range base {
+			base[i] += p.K
+			power[i] = math.Pow(base[i], -p.Beta)
 		}
 	}
 }

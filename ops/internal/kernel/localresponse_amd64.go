@@ -34,6 +34,11 @@ func squareTermsF64AVX2(q *float64, x *float64, share float64, n int)
 //go:noescape
 func addTermsF64AVX2(s *float64, a *float64, b *float64, n int)
 
+// halfPowersF64AVX2: base += k, power = base^−½.
+//
+//go:noescape
+func halfPowersF64AVX2(power *float64, base *float64, k float64, n int)
+
 // threeQuarterPowersF64AVX2: base += k, power = base^−¾.
 //
 //go:noescape
@@ -83,6 +88,11 @@ func squareTermsF64AVX512(q *float64, x *float64, share float64, n int)
 //
 //go:noescape
 func addTermsF64AVX512(s *float64, a *float64, b *float64, n int)
+
+// halfPowersF64AVX512: base += k, power = base^−½.
+//
+//go:noescape
+func halfPowersF64AVX512(power *float64, base *float64, k float64, n int)
 
 // threeQuarterPowersF64AVX512: base += k, power = base^−¾.
 //

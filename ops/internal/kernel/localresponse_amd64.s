@@ -399,6 +399,76 @@ elementsDone:
 	VZEROUPPER
 	RET
 
+// func halfPowersF64AVX2(power *float64, base *float64, k float64, n int)
+// Requires: AVX
+TEXT ·halfPowersF64AVX2(SB), NOSPLIT, $0-32
+	MOVQ         power+0(FP), AX
+	MOVQ         base+8(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSD k+16(FP), Y0
+	MOVQ         DX, BX
+	XORQ         DX, DX
+	SUBQ         $0x08, BX
+	JL           elementsManyEnd
+
+elementsMany:
+	VMOVUPD      (CX)(DX*8), Y1
+	VADDPD       Y0, Y1, Y1
+	VMOVUPD      Y1, (CX)(DX*8)
+	VSQRTPD      Y1, Y1
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VMOVUPD      Y1, (AX)(DX*8)
+	VMOVUPD      32(CX)(DX*8), Y1
+	VADDPD       Y0, Y1, Y1
+	VMOVUPD      Y1, 32(CX)(DX*8)
+	VSQRTPD      Y1, Y1
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VMOVUPD      Y1, 32(AX)(DX*8)
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, BX
+	JGE          elementsMany
+
+elementsManyEnd:
+	ADDQ $0x08, BX
+	SUBQ $0x04, BX
+	JL   elementsOneEnd
+
+elementsOne:
+	VMOVUPD      (CX)(DX*8), Y1
+	VADDPD       Y0, Y1, Y1
+	VMOVUPD      Y1, (CX)(DX*8)
+	VSQRTPD      Y1, Y1
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VMOVUPD      Y1, (AX)(DX*8)
+	ADDQ         $0x04, DX
+	SUBQ         $0x04, BX
+	JGE          elementsOne
+
+elementsOneEnd:
+	ADDQ         $0x04, BX
+	TESTQ        BX, BX
+	JE           elementsDone
+	LEAQ         tailMask<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*8), Y1
+	VMASKMOVPD   (CX)(DX*8), Y1, Y2
+	VADDPD       Y0, Y2, Y2
+	VMASKMOVPD   Y2, Y1, (CX)(DX*8)
+	VSQRTPD      Y2, Y0
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y0, Y2, Y0
+	VMASKMOVPD   Y0, Y1, (AX)(DX*8)
+
+elementsDone:
+	VZEROUPPER
+	RET
+
+DATA one<>+0(SB)/8, $0x3ff0000000000000
+GLOBL one<>(SB), RODATA|NOPTR, $8
+
 // func threeQuarterPowersF64AVX2(power *float64, base *float64, k float64, n int)
 // Requires: AVX
 TEXT ·threeQuarterPowersF64AVX2(SB), NOSPLIT, $0-32
@@ -413,23 +483,23 @@ TEXT ·threeQuarterPowersF64AVX2(SB), NOSPLIT, $0-32
 
 elementsMany:
 	VMOVUPD      (CX)(DX*8), Y1
-	VBROADCASTSD one<>+0(SB), Y3
 	VADDPD       Y0, Y1, Y1
 	VMOVUPD      Y1, (CX)(DX*8)
 	VSQRTPD      Y1, Y1
 	VSQRTPD      Y1, Y2
-	VMULPD       Y1, Y2, Y2
-	VDIVPD       Y2, Y3, Y2
-	VMOVUPD      Y2, (AX)(DX*8)
+	VMULPD       Y2, Y1, Y1
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VMOVUPD      Y1, (AX)(DX*8)
 	VMOVUPD      32(CX)(DX*8), Y1
-	VBROADCASTSD one<>+0(SB), Y3
 	VADDPD       Y0, Y1, Y1
 	VMOVUPD      Y1, 32(CX)(DX*8)
 	VSQRTPD      Y1, Y1
 	VSQRTPD      Y1, Y2
-	VMULPD       Y1, Y2, Y2
-	VDIVPD       Y2, Y3, Y2
-	VMOVUPD      Y2, 32(AX)(DX*8)
+	VMULPD       Y2, Y1, Y1
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VMOVUPD      Y1, 32(AX)(DX*8)
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, BX
 	JGE          elementsMany
@@ -441,14 +511,14 @@ elementsManyEnd:
 
 elementsOne:
 	VMOVUPD      (CX)(DX*8), Y1
-	VBROADCASTSD one<>+0(SB), Y3
 	VADDPD       Y0, Y1, Y1
 	VMOVUPD      Y1, (CX)(DX*8)
 	VSQRTPD      Y1, Y1
 	VSQRTPD      Y1, Y2
-	VMULPD       Y1, Y2, Y2
-	VDIVPD       Y2, Y3, Y2
-	VMOVUPD      Y2, (AX)(DX*8)
+	VMULPD       Y2, Y1, Y1
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y1, Y2, Y1
+	VMOVUPD      Y1, (AX)(DX*8)
 	ADDQ         $0x04, DX
 	SUBQ         $0x04, BX
 	JGE          elementsOne
@@ -461,21 +531,18 @@ elementsOneEnd:
 	NEGQ         BX
 	VMOVUPS      32(SI)(BX*8), Y1
 	VMASKMOVPD   (CX)(DX*8), Y1, Y2
-	VBROADCASTSD one<>+0(SB), Y3
 	VADDPD       Y0, Y2, Y2
 	VMASKMOVPD   Y2, Y1, (CX)(DX*8)
-	VSQRTPD      Y2, Y2
 	VSQRTPD      Y2, Y0
+	VSQRTPD      Y0, Y2
 	VMULPD       Y2, Y0, Y0
-	VDIVPD       Y0, Y3, Y0
+	VBROADCASTSD one<>+0(SB), Y2
+	VDIVPD       Y0, Y2, Y0
 	VMASKMOVPD   Y0, Y1, (AX)(DX*8)
 
 elementsDone:
 	VZEROUPPER
 	RET
-
-DATA one<>+0(SB)/8, $0x3ff0000000000000
-GLOBL one<>(SB), RODATA|NOPTR, $8
 
 // func localScaleF64AVX2(y *float64, x *float64, power *float64, n int)
 // Requires: AVX
@@ -1054,6 +1121,73 @@ elementsDone:
 	VZEROUPPER
 	RET
 
+// func halfPowersF64AVX512(power *float64, base *float64, k float64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·halfPowersF64AVX512(SB), NOSPLIT, $0-32
+	MOVQ         power+0(FP), AX
+	MOVQ         base+8(FP), CX
+	MOVQ         n+24(FP), DX
+	VBROADCASTSD k+16(FP), Z0
+	MOVQ         DX, BX
+	XORQ         DX, DX
+	SUBQ         $0x10, BX
+	JL           elementsManyEnd
+
+elementsMany:
+	VMOVUPD      (CX)(DX*8), Z1
+	VADDPD       Z0, Z1, Z1
+	VMOVUPD      Z1, (CX)(DX*8)
+	VSQRTPD      Z1, Z1
+	VBROADCASTSD one<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VMOVUPD      Z1, (AX)(DX*8)
+	VMOVUPD      64(CX)(DX*8), Z1
+	VADDPD       Z0, Z1, Z1
+	VMOVUPD      Z1, 64(CX)(DX*8)
+	VSQRTPD      Z1, Z1
+	VBROADCASTSD one<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VMOVUPD      Z1, 64(AX)(DX*8)
+	ADDQ         $0x10, DX
+	SUBQ         $0x10, BX
+	JGE          elementsMany
+
+elementsManyEnd:
+	ADDQ $0x10, BX
+	SUBQ $0x08, BX
+	JL   elementsOneEnd
+
+elementsOne:
+	VMOVUPD      (CX)(DX*8), Z1
+	VADDPD       Z0, Z1, Z1
+	VMOVUPD      Z1, (CX)(DX*8)
+	VSQRTPD      Z1, Z1
+	VBROADCASTSD one<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VMOVUPD      Z1, (AX)(DX*8)
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, BX
+	JGE          elementsOne
+
+elementsOneEnd:
+	ADDQ         $0x08, BX
+	TESTQ        BX, BX
+	JE           elementsDone
+	MOVL         $0xffffffff, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPD.Z    (CX)(DX*8), K1, Z1
+	VADDPD       Z0, Z1, Z1
+	VMOVUPD      Z1, K1, (CX)(DX*8)
+	VSQRTPD      Z1, Z0
+	VBROADCASTSD one<>+0(SB), Z1
+	VDIVPD       Z0, Z1, Z0
+	VMOVUPD      Z0, K1, (AX)(DX*8)
+
+elementsDone:
+	VZEROUPPER
+	RET
+
 // func threeQuarterPowersF64AVX512(power *float64, base *float64, k float64, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·threeQuarterPowersF64AVX512(SB), NOSPLIT, $0-32
@@ -1068,23 +1202,23 @@ TEXT ·threeQuarterPowersF64AVX512(SB), NOSPLIT, $0-32
 
 elementsMany:
 	VMOVUPD      (CX)(DX*8), Z1
-	VBROADCASTSD one<>+0(SB), Z3
 	VADDPD       Z0, Z1, Z1
 	VMOVUPD      Z1, (CX)(DX*8)
 	VSQRTPD      Z1, Z1
 	VSQRTPD      Z1, Z2
-	VMULPD       Z1, Z2, Z2
-	VDIVPD       Z2, Z3, Z2
-	VMOVUPD      Z2, (AX)(DX*8)
+	VMULPD       Z2, Z1, Z1
+	VBROADCASTSD one<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VMOVUPD      Z1, (AX)(DX*8)
 	VMOVUPD      64(CX)(DX*8), Z1
-	VBROADCASTSD one<>+0(SB), Z3
 	VADDPD       Z0, Z1, Z1
 	VMOVUPD      Z1, 64(CX)(DX*8)
 	VSQRTPD      Z1, Z1
 	VSQRTPD      Z1, Z2
-	VMULPD       Z1, Z2, Z2
-	VDIVPD       Z2, Z3, Z2
-	VMOVUPD      Z2, 64(AX)(DX*8)
+	VMULPD       Z2, Z1, Z1
+	VBROADCASTSD one<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VMOVUPD      Z1, 64(AX)(DX*8)
 	ADDQ         $0x10, DX
 	SUBQ         $0x10, BX
 	JGE          elementsMany
@@ -1096,14 +1230,14 @@ elementsManyEnd:
 
 elementsOne:
 	VMOVUPD      (CX)(DX*8), Z1
-	VBROADCASTSD one<>+0(SB), Z3
 	VADDPD       Z0, Z1, Z1
 	VMOVUPD      Z1, (CX)(DX*8)
 	VSQRTPD      Z1, Z1
 	VSQRTPD      Z1, Z2
-	VMULPD       Z1, Z2, Z2
-	VDIVPD       Z2, Z3, Z2
-	VMOVUPD      Z2, (AX)(DX*8)
+	VMULPD       Z2, Z1, Z1
+	VBROADCASTSD one<>+0(SB), Z2
+	VDIVPD       Z1, Z2, Z1
+	VMOVUPD      Z1, (AX)(DX*8)
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, BX
 	JGE          elementsOne
@@ -1116,13 +1250,13 @@ elementsOneEnd:
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPD.Z    (CX)(DX*8), K1, Z1
-	VBROADCASTSD one<>+0(SB), Z2
 	VADDPD       Z0, Z1, Z1
 	VMOVUPD      Z1, K1, (CX)(DX*8)
-	VSQRTPD      Z1, Z1
 	VSQRTPD      Z1, Z0
+	VSQRTPD      Z0, Z1
 	VMULPD       Z1, Z0, Z0
-	VDIVPD       Z0, Z2, Z0
+	VBROADCASTSD one<>+0(SB), Z1
+	VDIVPD       Z0, Z1, Z0
 	VMOVUPD      Z0, K1, (AX)(DX*8)
 
 elementsDone:

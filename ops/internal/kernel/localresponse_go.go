@@ -16,6 +16,13 @@ func addTermsGo(s, a, b []float64) {
 	}
 }
 
+func halfPowersGo(power, base []float64, k float64) {
+	for i := range base {
+		base[i] += k
+		power[i] = 1 / math.Sqrt(base[i])
+	}
+}
+
 func threeQuarterPowersGo(power, base []float64, k float64) {
 	for i := range base {
 		base[i] += k

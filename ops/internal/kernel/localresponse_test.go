@@ -131,7 +131,7 @@ func TestLocalResponseNormCuts(t *testing.T) {
 
 func localResponseNormCuts[T Float](t *testing.T) {
 	for _, v := range []View{{1, 2, 40003}, {3, 7, 5001}, {2, 2500, 35}} {
-		for _, beta := range []float64{0.75, 0.6} {
+		for _, beta := range []float64{0.75, 0.5, 0.6} {
 			c := newLocalCase[T](v, LocalResponse{5, 0.7, beta, 1.5, false}, condition{scale: 1})
 			y, dx := c.run()
 			for i := 0; i < v.Inner; i += 1 + i/40 {

@@ -34,6 +34,19 @@ func addTerms(s, a, b []float64) {
 	}
 }
 
+// halfPowers: base += k, power = base^−½.
+func halfPowers(power, base []float64, k float64) {
+	power = power[:len(base)]
+	switch {
+	case isa == generic:
+		halfPowersGo(power, base, k)
+	case isa == avx2:
+		halfPowersF64AVX2(&power[0], &base[0], k, len(base))
+	default:
+		halfPowersF64AVX512(&power[0], &base[0], k, len(base))
+	}
+}
+
 // threeQuarterPowers: base += k, power = base^−¾.
 func threeQuarterPowers(power, base []float64, k float64) {
 	power = power[:len(base)]

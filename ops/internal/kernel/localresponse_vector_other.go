@@ -12,6 +12,11 @@ func addTerms(s, a, b []float64) {
 	addTermsGo(s, a, b)
 }
 
+// halfPowers: base += k, power = base^−½.
+func halfPowers(power, base []float64, k float64) {
+	halfPowersGo(power, base, k)
+}
+
 // threeQuarterPowers: base += k, power = base^−¾.
 func threeQuarterPowers(power, base []float64, k float64) {
 	threeQuarterPowersGo(power, base, k)

@@ -46,17 +46,21 @@ var steps = []step{
 		},
 	},
 	{
+		name: "halfPowers", doc: "base += k, power = base^−½",
+		arrays: []string{"power", "base"}, scalars: []string{"k"},
+		body: func(o stepOperands) {
+			root := o.rootOfBase()
+			o.storeInverse(root)
+		},
+	},
+	{
 		name: "threeQuarterPowers", doc: "base += k, power = base^−¾",
 		arrays: []string{"power", "base"}, scalars: []string{"k"},
 		body: func(o stepOperands) {
-			base, r, one := o.load("base"), o.vec(), o.fill(float("one", 1))
-			o.add(base, base, o.scalar["k"])
-			o.store("base", base)
-			VSQRTPD(base, base)
-			VSQRTPD(base, r)
-			o.mul(r, r, base)
-			VDIVPD(r, one, r)
-			o.store("power", r)
+			root, fourth := o.rootOfBase(), o.vec()
+			VSQRTPD(root, fourth)
+			o.mul(root, root, fourth)
+			o.storeInverse(root)
 		},
 	},
 	{
@@ -90,6 +94,22 @@ var steps = []step{
 			o.store("dx", dx)
 		},
 	},
+}
+
+// rootOfBase adds k to base and returns its root.
+func (o stepOperands) rootOfBase() VecVirtual {
+	base, root := o.load("base"), o.vec()
+	o.add(base, base, o.scalar["k"])
+	o.store("base", base)
+	VSQRTPD(base, root)
+	return root
+}
+
+// storeInverse sets power to 1/x.
+func (o stepOperands) storeInverse(x VecVirtual) {
+	one := o.fill(float("one", 1))
+	VDIVPD(x, one, x)
+	o.store("power", x)
 }
 
 func localResponse(v variant) {
