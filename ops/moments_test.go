@@ -107,6 +107,14 @@ func badMoments() []badCall {
 			_, err := ops.NewMoments(0, 1)
 			return err
 		}},
+		{"moments: an axis that no batch has", ops.ErrShape, func(*bench) error {
+			_, err := ops.NewMoments(3, 5)
+			return err
+		}},
+		{"moments: an axis before the first", ops.ErrShape, func(*bench) error {
+			_, err := ops.NewMoments(3, -6)
+			return err
+		}},
 		{"moments: batch nil", ops.ErrValue, add(1, nil)},
 		{"moments: batch int", ops.ErrDtype, add(1, tensor.New(tensor.WithShape(4, 3), tensor.Of(tensor.Int)))},
 		{"moments: batch masked", ops.ErrValue, add(1, masked)},
