@@ -30,22 +30,22 @@ func TestErrorsOfRunsNameTheLayer(t *testing.T) {
 		}, `norm: groupnorm "block3.norm": the length of sample 0 is 8`},
 		"value": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
 			return norm.Must(norm.NewLayerNorm(g, f64, four, named)).Fwd(bad)
-		}, `norm: layernorm "block3.norm": input 0 is masked`},
+		}, `norm: layernorm "block3.norm": x is masked`},
 		"value of a residual sum": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
 			y, _, err := norm.Must(norm.NewRMSNorm(g, f64, four, named)).FwdResidual(x, bad)
 			return y, err
-		}, `norm: rmsnorm "block3.norm": input 1 is masked`},
+		}, `norm: rmsnorm "block3.norm": r is masked`},
 		"value of a residual sum with a view": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
 			y, _, err := norm.Must(norm.NewLayerNorm(g, f64, four, named)).FwdResidual(G.Must(G.Reshape(x, tensor.Shape{1, 4})), bad)
 			return y, err
-		}, `norm: layernorm "block3.norm": input 1 is masked`},
+		}, `norm: layernorm "block3.norm": r is masked`},
 		"value of a layer before": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
 			y, err := norm.Must(norm.NewLayerNorm(g, f64, four, named)).Fwd(bad)
 			if err != nil {
 				return nil, err
 			}
 			return norm.Must(norm.NewLayerNorm(g, f64, four, norm.WithName("block4.norm"))).Fwd(y)
-		}, `norm: layernorm "block3.norm": input 0 is masked`},
+		}, `norm: layernorm "block3.norm": x is masked`},
 		"value of an op before": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
 			y, err := ops.LayerNorm(bad, nil, nil, four, ops.LayerNormConfig{Eps: 1e-5})
 			if err != nil {

@@ -1,8 +1,6 @@
 package ops
 
 import (
-	"slices"
-
 	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
 )
@@ -32,10 +30,16 @@ func (a affine) from() []int {
 	return []int{0}
 }
 
-// inputSizes returns the elements of x, of what there is of γ and β, n each, and of
-// further inputs.
-func (a affine) inputSizes(n int, further ...int) []int {
-	return slices.Concat([]int{anySize}, slices.Repeat([]int{n}, a.count()), further)
+// inputSpecs returns x, what there is of γ and β, of n elements each, and further inputs.
+func (a affine) inputSpecs(n int, further ...inputSpec) []inputSpec {
+	in := []inputSpec{{"x", anySize}}
+	if a.gamma {
+		in = append(in, inputSpec{"gamma", n})
+	}
+	if a.beta {
+		in = append(in, inputSpec{"beta", n})
+	}
+	return append(in, further...)
 }
 
 // affineOf tells γ and β apart in the inputs that follow x; what is absent is

@@ -149,6 +149,11 @@ func (b *batchNorm) describe(name string) string {
 	return fmt.Sprintf("%s(axis=%d, within=%v, gamma=%v, beta=%v%v, reuse=%v)", name, b.axis, b.within, b.gamma, b.beta, b.mask, b.reuse)
 }
 
+// inputSpecs are (x, γ?, β?, statistics, mask?).
+func (b *batchNorm) inputSpecs(a affine) []inputSpec {
+	return append(a.inputSpecs(b.channels, inputSpec{"statistics", statsLen(b.channels)}), b.mask.inputSpecs()...)
+}
+
 // batchNormOp is the forward op, of (x, γ?, β?, statistics, mask?).
 type batchNormOp[T dense.Float] struct {
 	base
@@ -159,8 +164,7 @@ type batchNormOp[T dense.Float] struct {
 
 func newBatchNorm[T dense.Float](c channelAxis, within *channelGroups, aff affine, mask masking, reuse bool) *batchNormOp[T] {
 	b := batchNorm{aff, c, within, mask, reuse}
-	sizes := append(aff.inputSizes(c.channels, statsLen(c.channels)), mask.sizes()...)
-	o := &batchNormOp[T]{base: newBase(b.describe("norm.BatchNorm"), sizes), batchNorm: b, mem: memory[T]{reuse: reuse}}
+	o := &batchNormOp[T]{base: newBase(b.describe("norm.BatchNorm"), b.inputSpecs(aff)...), batchNorm: b, mem: memory[T]{reuse: reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o
 }
@@ -215,8 +219,8 @@ type batchNormGradOp[T dense.Float] struct {
 }
 
 func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
-	sizes := append(affine{gamma: b.gamma}.inputSizes(b.channels, statsLen(b.channels)), append(b.mask.sizes(), anySize)...)
-	o := &batchNormGradOp[T]{base: newBase(b.describe("norm.BatchNormGrad"), sizes), batchNorm: b, mem: memory[T]{reuse: b.reuse}}
+	in := append(b.inputSpecs(affine{gamma: b.gamma}), inputSpec{"dy", anySize})
+	o := &batchNormGradOp[T]{base: newBase(b.describe("norm.BatchNormGrad"), in...), batchNorm: b, mem: memory[T]{reuse: b.reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o
 }

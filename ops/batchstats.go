@@ -50,7 +50,7 @@ func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, st
 		label += ", reuse"
 	}
 	return &batchStatsOp[T]{
-		stateful: stateful{base: newBase(label+")", append([]int{anySize}, mask.sizes()...))}, channelAxis: c, name: name,
+		stateful: stateful{base: newBase(label+")", affine{}.inputSpecs(0, mask.inputSpecs()...)...)}, channelAxis: c, name: name,
 		instances: instances, mask: mask, stats: stats, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
 }
@@ -81,7 +81,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	if err := o.checkCount(vs); err != nil {
 		return nil, err
 	}
-	x, err := dense.Check[T](o.label, inputNames[0], vs[0])
+	x, err := dense.Check[T](o.label, "x", vs[0])
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		packed[len(packed)-1] = 0
 		return out, nil
 	}
-	data, err := dense.Elements[T](o.label, inputNames[0], x)
+	data, err := dense.Elements[T](o.label, "x", x)
 	if err != nil {
 		return nil, err
 	}

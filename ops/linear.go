@@ -86,13 +86,18 @@ type linear struct {
 }
 
 func newLinear[T dense.Float](l linear) *linearOp[T] {
-	sizes := []int{anySize, anySize, anySize}
+	in := l.inputSpecs()
 	if l.bias {
-		sizes = append(sizes, anySize)
+		in = append(in, inputSpec{"b", anySize})
 	}
-	o := &linearOp[T]{base: newBase(l.describe("norm.WeightNormLinear"), sizes), linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
+	o := &linearOp[T]{base: newBase(l.describe("norm.WeightNormLinear"), in...), linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnormlinear", o}
 	return o
+}
+
+// inputSpecs are those that the gradient has too.
+func (l *linear) inputSpecs() []inputSpec {
+	return []inputSpec{{"x", anySize}, {"v", anySize}, {"g", anySize}}
 }
 
 func (l *linear) describe(name string) string {

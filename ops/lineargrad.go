@@ -25,8 +25,8 @@ type linearGradOp[T dense.Float] struct {
 }
 
 func newLinearGrad[T dense.Float](l linear) *linearGradOp[T] {
-	sizes := []int{anySize, anySize, anySize, anySize}
-	o := &linearGradOp[T]{base: newBase(l.describe("norm.WeightNormLinearGrad"), sizes), linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
+	b := newBase(l.describe("norm.WeightNormLinearGrad"), append(l.inputSpecs(), inputSpec{"dy", anySize})...)
+	o := &linearGradOp[T]{base: b, linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnormlinear", o}
 	return o
 }

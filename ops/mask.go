@@ -64,8 +64,10 @@ func maskingOf(mask *G.Node, channels int) masking {
 // inputs is the number of inputs that it takes: 1 or 0.
 func (m masking) inputs() int { return min(m.rank, 1) }
 
-// sizes are those of the inputs that it takes.
-func (m masking) sizes() []int { return slices.Repeat([]int{anySize}, m.inputs()) }
+// inputSpecs are the inputs that it takes.
+func (m masking) inputSpecs() []inputSpec {
+	return slices.Repeat([]inputSpec{{"mask", anySize}}, m.inputs())
+}
 
 // exceptMasked is for errors.
 func (m masking) exceptMasked() string {

@@ -54,7 +54,7 @@ func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int
 }
 
 func (n norm[T]) op() *normOp[T] {
-	o := &normOp[T]{base: newBase(n.describe(""), n.inputSizes(n.n, n.mask.sizes()...)), norm: n, mem: memory[T]{reuse: n.reuse}}
+	o := &normOp[T]{base: newBase(n.describe(""), n.inputSpecs(n.n, n.mask.inputSpecs()...)...), norm: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{n.kind(), o}
 	return o
 }
@@ -136,8 +136,8 @@ type normGradOp[T dense.Float] struct {
 }
 
 func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
-	sizes := affine{gamma: n.gamma}.inputSizes(n.n, append(n.mask.sizes(), anySize)...)
-	o := &normGradOp[T]{base: newBase(n.describe("Grad"), sizes), norm: n, mem: memory[T]{reuse: n.reuse}}
+	in := affine{gamma: n.gamma}.inputSpecs(n.n, append(n.mask.inputSpecs(), inputSpec{"dy", anySize})...)
+	o := &normGradOp[T]{base: newBase(n.describe("Grad"), in...), norm: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{n.kind(), o}
 	return o
 }

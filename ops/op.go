@@ -20,17 +20,21 @@ import (
 type base struct {
 	// label names the op and every attribute that changes its result, in full
 	// precision: Gorgonia merges nodes of equal hash, and this is hashed.
-	label string
-
-	// sizes has an entry for each input: how many elements it has, or anySize
-	// where that is up to the run.
-	sizes []int
+	label  string
+	inputs []inputSpec
 
 	// layer is what errors call the layer that has applied the op, if any.
 	layer string
 }
 
-func newBase(label string, sizes []int) base { return base{label: label, sizes: sizes} }
+func newBase(label string, inputs ...inputSpec) base { return base{label: label, inputs: inputs} }
+
+// inputSpec is an input of an op: what errors call it, and how many elements it has, or
+// anySize where that is up to the run.
+type inputSpec struct {
+	name string
+	size int
+}
 
 // anySize is 0, a size that no tensor has.
 const anySize = 0
@@ -48,7 +52,7 @@ func (b *base) SetLayer(label string) bool {
 func (b *base) layerName() string { return b.layer }
 
 // Arity returns the number of inputs.
-func (b *base) Arity() int { return len(b.sizes) }
+func (b *base) Arity() int { return len(b.inputs) }
 
 // ReturnsPtr is true: the result is a tensor of its own.
 func (b *base) ReturnsPtr() bool { return true }
@@ -179,25 +183,23 @@ func shapeOf(op string, in []G.DimSizer, i int) (tensor.Shape, error) {
 // input is in an array of that length: a slice would have to be allocated.
 const maxInputs = 6
 
-// inputNames are for errors.
-var inputNames = [maxInputs]string{"input 0", "input 1", "input 2", "input 3", "input 4", "input 5"}
-
 // checkCount checks that there is a value for each input.
 func (b *base) checkCount(vs []G.Value) error {
-	if len(vs) != len(b.sizes) {
-		return fault.New(fault.ErrValue, b.label, "%d inputs, want %d", len(vs), len(b.sizes))
+	if len(vs) != len(b.inputs) {
+		return fault.New(fault.ErrValue, b.label, "%d inputs, want %d", len(vs), len(b.inputs))
 	}
 	return nil
 }
 
 // input returns the elements of input i.
 func input[T dense.Float](b *base, vs []G.Value, i int) ([]T, error) {
-	e, err := dense.Elements[T](b.label, inputNames[i], vs[i])
+	want := b.inputs[i]
+	e, err := dense.Elements[T](b.label, want.name, vs[i])
 	if err != nil {
 		return nil, err
 	}
-	if want := b.sizes[i]; want != anySize && len(e) != want {
-		return nil, fault.New(fault.ErrValue, b.label, "%s has %d elements, want %d", inputNames[i], len(e), want)
+	if want.size != anySize && len(e) != want.size {
+		return nil, fault.New(fault.ErrValue, b.label, "%s has %d elements, want %d", want.name, len(e), want.size)
 	}
 	return e, nil
 }

@@ -47,7 +47,7 @@ type partOp[T dense.Float] struct {
 
 func newPart[T dense.Float](of string, at int, shape tensor.Shape, reuse bool) *partOp[T] {
 	label := fmt.Sprintf("norm.Part(of=%s, at=%d, shape=%v, reuse=%v)", of, at, shape, reuse)
-	return &partOp[T]{newBase(label, []int{anySize}), piece[T]{at, shape, memory[T]{reuse: reuse}}, of}
+	return &partOp[T]{newBase(label, inputSpec{"packed", anySize}), piece[T]{at, shape, memory[T]{reuse: reuse}}, of}
 }
 
 // Type is (packed) -> part.
@@ -93,7 +93,7 @@ type placeOp[T dense.Float] struct {
 
 func newPlace[T dense.Float](of string, at int, shape tensor.Shape, length int, reuse bool) *placeOp[T] {
 	label := fmt.Sprintf("norm.Place(of=%s, at=%d, shape=%v, length=%d, reuse=%v)", of, at, shape, length, reuse)
-	return &placeOp[T]{lastOrder{newBase(label, []int{shape.TotalSize()})}, at, shape, length, memory[T]{reuse: reuse}}
+	return &placeOp[T]{lastOrder{newBase(label, inputSpec{"part", shape.TotalSize()})}, at, shape, length, memory[T]{reuse: reuse}}
 }
 
 // Type is (part) -> packed.

@@ -74,7 +74,7 @@ type reshapeOp[T dense.Float] struct {
 // newReshape makes the op. What it is for tells ops apart that are to have a result each.
 func newReshape[T dense.Float](from, to tensor.Shape, purpose string, reuse bool) *reshapeOp[T] {
 	label := fmt.Sprintf("norm.Reshape(from=%v, to=%v%s, reuse=%v)", from, to, purpose, reuse)
-	return &reshapeOp[T]{newBase(label, []int{from.TotalSize()}), from.Clone(), to.Clone(), memory[T]{reuse: reuse}}
+	return &reshapeOp[T]{newBase(label, inputSpec{"x", from.TotalSize()}), from.Clone(), to.Clone(), memory[T]{reuse: reuse}}
 }
 
 // Type is (tensor) -> tensor.

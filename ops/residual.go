@@ -94,10 +94,10 @@ type addNormOp[T dense.Float] struct {
 
 func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 	size := shape.TotalSize()
-	sizes := slices.Insert(n.inputSizes(n.n), 1, size)
-	sizes[0] = size
+	in := slices.Insert(n.inputSpecs(n.n), 1, inputSpec{"r", size})
+	in[0].size = size
 	n.name = "Add" + n.name
-	return &addNormOp[T]{newBase(n.describe(""), sizes), noGradient{}, n, memory[T]{reuse: n.reuse}}
+	return &addNormOp[T]{newBase(n.describe(""), in...), noGradient{}, n, memory[T]{reuse: n.reuse}}
 }
 
 // IsPart is there for opname.
@@ -110,7 +110,7 @@ func (o *addNormOp[T]) Type() hm.Type {
 
 // InferShape returns twice the size of x.
 func (o *addNormOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
-	return tensor.Shape{2 * o.sizes[0]}, nil
+	return tensor.Shape{2 * o.inputs[0].size}, nil
 }
 
 // Do returns [y | sum].
@@ -155,7 +155,7 @@ type fusedOp[T dense.Float] struct {
 func newSum[T dense.Float](kind string, n norm[T], shape tensor.Shape) *fusedOp[T] {
 	size := shape.TotalSize()
 	n.name = "Add" + n.name + "Sum"
-	b := newBase(n.describe(""), []int{size, size, 2 * size})
+	b := newBase(n.describe(""), inputSpec{"x", size}, inputSpec{"r", size}, inputSpec{"packed", 2 * size})
 	p := piece[T]{size, shape.Clone(), memory[T]{reuse: n.reuse}}
 	return &fusedOp[T]{b, p, sumOf[T]{kind, n.reuse}, []int{n.rank, n.rank, 1}}
 }
@@ -165,8 +165,9 @@ func newNormOfSum[T dense.Float](of *normOp[T], shape tensor.Shape) *fusedOp[T] 
 	size := shape.TotalSize()
 	n := of.norm
 	n.name += "OfSum"
-	b := newBase(n.describe(""), n.inputSizes(n.n, 2*size))
-	b.sizes[0] = size
+	in := n.inputSpecs(n.n, inputSpec{"packed", 2 * size})
+	in[0] = inputSpec{"sum", size}
+	b := newBase(n.describe(""), in...)
 	p := piece[T]{0, shape.Clone(), memory[T]{reuse: n.reuse}}
 	return &fusedOp[T]{b, p, of, append(of.inputRanks(), 1)}
 }

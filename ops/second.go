@@ -34,14 +34,14 @@ type secondOp[T dense.Float] struct {
 // secondOf returns the derivative of a gradient op, of which b is the base.
 func secondOf[T dense.Float](b *base, of gradOp[T], reuse bool) gradient {
 	var from, wrt []int
-	for i, differentiable := range of.DiffWRT(len(b.sizes)) {
+	for i, differentiable := range of.DiffWRT(len(b.inputs)) {
 		from = append(from, i)
 		if differentiable {
 			wrt = append(wrt, i)
 		}
 	}
 	op := &secondOp[T]{
-		lastOrder: lastOrder{newBase(strings.Replace(b.label, "Grad(", "Second(", 1), append(slices.Clone(b.sizes), anySize))},
+		lastOrder: lastOrder{newBase(strings.Replace(b.label, "Grad(", "Second(", 1), append(slices.Clone(b.inputs), inputSpec{"u", anySize})...)},
 		of:        of, wrt: wrt, mem: memory[T]{reuse: reuse},
 	}
 	return gradient{op: op, from: from, wrt: wrt, reuse: reuse}

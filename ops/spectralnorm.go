@@ -160,7 +160,7 @@ type singularOp[T dense.Float] struct {
 func newSingular[T dense.Float](vectors *SingularVectors, cfg SpectralNormConfig) *singularOp[T] {
 	label := fmt.Sprintf("norm.Singular(iterations=%d, eps=%v, reuse=%v, vectors=#%d)", cfg.PowerIterations, cfg.Eps, cfg.Reuse, vectors.id)
 	return &singularOp[T]{
-		stateful: stateful{base: newBase(label, []int{vectors.shape.TotalSize()})},
+		stateful: stateful{base: newBase(label, inputSpec{"weight", vectors.shape.TotalSize()})},
 		spectral: spectral{vectors.shape, vectors.axis, cfg.Reuse},
 		vectors:  vectors, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
@@ -200,6 +200,11 @@ func (o *singularOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
+// inputSpecs are the weight and the statistics.
+func (n *spectral) inputSpecs() []inputSpec {
+	return []inputSpec{{"weight", n.shape.TotalSize()}, {"statistics", n.statsLen()}}
+}
+
 // spectralNormOp is the forward op, of (weight, statistics).
 type spectralNormOp[T dense.Float] struct {
 	base
@@ -209,8 +214,8 @@ type spectralNormOp[T dense.Float] struct {
 }
 
 func newSpectralNorm[T dense.Float](n spectral) *spectralNormOp[T] {
-	sizes := []int{n.shape.TotalSize(), n.statsLen()}
-	o := &spectralNormOp[T]{base: newBase(n.describe("norm.SpectralNorm"), sizes), spectral: n, mem: memory[T]{reuse: n.reuse}}
+	b := newBase(n.describe("norm.SpectralNorm"), n.inputSpecs()...)
+	o := &spectralNormOp[T]{base: b, spectral: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{spectralNorm, o}
 	return o
 }
@@ -265,9 +270,8 @@ type spectralNormGradOp[T dense.Float] struct {
 }
 
 func newSpectralNormGrad[T dense.Float](n spectral) *spectralNormGradOp[T] {
-	size := n.shape.TotalSize()
-	sizes := []int{size, n.statsLen(), size}
-	o := &spectralNormGradOp[T]{base: newBase(n.describe("norm.SpectralNormGrad"), sizes), spectral: n, mem: memory[T]{reuse: n.reuse}}
+	b := newBase(n.describe("norm.SpectralNormGrad"), append(n.inputSpecs(), inputSpec{"dw", n.shape.TotalSize()})...)
+	o := &spectralNormGradOp[T]{base: b, spectral: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{spectralNorm, o}
 	return o
 }

@@ -142,9 +142,12 @@ type weightNorm struct {
 	cfg         WeightNormConfig
 }
 
+// inputSpecs are those that the gradient has too.
+func (w *weightNorm) inputSpecs() []inputSpec { return []inputSpec{{"v", anySize}, {"g", anySize}} }
+
 func newWeightNorm[T dense.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
 	w := weightNorm{rank, rankG, cfg}
-	o := &weightNormOp[T]{base: newBase(w.describe("norm.WeightNorm"), []int{anySize, anySize}), weightNorm: w, mem: memory[T]{reuse: cfg.Reuse}}
+	o := &weightNormOp[T]{base: newBase(w.describe("norm.WeightNorm"), w.inputSpecs()...), weightNorm: w, mem: memory[T]{reuse: cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnorm", o}
 	return o
 }
@@ -211,8 +214,8 @@ type weightNormGradOp[T dense.Float] struct {
 }
 
 func newWeightNormGrad[T dense.Float](w weightNorm) *weightNormGradOp[T] {
-	sizes := []int{anySize, anySize, anySize}
-	o := &weightNormGradOp[T]{base: newBase(w.describe("norm.WeightNormGrad"), sizes), weightNorm: w, mem: memory[T]{reuse: w.cfg.Reuse}}
+	b := newBase(w.describe("norm.WeightNormGrad"), append(w.inputSpecs(), inputSpec{"dw", anySize})...)
+	o := &weightNormGradOp[T]{base: b, weightNorm: w, mem: memory[T]{reuse: w.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnorm", o}
 	return o
 }
