@@ -210,7 +210,7 @@ func (l *layer) checkMask(mask *G.Node) error {
 // checkChannels checks the number of channels, which the ops cannot know either
 // where there are no parameters.
 func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
-	axis, err := fault.ChannelAxis(l.label, s, axis)
+	axis, err := fault.ChannelAxis(l.label, "x", s, axis)
 	if err != nil || s[axis] == channels {
 		return nil // the ops find the first too
 	}

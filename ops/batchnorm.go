@@ -97,7 +97,7 @@ func BatchNorm(x, gamma, beta *G.Node, stats *RunningStats, cfg BatchNormConfig)
 
 func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormConfig) (c channelAxis, err error) {
 	x := in[0].node.Shape()
-	axis, err := fault.ChannelAxis(name, x, cfg.ChannelAxis)
+	axis, err := fault.ChannelAxis(name, "x", x, cfg.ChannelAxis)
 	if err != nil {
 		return c, err
 	}

@@ -66,7 +66,7 @@ func GroupNorm(x, gamma, beta *G.Node, cfg GroupNormConfig) (*G.Node, error) {
 
 func checkGroupNorm(name string, in []arg, cfg GroupNormConfig) error {
 	x := in[0].node.Shape()
-	if _, err := fault.ChannelAxis(name, x, 1); err != nil {
+	if _, err := fault.ChannelAxis(name, "x", x, 1); err != nil {
 		return err
 	}
 	if err := fault.Groups(name, cfg.Groups, x[1]); err != nil {

@@ -64,7 +64,7 @@ func (m *Moments) Add(batch *tensor.Dense) error {
 
 func addBatch[T dense.Float](m *Moments, batch *tensor.Dense) error {
 	shape := batch.Shape()
-	axis, err := fault.ChannelAxis(momentsName, shape, m.axis)
+	axis, err := fault.ChannelAxis(momentsName, "the batch", shape, m.axis)
 	if err != nil {
 		return err
 	}

@@ -60,17 +60,17 @@ func Channels(op string, channels int) error {
 	return nil
 }
 
-// ChannelAxis returns the axis of the channels of x, counted from the front. 0
-// stands for 1.
-func ChannelAxis(op string, x tensor.Shape, axis int) (int, error) {
+// ChannelAxis returns the axis of the channels of x, which errors call name, counted from
+// the front. 0 stands for 1.
+func ChannelAxis(op, name string, x tensor.Shape, axis int) (int, error) {
 	rank := len(x)
 	switch {
 	case rank < 2 || rank > 5:
-		return 0, New(ErrShape, op, "x is %v, want rank 2 to 5 as (N, C, ...)", x)
+		return 0, New(ErrShape, op, "%s is %v, want rank 2 to 5 as (N, C, ...)", name, x)
 	case axis == 0:
 		return 1, nil
 	case axis < -rank || axis >= rank:
-		return 0, New(ErrShape, op, "the channel axis is %d, want %d to %d for x %v", axis, -rank, rank-1, x)
+		return 0, New(ErrShape, op, "the channel axis is %d, want %d to %d for %s %v", axis, -rank, rank-1, name, x)
 	case axis < 0:
 		return axis + rank, nil
 	}
