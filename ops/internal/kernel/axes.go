@@ -123,7 +123,6 @@ func (a *columnNorm[T]) run(first, last int) {
 	defer w.release()
 	tiles, tasks := a.p.tiles(), a.p.tasks()
 	for task := first; task < last; task++ {
-		w.grads = nil
 		if a.grads != nil {
 			w.grads = a.grads.part(task, 2*padded(a.p.Rows))
 		}

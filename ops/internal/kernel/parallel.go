@@ -136,8 +136,8 @@ func (j *job) share(n, helpers int, wake bool) {
 	if j.working.Add(-1) > 0 {
 		j.wait()
 	}
-	if fault := j.fault.Swap(nil); fault != nil {
-		panic(*fault)
+	if fault := j.fault.Load(); fault != nil {
+		panic(*fault) // after which split does not keep the job
 	}
 }
 

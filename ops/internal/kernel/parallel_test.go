@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 )
@@ -198,7 +199,7 @@ func TestSplitPanic(t *testing.T) {
 				for i := range a.counts {
 					require.LessOrEqual(t, a.counts[i].Load(), int32(1))
 				}
-				b := countArgs{make([]atomic.Int32, 50)}
+				b := panicArgs{nil, make([]atomic.Int32, 50)} // which has the memory of the last
 				split(50, parallelLen, b)
 				for i := range b.counts {
 					require.EqualValues(t, 1, b.counts[i].Load())
@@ -228,23 +229,45 @@ func TestKernelPanicReachesCaller(t *testing.T) {
 }
 
 // There are never more workers than processors but one, since the caller works
-// too, and whoever is not needed waits.
+// too, and whoever is not needed waits. Each offer asks for all of them.
 func TestWorkersAreFew(t *testing.T) {
 	c := newCrew()
 	onProcs(3, func() {
-		held := make(chan struct{})
-		j := newJob(func(int, int) { <-held })
-		j.deal(100, 3)
-		j.working.Store(1)
-		working := func(n int64) func() bool { return func() bool { return j.working.Load() == n } }
-		for range 10 {
+		// come offers a job and says whether both workers have come.
+		come := func(patience time.Duration) (both bool) {
+			held := make(chan struct{})
+			j := newJob(func(int, int) { <-held })
+			j.deal(100, 3)
+			j.working.Store(1)
+			working := func(n int64) func() bool { return func() bool { return j.working.Load() == n } }
 			c.offer(j, 5, true)
+			both = comes(patience, working(3))
+			for range 9 {
+				c.offer(j, 5, true)
+			}
+			require.EqualValues(t, 2, c.started.Load())
+			close(held)
+			require.True(t, comes(10*time.Second, working(1)))
+			require.True(t, comes(10*time.Second, func() bool { return c.awake.Load() == 0 }))
+			return both
 		}
-		require.Eventually(t, working(3), 10*time.Second, time.Millisecond)
-		require.EqualValues(t, 2, c.started.Load())
-		close(held)
-		require.Eventually(t, working(1), 10*time.Second, time.Millisecond)
+		require.True(t, come(10*time.Second), "two are started")
+		both := false
+		for i := 0; i < 50 && !both; i++ { // one that is about to park may miss an offer
+			both = come(20 * time.Millisecond)
+		}
+		require.True(t, both, "two are woken")
 	})
+}
+
+// comes waits for ok.
+func comes(patience time.Duration, ok func() bool) bool {
+	for start := time.Now(); !ok(); time.Sleep(10 * time.Microsecond) {
+		if time.Since(start) > patience {
+			return false
+		}
+	}
+	return true
 }
 
 // Whoever works begins with tasks of their own, which lie side by side, and goes on
@@ -295,6 +318,12 @@ func TestCallerParks(t *testing.T) {
 		require.Empty(t, j.done)
 		require.False(t, j.join())
 	}
+	j.working.Store(callerParked + 2)
+	j.leave()
+	require.Empty(t, j.done, "one is still at work")
+	j.leave()
+	require.Len(t, j.done, 1)
+	require.False(t, j.join(), "all have left")
 }
 
 // A worker does not come back to a job that is still on offer, but does to the next
@@ -329,6 +358,30 @@ func TestMissingWorkers(t *testing.T) {
 	}
 }
 
+// A caller withdraws its own job, not that of another, and notes when it lacked workers.
+func TestWithdraw(t *testing.T) {
+	c, first, second := newCrew(), newJob(nil), newJob(nil)
+	c.ended.Store(-int64(time.Hour)) // long ago
+	c.offer(first, 1, false)
+	require.Same(t, first, c.offered.Load())
+	c.offer(second, 1, false)
+	c.withdraw(first, 1)
+	require.Same(t, second, c.offered.Load())
+	c.ended.Store(-int64(time.Hour))
+	c.withdraw(second, 1)
+	require.Nil(t, c.offered.Load())
+	require.Zero(t, c.callers.Load())
+	require.GreaterOrEqual(t, c.ended.Load(), int64(0))
+
+	c.awake.Store(1)
+	soon := int64(time.Hour)
+	c.ended.Store(soon)
+	c.offer(first, 1, false)
+	c.withdraw(first, 1)
+	require.Equal(t, soon, c.ended.Load(), "nobody was missing")
+	require.Zero(t, c.row.Load(), "nobody was missing")
+}
+
 // A caller does not wait for workers who have not come when the tasks are done,
 // and they do not come later.
 func TestLateWorkersStayOut(t *testing.T) {
@@ -338,6 +391,10 @@ func TestLateWorkersStayOut(t *testing.T) {
 	require.EqualValues(t, 5, ran.Load())
 	require.NotSame(t, j, workers.offered.Load(), "a job without tasks is on offer")
 	require.False(t, j.join())
+	require.Len(t, j.lots, 1)
+	j.share(5, 2, false)
+	require.Len(t, j.lots, 3, "for the caller and each helper")
+	require.EqualValues(t, 2, j.round.Load(), "workers know that it is another round")
 }
 
 // Waking a worker takes longer than short work, unless there is more to come.
@@ -349,17 +406,55 @@ func TestWorkersAreWokenForLongOrManyJobs(t *testing.T) {
 			c.offer(j, 1, wake)
 			c.withdraw(j, 1)
 		}
-		long, many, few := newCrew(), newCrew(), newCrew()
-		offer(long, time.Hour, true)
-		require.EqualValues(t, 1, long.started.Load())
+		const soon = -time.Hour // however slow the test
+		for _, sinceLast := range []time.Duration{time.Hour, soon} {
+			long := newCrew()
+			offer(long, sinceLast, true)
+			require.EqualValues(t, 1, long.started.Load())
+		}
+		many, few := newCrew(), newCrew()
 		for i := range wakeRow {
 			require.Zero(t, many.started.Load(), "after %d jobs", i)
-			offer(many, -time.Hour, false) // that is soon, however slow the test
-			offer(few, time.Duration(i%2)*2*time.Hour-time.Hour, false)
+			offer(many, soon, false)
 		}
 		require.EqualValues(t, 1, many.started.Load())
+		for range wakeRow {
+			offer(few, soon, false)
+			offer(few, time.Hour, false)
+		}
 		require.Zero(t, few.started.Load())
 	})
+}
+
+// From parallelLen on work is shared, with as many goroutines as have a task each and a
+// processor; only from wakeLen on is one woken for it.
+func TestSharingBeginsAtItsLimits(t *testing.T) {
+	onProcs(3, func() {
+		parallelLen, wakeLen = 10, 20
+		for _, c := range []struct{ tasks, work, want int }{{9, 9, 0}, {9, 10, 2}, {2, 10, 1}, {1, 10, 0}} {
+			require.Equal(t, c.want, helpersFor(c.tasks, c.work), "%+v", c)
+		}
+		defer func(c *crew) { workers = c }(workers)
+		workers = newCrew()
+		workers.ended.Store(-int64(time.Hour))
+		split(2, wakeLen-1, countArgs{make([]atomic.Int32, 2)})
+		require.Zero(t, workers.started.Load())
+		split(2, wakeLen, countArgs{make([]atomic.Int32, 2)})
+		require.EqualValues(t, 1, workers.started.Load())
+	})
+}
+
+type pointerArgs struct{ to *[64]byte }
+
+func (a *pointerArgs) run(int, int) {}
+
+// What a kernel was given is collected though its job is kept for the next one.
+func TestSplitKeepsNoArguments(t *testing.T) {
+	x := new([64]byte)
+	kept := weak.Make(x)
+	split(1, 0, pointerArgs{x})
+	runtime.GC() // which leaves the pool what was in it
+	require.Nil(t, kept.Value())
 }
 
 // Workers who find no job park, and are woken again.
@@ -415,6 +510,7 @@ func TestScratch(t *testing.T) {
 		a, b := Borrow[float64](100), Borrow[float64](7)
 		require.Len(t, a.Data, 100)
 		require.Len(t, b.Data, 7)
+		require.Equal(t, 7, cap(b.Data))
 		for i := range a.Data {
 			a.Data[i] = 1
 		}
