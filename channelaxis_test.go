@@ -58,4 +58,8 @@ func TestWithChannelAxisRefuses(t *testing.T) {
 	require.EqualError(t, err, "norm: batchnorm2: the channel axis is 3, want -2 to 1 for x (2, 3)")
 	front := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, append(plain, norm.WithChannelAxis(-3))...))
 	require.Equal(t, tensor.Shape{3, 2, 5}, norm.Must(front.Fwd(input(g, wave(tensor.Float64, 0, 3, 2, 5)))).Shape())
+	for axis, shape := range map[int]tensor.Shape{-5: {3, 2, 1, 2, 1}, 4: {2, 1, 2, 1, 3}} { // the outermost
+		l := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, append(plain, norm.WithChannelAxis(axis))...))
+		require.Equal(t, shape, norm.Must(l.Fwd(input(g, wave(tensor.Float64, 0, shape...)))).Shape())
+	}
 }

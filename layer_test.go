@@ -318,6 +318,11 @@ func TestConstructorsKeepNoSlices(t *testing.T) {
 	require.NoError(t, err)
 	_, err = rms.Fwd(input(g, wave(dt, 0, 2, 3)))
 	require.NoError(t, err)
+
+	shape = tensor.Shape{3, 1}
+	gamma := norm.Param("gamma", rms.Learnables()[0], norm.Reshaped(shape...))
+	shape[0] = 5
+	require.NoError(t, norm.Save(io.Discard, gamma))
 }
 
 // A constant is in no graph; Gorgonia adds it to that of the op.

@@ -1,6 +1,7 @@
 package norm_test
 
 import (
+	"io"
 	"slices"
 	"testing"
 
@@ -183,4 +184,6 @@ func TestInitializersGetSizesOfTheirOwn(t *testing.T) {
 func TestNilOptionIsIgnored(t *testing.T) {
 	_, err := norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, nil, norm.WithName("ln"), nil)
 	require.NoError(t, err)
+	w := input(G.NewGraph(), wave(tensor.Float64, 0, 2, 3))
+	require.NoError(t, norm.Save(io.Discard, norm.Param("w", w, nil, norm.Transposed(), nil)))
 }

@@ -134,6 +134,7 @@ func (l *loading) name() (err error) {
 				e.names[i] = l.Rename(name)
 			}
 		}
+		e.names = slices.Compact(e.names) // where they have become one
 	}
 	advice := ownNames
 	if l.Rename != nil {

@@ -122,6 +122,8 @@ func TestLoadIsStrict(t *testing.T) {
 				"norm: load: bn.weight: element 1 is NaN in F32, want a finite number",
 				"norm: load: bn.running_var: element 1 is -1 in F64, want a finite number of at least 0",
 			}},
+		"infinite variance": {replace(3, block{"bn.running_var", "F64", []int{2}, f64s(0, inf)}), []error{norm.ErrValue},
+			[]string{"norm: load: bn.running_var: element 1 is +Inf in F64, want a finite number of at least 0"}},
 		"batches": {replace(4, block{"bn.num_batches_tracked", "I64", []int{}, i64s(-1)}), []error{norm.ErrValue},
 			[]string{"norm: load: bn.num_batches_tracked: element 0 is -1 in I64, want at least 0 and less than 2⁵³"}},
 		"more batches than float64 can tell apart": {replace(4, block{"bn.num_batches_tracked", "I64", []int{}, i64s(1<<53 + 1)}), []error{norm.ErrValue},
@@ -170,6 +172,8 @@ func TestLoadOptions(t *testing.T) {
 		err := load(bn, norm.LoadOptions{AllowMissing: true, AllowSurplus: true}, surplus)
 		require.ErrorIs(t, err, norm.ErrState)
 		require.EqualError(t, err, "norm: load: no entry of the model is in the file, want one at least: the first of the model is bn.weight, and the file has fc.weight")
+		bare := newBN(t, norm.WithoutAffine(), norm.WithoutRunningStats())
+		require.NoError(t, load(bare, norm.LoadOptions{AllowMissing: true}), "the model has nothing either")
 	})
 	t.Run("without the number of batches", func(t *testing.T) { // PyTorch reads that, too
 		bn := newBN(t)
@@ -261,6 +265,9 @@ func TestLoadOptions(t *testing.T) {
 		err := load(bn, norm.LoadOptions{Rename: func(string) string { return "a" }}, blocks...)
 		require.ErrorIs(t, err, norm.ErrName)
 		require.ErrorContains(t, err, "LoadOptions.Rename gives that name to both")
+		err = load(bn, o, soundBatchNorm()...)
+		require.ErrorContains(t, err, "net.0.weight is missing")
+		require.NotContains(t, err.Error(), "see LoadOptions.Rename", "it is used already")
 	})
 	t.Run("keras and rename", func(t *testing.T) {
 		bn := newBN(t, norm.WithoutRunningStats())
@@ -301,6 +308,13 @@ func TestLoadOtherNames(t *testing.T) {
 	require.Equal(t, []float64{1}, numbers(fc.Learnables()[1].Value()))
 	require.EqualError(t, norm.Load(bytes.NewReader(file(blocks[1:]...)), fc, sn),
 		"norm: load: fc.weight_g or fc.parametrizations.weight.original0 is missing")
+
+	// The names of one part may become one.
+	o := norm.LoadOptions{Rename: strings.NewReplacer("weight_g", "g", "parametrizations.weight.original0", "g").Replace}
+	both[len(both)-1] = block{"fc.g", "F32", []int{1, 1}, f32s(7)}
+	require.NoError(t, o.Load(bytes.NewReader(file(both[1:]...)), fc, sn))
+	require.Equal(t, []float64{7}, numbers(fc.Learnables()[1].Value()))
+	require.EqualError(t, o.Load(bytes.NewReader(file(blocks[1:]...)), fc, sn), "norm: load: fc.g is missing")
 }
 
 // A weight that comes without its singular vectors gets those that a constructor
