@@ -65,6 +65,9 @@ func TestFold(t *testing.T) {
 						w2, b2, err := bn.Fold(w, b, l.outAxis)
 						require.NoError(t, err)
 						require.Equal(t, wave(dt, 0.1, l.w...).Data(), w.Data(), "the weight stays as it is")
+						if biased {
+							require.Equal(t, tensor.Shape(l.b), b2.Shape())
+						}
 						got := run(t, apply(G.NewGraph(), w2, b2))
 						tolerance := 1e-14
 						if dt == tensor.Float32 {
@@ -101,6 +104,8 @@ func TestFoldRefuses(t *testing.T) {
 	bn := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3))
 	four, one := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 4)), norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 1))
 	w, b := wave(f64, 0, 3, 4), wave(f64, 0, 3)
+	grown := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3))
+	*grown.Learnables()[0].Value().(*tensor.Dense) = *wave(f64, 0, 4) // which Let does not allow
 	masked := tensor.New(tensor.WithShape(3, 1), tensor.WithBacking([]float64{1, 2, 3}, []bool{true, false, false}))
 	for _, c := range []struct {
 		bn   *norm.BatchNorm
@@ -123,6 +128,7 @@ func TestFoldRefuses(t *testing.T) {
 		{four, wave(f64, 0, 4, 3), wave(f64, 0, 2, 2), 0, norm.ErrShape, "the bias is (2, 2), want (4), or 4 in one axis and 1 in the others"},
 		{one, wave(f64, 0, 1, 3), tensor.New(tensor.FromScalar(1.0)), 0, norm.ErrShape, "the bias is (), want (1), or 1 in one axis and 1 in the others"},
 		{bn, tensor.New(tensor.WithShape(3, 0), tensor.Of(tensor.Float64)), b, 0, norm.ErrValue, "the weight is (3, 0), want no empty axis"},
+		{grown, w, b, 0, norm.ErrValue, "batchnorm.gamma has 4 elements, want 3"},
 		{bn, masked, b, 0, norm.ErrValue, "the weight is masked, want a tensor without mask"},
 		{norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3, norm.WithoutRunningStats())), w, b, 0, norm.ErrOption,
 			"the layer has no running statistics, want WithoutRunningStats left out"},

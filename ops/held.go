@@ -44,7 +44,7 @@ func hold(op derivableOp, in G.Nodes) (derivableOp, G.Nodes) {
 
 // original returns the tensor whose memory the value of a node may have, or nil.
 func original(n *G.Node) *G.Node {
-	if n.Graph() == nil || !edges.SharesMemory(n) {
+	if !edges.SharesMemory(n) {
 		return nil
 	}
 	for _, from := range edges.From(n) {

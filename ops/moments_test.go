@@ -67,6 +67,8 @@ func TestMomentsOfOneValue(t *testing.T) {
 	require.Equal(t, 1, m.Count())
 	require.Equal(t, []float64{3}, m.Mean())
 	require.Equal(t, []float64{0}, m.Variance())
+	require.ErrorIs(t, running(1).SetMoments(m), ops.ErrBatch)
+	require.ErrorIs(t, running(2).SetMoments(m), ops.ErrShape, "which no other batch mends")
 }
 
 // Any layout and any axis of the channels.

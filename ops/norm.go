@@ -41,16 +41,16 @@ type normalizer[T dense.Float] interface {
 type norm[T dense.Float] struct {
 	affine
 	how    normalizer[T]
-	name   string       // as LayerNorm
-	rank   int          // of x
-	params tensor.Shape // of γ and β
-	n      int          // their elements
-	mask   masking      // of group norm
+	name   string  // as LayerNorm
+	rank   int     // of x
+	params int     // the rank of γ and β
+	n      int     // their elements
+	mask   masking // of group norm
 	reuse  bool
 }
 
 func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int, params tensor.Shape, reuse bool) *normOp[T] {
-	return norm[T]{affine: aff, how: how, name: name, rank: rank, params: params.Clone(), n: params.TotalSize(), reuse: reuse}.op()
+	return norm[T]{affine: aff, how: how, name: name, rank: rank, params: len(params), n: params.TotalSize(), reuse: reuse}.op()
 }
 
 func (n norm[T]) op() *normOp[T] {
@@ -68,13 +68,13 @@ func (n *norm[T]) describe(suffix string) string {
 
 // inputRanks returns those of x and of what there is of γ and β.
 func (n *norm[T]) inputRanks() []int {
-	return append([]int{n.rank}, slices.Repeat([]int{len(n.params)}, n.count())...)
+	return append([]int{n.rank}, slices.Repeat([]int{n.params}, n.count())...)
 }
 
 // check checks the shape of a value of x.
 func (n *norm[T]) check(op string, x tensor.Shape) error {
-	if len(x) != n.rank || x.TotalSize() == 0 {
-		return fault.New(fault.ErrValue, op, "x is %v, want rank %d and elements", x, n.rank)
+	if len(x) != n.rank {
+		return fault.New(fault.ErrValue, op, "x is %v, want rank %d", x, n.rank)
 	}
 	return n.how.fits(op, x)
 }
@@ -146,7 +146,7 @@ func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
 func (o *normGradOp[T]) Type() hm.Type {
 	ranks := []int{o.rank}
 	if o.gamma {
-		ranks = append(ranks, len(o.params))
+		ranks = append(ranks, o.params)
 	}
 	return fnType[T](append(o.mask.appendRank(ranks), o.rank, 1)...)
 }

@@ -16,6 +16,11 @@ func TestReshape(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		testReshape(t, graphtest.Wave(dt, 0.5, 4, 6))
 	}
+	shape := tensor.Shape{3, -1}
+	y, err := ops.Reshape(graphtest.Leaf(G.NewGraph(), "x", wave(0, 2, 6)), shape)
+	require.NoError(t, err)
+	require.Equal(t, tensor.Shape{3, 4}, y.Shape())
+	require.Equal(t, tensor.Shape{3, -1}, shape, "it is the caller's")
 }
 
 func testReshape(t *testing.T, x *tensor.Dense) {
@@ -95,10 +100,14 @@ func badReshapes() []badCall {
 }
 
 // A shape without axes is that of a scalar, which is not a tensor.
-func TestReshapeRefusesNoAxes(t *testing.T) {
-	x := graphtest.Leaf(G.NewGraph(), "x", graphtest.Wave(tensor.Float64, 0, 1, 1))
-	for _, shape := range []tensor.Shape{nil, {}} {
-		_, err := ops.Reshape(x, shape)
-		require.ErrorIs(t, err, ops.ErrShape)
+func TestReshapeRefuses(t *testing.T) {
+	g := G.NewGraph()
+	one, six := graphtest.Leaf(g, "one", wave(0, 1, 1)), graphtest.Leaf(g, "six", wave(0, 2, 3))
+	for _, c := range []struct {
+		x     *G.Node
+		shape tensor.Shape
+	}{{one, nil}, {one, tensor.Shape{}}, {six, tensor.Shape{-2, -3}}, {six, tensor.Shape{-1, -6}}} {
+		_, err := ops.Reshape(c.x, c.shape)
+		require.ErrorIs(t, err, ops.ErrShape, "%v", c.shape)
 	}
 }

@@ -14,6 +14,7 @@ import (
 func TestSingularVectorsRestart(t *testing.T) {
 	old, w := wave(0.4, 3, 4), graphtest.Dense(tensor.Float64, floats(wave(-2, 3, 4)), 3, 4)
 	s, fresh := must(ops.NewSingularVectors(old, 1)), must(ops.NewSingularVectors(w, 1))
+	old.Shape()[1] = 5 // of which it has a copy
 	require.NoError(t, s.Restart(w))
 	requireSameVectors(t, fresh, s)
 
@@ -46,6 +47,9 @@ func TestSingularVectorsRestart(t *testing.T) {
 		require.ErrorIs(t, s.Restart(c.w), c.kind, name)
 		requireSameVectors(t, fresh, s)
 	}
+	u, v := s.Values()
+	require.ErrorIs(t, s.Set(v, u), ops.ErrShape, "as many elements, the other way around")
+	requireSameVectors(t, fresh, s)
 }
 
 func first[T any](a, _ T) T  { return a }

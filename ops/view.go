@@ -22,7 +22,7 @@ type channelAxis struct{ rank, axis, channels int }
 // view sees a value of x as what is before the channels, the channels, and what
 // is after.
 func (c channelAxis) view(op string, x tensor.Shape) (kernel.View, error) {
-	if len(x) != c.rank || x[c.axis] != c.channels || x.TotalSize() == 0 {
+	if len(x) != c.rank || x[c.axis] != c.channels {
 		return kernel.View{}, fault.New(fault.ErrValue, op, "x is %v, want %s of rank %d", x, fault.WithChannels(c.channels, c.axis), c.rank)
 	}
 	return axisView(x, c.axis), nil
