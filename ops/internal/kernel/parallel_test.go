@@ -342,6 +342,10 @@ func TestWorkersJoinEachRoundOnce(t *testing.T) {
 		c.parked <- j
 		require.Same(t, j, <-came)
 		require.EqualValues(t, 1, c.awake.Load())
+
+		j.working.Store(1) // the caller
+		go c.serve(1, j)
+		require.True(t, comes(10*time.Second, func() bool { return c.awake.Load() == 0 }), "it has the job once and parks")
 	})
 }
 
