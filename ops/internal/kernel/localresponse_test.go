@@ -113,6 +113,8 @@ func localResponseNorm[T Float](t *testing.T) {
 		p := LocalResponse{3, 0.5, beta, 2, false}
 		newLocalCase[T](localViews[1], p, condition{scale: 1}).check(t, label("", p))
 	}
+	many := View{1, windowLen + 1, 2} // more than a window has elements
+	newLocalCase[T](many, LocalResponse{3, 0.5, 0.75, 2, false}, condition{scale: 1}).check(t, label("", many))
 	for _, c := range conditions {
 		for _, k := range []float64{0, 1} {
 			if k == 0 && c.scale < 1 {

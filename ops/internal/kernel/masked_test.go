@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -187,6 +188,43 @@ func near[T Float](t *testing.T, what string, got, want []T) {
 			t.Fatalf("%s: element %d is %v, want %v", what, i, g, w)
 		}
 	}
+}
+
+// Spans are as long as the mask allows, but not longer than a task or a vector; means are
+// guessed from the largest one that counts.
+func TestSpans(t *testing.T) {
+	v := View{8, 3, 1}
+	a := validOf([]float32{0, 0, 0, 0, 1, 1, 0, 1}, v)
+	require.Equal(t, []span{{0, 4, false}, {4, 2, true}, {6, 1, false}, {7, 1, true}}, a.spans.Data)
+	require.Equal(t, 3, a.n)
+	b := a.largest(v.whole())
+	require.Equal(t, []int{4 * 3, 2}, []int{b.at, b.rows})
+	a.release()
+
+	wide := View{2*pad + 1, taskLen + 1, 1}
+	a = validOf(append(make([]float32, pad), slices.Repeat([]float32{1}, pad+1)...), wide)
+	require.Equal(t, []span{{0, pad, false}, {pad, pad, true}, {2 * pad, 1, true}}, a.spans.Data)
+	a.release()
+
+	// Tasks take each channel of each span once, and begin at whole vectors of columns.
+	v = View{40, 3000, 1}
+	a = validOf(maskOf[float32](v.Count(), 7, 0), v)
+	defer a.release()
+	seen := map[[2]int]bool{}
+	for g, task := a.grid(), 0; task < g.tasks(); task++ {
+		spans, chunk, b := a.task(g, task)
+		require.Less(t, chunk, g.chunks)
+		require.Zero(t, b.channel%pad)
+		require.LessOrEqual(t, b.channels, bandLen)
+		for _, s := range spans {
+			for c := range b.channels {
+				at := [2]int{s.from, b.channel + c}
+				require.False(t, seen[at], "twice: %v", at)
+				seen[at] = true
+			}
+		}
+	}
+	require.Len(t, seen, len(a.spans.Data)*v.Channels)
 }
 
 func TestMaskedBatchNorm(t *testing.T) {

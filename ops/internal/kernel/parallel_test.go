@@ -528,6 +528,13 @@ func TestScratch(t *testing.T) {
 	few := Borrow[float64](7) // of the same memory
 	require.Equal(t, 7, cap(few.Data))
 	few.Release()
+	grown := Borrow[int16](0)
+	for i := range 100 {
+		grown.append(int16(i))
+	}
+	require.Len(t, grown.Data, 100)
+	require.Len(t, grown.all, cap(grown.Data), "what it has grown to is kept")
+	grown.Release()
 	s := Borrow[int32](12)
 	for i := range s.Data {
 		s.Data[i] = int32(i)
