@@ -2,6 +2,7 @@ package gradcheck
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/gorgonorm/norm/internal/opcall"
@@ -75,4 +76,19 @@ func TestSumIsCompensated(t *testing.T) {
 	require.Equal(t, 2.0, s.value())
 	s.add(math.Inf(1))
 	require.Equal(t, math.Inf(1), s.value())
+}
+
+// Of many elements some are checked, spread evenly from the first to the last.
+func TestSelection(t *testing.T) {
+	c := comparison{expression: &expression{config: &config{max: 3, maxSet: true}}}
+	require.Equal(t, []int{0, 3, 6}, c.selection(7))
+	require.Equal(t, []int{0, 1, 2}, c.selection(3))
+}
+
+// The text has the ten worst and the number of the others.
+func TestErrorListsTen(t *testing.T) {
+	g := group{machine: Tape, input: "x", elements: 12, off: make([]Mismatch, 12)}
+	text := newError([]group{g}).Error()
+	require.Equal(t, 10, strings.Count(text, "central difference"))
+	require.Contains(t, text, "\n  and 2 more")
 }

@@ -287,6 +287,12 @@ func TestToleranceIsOfWhatMoves(t *testing.T) {
 	var e *gradcheck.Error
 	require.ErrorAs(t, gradcheck.Check(op.of, []*tensor.Dense{x}), &e)
 	require.Len(t, e.Mismatches, 1)
+
+	// The step grows with x, so that the rounding of y = 1e18 hides no millionth.
+	x, op = tensor.New(tensor.WithShape(1), tensor.WithBacking([]float64{1e6})), newCube()
+	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{x}))
+	op.symbolic = func(dx, _ []float64) { dx[0] *= 1 + 1e-6 }
+	require.ErrorAs(t, gradcheck.Check(op.of, []*tensor.Dense{x}), &e)
 }
 
 // Checks may run in parallel, also on the same values.
@@ -303,6 +309,9 @@ func TestParallelChecks(t *testing.T) {
 }
 
 func TestHoldIsReleased(t *testing.T) {
+	none := func(in G.Nodes) (*G.Node, error) { return G.ApplyOp(holdsNothing{newCube()}, in[0]) }
+	require.NoError(t, gradcheck.Check(none, []*tensor.Dense{values(3)}))
+
 	boom := errors.New("boom")
 	for _, tc := range []struct {
 		name  string

@@ -94,6 +94,11 @@ func (op *cube) Hold() func() {
 	return func() { op.held-- }
 }
 
+// holdsNothing has nothing to release.
+type holdsNothing struct{ *cube }
+
+func (holdsNothing) Hold() func() { return nil }
+
 func (op *cube) Do(in ...G.Value) (G.Value, error) {
 	op.calls++
 	if op.held == 0 {

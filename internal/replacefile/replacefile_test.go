@@ -54,14 +54,14 @@ func TestLinks(t *testing.T) {
 	for _, d := range []string{"a", "a/b", "c"} {
 		require.NoError(t, os.Mkdir(at(d), 0o777))
 	}
-	links := map[string]string{"a/deep": at("c"), "link": "a/file", "second": "link", "up": "a/deep/../upper", "circle": "circle", "nowhere": "none/file"}
+	links := map[string]string{"a/deep": at("c"), "link": "a/file", "second": "link", "up": "a/deep/../upper", "circle": "circle", "nowhere": "none/file", "absolute": at("c/file")}
 	for name, to := range links {
 		if err := os.Symlink(to, at(name)); err != nil {
 			t.Skip("no links here: ", err)
 		}
 	}
 	for range 2 { // without a file, and with one
-		for path, to := range map[string]string{"link": "a/file", "second": "a/file", "up": "upper"} {
+		for path, to := range map[string]string{"link": "a/file", "second": "a/file", "up": "upper", "absolute": "c/file"} {
 			require.NoError(t, Write(at(path), hello), path)
 			b, err := os.ReadFile(at(to))
 			require.NoError(t, err, path)

@@ -2,9 +2,11 @@ package statefile
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -46,4 +48,23 @@ func TestSkipTooMuch(t *testing.T) {
 	r := strings.NewReader("abc")
 	require.NoError(t, Skip(r, 2, "a"))
 	require.Equal(t, 1, r.Len())
+}
+
+// Tensors follow each other without gaps.
+func TestHeaderOfGap(t *testing.T) {
+	_, err := Header(headed(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}}`))
+	require.EqualError(t, err, "norm: load: the data of b are at [3 5], want them to follow those before, from 2")
+}
+
+// A reader that fails has not come to its end.
+func TestEnd(t *testing.T) {
+	require.NoError(t, End(strings.NewReader("")))
+	require.EqualError(t, End(strings.NewReader("a")), "norm: load: there is something after the data of the last tensor")
+	broken := errors.New("broken")
+	require.ErrorIs(t, End(iotest.ErrReader(broken)), broken)
+}
+
+// What is cut is not cut inside a character.
+func TestShown(t *testing.T) {
+	require.Equal(t, "a"+strings.Repeat("é", 99)+"...", Shown("a"+strings.Repeat("é", 150)))
 }
