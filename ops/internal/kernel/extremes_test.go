@@ -44,6 +44,11 @@ func TestExtremeFloat32(t *testing.T) {
 			unit.compareGroups(t, label("1/‖x‖ overflows "+path, v), y, dx)
 		})
 	}
+	for _, uncentred := range []bool{false, true} {
+		p := Columns{Outer: 2, Rows: 30, Cols: 20, Eps: 1e-5, Uncentred: uncentred}
+		c := newColumnNormCase[float32](p, condition{scale: 1e25})
+		paths(func(path string) { c.check(t, label("x² overflows "+path, p)) })
+	}
 }
 
 // Where the definitions take over, they do so for one channel: the others keep their
