@@ -170,6 +170,9 @@ func DefaultLocalResponseNorm(size int) LocalResponseNormConfig {
 // is divided by the size at the first and the last channels too. It is PyTorch's
 // LocalResponseNorm and ONNX's LRN; the paper does not divide alpha by the size.
 //
+// There are fast loops for a beta of 0.5 and 0.75, a simple one for 1; any other takes a
+// power for each element.
+//
 // If k is 0 a window of zeros gives NaN. In float64 the squares have to stay in
 // range: |x| below 1e154.
 //

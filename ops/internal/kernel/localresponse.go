@@ -25,13 +25,19 @@ func (p LocalResponse) reach() (before, after int) {
 func (p LocalResponse) share() float64 { return p.Alpha / float64(p.Size) }
 
 // powers adds K to the elements of base and sets those of power to base^−Beta, by roots
-// for the usual values of Beta: math.Pow takes several times as long as all the rest.
+// and quotients for the usual values of Beta: math.Pow takes several times as long as all
+// the rest.
 func (p LocalResponse) powers(power, base []float64) {
 	switch p.Beta {
 	case 0.5:
 		halfPowers(power, base, p.K)
 	case 0.75:
 		threeQuarterPowers(power, base, p.K)
+	case 1:
+		for i := range base {
+			base[i] += p.K
+			power[i] = 1 / base[i]
+		}
 	default:
 		for i := range base {
 			base[i] += p.K
