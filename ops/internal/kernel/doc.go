@@ -31,9 +31,9 @@
 // view, and parallel.go shares the blocks between goroutines; between the loops are the
 // steps for each channel (moments.go, constants.go). layernorm.go, batchnorm.go,
 // weightnorm.go and the like put them together. matrix.go has the products of spectral
-// norm, localresponse.go the steps of local response norm. On amd64 the loops, whole rows
-// of layer norm, the steps for each channel, these products and these
-// steps have assembly, for AVX2 and AVX-512, which _asm generates (*_amd64.s);
+// norm, localresponse.go local response norm. On amd64 the loops, whole rows of layer norm,
+// the steps for each channel, the products, and the steps of local response norm have
+// assembly, for AVX2 and AVX-512, which _asm generates (*_amd64.s);
 // loops_amd64.go and *_vector_amd64.go choose it. The build tags purego and noasm leave
 // the assembly out, and the environment variable NORM_ISA (generic, avx2 or avx512)
 // lowers the instruction set.

@@ -104,7 +104,7 @@ type weightNorm[T Float] struct {
 func (w weightNorm[T]) do() {
 	w.k = borrowConstants[T](3, w.view.Channels)
 	defer w.k.release()
-	if w.sum == dotsPass && is32[T]() && w.view.Count() <= few {
+	if w.sum == dotsPass && is32[T]() && w.view.Count() <= fewValues {
 		w.ofFew()
 		return
 	}
@@ -129,10 +129,10 @@ func (w *weightNorm[T]) borrowSums() totals {
 	return s
 }
 
-// few is up to how many values of a channel the gradient is computed by the
+// fewValues is up to how many values of a channel the gradient is computed by the
 // definitions, in float64. It is what dw has across v, and of a few values that is
 // often only a small part of dw, of one value nothing.
-const few = 4
+const fewValues = 4
 
 // ofFew is the gradient for few values of a channel.
 func (w weightNorm[T]) ofFew() {
