@@ -50,7 +50,7 @@ func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, st
 		label += ", reuse"
 	}
 	return &batchStatsOp[T]{
-		stateful: stateful{base: newBase(label+")", affine{}.inputSpecs(0, mask.inputSpecs()...)...)}, channelAxis: c, name: name,
+		stateful: stateful{base: newBase(label+")", append([]inputSpec{{"x", anySize}}, mask.inputSpecs()...)...)}, channelAxis: c, name: name,
 		instances: instances, mask: mask, stats: stats, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
 }

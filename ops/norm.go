@@ -40,17 +40,17 @@ type normalizer[T dense.Float] interface {
 // norm is what a forward op and its gradient have in common.
 type norm[T dense.Float] struct {
 	affine
-	how    normalizer[T]
-	name   string  // as LayerNorm
-	rank   int     // of x
-	params int     // the rank of γ and β
-	n      int     // their elements
-	mask   masking // of group norm
-	reuse  bool
+	how       normalizer[T]
+	name      string  // as LayerNorm
+	rank      int     // of x
+	paramRank int     // of γ and β
+	n         int     // the elements of each
+	mask      masking // of group norm
+	reuse     bool
 }
 
 func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int, params tensor.Shape, reuse bool) *normOp[T] {
-	return norm[T]{affine: aff, how: how, name: name, rank: rank, params: len(params), n: params.TotalSize(), reuse: reuse}.op()
+	return norm[T]{affine: aff, how: how, name: name, rank: rank, paramRank: len(params), n: params.TotalSize(), reuse: reuse}.op()
 }
 
 func (n norm[T]) op() *normOp[T] {
@@ -68,7 +68,7 @@ func (n *norm[T]) describe(suffix string) string {
 
 // inputRanks returns those of x and of what there is of γ and β.
 func (n *norm[T]) inputRanks() []int {
-	return append([]int{n.rank}, slices.Repeat([]int{n.params}, n.count())...)
+	return append([]int{n.rank}, slices.Repeat([]int{n.paramRank}, n.count())...)
 }
 
 // check checks the shape of a value of x.
@@ -146,7 +146,7 @@ func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
 func (o *normGradOp[T]) Type() hm.Type {
 	ranks := []int{o.rank}
 	if o.gamma {
-		ranks = append(ranks, o.params)
+		ranks = append(ranks, o.paramRank)
 	}
 	return fnType[T](append(o.mask.appendRank(ranks), o.rank, 1)...)
 }

@@ -17,6 +17,9 @@ type piece[T dense.Float] struct {
 	mem   memory[T]
 }
 
+// packedVector is what errors call the vector.
+const packedVector = "the packed vector"
+
 // copyBelow is the size up to which a piece is copied. A larger one is a header
 // on the packed memory: nobody else reads that piece of it.
 const copyBelow = 1 << 12
@@ -47,7 +50,7 @@ type partOp[T dense.Float] struct {
 
 func newPart[T dense.Float](of string, at int, shape tensor.Shape, reuse bool) *partOp[T] {
 	label := fmt.Sprintf("norm.Part(of=%s, at=%d, shape=%v, reuse=%v)", of, at, shape, reuse)
-	return &partOp[T]{newBase(label, inputSpec{"packed", anySize}), piece[T]{at, shape, memory[T]{reuse: reuse}}, of}
+	return &partOp[T]{newBase(label, inputSpec{packedVector, anySize}), piece[T]{at, shape, memory[T]{reuse: reuse}}, of}
 }
 
 // Type is (packed) -> part.
@@ -61,7 +64,7 @@ func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	if len(in[0]) < o.end() {
-		return nil, fault.New(fault.ErrValue, o.label, "packed vector has %d elements, want at least %d", len(in[0]), o.end())
+		return nil, fault.New(fault.ErrValue, o.label, "%s has %d elements, want at least %d", packedVector, len(in[0]), o.end())
 	}
 	return o.take(in[0]), nil
 }

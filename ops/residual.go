@@ -155,7 +155,7 @@ type fusedOp[T dense.Float] struct {
 func newSum[T dense.Float](kind string, n norm[T], shape tensor.Shape) *fusedOp[T] {
 	size := shape.TotalSize()
 	n.name = "Add" + n.name + "Sum"
-	b := newBase(n.describe(""), inputSpec{"x", size}, inputSpec{"r", size}, inputSpec{"packed", 2 * size})
+	b := newBase(n.describe(""), inputSpec{"x", size}, inputSpec{"r", size}, inputSpec{packedVector, 2 * size})
 	p := piece[T]{size, shape.Clone(), memory[T]{reuse: n.reuse}}
 	return &fusedOp[T]{b, p, sumOf[T]{kind, n.reuse}, []int{n.rank, n.rank, 1}}
 }
@@ -165,7 +165,7 @@ func newNormOfSum[T dense.Float](of *normOp[T], shape tensor.Shape) *fusedOp[T] 
 	size := shape.TotalSize()
 	n := of.norm
 	n.name += "OfSum"
-	in := n.inputSpecs(n.n, inputSpec{"packed", 2 * size})
+	in := n.inputSpecs(n.n, inputSpec{packedVector, 2 * size})
 	in[0] = inputSpec{"sum", size}
 	b := newBase(n.describe(""), in...)
 	p := piece[T]{0, shape.Clone(), memory[T]{reuse: n.reuse}}

@@ -41,7 +41,7 @@ func secondOf[T dense.Float](b *base, of gradOp[T], reuse bool) gradient {
 		}
 	}
 	op := &secondOp[T]{
-		lastOrder: lastOrder{newBase(strings.Replace(b.label, "Grad(", "Second(", 1), append(slices.Clone(b.inputs), inputSpec{"u", anySize})...)},
+		lastOrder: lastOrder{newBase(strings.Replace(b.label, "Grad(", "Second(", 1), append(slices.Clone(b.inputs), inputSpec{upstreamGradient, anySize})...)},
 		of:        of, wrt: wrt, mem: memory[T]{reuse: reuse},
 	}
 	return gradient{op: op, from: from, wrt: wrt, reuse: reuse}
@@ -85,10 +85,13 @@ func (o *secondOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
+// upstreamGradient is what errors call the u of a secondOp.
+const upstreamGradient = "the gradient of the result"
+
 // checkUpstream checks the length of the gradient of a packed vector.
 func checkUpstream[T dense.Float](op string, u []T, want int) error {
 	if len(u) != want {
-		return fault.New(fault.ErrValue, op, "the gradient of the result has %d elements, want %d", len(u), want)
+		return fault.New(fault.ErrValue, op, "%s has %d elements, want %d", upstreamGradient, len(u), want)
 	}
 	return nil
 }

@@ -160,7 +160,7 @@ type singularOp[T dense.Float] struct {
 func newSingular[T dense.Float](vectors *SingularVectors, cfg SpectralNormConfig) *singularOp[T] {
 	label := fmt.Sprintf("norm.Singular(iterations=%d, eps=%v, reuse=%v, vectors=#%d)", cfg.PowerIterations, cfg.Eps, cfg.Reuse, vectors.id)
 	return &singularOp[T]{
-		stateful: stateful{base: newBase(label, inputSpec{"weight", vectors.shape.TotalSize()})},
+		stateful: stateful{base: newBase(label, inputSpec{"the weight", vectors.shape.TotalSize()})},
 		spectral: spectral{vectors.shape, vectors.axis, cfg.Reuse},
 		vectors:  vectors, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
@@ -202,7 +202,7 @@ func (o *singularOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 
 // inputSpecs are the weight and the statistics.
 func (n *spectral) inputSpecs() []inputSpec {
-	return []inputSpec{{"weight", n.shape.TotalSize()}, {"statistics", n.statsLen()}}
+	return []inputSpec{{"the weight", n.shape.TotalSize()}, {"statistics", n.statsLen()}}
 }
 
 // spectralNormOp is the forward op, of (weight, statistics).
