@@ -113,7 +113,7 @@ func (c benchCase) bytes(pass string) int64 {
 }
 
 func (c benchCase) elements(pass string) int {
-	if c.isModel() { // an optimiser step: value, gradient and two moments
+	if c.isModel() { // an optimizer step: value, gradient and two moments
 		return 7 * c.parameters()
 	}
 	if f, ok := c.family(); ok && f.arrays != nil {

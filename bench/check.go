@@ -172,7 +172,7 @@ func (k *checker) layerNorm(shape []int) {
 	for r := range rows {
 		xs, dys := x.pick(r*cols, 1, cols), dy.pick(r*cols, 1, cols)
 		mean, variance := moments(xs)
-		xhat, rstd := normalised(xs, mean, variance)
+		xhat, rstd := normalized(xs, mean, variance)
 		for i, c := range []int{0, cols - 1} {
 			dgamma[i] += dys[c] * xhat[c]
 			dbeta[i] += dys[c]
@@ -199,7 +199,7 @@ func (k *checker) batchNorm(shape []int, training bool) {
 			k.running(c, mean, variance*float64(len(xs))/float64(len(xs)-1))
 		}
 		gamma, beta := repeated(gammas[c], len(xs)), repeated(betas[c], len(xs))
-		xhat, rstd := normalised(xs, mean, variance)
+		xhat, rstd := normalized(xs, mean, variance)
 		dx := backThrough(xhat, scaled(dys, gamma, nil), rstd)
 		y := scaled(xhat, gamma, beta)
 		for n := range shape[0] {
@@ -256,7 +256,7 @@ func weightGradient(v []float64, g float64, dw []float64) (dv []float64, dg floa
 	return dv, dg
 }
 
-// linear checks linear maps with a normalised weight and with a plain one.
+// linear checks linear maps with a normalized weight and with a plain one.
 func (k *checker) linear(shape []int) {
 	batch, in, out := shape[0], shape[1], shape[2]
 	normed := strings.Join(k.names, "") == "xvgb"

@@ -90,7 +90,7 @@ func (m *mlp) build(reuse bool) (*G.Node, error) {
 		if i+2 == len(sizes) {
 			break
 		}
-		if h, err = m.normalise(h, out, reuse); err != nil {
+		if h, err = m.normalize(h, out, reuse); err != nil {
 			return nil, err
 		}
 		if h, err = G.Rectify(h); err != nil {
@@ -100,8 +100,8 @@ func (m *mlp) build(reuse bool) (*G.Node, error) {
 	return m.crossEntropy(h, r)
 }
 
-// normalise applies the norm that the name asks for.
-func (m *mlp) normalise(h *G.Node, features int, reuse bool) (*G.Node, error) {
+// normalize applies the norm that the name asks for.
+func (m *mlp) normalize(h *G.Node, features int, reuse bool) (*G.Node, error) {
 	var opt norm.AnyOption // nil is none
 	if reuse {
 		opt = norm.WithReuse()

@@ -19,7 +19,7 @@ func moments(x []float64) (mean, variance float64) {
 	return mean, variance / float64(len(x))
 }
 
-func normalised(x []float64, mean, variance float64) (xhat []float64, rstd float64) {
+func normalized(x []float64, mean, variance float64) (xhat []float64, rstd float64) {
 	rstd = 1 / math.Sqrt(variance+eps)
 	xhat = make([]float64, len(x))
 	for i, v := range x {
@@ -28,7 +28,7 @@ func normalised(x []float64, mean, variance float64) (xhat []float64, rstd float
 	return xhat, rstd
 }
 
-// backThrough returns the gradient of what was normalised to x̂, for the
+// backThrough returns the gradient of what was normalized to x̂, for the
 // gradient h of x̂, through the mean and the variance too.
 func backThrough(xhat, h []float64, rstd float64) []float64 {
 	n := float64(len(h))
@@ -96,14 +96,14 @@ func (m *mlp) wantLoss() float64 {
 	return loss / float64(batch)
 }
 
-// plainNorm normalises in place as the name of the model says.
+// plainNorm normalizes in place as the name of the model says.
 func (m *mlp) plainNorm(h [][]float64) {
 	switch {
 	case strings.HasSuffix(m.c.name, "_nonorm"):
 	case strings.HasSuffix(m.c.name, "_layernorm"):
 		for r := range h {
 			mean, variance := moments(h[r])
-			h[r], _ = normalised(h[r], mean, variance)
+			h[r], _ = normalized(h[r], mean, variance)
 		}
 	default:
 		column := make([]float64, len(h))
@@ -112,7 +112,7 @@ func (m *mlp) plainNorm(h [][]float64) {
 				column[r] = h[r][o]
 			}
 			mean, variance := moments(column)
-			xhat, _ := normalised(column, mean, variance)
+			xhat, _ := normalized(column, mean, variance)
 			for r := range h {
 				h[r][o] = xhat[r]
 			}

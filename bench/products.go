@@ -14,7 +14,7 @@ type variants struct {
 	titles []string // of plain and the normed ones
 }
 
-// linear sets the linear layer with a normalised weight beside the plain one, on
+// linear sets the linear layer with a normalized weight beside the plain one, on
 // the same BLAS.
 func (f *figures) linear(w io.Writer) {
 	f.printVariants(w, variants{"linear", []string{"weightnorm_linear"}, []string{"plain", "weight norm"}})

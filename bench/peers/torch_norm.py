@@ -28,7 +28,7 @@ algorithm: each tensor once, but in fwdbwd the input of a norm twice. Passes:
   bwd      backward alone, through autograd, graph kept
   fwd_raw  the ATen operator without the nn.Module around it (no_grad)
   bwd_raw  the ATen backward operator alone
-  step     one optimiser step of a model
+  step     one optimizer step of a model
 
 A filter is a regular expression on "name shape dtype pass", the shape as
 32x64; if there are several all must match. A way to do the same thing is
