@@ -4,6 +4,7 @@
 # generic interface for unused.
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -checks inherit,-U1000
 MODULES     = . ./bench ./examples
+GENERATOR   = ops/internal/kernel/_asm# a module outside the workspace
 ROUNDS      = 3
 FIGURES     = out/bench.jsonl
 
@@ -23,9 +24,11 @@ fmt: ## fails where gofmt would change a file
 
 vet:
 	@for m in $(MODULES); do (cd $$m && go vet ./...) || exit 1; done
+	cd $(GENERATOR) && GOWORK=off go vet ./...
 
 staticcheck:
 	@for m in $(MODULES); do (cd $$m && $(STATICCHECK) ./...) || exit 1; done
+	cd $(GENERATOR) && GOWORK=off $(STATICCHECK) ./...
 
 paths: ## the paths that `test` does not take; of purego and generic, which is the same code, the kernels once
 	@if [ -r /proc/cpuinfo ] && ! grep -q avx512vl /proc/cpuinfo; then echo "no AVX-512 here: test has taken the best path"; \
