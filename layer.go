@@ -191,7 +191,7 @@ func (l *layer) checkNode(name string, n *G.Node) error {
 	case n == nil:
 		return fault.New(ErrGraph, l.label, "%s is nil, want a node", name)
 	case n.Graph() != l.graph && n.Graph() != nil: // that of a constant, of which the ops decide
-		return fault.New(ErrGraph, l.label, "%s belongs to another graph than the layer", name)
+		return fault.New(ErrGraph, l.label, "%s belongs to another graph than the layer, want the same", name)
 	}
 	if t, ok := n.Type().(G.TensorType); ok && t.Of != l.dtype {
 		return fault.New(ErrDtype, l.label, "%s is %v, want %v", name, t.Of, l.dtype)

@@ -78,7 +78,7 @@ func TestFwdMaskedRefuses(t *testing.T) {
 			}{
 				{x, nil, norm.ErrGraph, "mask is nil, want a node"},
 				{nil, node(g, tensor.Float32, 2), norm.ErrGraph, "x is nil, want a node"},
-				{x, node(G.NewGraph(), tensor.Float32, 2), norm.ErrGraph, "mask belongs to another graph than x"},
+				{x, node(G.NewGraph(), tensor.Float32, 2), norm.ErrGraph, "mask belongs to another graph than x, want the same"},
 				{x, node(g, tensor.Float64, 2), norm.ErrDtype, "mask is float64, want float32 as x"},
 				{x, node(g, tensor.Float32, 2, 4), norm.ErrShape, "mask is (2, 4), want (2, 5) or (2)"},
 			} {

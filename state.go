@@ -136,7 +136,7 @@ func newSaving(items []Stateful) (saving, error) {
 	for _, e := range all {
 		name := e.names[0]
 		if !utf8.ValidString(name) { // JSON would have another
-			return nil, fault.New(ErrName, "save", "the name %q is not UTF-8", name)
+			return nil, fault.New(ErrName, "save", "the name is %q, want UTF-8", name)
 		}
 		if problem := e.check(e.values()); problem != "" {
 			return nil, fault.New(ErrValue, "save", "%s: %s", name, problem)

@@ -40,9 +40,9 @@ func TestStateBadCalls(t *testing.T) {
 		"nil layer":       {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
 		"nil in a state":  {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 1 is nil, want a layer or a Param"},
 		"nil node":        {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil, want an input`},
-		"no value":        {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value"},
-		"no name":         {norm.Param("", unnamed), norm.ErrName, "norm: param: neither the entry nor its node has a name"},
-		"no value either": {norm.Param("v", noValue), norm.ErrValue, "norm: param: v has no value"},
+		"no value":        {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value, want a tensor"},
+		"no name":         {norm.Param("", unnamed), norm.ErrName, "norm: param: neither the entry nor its node has a name, want one"},
+		"no value either": {norm.Param("v", noValue), norm.ErrValue, "norm: param: v has no value, want a tensor"},
 		"a result":        {norm.Param("y", result), norm.ErrGraph, "norm: param: y is the result of an op or a constant, want an input"},
 		"a constant":      {norm.Param("c", constant), norm.ErrGraph, "norm: param: c is the result of an op or a constant, want an input"},
 		"integers":        {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float32 or float64"},
@@ -51,7 +51,7 @@ func TestStateBadCalls(t *testing.T) {
 		"reshaped":        {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
 		"negative":        {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
 		"both":            {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
-		"reserved":        {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself`},
+		"reserved":        {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself, want another name`},
 		"nothing":         {norm.State{}, norm.ErrState, "norm: state: there is nothing in it, want layers or nodes"},
 		"twice":           {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},
 		"of a node":       {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},
@@ -65,7 +65,7 @@ func TestStateBadCalls(t *testing.T) {
 			require.ErrorIs(t, err, c.kind, "%s: %s", what, name)
 		}
 	}
-	require.EqualError(t, norm.Save(io.Discard, norm.Param("a\xff", cube)), `norm: save: the name "a\xff" is not UTF-8`)
+	require.EqualError(t, norm.Save(io.Discard, norm.Param("a\xff", cube)), `norm: save: the name is "a\xff", want UTF-8`)
 	require.ErrorIs(t, norm.Load(nil, bn), norm.ErrValue)
 	require.ErrorIs(t, norm.Save(nil, bn), norm.ErrValue)
 

@@ -59,7 +59,7 @@ func (p *param) part() ([]part, error) {
 	case p.node == nil:
 		return nil, fault.New(ErrGraph, kind, "the node of %q is nil, want an input", p.name)
 	case p.name == "" && p.node.Name() == unnamed:
-		return nil, fault.New(ErrName, kind, "neither the entry nor its node has a name")
+		return nil, fault.New(ErrName, kind, "neither the entry nor its node has a name, want one")
 	}
 	name := p.name
 	if name == "" {
@@ -69,7 +69,7 @@ func (p *param) part() ([]part, error) {
 	case !p.node.IsVar():
 		return nil, fault.New(ErrGraph, kind, "%s is the result of an op or a constant, want an input", name)
 	case name == "__metadata__":
-		return nil, fault.New(ErrName, kind, "the format has %q for itself", name)
+		return nil, fault.New(ErrName, kind, "the format has %q for itself, want another name", name)
 	}
 	e, err := newParameter(kind, name, p.node, p.transposed)
 	if err != nil {

@@ -97,7 +97,7 @@ func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 		case n == nil:
 			return nil, newFault(ErrGraph, "node %d to differentiate with respect to is nil, want one of the cost's graph", i)
 		case n.Graph() != cost.Graph():
-			return nil, newFault(ErrGraph, "%v belongs to another graph than the cost", name(n))
+			return nil, newFault(ErrGraph, "%v belongs to another graph than the cost, want the same", name(n))
 		}
 	}
 	w := walk{terms: map[*G.Node]G.Nodes{}}
@@ -122,7 +122,7 @@ func checkCost(cost *G.Node) error {
 	case cost == nil:
 		return newFault(ErrGraph, "the cost is nil, want a scalar")
 	case cost.Graph() == nil:
-		return newFault(ErrGraph, "the cost is in no graph")
+		return newFault(ErrGraph, "the cost is in no graph, want a node of one")
 	case cost.Shape().Dims() != 0:
 		return newFault(ErrCost, "the cost %v has the shape %v, want a scalar", name(cost), cost.Shape())
 	}
@@ -184,7 +184,7 @@ func Bind(wrt, grads G.Nodes) error {
 		case n == nil || d == nil:
 			return newFault(ErrGraph, "node %d or its gradient is nil, want both", i)
 		case n.Graph() != d.Graph():
-			return newFault(ErrGraph, "%v belongs to another graph than its gradient", name(n))
+			return newFault(ErrGraph, "%v belongs to another graph than its gradient, want the same", name(n))
 		case n.Deriv() != nil || slices.Contains(wrt[:i], n):
 			return newFault(ErrBound, "%v has a gradient already", name(n))
 		case !fits(d, n) || d.Dtype() != n.Dtype():

@@ -51,7 +51,7 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 		case n.Graph() == nil && i == 0:
 			return dt, fault.New(fault.ErrGraph, op, "%s is a constant, which belongs to no graph, want a node of one", a.name)
 		case n.Graph() != g && n.Graph() != nil: // Gorgonia adds constants to the graph
-			return dt, fault.New(fault.ErrGraph, op, "%s belongs to another graph than %s", a.name, in[0].name)
+			return dt, fault.New(fault.ErrGraph, op, "%s belongs to another graph than %s, want the same", a.name, in[0].name)
 		case of != tensor.Float32 && of != tensor.Float64:
 			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case of != dt:

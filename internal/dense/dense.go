@@ -100,7 +100,7 @@ func Check[T Float](op, name string, v G.Value) (*tensor.Dense, error) {
 	d, ok := v.(*tensor.Dense)
 	switch {
 	case v == nil || ok && d == nil:
-		return nil, fault.New(fault.ErrValue, op, "%s has no value", name)
+		return nil, fault.New(fault.ErrValue, op, "%s has no value, want a tensor", name)
 	case !ok:
 		return nil, fault.New(fault.ErrValue, op, "%s holds %T, want a dense tensor", name, v)
 	case d.Dtype() != Dtype[T]():
