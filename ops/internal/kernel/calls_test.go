@@ -32,8 +32,6 @@ const margin = 64
 
 var sentinel = math.Float64frombits(0x7ff8c0de60000000)
 
-func isSentinel[T Float](v T) bool { return bits(v) == bits(T(sentinel)) }
-
 // fence is an array with watched memory before and after it.
 type fence[T Float] struct{ all, kept []T }
 
