@@ -18,7 +18,7 @@ import (
 // training run. Building a machine sets the mode of every layer in its graph:
 // evaluation with gorgonia.EvalMode(), else training. ops.SpectralNorm has the details.
 //
-// Parameter: name.w. The vectors are not parameters.
+// Parameter: name.w, of the shape of the weight. The vectors are not parameters.
 //
 // Miyato, Kataoka, Koyama, Yoshida, "Spectral Normalization for Generative
 // Adversarial Networks", 2018, arXiv:1802.05957v1.
@@ -66,6 +66,8 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 
 // Weight returns W/σ, to be used wherever a weight is, as in gorgonia.Conv2d. A
 // second call returns the same node. It follows the mode that the machine sets.
+//
+// Errors: those of gorgonia.ApplyOp alone.
 func (l *SpectralNorm) Weight() (*G.Node, error) {
 	return l.named(ops.SpectralNorm(l.Learnable("w"), l.vectors, l.cfg))
 }

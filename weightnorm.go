@@ -14,7 +14,8 @@ import (
 // for each output. It needs no batch and does not normalize activations.
 // ops.WeightNorm has the details.
 //
-// Parameters: name.v, and name.g, which starts as ‖v‖ so that w = v.
+// Parameters: name.v, of the shape of the weight, and name.g, which starts as ‖v‖ so that
+// w = v. g is (k) with k the size of the axis, or (1) for WholeTensor.
 //
 // Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
 // Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3.
@@ -45,6 +46,8 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 
 // Weight returns w, to be used wherever a weight is, as in gorgonia.Conv2d. A
 // second call returns the same node.
+//
+// Errors: those of gorgonia.ApplyOp alone.
 func (l *WeightNorm) Weight() (*G.Node, error) {
 	return l.named(ops.WeightNorm(l.Learnable("v"), l.Learnable("g"), l.cfg))
 }
