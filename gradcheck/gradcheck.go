@@ -136,7 +136,7 @@ type expression struct {
 // build calls f on fresh input nodes and sorts out the leaves of the result.
 func build(f Func, values []*tensor.Dense, conf *config) (*expression, error) {
 	if f == nil {
-		return nil, errors.New("gradcheck: the function is nil")
+		return nil, errors.New("gradcheck: the function is nil, want one")
 	}
 	e := &expression{config: conf, g: G.NewGraph(), held: make(map[*G.Node]bool)}
 	inputs := make(G.Nodes, len(values))
@@ -168,7 +168,7 @@ func build(f Func, values []*tensor.Dense, conf *config) (*expression, error) {
 func (e *expression) setResult(y *G.Node) error {
 	switch {
 	case y == nil:
-		return errors.New("gradcheck: the function returned no node")
+		return errors.New("gradcheck: the function returned no node, want its result")
 	case y.Graph() != e.g:
 		return errors.New("gradcheck: the result is not in the graph of the inputs")
 	}
@@ -178,7 +178,7 @@ func (e *expression) setResult(y *G.Node) error {
 		}
 	}
 	if y.Dtype() != tensor.Float64 {
-		return fmt.Errorf("gradcheck: the result is %v: gradients are checked in float64", y.Dtype())
+		return fmt.Errorf("gradcheck: the result is %v, want float64", y.Dtype())
 	}
 	e.y = y
 	if !y.IsScalar() {
@@ -186,7 +186,7 @@ func (e *expression) setResult(y *G.Node) error {
 	}
 	n := size(e.yShape)
 	if n == 0 {
-		return fmt.Errorf("gradcheck: the result has shape %v, which holds no elements", e.yShape)
+		return fmt.Errorf("gradcheck: the result has shape %v, want no empty axis", e.yShape)
 	}
 	e.weights = weights(n)
 	return nil

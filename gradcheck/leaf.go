@@ -32,15 +32,15 @@ type step struct {
 func newLeaf(name string, v *tensor.Dense) (*leaf, error) {
 	switch {
 	case v == nil:
-		return nil, fmt.Errorf("gradcheck: %s: the value is nil", name)
+		return nil, fmt.Errorf("gradcheck: %s: the value is nil, want a tensor", name)
 	case v.Dtype() != tensor.Float64:
-		return nil, fmt.Errorf("gradcheck: %s is %v: gradients are checked in float64", name, v.Dtype())
+		return nil, fmt.Errorf("gradcheck: %s is %v, want float64", name, v.Dtype())
 	case size(v.Shape()) == 0:
-		return nil, fmt.Errorf("gradcheck: %s has shape %v, which holds no elements", name, v.Shape())
+		return nil, fmt.Errorf("gradcheck: %s has shape %v, want no empty axis", name, v.Shape())
 	case v.Dims() > 0 && v.IsMasked():
-		return nil, fmt.Errorf("gradcheck: %s is masked", name)
+		return nil, fmt.Errorf("gradcheck: %s is masked, want a tensor without mask", name)
 	case !v.IsNativelyAccessible():
-		return nil, fmt.Errorf("gradcheck: %s is not in Go's memory", name)
+		return nil, fmt.Errorf("gradcheck: %s is not in Go's memory, want a tensor that is", name)
 	}
 	l := &leaf{name: name, shape: v.Shape().Clone()}
 	var err error
@@ -51,7 +51,7 @@ func newLeaf(name string, v *tensor.Dense) (*leaf, error) {
 		return nil, fmt.Errorf("gradcheck: %s: %w", name, err)
 	}
 	if i := notFinite(l.x); i >= 0 {
-		return nil, fmt.Errorf("gradcheck: %s is %v", element(name, unravel(i, l.shape)), l.x[i])
+		return nil, fmt.Errorf("gradcheck: %s is %v, want a finite number", element(name, unravel(i, l.shape)), l.x[i])
 	}
 	l.base, err = copyLayout(v)
 	if err != nil {
@@ -64,7 +64,7 @@ func newLeaf(name string, v *tensor.Dense) (*leaf, error) {
 // returns nil for a kind that has no gradient to check.
 func createdLeaf(n *G.Node) (*leaf, error) {
 	if n.Value() == nil {
-		return nil, fmt.Errorf("gradcheck: leaf %q has no value", n.Name())
+		return nil, fmt.Errorf("gradcheck: leaf %q has no value, want one", n.Name())
 	}
 	v, ok := n.Value().(*tensor.Dense)
 	if !ok || v.Dims() == 0 || v.Dtype() != tensor.Float64 {

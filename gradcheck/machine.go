@@ -207,7 +207,7 @@ func (f *forward) eval(l *leaf, steps []step, t float64) ([]float64, error) {
 		return nil, fmt.Errorf("gradcheck: forward pass: the result: %w", err)
 	}
 	if i := notFinite(y); i >= 0 {
-		return nil, fmt.Errorf("gradcheck: forward pass: %s is %v", element("result", unravel(i, f.yShape)), y[i])
+		return nil, fmt.Errorf("gradcheck: forward pass: %s is %v, want a finite number", element("result", unravel(i, f.yShape)), y[i])
 	}
 	return y, nil
 }

@@ -148,9 +148,9 @@ func newConfig(values []*tensor.Dense, opts []Option) (*config, error) {
 	}
 	switch {
 	case len(values) == 0:
-		return nil, errors.New("gradcheck: no values: the function needs at least one input")
+		return nil, errors.New("gradcheck: no values, want one for each input of the function, and at least one")
 	case len(c.names) > len(values):
-		return nil, fmt.Errorf("gradcheck: WithNames: %d names for %d inputs", len(c.names), len(values))
+		return nil, fmt.Errorf("gradcheck: WithNames: %d names for %d inputs, want no more than there are", len(c.names), len(values))
 	case c.machines == 0 || c.machines&^(Tape|Lisp) != 0:
 		return nil, fmt.Errorf("gradcheck: WithMachines: %v, want Tape, Lisp or both", c.machines)
 	case c.grad == nil:
@@ -165,13 +165,13 @@ func newConfig(values []*tensor.Dense, opts []Option) (*config, error) {
 	seen := make(map[string]bool)
 	for i := range values {
 		if seen[c.name(i)] {
-			return nil, fmt.Errorf("gradcheck: WithNames: two inputs are called %q", c.name(i))
+			return nil, fmt.Errorf("gradcheck: WithNames: two inputs are called %q, want names of their own", c.name(i))
 		}
 		seen[c.name(i)] = true
 	}
 	for _, i := range c.inputs {
 		if i < 0 || i >= len(values) {
-			return nil, fmt.Errorf("gradcheck: WithoutGrad: no input %d, there are %d", i, len(values))
+			return nil, fmt.Errorf("gradcheck: WithoutGrad: input %d, want 0 to %d", i, len(values)-1)
 		}
 		c.excluded = append(c.excluded, c.name(i))
 	}
