@@ -52,123 +52,151 @@ type strip struct {
 // rowGroups emits the loop over groups of rows, large ones and then single rows,
 // and in it the loop over strips, wide ones and then single vectors.
 func (l loop) rowGroups(v variant, name string, group, wide int, body func(s strip)) {
-	moving := append([]string(nil), l.data...) // arrays that have rows
-	if l.out != "" {
-		moving = append(moving, l.out)
-	}
-	groups := func(label string, count int) {
-		Label(label)
-		stride := pointer("stride")
-		stride3, stride5 := GP64(), GP64()
-		if count > 2 {
-			LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
-		}
-		if count > 4 {
-			LEAQ(Mem{Base: stride, Index: stride, Scale: 4}, stride5)
-		}
-		near, far := map[string]Register{}, map[string]Register{} // rows 0 and 5
-		for _, a := range moving {
-			near[a] = pointer(a)
-			if count > 4 {
-				far[a] = GP64()
-				LEAQ(Mem{Base: near[a], Index: stride5, Scale: 1}, far[a])
-			}
-		}
-		fixed := map[string]Register{}
-		for _, a := range l.arrays() {
-			if !slices.Contains(moving, a) {
-				fixed[a] = pointer(a)
-			}
-		}
-		row := func(a string, row int) Mem {
-			switch row {
-			case 0:
-				return Mem{Base: near[a]}
-			case 1, 2, 4:
-				return Mem{Base: near[a], Index: stride, Scale: uint8(row)}
-			case 3, 6:
-				return Mem{Base: near[a], Index: stride3, Scale: uint8(row / 3)}
-			case 5:
-				return Mem{Base: far[a]}
-			default:
-				return Mem{Base: far[a], Index: stride, Scale: 2}
-			}
-		}
-		left, i := pointer("n"), GP64()
-		XORQ(i, i)
-		emit := func(vecs int, part mask) {
-			body(strip{
-				rows: count, vecs: vecs, part: part,
-				data:  func(a string, r, k int) Mem { return row(a, r).Offset(k * v.step()) },
-				konst: func(a string, k int) Mem { return v.at(fixed[a], i, k) },
-				sum:   func(a string, k int) Mem { return Mem{Base: fixed[a], Index: i, Scale: 8, Disp: k * v.width()} },
-			})
-		}
-		// The rows of the next group are fetched in the order of memory, which is
-		// what the processor's own prefetching is made for.
-		ahead := map[string]Register{}
-		if count > 1 && wide > 1 {
-			for _, a := range moving {
-				ahead[a] = GP64()
-				LEAQ(Mem{Base: near[a], Index: stride, Scale: uint8(count)}, ahead[a])
-			}
-		}
-		turns := func(name string, vecs int) {
-			SUBQ(U32(uint32(vecs*v.lanes())), left)
-			JL(LabelRef(name + "End"))
-			Label(name)
-			for _, a := range moving {
-				if vecs > 1 && count > 1 {
-					bytes := count * vecs * v.step()
-					for at := 0; at < bytes; at += 64 {
-						PREFETCHT0(Mem{Base: ahead[a], Disp: at})
-					}
-					ADDQ(U32(uint32(bytes)), ahead[a])
-				}
-			}
-			emit(vecs, mask{})
-			for _, a := range moving {
-				ADDQ(U32(uint32(vecs*v.step())), near[a])
-				if count > 4 {
-					ADDQ(U32(uint32(vecs*v.step())), far[a])
-				}
-			}
-			ADDQ(U32(uint32(vecs*v.lanes())), i)
-			SUBQ(U32(uint32(vecs*v.lanes())), left)
-			JGE(LabelRef(name))
-			Label(name + "End")
-			ADDQ(U32(uint32(vecs*v.lanes())), left)
-		}
-		if wide > 1 {
-			turns(label+"Wide", wide)
-		}
-		turns(label+"Strip", 1)
-		TESTQ(left, left)
-		JE(LabelRef(label + "Next"))
-		emit(1, v.tail(left))
-		Label(label + "Next")
-		step := pointer("stride")
-		SHLQ(Imm(uint64(bits.TrailingZeros(uint(count)))), step)
-		for _, a := range moving {
-			ADDQ(step, address(a))
-		}
-	}
-
 	rows := name + "Rows"
 	if group > 1 {
 		SUBQ(Imm(uint64(group)), address("rows"))
 		JL(LabelRef(rows + "End"))
-		groups(rows, group)
+		l.rowGroup(v, rows, group, wide, body)
 		SUBQ(Imm(uint64(group)), address("rows"))
 		JGE(LabelRef(rows))
 		Label(rows + "End")
 		ADDQ(Imm(uint64(group)), address("rows"))
 		JE(LabelRef(name + "Done"))
 	}
-	groups(name+"Row", 1)
+	l.rowGroup(v, name+"Row", 1, wide, body)
 	DECQ(address("rows"))
 	JNZ(LabelRef(name + "Row"))
 	Label(name + "Done")
+}
+
+// rowGroup emits one turn of it, for count rows.
+func (l loop) rowGroup(v variant, label string, count, wide int, body func(s strip)) {
+	Label(label)
+	g := l.addressRows(v, count)
+	left := pointer("n")
+	g.i = GP64()
+	XORQ(g.i, g.i)
+	// The rows of the next group are fetched in the order of memory, which is
+	// what the processor's own prefetching is made for.
+	ahead := map[string]Register{}
+	if count > 1 && wide > 1 {
+		for _, a := range g.moving {
+			ahead[a] = GP64()
+			LEAQ(Mem{Base: g.near[a], Index: g.stride, Scale: uint8(count)}, ahead[a])
+		}
+	}
+	turns := func(name string, vecs int) {
+		SUBQ(U32(uint32(vecs*v.lanes())), left)
+		JL(LabelRef(name + "End"))
+		Label(name)
+		for _, a := range g.moving {
+			if vecs > 1 && count > 1 {
+				bytes := count * vecs * v.step()
+				for at := 0; at < bytes; at += 64 {
+					PREFETCHT0(Mem{Base: ahead[a], Disp: at})
+				}
+				ADDQ(U32(uint32(bytes)), ahead[a])
+			}
+		}
+		body(g.strip(vecs, mask{}))
+		g.advance(vecs)
+		SUBQ(U32(uint32(vecs*v.lanes())), left)
+		JGE(LabelRef(name))
+		Label(name + "End")
+		ADDQ(U32(uint32(vecs*v.lanes())), left)
+	}
+	if wide > 1 {
+		turns(label+"Wide", wide)
+	}
+	turns(label+"Strip", 1)
+	TESTQ(left, left)
+	JE(LabelRef(label + "Next"))
+	body(g.strip(1, v.tail(left)))
+	Label(label + "Next")
+	step := pointer("stride")
+	SHLQ(Imm(uint64(bits.TrailingZeros(uint(count)))), step)
+	for _, a := range g.moving {
+		ADDQ(step, address(a))
+	}
+}
+
+// rowPointers address a strip of a group of rows.
+type rowPointers struct {
+	v               variant
+	count           int
+	moving          []string            // arrays that have rows
+	near, far       map[string]Register // of them: rows 0 and 5
+	fixed           map[string]Register // the other arrays
+	stride, stride3 Register
+	i               Register // the column
+}
+
+// addressRows loads the pointers for count rows, at most 8.
+func (l loop) addressRows(v variant, count int) *rowPointers {
+	g := &rowPointers{v: v, count: count, near: map[string]Register{}, far: map[string]Register{}, fixed: map[string]Register{}}
+	g.moving = append([]string(nil), l.data...)
+	if l.out != "" {
+		g.moving = append(g.moving, l.out)
+	}
+	g.stride = pointer("stride")
+	g.stride3 = GP64()
+	stride5 := GP64()
+	if count > 2 {
+		LEAQ(Mem{Base: g.stride, Index: g.stride, Scale: 2}, g.stride3)
+	}
+	if count > 4 {
+		LEAQ(Mem{Base: g.stride, Index: g.stride, Scale: 4}, stride5)
+	}
+	for _, a := range g.moving {
+		g.near[a] = pointer(a)
+		if count > 4 {
+			g.far[a] = GP64()
+			LEAQ(Mem{Base: g.near[a], Index: stride5, Scale: 1}, g.far[a])
+		}
+	}
+	for _, a := range l.arrays() {
+		if !slices.Contains(g.moving, a) {
+			g.fixed[a] = pointer(a)
+		}
+	}
+	return g
+}
+
+// row addresses a row of an array.
+func (g *rowPointers) row(a string, row int) Mem {
+	switch row {
+	case 0:
+		return Mem{Base: g.near[a]}
+	case 1, 2, 4:
+		return Mem{Base: g.near[a], Index: g.stride, Scale: uint8(row)}
+	case 3, 6:
+		return Mem{Base: g.near[a], Index: g.stride3, Scale: uint8(row / 3)}
+	case 5:
+		return Mem{Base: g.far[a]}
+	default:
+		return Mem{Base: g.far[a], Index: g.stride, Scale: 2}
+	}
+}
+
+// strip is that at the pointers.
+func (g *rowPointers) strip(vecs int, part mask) strip {
+	return strip{
+		rows: g.count, vecs: vecs, part: part,
+		data:  func(a string, r, k int) Mem { return g.row(a, r).Offset(k * g.v.step()) },
+		konst: func(a string, k int) Mem { return g.v.at(g.fixed[a], g.i, k) },
+		sum:   func(a string, k int) Mem { return Mem{Base: g.fixed[a], Index: g.i, Scale: 8, Disp: k * g.v.width()} },
+	}
+}
+
+// advance goes on by some vectors.
+func (g *rowPointers) advance(vecs int) {
+	for _, a := range g.moving {
+		ADDQ(U32(uint32(vecs*g.v.step())), g.near[a])
+		if g.count > 4 {
+			ADDQ(U32(uint32(vecs*g.v.step())), g.far[a])
+		}
+	}
+	ADDQ(U32(uint32(vecs*g.v.lanes())), g.i)
 }
 
 // sumStrip adds up columns over the rows of a strip.
