@@ -199,7 +199,7 @@ func TestSplitPanic(t *testing.T) {
 				for i := range a.counts {
 					require.LessOrEqual(t, a.counts[i].Load(), int32(1))
 				}
-				b := panicArgs{nil, make([]atomic.Int32, 50)} // which has the memory of the last
+				b := panicArgs{nil, make([]atomic.Int32, 50)} // of the same type: were the job of the panic kept, this would get it
 				split(50, parallelLen, b)
 				for i := range b.counts {
 					require.EqualValues(t, 1, b.counts[i].Load())
