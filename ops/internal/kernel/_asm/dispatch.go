@@ -6,18 +6,25 @@ import (
 	"go/format"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 )
 
-// writeDispatch writes the functions that package kernel calls: on amd64 they
+// writeDispatch writes the functions of loops and steps that package kernel calls: on amd64 they
 // choose the assembly for the instruction set, the type of data and the layout;
 // elsewhere there is only the Go definition.
 func writeDispatch(dir string) error {
-	for name, text := range map[string]string{"loops_amd64.go": dispatchAsm, "loops_other.go": dispatchGo} {
-		t := template.Must(template.New(name).Funcs(template.FuncMap{"variants": func() []variant { return variants }}).Parse(text))
+	for name, of := range map[string]struct {
+		text string
+		data any
+	}{
+		"loops_amd64.go": {dispatchAsm, loops}, "loops_other.go": {dispatchGo, loops},
+		"localresponse_vector_amd64.go": {stepsAsm, steps}, "localresponse_vector_other.go": {stepsGo, steps},
+	} {
+		t := template.Must(template.New(name).Funcs(template.FuncMap{"variants": func() []variant { return variants }}).Parse(of.text))
 		var b bytes.Buffer
-		if err := t.Execute(&b, loops); err != nil {
+		if err := t.Execute(&b, of.data); err != nil {
 			return err
 		}
 		src, err := format.Source(b.Bytes())
@@ -162,6 +169,83 @@ package kernel
 {{range .}}
 // {{.Name}}: {{.Doc}}.
 func {{.Name}}[T Float]({{.Params}}{{if .Maps}}, _ bool{{end}}) {
+	{{.Name}}Go({{.Args}})
+}
+{{end}}`
+
+func (s step) Name() string { return s.name }
+func (s step) Doc() string  { return s.doc }
+
+// Generic says whether there are data: other steps have float64 alone.
+func (s step) Generic() bool { return len(s.data) > 0 }
+
+// Read is the first array that is read, and Others are those besides.
+func (s step) Read() string     { return s.arrays[1] }
+func (s step) Others() []string { return append([]string{s.arrays[0]}, s.arrays[2:]...) }
+
+// Params is the parameter list of the Go function.
+func (s step) Params() string {
+	var all []string
+	for _, a := range s.arrays {
+		elem := "float64"
+		if slices.Contains(s.data, a) {
+			elem = "T"
+		}
+		all = append(all, a+" []"+elem)
+	}
+	for _, name := range s.scalars {
+		all = append(all, name+" float64")
+	}
+	return strings.Join(all, ", ")
+}
+
+// Args passes them on.
+func (s step) Args() string { return strings.Join(slices.Concat(s.arrays, s.scalars), ", ") }
+
+// Variants are those that there is assembly for.
+func (s step) Variants() []variant {
+	return slices.DeleteFunc(slices.Clone(variants), func(v variant) bool { return !s.Generic() && v.single() })
+}
+
+// Call calls the assembly of a variant.
+func (s step) Call(v variant) string {
+	var args []string
+	for _, a := range s.arrays {
+		if slices.Contains(s.data, a) {
+			args = append(args, fmt.Sprintf("f%d(%s)", 8*v.bytes, a))
+		} else {
+			args = append(args, "&"+a+"[0]")
+		}
+	}
+	args = append(append(args, s.scalars...), "n")
+	return s.name + v.suffix() + "(" + strings.Join(args, ", ") + ")"
+}
+
+const stepsAsm = header + `//go:build amd64 && !purego && !noasm
+
+package kernel
+{{range .}}{{$s := .}}
+// {{.Name}}: {{.Doc}}.
+func {{.Name}}{{if .Generic}}[T Float]{{end}}({{.Params}}) {
+	if isa == generic {
+		{{.Name}}Go({{.Args}})
+		return
+	}
+	n := len({{.Read}})
+{{range .Others}}_ = {{.}}[n-1]
+{{end}}	switch {
+{{range .Variants}}	case isa == {{.ISA}}{{if $s.Generic}} && {{if not .Single}}!{{end}}is32[T](){{end}}:
+		{{$s.Call .}}
+{{end}}	}
+}
+{{end}}`
+
+const stepsGo = header + `//go:build !amd64 || purego || noasm
+
+package kernel
+{{range .}}
+// {{.Name}}: {{.Doc}}.
+func {{.Name}}{{if .Generic}}[T Float]{{end}}({{.Params}}) {
 	{{.Name}}Go({{.Args}})
 }
 {{end}}`

@@ -1,5 +1,6 @@
 // Command asm generates the assembly of package kernel, the Go declarations of
-// it, and the functions that choose between it and the Go definitions:
+// it, and for loops and steps the functions that choose between it and the Go
+// definitions:
 //
 //	go run . -dir ..
 //
