@@ -52,6 +52,12 @@ func (l *WeightNorm) Weight() (*G.Node, error) {
 	return l.named(ops.WeightNorm(l.Learnable("v"), l.Learnable("g"), l.cfg))
 }
 
+// Materialize returns the current w = g·v/‖v‖ as a new tensor: for a graph that only
+// predicts, where a plain weight is enough.
+//
+// Errors: ErrValue.
+func (l *WeightNorm) Materialize() (*tensor.Dense, error) { return l.EvalWeight(nil) }
+
 // In returns the same weight in another graph: v and g are the same storage.
 //
 // Errors: ErrGraph, ErrName, ErrValue.
@@ -125,6 +131,12 @@ func (l *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
 	}
 	return l.named(ops.WeightNormLinear(x, l.Learnable("v"), l.Learnable("g"), l.Learnable("b"), l.cfg))
 }
+
+// Materialize returns the current weight w = g·v/‖v‖, of shape (out, in), as a new
+// tensor: for a graph that only predicts, where a plain linear layer is enough.
+//
+// Errors: ErrValue.
+func (l *WeightNormLinear) Materialize() (*tensor.Dense, error) { return l.EvalWeight(nil) }
 
 // In returns the same layer in another graph: v, g and b are the same storage.
 //

@@ -186,7 +186,7 @@ func Bind(wrt, grads G.Nodes) error {
 		case n.Graph() != d.Graph():
 			return newFault(ErrGraph, "%v belongs to another graph than its gradient, want the same", name(n))
 		case n.Deriv() != nil || slices.Contains(wrt[:i], n):
-			return newFault(ErrBound, "%v has a gradient already", name(n))
+			return newFault(ErrBound, "%v has a gradient already, want a node without", name(n))
 		case !fits(d, n) || d.Dtype() != n.Dtype():
 			return newFault(ErrShape, "%v is %v %v and its gradient %v %v, want the same", name(n), n.Dtype(), n.Shape(), d.Dtype(), d.Shape())
 		}

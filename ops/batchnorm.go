@@ -149,8 +149,8 @@ func (b *batchNorm) describe(name string) string {
 	return fmt.Sprintf("%s(axis=%d, within=%v, gamma=%v, beta=%v%v, reuse=%v)", name, b.axis, b.within, b.gamma, b.beta, b.mask, b.reuse)
 }
 
-// inputSpecs are (x, γ?, β?, statistics, mask?).
-func (b *batchNorm) inputSpecs(a affine) []inputSpec {
+// inputsWith are (x, γ?, β?, statistics, mask?), with what there is of γ and β.
+func (b *batchNorm) inputsWith(a affine) []inputSpec {
 	return append(a.inputSpecs(b.channels, inputSpec{"statistics", statsLen(b.channels)}), b.mask.inputSpecs()...)
 }
 
@@ -164,7 +164,7 @@ type batchNormOp[T dense.Float] struct {
 
 func newBatchNorm[T dense.Float](c channelAxis, within *channelGroups, aff affine, mask masking, reuse bool) *batchNormOp[T] {
 	b := batchNorm{aff, c, within, mask, reuse}
-	o := &batchNormOp[T]{base: newBase(b.describe("norm.BatchNorm"), b.inputSpecs(aff)...), batchNorm: b, mem: memory[T]{reuse: reuse}}
+	o := &batchNormOp[T]{base: newBase(b.describe("norm.BatchNorm"), b.inputsWith(aff)...), batchNorm: b, mem: memory[T]{reuse: reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o
 }
@@ -219,7 +219,7 @@ type batchNormGradOp[T dense.Float] struct {
 }
 
 func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
-	in := append(b.inputSpecs(affine{gamma: b.gamma}), inputSpec{"dy", anySize})
+	in := append(b.inputsWith(affine{gamma: b.gamma}), inputSpec{"dy", anySize})
 	o := &batchNormGradOp[T]{base: newBase(b.describe("norm.BatchNormGrad"), in...), batchNorm: b, mem: memory[T]{reuse: b.reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o

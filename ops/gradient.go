@@ -112,7 +112,7 @@ func addTo[T dense.Float](op string, n *G.Node, data []T) error {
 	}
 	d, _ := v.(*tensor.Dense)
 	if d == nil || d.Dtype() != dense.Dtype[T]() || d.Shape().TotalSize() != len(data) {
-		return fault.New(fault.ErrValue, op, "cannot add a gradient of %d %v to %T %v", len(data), dense.Dtype[T](), v, v)
+		return fault.New(fault.ErrValue, op, "the gradient is %T of shape %v, want %d elements of %v", v, v.Shape(), len(data), dense.Dtype[T]())
 	}
 	dst := d.Data().([]T)
 	dense.Each(d, func(at, count, stride int) {
