@@ -45,6 +45,17 @@ func (o *faulty) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 
 func yes(n int) []bool { return []bool{true} }
 
+// pair is a faulty op of two vectors.
+type pair struct{ faulty }
+
+func (o *pair) Arity() int { return 2 }
+func (o *pair) Type() hm.Type {
+	v := G.TensorType{Dims: 1, Of: tensor.Float64}
+	return hm.NewFnType(v, v, v)
+}
+
+func both(n int) []bool { return []bool{true, true} }
+
 // The words of the errors are in testdata/errors.txt.
 func TestBadInput(t *testing.T) {
 	var calls []badcall.Call
@@ -71,11 +82,18 @@ func TestBadInput(t *testing.T) {
 	grad("other graph", cost, G.Nodes{z}, diff.ErrGraph)
 	grad("no way", cost, G.Nodes{x, y}, diff.ErrPath)
 	grad("blocked", sum(must(G.Gt(x, y, true))), G.Nodes{x}, diff.ErrPath)
+	at := G.NewVector(g, tensor.Int, G.WithShape(3), G.WithName("at"))
+	picked := must(G.ByIndices(x, at, 0)) // differentiable, as is what leads to it
+	grad("blocked twice above", sum(must(G.Add(must(G.Gt(picked, y, true)), must(G.Gt(y, picked, true))))), G.Nodes{x}, diff.ErrPath)
+	row := must(G.Reshape(y, tensor.Shape{1, 3}))                       // has the memory of y
+	dx := must(diff.Grad(must(G.Add(cost, sum(cubeOf(row)))), x, y))[0] // a copy that needs the gradient by y
+	grad("needed only", sum(dx), G.Nodes{y}, diff.ErrPath)
 	grad("no SDOp", through(&identity{"plain"}), G.Nodes{x}, diff.ErrOp)
 	grad("few flags", through(&faulty{identity{"few flags"}, func(int) []bool { return nil }, nil}), G.Nodes{x}, diff.ErrOp)
 	grad("flags panic", through(&faulty{identity{"flags"}, func(int) []bool { panic("no") }, nil}), G.Nodes{x}, diff.ErrOp)
 	grad("panic", through(&faulty{identity{"panics"}, yes, func(G.Nodes, *G.Node) (G.Nodes, error) { panic("no") }}), G.Nodes{x}, diff.ErrOp)
 	grad("few", through(&faulty{identity{"few"}, yes, func(G.Nodes, *G.Node) (G.Nodes, error) { return nil, nil }}), G.Nodes{x}, diff.ErrOp)
+	grad("fewer", sum(must(G.ApplyOp(&pair{faulty{identity{"fewer"}, both, func(_ G.Nodes, d *G.Node) (G.Nodes, error) { return G.Nodes{d}, nil }}}, x, y))), G.Nodes{x}, diff.ErrOp)
 	grad("nil gradient", through(&faulty{identity{"nil"}, yes, func(G.Nodes, *G.Node) (G.Nodes, error) { return G.Nodes{nil}, nil }}), G.Nodes{x}, diff.ErrOp)
 	grad("shape", through(&faulty{identity{"shape"}, yes, func(_ G.Nodes, d *G.Node) (G.Nodes, error) { return G.Nodes{sum(d)}, nil }}), G.Nodes{x}, diff.ErrOp)
 	bind := func(name string, kind error, wrt G.Nodes, grads G.Nodes) {
@@ -101,6 +119,16 @@ func TestBadInput(t *testing.T) {
 	// An op without a derivative beside the way is none of our business.
 	beside := must(G.Add(cost, sum(must(G.ApplyOp(&identity{"beside"}, y)))))
 	_, err := diff.Grad(beside, x)
+	require.NoError(t, err)
+
+	// Nor is that of a node asked for: the way ends there.
+	h := must(G.ApplyOp(&identity{"last"}, y))
+	_, err = diff.Grad(sum(must(G.Square(h))), h)
+	require.NoError(t, err)
+
+	// Nor is a gradient that is missing of an input that is not asked for.
+	half := &pair{faulty{identity{"half"}, both, func(_ G.Nodes, d *G.Node) (G.Nodes, error) { return G.Nodes{d, nil}, nil }}}
+	_, err = diff.Grad(sum(must(G.ApplyOp(half, x, y))), x)
 	require.NoError(t, err)
 	require.NoError(t, diff.Bind(G.Nodes{x}, grads))
 	require.ErrorIs(t, diff.Bind(G.Nodes{x}, grads), diff.ErrBound)

@@ -42,9 +42,6 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 	w.active = map[*G.Node]bool{}
 	for i := len(sorted) - 1; i >= 0; i-- { // children first
 		n := sorted[i]
-		if !reached[n] {
-			continue
-		}
 		if slices.Contains(wrt, n) || w.goesOn(n) {
 			w.active[n] = true
 		}
@@ -74,7 +71,14 @@ func (w *walk) goesOn(n *G.Node) bool {
 // sortedFrom returns what the cost depends on, each node before its children.
 func sortedFrom(cost *G.Node) (G.Nodes, error) {
 	// Of its own graph Gorgonia may take other edges, see package edges.
-	return G.Sort(cost.Graph().ExactSubgraphRoots(cost))
+	sorted, err := G.Sort(cost.Graph().ExactSubgraphRoots(cost))
+	depends := map[*G.Node]bool{cost: true}
+	return slices.DeleteFunc(sorted, func(n *G.Node) bool { // what is only needed, see keep
+		for _, c := range childrenOf(n) {
+			depends[c] = depends[c] || depends[n]
+		}
+		return !depends[n]
+	}), err
 }
 
 // obstacle names the ops that the ways from the cost to a node end at. sorted is what the cost
