@@ -155,7 +155,7 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	switch {
 	case g == l.graph && g != nil:
 		return layer{}, fault.New(ErrName, l.label, "the graph is that of the layer already, want another")
-	case g != nil && names.taken(g, l.name):
+	case names.taken(g, l.name):
 		return layer{}, fault.New(ErrName, l.label, "the graph has a layer %q already: of an earlier In, which can be used again, or another, that wants a name of its own (WithName)", l.name)
 	}
 	other, err := newLayer(l.kind, g, l.dtype, l.name, l.suffixes...)
