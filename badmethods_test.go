@@ -89,6 +89,9 @@ func badInputs() (all []badCall) {
 	})
 	add("layernorm: Fwd without the axis", norm.ErrShape, ln(tensor.Shape{2, 4}, 2))
 	add("layernorm: Fwd of another size in the axis", norm.ErrShape, ln(tensor.Shape{2, 7, 4}, 1))
+	add("rmsnorm: Fwd of another size in the axis", norm.ErrShape, func(g *G.ExprGraph) (*G.Node, func(x *G.Node) (*G.Node, error)) {
+		return nodeIn(g, f64, 2, 7, 4), norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4}, norm.WithAxes(1), norm.WithoutScale())).Fwd
+	})
 	return all
 }
 
@@ -195,6 +198,18 @@ func badTensors() (all []badCall) {
 		eval("to float32", norm.ErrDtype, wave(tensor.Float32, 0, x.Shape()...), x)
 		eval("to another shape", norm.ErrShape, wave(f64, 0, 5), x)
 	}
+	axis := func(name string, make func(g *G.ExprGraph) fwdEval) {
+		all = append(all, badCall{name + ": Eval of another size in the axis", norm.ErrShape, func(g *G.ExprGraph) func() error {
+			layer := make(g)
+			return func() error { return errorOf(layer.Eval(nil, wave(f64, 0, 2, 7, 4))) }
+		}})
+	}
+	axis("layernorm", func(g *G.ExprGraph) fwdEval {
+		return norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4}, norm.WithAxes(1), norm.WithoutAffine()))
+	})
+	axis("rmsnorm", func(g *G.ExprGraph) fwdEval {
+		return norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4}, norm.WithAxes(1), norm.WithoutScale()))
+	})
 	residual := func(name string, kind error, x, r *tensor.Dense, o ...norm.LayerNormOption) {
 		all = append(all, badCall{name, kind, func(g *G.ExprGraph) func() error {
 			ln := norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4}, o...))

@@ -341,11 +341,16 @@ func TestResidualOfAConstant(t *testing.T) {
 func TestEqualLayersHaveOneName(t *testing.T) {
 	g := G.NewGraph()
 	x := input(g, wave(tensor.Float64, 0, 2, 3))
-	var ys G.Nodes
+	var ys, sums G.Nodes
 	for _, name := range []string{"a", "b"} {
 		ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithName(name), norm.WithoutAffine()))
 		ys = append(ys, norm.Must(ln.Fwd(x)))
+		_, sum, err := ln.FwdResidual(x, ys[0])
+		require.NoError(t, err)
+		sums = append(sums, sum)
 	}
 	require.Same(t, ys[0], ys[1])
 	require.Equal(t, "a", ys[0].Name())
+	require.Same(t, sums[0], sums[1])
+	require.Equal(t, "a.sum", sums[0].Name())
 }
