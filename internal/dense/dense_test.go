@@ -81,3 +81,17 @@ func requireUninitialized[T Float](t *testing.T) {
 		}
 	}
 }
+
+// Walk goes along the tensor or its transpose, and leaves its shape and strides as they are.
+func TestWalk(t *testing.T) {
+	d := New(tensor.Shape{2, 3}, []float64{0, 1, 2, 3, 4, 5})
+	for range 2 {
+		for transposed, want := range map[bool][]float64{false: {0, 1, 2, 3, 4, 5}, true: {0, 3, 1, 4, 2, 5}} {
+			var got []float64
+			Walk(d, transposed, func(v *float64) { got = append(got, *v) })
+			require.Equal(t, want, got)
+		}
+	}
+	require.Equal(t, tensor.Shape{2, 3}, d.Shape())
+	require.Equal(t, []int{3, 1}, d.Strides())
+}
