@@ -185,18 +185,7 @@ func (s step) Others() []string { return append([]string{s.arrays[0]}, s.arrays[
 
 // Params is the parameter list of the Go function.
 func (s step) Params() string {
-	var all []string
-	for _, a := range s.arrays {
-		elem := "float64"
-		if slices.Contains(s.data, a) {
-			elem = "T"
-		}
-		all = append(all, a+" []"+elem)
-	}
-	for _, name := range s.scalars {
-		all = append(all, name+" float64")
-	}
-	return strings.Join(all, ", ")
+	return strings.Join(s.params("[]T", "[]float64"), ", ")
 }
 
 // Args passes them on.
@@ -211,7 +200,7 @@ func (s step) Variants() []variant {
 func (s step) Call(v variant) string {
 	var args []string
 	for _, a := range s.arrays {
-		if slices.Contains(s.data, a) {
+		if s.isData(a) {
 			args = append(args, fmt.Sprintf("f%d(%s)", 8*v.bytes, a))
 		} else {
 			args = append(args, "&"+a+"[0]")

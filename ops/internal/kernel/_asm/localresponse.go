@@ -49,8 +49,7 @@ var steps = []step{
 		name: "halfPowers", doc: "base += k, power = base^−½",
 		arrays: []string{"power", "base"}, scalars: []string{"k"},
 		body: func(o stepOperands) {
-			root := o.rootOfBase()
-			o.storeInverse(root)
+			o.storeInverse(o.rootOfBase())
 		},
 	},
 	{
@@ -114,7 +113,7 @@ func (o stepOperands) storeInverse(x VecVirtual) {
 
 func localResponse(v variant) {
 	for _, s := range steps {
-		if len(s.data) > 0 || v.bytes == 8 {
+		if slices.Contains(s.Variants(), v) {
 			s.emit(v.inDouble())
 		}
 	}
@@ -134,7 +133,7 @@ func (s step) emit(v variant) {
 		o.scalar[name] = v.real().constant(name)
 	}
 	of := func(array string) variant {
-		if slices.Contains(s.data, array) {
+		if s.isData(array) {
 			return v
 		}
 		return v.real()
@@ -149,16 +148,22 @@ func (s step) emit(v variant) {
 }
 
 func (s step) signature(v variant) string {
-	var params []string
+	return "func(" + strings.Join(append(s.params("*"+v.elem(), "*float64"), "n int"), ", ") + ")"
+}
+
+// params are the parameters, given the types of arrays of data and of scratch.
+func (s step) params(data, scratch string) (all []string) {
 	for _, a := range s.arrays {
-		elem := "float64"
-		if slices.Contains(s.data, a) {
-			elem = v.elem()
+		if s.isData(a) {
+			all = append(all, a+" "+data)
+		} else {
+			all = append(all, a+" "+scratch)
 		}
-		params = append(params, a+" *"+elem)
 	}
 	for _, name := range s.scalars {
-		params = append(params, name+" float64")
+		all = append(all, name+" float64")
 	}
-	return "func(" + strings.Join(append(params, "n int"), ", ") + ")"
+	return all
 }
+
+func (s step) isData(array string) bool { return slices.Contains(s.data, array) }
