@@ -57,7 +57,7 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 	}
 	for _, n := range wrt {
 		if !reached[n] {
-			return newFault(ErrPath, "the cost %v does not depend on %v by differentiable ops%s", name(cost), name(n), obstacle(sorted, n))
+			return newFault(ErrPath, "the cost %v does not depend on %v by differentiable ops%s", name(cost), name(n), obstacle(cost, sorted, n))
 		}
 	}
 	return nil
@@ -68,28 +68,30 @@ func (w *walk) goesOn(n *G.Node) bool {
 	return slices.ContainsFunc(w.below[n], func(c *G.Node) bool { return w.active[c] })
 }
 
-// sortedFrom returns what the cost depends on, each node before its children.
+// sortedFrom returns what the cost depends on or only needs, see keep, each node before its
+// children.
 func sortedFrom(cost *G.Node) (G.Nodes, error) {
 	// Of its own graph Gorgonia may take other edges, see package edges.
-	sorted, err := G.Sort(cost.Graph().ExactSubgraphRoots(cost))
-	depends := map[*G.Node]bool{cost: true}
-	return slices.DeleteFunc(sorted, func(n *G.Node) bool { // what is only needed, see keep
-		for _, c := range childrenOf(n) {
-			depends[c] = depends[c] || depends[n]
-		}
-		return !depends[n]
-	}), err
+	return G.Sort(cost.Graph().ExactSubgraphRoots(cost))
 }
 
-// obstacle names the ops that the ways from the cost to a node end at. sorted is what the cost
-// depends on.
-func obstacle(sorted G.Nodes, wrt *G.Node) string {
+// obstacle names the ops that the ways from the cost to a node end at, given what sortedFrom
+// returns.
+func obstacle(cost *G.Node, sorted G.Nodes, wrt *G.Node) string {
+	depends := map[*G.Node]bool{cost: true}
+	for _, n := range sorted {
+		if depends[n] {
+			for _, c := range childrenOf(n) {
+				depends[c] = true
+			}
+		}
+	}
 	leads := map[*G.Node]bool{wrt: true}
 	var ops []string
 	for i := len(sorted) - 1; i >= 0; i-- {
 		n := sorted[i]
 		children := childrenOf(n)
-		if !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
+		if !depends[n] || !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
 			continue
 		}
 		leads[n] = true
