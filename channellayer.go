@@ -41,11 +41,11 @@ func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int,
 	if err := fault.Momentum(l.label, c.momentum); err != nil && !c.cumulative {
 		return l, err
 	}
-	switch {
-	case c.channelAxis == 0:
+	if c.channelAxis == 0 {
 		return l, fault.New(ErrOption, l.label, "the channel axis is 0, want another; that of an x of rank 4, say, is -4")
-	case c.channelAxis < -5 || c.channelAxis > 4:
-		return l, fault.New(ErrOption, l.label, "the channel axis is %d, want -5 to 4, as x has rank 2 to 5", c.channelAxis)
+	}
+	if err := fault.GivenChannelAxis(ErrOption, l.label, "x", c.channelAxis); err != nil {
+		return l, err
 	}
 	if !c.untracked {
 		if l.stats, err = ops.NewRunningStats(channels); err != nil {

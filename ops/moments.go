@@ -37,8 +37,8 @@ func NewMoments(channels, channelAxis int) (*Moments, error) {
 	if err := fault.Channels(momentsName, channels); err != nil {
 		return nil, err
 	}
-	if channelAxis < -5 || channelAxis > 4 {
-		return nil, fault.New(fault.ErrShape, momentsName, "the channel axis is %d, want -5 to 4, as a batch has rank 2 to 5", channelAxis)
+	if err := fault.GivenChannelAxis(fault.ErrShape, momentsName, "a batch", channelAxis); err != nil {
+		return nil, err
 	}
 	return &Moments{axis: channelAxis, of: kernel.NewChannelMoments(channels)}, nil
 }

@@ -43,7 +43,7 @@ func (a *localResponseSecond[T]) place(at int, p placeTerms) {
 		return max(0, c-before), min(c+after, a.v.Channels-1)
 	}
 	for c := range p.own {
-		d, t := 0.0, 0.0
+		var d, t float64
 		from, to := window(c, before, after)
 		for j := from; j <= to; j++ {
 			x := float64(a.x[at+j*a.v.Inner])
