@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ type figures struct {
 	reference map[cell]quotes // nil for another machine
 }
 
-// readFigures reads the lines of files.
+// readFigures reads the lines of files, those that end in .gz compressed.
 func readFigures(files []string) (*figures, error) {
 	f := &figures{lines: map[cell]map[string][]result{}}
 	var err error
@@ -49,14 +50,8 @@ func readFigures(files []string) (*figures, error) {
 		return nil, err
 	}
 	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
+		if err := f.readFile(name); err != nil {
 			return nil, err
-		}
-		err = f.read(file)
-		file.Close()
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if len(f.lines) == 0 {
@@ -89,6 +84,25 @@ func (f *figures) otherISA() string {
 		return ""
 	}
 	return slices.Min(others)
+}
+
+func (f *figures) readFile(name string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines := io.Reader(file)
+	if strings.HasSuffix(name, ".gz") {
+		lines, err = gzip.NewReader(file)
+	}
+	if err == nil {
+		err = f.read(lines)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // read adds lines.

@@ -9,6 +9,8 @@
 //	go run ./bench -elsewhere -page docs/avx2.md out.jsonl     lines of another machine
 //	go run ./bench -plot docs/roofline.png out.jsonl           memory rates against sizes
 //
+// Files of lines may be compressed: out.jsonl.gz.
+//
 // Systems:
 //
 //	norm-raw    the ops called directly, results in memory that is kept: the kernels

@@ -49,7 +49,8 @@ func (f *figures) summary(w io.Writer) {
 	fmt.Fprintln(w)
 	printTable(w, []string{"in a graph", "rows", graphSystem + " ahead of PyTorch", reuseSystem + " ahead of PyTorch",
 		graphSystem + " ahead of Gorgonia", reuseSystem + " ahead of Gorgonia",
-		"Gorgonia / " + graphSystem + ", median", "Gorgonia / " + reuseSystem + ", median"}, graphs)
+		"Gorgonia / " + graphSystem + ", median", "Gorgonia / " + reuseSystem + ", median",
+		reuseSystem + " near its kernels"}, graphs)
 }
 
 func (f *figures) kernelCounts(title string, cells []cell) []string {
@@ -85,8 +86,30 @@ func (f *figures) graphCounts(title string, cells []cell) []string {
 			medians = append(medians, ratio(median(ratios), 1))
 		}
 	}
-	return append(row, medians...)
+	return append(append(row, medians...), f.nearKernels(cells))
 }
+
+// nearKernels counts the rows of fwdbwd that take little more with Reuse than their two
+// kernels, among those that both have figures of.
+func (f *figures) nearKernels(cells []cell) string {
+	var ratios []float64 // of what is allowed and what it takes
+	for _, c := range cells {
+		forward, backward := c, c
+		forward.pass, backward.pass = fwd, bwd
+		x, y, graph := f.time(forward, kernelSystem).us, f.time(backward, kernelSystem).us, f.time(c, reuseSystem).us
+		if c.pass == fwdbwd && x > 0 && y > 0 && graph > 0 {
+			ratios = append(ratios, (machineTime+moreThanKernels*(x+y))/graph)
+		}
+	}
+	return aheadBy(1, ratios, len(cells))
+}
+
+// A row in a graph is near its kernels if it takes no longer than 60 µs, which a run of a
+// machine takes itself, and 1.2 times what its kernels take alone.
+const (
+	machineTime     = 60
+	moreThanKernels = 1.2
+)
 
 // ratios returns how many times faster a system is than the peer, in the cells that
 // both have.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,29 @@ func TestTable(t *testing.T) {
 	want, err := os.ReadFile(filepath.Join("testdata", "table.md"))
 	require.NoError(t, err)
 	require.Equal(t, string(want), output(t, "-table", linesFile))
+
+	lines, err := os.ReadFile(linesFile)
+	require.NoError(t, err)
+	require.Equal(t, string(want), output(t, "-table", compressed(t, lines)))
+	_, err = readFigures([]string{compressed(t, []byte("hello"))})
+	require.ErrorContains(t, err, "lines.jsonl.gz: line 1")
+	plain := filepath.Join(t.TempDir(), "plain.gz")
+	require.NoError(t, os.WriteFile(plain, lines, 0o644))
+	_, err = readFigures([]string{plain})
+	require.ErrorContains(t, err, "plain.gz: gzip")
+}
+
+// compressed returns a file of lines.
+func compressed(t *testing.T, lines []byte) string {
+	name := filepath.Join(t.TempDir(), "lines.jsonl.gz")
+	file, err := os.Create(name)
+	require.NoError(t, err)
+	w := gzip.NewWriter(file)
+	_, err = w.Write(lines)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.NoError(t, file.Close())
+	return name
 }
 
 // Where nothing was measured, a section says so once.
@@ -152,13 +176,13 @@ func TestSummaryElsewhere(t *testing.T) {
 	alone := table("norm-raw 50,100 10", "norm-raw 1024,1024 20", "norm-reuse 50,100 30")
 	require.Contains(t, alone, "| ahead of every peer | ahead by 15 % or more |")
 	require.Contains(t, alone, "| float32, 1 thread | 2 | – | – |  |\n")
-	require.Contains(t, alone, "| float32, 1 thread | 1 | – | – | – | – |  |  |\n")
+	require.Contains(t, alone, "| float32, 1 thread | 1 | – | – | – | – |  |  | – |\n")
 	require.Contains(t, alone, "where a peer is faster\n\n– (nothing to compare)\n")
 
 	some := table("norm-raw 50,100 10", "norm-raw 1024,1024 20", "norm-raw 4096,4096 10", "norm-raw 9,9 10", "torch-tuned 50,100 11",
 		"onednn 1024,1024 19", "torch-tuned 4096,4096 11.5", "norm 50,100 12", "norm-reuse 50,100 10", "norm-reuse 1024,1024 9")
 	require.Contains(t, some, "| float32, 1 thread | 4 | 2 of 3 | 1 of 3 | 1.10× |\n")
-	require.Contains(t, some, "| float32, 1 thread | 2 | 0 of 1 | 1 of 1 | – | – |  |  |\n")
+	require.Contains(t, some, "| float32, 1 thread | 2 | 0 of 1 | 1 of 1 | – | – |  |  | – |\n")
 	require.Contains(t, some, "| 1024×1024 | float32 | 1 | fwd | 20.00 | 19.00 |")
 }
 
@@ -307,4 +331,22 @@ func TestBestPeerOfTheReference(t *testing.T) {
 			require.InEpsilon(t, f.bestPeer(c).us/1.15, must, 0.01, "%v", c)
 		}
 	}
+}
+
+// Forward and backward in a graph may take 60 µs and 1.2 times the two kernels alone:
+// 60 + 1.2·(100 + 200) = 420 µs.
+func TestNearKernels(t *testing.T) {
+	lines := &figures{lines: map[cell]map[string][]result{}}
+	for i, graph := range []float64{420, 421, 300, 10} {
+		for _, l := range []result{
+			{System: kernelSystem, Pass: fwd, Median: 100}, {System: kernelSystem, Pass: bwd, Median: 200},
+			{System: reuseSystem, Pass: fwdbwd, Median: graph}, {System: reuseSystem, Pass: fwd, Median: 90},
+		} {
+			l.Name, l.Shape, l.Dtype, l.Threads = "layernorm", []int{i + 1, 8}, "float32", 1
+			if i < 3 || l.System == reuseSystem { // the last row has no kernels to compare with
+				lines.add(l)
+			}
+		}
+	}
+	require.Equal(t, "2 of 3", lines.nearKernels(lines.cells(reuseSystem)))
 }
