@@ -220,6 +220,7 @@ func badConstructors() (all []badCall) {
 	add("instancenorm: scale that it has not", norm.ErrOption, in(4, norm.WithScaleInit(G.Ones())))
 	add("layernorm: scale without initializer", norm.ErrOption, ln(tensor.Shape{3}, norm.WithScaleInit(nil)))
 	add("groupnorm: scale of float32", norm.ErrValue, gn(2, 4, norm.WithScaleInit(initial(make([]float32, 4)))))
+	add("layernorm: scale of NaN", norm.ErrValue, ln(tensor.Shape{3}, norm.WithScaleInit(initial([]float64{1, math.NaN(), 1}))))
 	add("batchnorm: bias too short", norm.ErrValue, bn(4, norm.WithBiasInit(initial(make([]float64, 3)))))
 	return all
 }
@@ -261,6 +262,10 @@ func badWeights() (all []badCall) {
 		add("initializer gives too few", norm.ErrValue, four, norm.WithWeightInit(initial([]float64{1})))
 		add("initializer gives float32", norm.ErrValue, four, norm.WithWeightInit(initial(make([]float32, 12))))
 		add("initializer gives nil", norm.ErrValue, four, norm.WithWeightInit(initial(nil)))
+		infinite := make([]float64, 12)
+		infinite[7] = math.Inf(-1)
+		add("initializer gives an infinity", norm.ErrValue, four, norm.WithWeightInit(initial(infinite)))
+		add("weight with an infinity", norm.ErrValue, four, norm.WithWeight(tensor.New(tensor.WithShape(4, 3), tensor.WithBacking(infinite))))
 		add("weight nil", norm.ErrValue, four, norm.WithWeight(nil))
 		add("weight of another rank", norm.ErrValue, four, norm.WithWeight(wave(f64, 0, 12)))
 		add("weight transposed", norm.ErrValue, four, norm.WithWeight(wave(f64, 0, 3, 4)))

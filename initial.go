@@ -3,6 +3,7 @@ package norm
 import (
 	"slices"
 
+	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -78,19 +79,38 @@ func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *
 			err = fault.New(ErrValue, l.label, "the initializer of %s panicked: %v", what, r)
 		}
 	}()
-	backing, n := init(l.dtype, shape.Clone()...), 0 // the sizes are the caller's and the layer's
-	var dt tensor.Dtype
-	switch b := backing.(type) { // the memory may be the caller's, or that of another parameter
+	switch x := init(l.dtype, shape.Clone()...).(type) { // the sizes are the caller's and the layer's
 	case []float32:
-		dt, n, backing = tensor.Float32, len(b), slices.Clone(b)
+		return startFrom(l, what, shape, x)
 	case []float64:
-		dt, n, backing = tensor.Float64, len(b), slices.Clone(b)
+		return startFrom(l, what, shape, x)
+	default:
+		return nil, l.noStart(what, x, 0, shape)
 	}
-	if n != shape.TotalSize() || dt != l.dtype {
-		return nil, fault.New(ErrValue, l.label, "the initializer of %s gave %T of length %d, want %v of length %d",
-			what, backing, n, l.dtype, shape.TotalSize())
+}
+
+func (l *layer) noStart(what string, given any, n int, shape tensor.Shape) error {
+	return fault.New(ErrValue, l.label, "the initializer of %s gave %T of length %d, want %v of length %d", what, given, n, l.dtype, shape.TotalSize())
+}
+
+// startFrom returns a tensor with a copy of numbers, whose memory may be the caller's, or
+// that of another parameter.
+func startFrom[T dense.Float](l *layer, what string, shape tensor.Shape, x []T) (*tensor.Dense, error) {
+	if len(x) != shape.TotalSize() || dense.Dtype[T]() != l.dtype {
+		return nil, l.noStart(what, x, len(x), shape)
 	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing)), nil
+	if err := checkStart(l.label, what, x); err != nil {
+		return nil, err
+	}
+	return dense.New(shape, slices.Clone(x)), nil
+}
+
+// checkStart checks first values. With one that is not finite, a state could not be saved.
+func checkStart[T dense.Float](label, what string, x []T) error {
+	if i := slices.IndexFunc(x, func(v T) bool { return !isFinite(float64(v)) }); i >= 0 {
+		return fault.New(ErrValue, label, "element %d of %s is %v, want a finite number", i, what, x[i])
+	}
+	return nil
 }
 
 // filled returns a tensor of equal values.

@@ -37,8 +37,17 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 		return nil, fault.New(ErrValue, l.label, "the weight is %v %v, want %v %v",
 			c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
 	case l.dtype == tensor.Float32:
-		return dense.Copy[float32](l.label, "the weight", c.weight)
+		return copyOfWeight[float32](l.label, c.weight)
 	default:
-		return dense.Copy[float64](l.label, "the weight", c.weight)
+		return copyOfWeight[float64](l.label, c.weight)
 	}
+}
+
+func copyOfWeight[T dense.Float](label string, w *tensor.Dense) (*tensor.Dense, error) {
+	const what = "the weight"
+	v, err := dense.Copy[T](label, what, w)
+	if err != nil {
+		return nil, err
+	}
+	return v, checkStart(label, what, dense.Own[T](v))
 }
