@@ -55,7 +55,7 @@ func (op *costOp) Do(inputs ...G.Value) (G.Value, error) {
 	}
 	w := weights(size(op.shape))
 	if len(y) != len(w) {
-		return nil, fmt.Errorf("%v: an input of shape %v", op, inputs[0].Shape())
+		return nil, fmt.Errorf("%v: an input of shape %v, want %v", op, inputs[0].Shape(), op.shape)
 	}
 	var s sum
 	for i := range y {
@@ -104,7 +104,7 @@ func (op *costOp) DoDiff(_ G.ExecutionContext, inputs G.Nodes, output *G.Node) e
 		}
 		return nil
 	}
-	return fmt.Errorf("%v: the gradient of the result is a %T of shape %v", op, grad, grad.Shape())
+	return fmt.Errorf("%v: the gradient of the result is a %T of shape %v, want %v", op, grad, grad.Shape(), op.shape)
 }
 
 func (op *spreadOp) Arity() int           { return 1 }

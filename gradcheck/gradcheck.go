@@ -170,7 +170,7 @@ func (e *expression) setResult(y *G.Node) error {
 	case y == nil:
 		return errors.New("gradcheck: the function returned no node, want its result")
 	case y.Graph() != e.g:
-		return errors.New("gradcheck: the result is not in the graph of the inputs")
+		return errors.New("gradcheck: the result is in another graph, want that of the inputs")
 	}
 	if _, ok := y.Type().(tensor.Dtype); !ok {
 		if _, ok := y.Type().(G.TensorType); !ok {
@@ -202,7 +202,7 @@ func (e *expression) findTargets(inputs int) error {
 	for _, l := range e.leaves {
 		e.targets = append(e.targets, l)
 		if !reached[l.node] && !e.without(l.name) {
-			return fmt.Errorf("gradcheck: the result does not depend on %s", l.name)
+			return fmt.Errorf("gradcheck: the result does not depend on %s, want a function of it; leave it out with WithoutGrad or WithoutGradOf", l.name)
 		}
 	}
 	for _, n := range e.g.AllNodes() {
@@ -253,11 +253,11 @@ func (e *expression) dropExcluded() error {
 	}
 	for _, name := range e.excluded {
 		if !known[name] {
-			return fmt.Errorf("gradcheck: WithoutGradOf: no leaf is called %q", name)
+			return fmt.Errorf("gradcheck: WithoutGradOf: no leaf is called %q, want the name of an input or of a node with a value that the function creates", name)
 		}
 	}
 	if len(kept) == 0 {
-		return errors.New("gradcheck: no gradient is left to check")
+		return errors.New("gradcheck: every leaf is left out, want at least one gradient to check")
 	}
 	e.targets = kept
 	return nil

@@ -156,7 +156,7 @@ func newTape(g *G.ExprGraph, opts []G.VMOpt) (m G.VM, err error) {
 // of the leaf; solvers rely on it.
 func checkedGradient(l *leaf, v G.Value) ([]float64, error) {
 	if v == nil {
-		return nil, errors.New("there is none")
+		return nil, errors.New("there is none, want one")
 	}
 	if !sameShape(v.Shape(), l.shape) {
 		return nil, fmt.Errorf("shape %v, want %v", v.Shape(), l.shape)
@@ -197,7 +197,7 @@ func (f *forward) eval(l *leaf, steps []step, t float64) ([]float64, error) {
 	// Nothing runs after y in this program, so its memory is not taken over yet.
 	v := f.y.Value()
 	if v == nil {
-		return nil, fmt.Errorf("gradcheck: forward pass: %v gave no value", f.y.Op())
+		return nil, fmt.Errorf("gradcheck: forward pass: %v gave no value, want a float64 scalar or tensor", f.y.Op())
 	}
 	if !sameShape(v.Shape(), f.yShape) {
 		return nil, fmt.Errorf("gradcheck: forward pass: the result has shape %v, its node has %v", v.Shape(), f.yShape)
