@@ -124,6 +124,7 @@ func badKinds() (all []badCall) {
 		for _, dt := range []tensor.Dtype{tensor.Int, tensor.Uint8, tensor.Bool, tensor.Complex64} {
 			call("of "+dt.String(), norm.ErrDtype, func(g *G.ExprGraph) error { return k.make(g, dt, nil) })
 		}
+		call("name that is not UTF-8", norm.ErrName, func(g *G.ExprGraph) error { return k.make(g, f64, norm.WithName("a\xff")) })
 		all = append(all,
 			badCall{k.name + ": name of another layer", norm.ErrName, func(g *G.ExprGraph) func() error {
 				norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{2}, norm.WithName("a")))
@@ -174,7 +175,7 @@ func badConstructors() (all []badCall) {
 	for _, e := range []struct {
 		name string
 		eps  float64
-	}{{"0", 0}, {"negative", -1e-5}, {"NaN", math.NaN()}, {"infinite", math.Inf(1)}} {
+	}{{"0", 0}, {"negative", -1e-5}, {"NaN", math.NaN()}, {"infinite", math.Inf(1)}, {"subnormal", 0x1p-1023}} {
 		add("layernorm: eps "+e.name, norm.ErrOption, ln(tensor.Shape{4}, norm.WithEps(e.eps)))
 		add("rmsnorm: eps "+e.name, norm.ErrOption, rms(tensor.Shape{4}, norm.WithEps(e.eps)))
 		add("batchnorm: eps "+e.name, norm.ErrOption, bn(4, norm.WithEps(e.eps)))

@@ -304,6 +304,7 @@ func badStatistics() (all []badCall) {
 	nothing := func() error { return nil }
 	add("reestimate: no run", norm.ErrOption, func(bn *norm.BatchNorm) error { return norm.Reestimate(nil, bn) })
 	add("reestimate: nil layer", norm.ErrGraph, func(bn *norm.BatchNorm) error { return norm.Reestimate(nothing, bn, nil) })
+	add("reestimate: zero layer", norm.ErrGraph, func(bn *norm.BatchNorm) error { return norm.Reestimate(nothing, bn, &norm.BatchNorm{}) })
 	add("reestimate: no batches", norm.ErrBatch, func(bn *norm.BatchNorm) error { return norm.Reestimate(nothing, bn) })
 	add("reestimate: within another", norm.ErrOption, func(bn *norm.BatchNorm) error {
 		return norm.Reestimate(func() error { return norm.Reestimate(nothing, bn) }, bn)

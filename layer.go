@@ -3,6 +3,7 @@ package norm
 import (
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
@@ -18,7 +19,7 @@ var (
 	ErrDtype  = fault.ErrDtype  // neither float32 nor float64, or not the same everywhere
 	ErrOption = fault.ErrOption // eps, momentum or another option is out of its range
 	ErrGraph  = fault.ErrGraph  // a nil node or graph, or nodes of different graphs
-	ErrName   = fault.ErrName   // the name is taken in the graph; of an entry of a state also: it is missing, or not fit for a file
+	ErrName   = fault.ErrName   // the name is taken in the graph, or not UTF-8; of an entry of a state also: two have it, or it has none
 	ErrBatch  = fault.ErrBatch  // too few values to take statistics of
 	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
 	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value or a statistic has to be
@@ -84,6 +85,14 @@ func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixe
 	}
 }
 
+// made checks that a constructor made the layer.
+func (l *layer) made() error {
+	if l.graph == nil {
+		return fault.New(ErrGraph, "layer", "it is a zero value, want a layer that its constructor made")
+	}
+	return nil
+}
+
 // label is what errors call a layer that may have been given a name.
 func label(kind, name string) string {
 	if name == "" || name == kind {
@@ -94,14 +103,18 @@ func label(kind, name string) string {
 
 // checkName checks that no layer of the graph has the name, and that the names
 // of the parameters are free: Gorgonia would silently merge two inputs of one
-// name. The errors name the kind only, as they quote the name.
+// name. A file of a state has names in UTF-8. The errors name the kind only, as they quote
+// the name.
 func (l *layer) checkName() error {
+	if !utf8.ValidString(l.name) {
+		return fault.New(ErrName, l.kind, "the name is %q, want UTF-8 (WithName)", l.name)
+	}
 	if names.taken(l.graph, l.name) {
 		return fault.New(ErrName, l.kind, "the graph has a layer %q already, want another name (WithName)", l.name)
 	}
 	for _, s := range l.suffixes {
 		if full := l.name + "." + s; len(l.graph.ByName(full)) > 0 {
-			return fault.New(ErrName, l.kind, "the graph has a node %q already, want another name", full)
+			return fault.New(ErrName, l.kind, "the graph has a node %q already, want another name (WithName)", full)
 		}
 	}
 	return nil

@@ -57,8 +57,8 @@ func (l *BatchNorm) SetMoments(m *ops.Moments) error {
 func Reestimate(run func() error, layers ...*BatchNorm) error {
 	stats := make([]*ops.RunningStats, len(layers))
 	for i, b := range layers {
-		if b == nil {
-			return fault.New(ErrGraph, "reestimate", "layer %d is nil, want a layer with running statistics", i)
+		if b == nil || b.made() != nil {
+			return fault.New(ErrGraph, "reestimate", "layer %d is nil or a zero value, want a layer with running statistics", i)
 		}
 		if b.stats == nil {
 			return b.untracked()

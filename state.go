@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gorgonorm/norm/internal/fault"
@@ -41,13 +43,27 @@ type Stateful interface{ part() ([]part, error) }
 // State is several layers and nodes as one, such as those of a model.
 type State []Stateful
 
-func (s State) part() ([]part, error) {
-	var parts []part
+func (s State) part() ([]part, error) { return s.parts("") }
+
+// maxNesting is how deep states may lie in each other.
+const maxNesting = 100
+
+// parts is part; the items of a state that is item 2 of another are 2.0, 2.1 and so on.
+func (s State) parts(prefix string) (parts []part, err error) {
+	if strings.Count(prefix, ".") > maxNesting {
+		return nil, fault.New(ErrGraph, stateName, "more than %d states lie in each other, want one that does not contain itself", maxNesting)
+	}
 	for i, item := range s {
+		number := prefix + strconv.Itoa(i)
 		if v := reflect.ValueOf(item); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-			return nil, fault.New(ErrGraph, stateName, "item %d is nil, want a layer or a Param", i)
+			return nil, fault.New(ErrGraph, stateName, "item %s is nil, want a layer or a Param", number)
 		}
-		p, err := item.part()
+		var p []part
+		if inner, ok := item.(State); ok {
+			p, err = inner.parts(number + ".")
+		} else {
+			p, err = item.part()
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -60,8 +76,8 @@ func (s State) part() ([]part, error) {
 // saved, it would replace a good file.
 func partsOf(items State) ([]part, error) {
 	parts, err := items.part()
-	if err == nil && len(parts) == 0 {
-		err = fault.New(ErrState, stateName, "there is nothing in it, want layers or nodes")
+	if err == nil && len(entries(parts)) == 0 {
+		err = fault.New(ErrState, stateName, "there is nothing in it, want nodes, or layers with parameters or statistics")
 	}
 	return parts, err
 }

@@ -31,6 +31,10 @@ func TestStateBadCalls(t *testing.T) {
 	result, constant := norm.Must(G.Square(cube)), G.NewConstant(float32(1))
 	bn := newBN(t)
 	fc := norm.Must(norm.NewWeightNorm(g, tensor.Float32, tensor.Shape{2, 2}, norm.WithName("fc")))
+	bare := norm.Must(norm.NewInstanceNorm(g, tensor.Float32, 2)) // has nothing to keep
+	endless := norm.State{bn, nil}
+	endless[1] = endless
+	const zero = "norm: layer: it is a zero value, want a layer that its constructor made"
 	for name, c := range map[string]struct {
 		item norm.Stateful
 		kind error
@@ -38,7 +42,7 @@ func TestStateBadCalls(t *testing.T) {
 	}{
 		"nil":             {nil, norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
 		"nil layer":       {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
-		"nil in a state":  {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 1 is nil, want a layer or a Param"},
+		"nil in a state":  {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 0.1 is nil, want a layer or a Param"},
 		"nil node":        {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil, want an input`},
 		"no value":        {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value, want a tensor"},
 		"no name":         {norm.Param("", unnamed), norm.ErrName, "norm: param: neither the entry nor its node has a name, want one"},
@@ -52,7 +56,15 @@ func TestStateBadCalls(t *testing.T) {
 		"negative":        {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
 		"both":            {norm.Param("", cube, norm.Transposed(), norm.Reshaped(8)), norm.ErrOption, "norm: param: cube is transposed and reshaped, want one of them"},
 		"reserved":        {norm.Param("__metadata__", cube), norm.ErrName, `norm: param: the format has "__metadata__" for itself, want another name`},
-		"nothing":         {norm.State{}, norm.ErrState, "norm: state: there is nothing in it, want layers or nodes"},
+		"nil in a nest":   {norm.State{bn, norm.State{norm.State{bn, bn, nil}}}, norm.ErrGraph, "norm: state: item 0.1.0.2 is nil, want a layer or a Param"},
+		"itself":          {endless, norm.ErrGraph, "norm: state: more than 100 states lie in each other, want one that does not contain itself"},
+		"nothing":         {norm.State{}, norm.ErrState, "norm: state: there is nothing in it, want nodes, or layers with parameters or statistics"},
+		"empty layers":    {norm.State{bare, norm.State{bare}}, norm.ErrState, "norm: state: there is nothing in it, want nodes, or layers with parameters or statistics"},
+		"zero batch norm": {&norm.BatchNorm{}, norm.ErrGraph, zero},
+		"zero rms norm":   {&norm.RMSNorm{}, norm.ErrGraph, zero},
+		"zero weight":     {&norm.WeightNorm{}, norm.ErrGraph, zero},
+		"zero linear":     {&norm.WeightNormLinear{}, norm.ErrGraph, zero},
+		"zero spectral":   {&norm.SpectralNorm{}, norm.ErrGraph, zero},
 		"twice":           {norm.State{bn, bn}, norm.ErrName, `norm: state: two entries are called "bn.weight", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},
 		"of a node":       {norm.State{bn, norm.Param("bn.bias", cube)}, norm.ErrName, `norm: state: two entries are called "bn.bias", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},
 		"of another name": {norm.State{fc, norm.Param("fc.parametrizations.weight.original0", cube)}, norm.ErrName, `norm: state: two entries are called "fc.parametrizations.weight.original0", want one: give layers of two graphs names by WithName, and pass a layer in two graphs once`},

@@ -6,12 +6,17 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// stateNames are PyTorch's names for γ and β.
+var stateNames = map[string]string{"gamma": "weight", "beta": "bias"}
+
 // part of a layer with γ and β. Layers with more have methods of their own.
 func (l *layer) part() ([]part, error) {
+	if err := l.made(); err != nil {
+		return nil, err
+	}
 	var entries []*entry
 	for _, s := range l.suffixes {
-		name := map[string]string{"gamma": "weight", "beta": "bias"}[s]
-		e, err := l.parameter(s, name)
+		e, err := l.parameter(s, stateNames[s])
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +90,9 @@ func (l *channelLayer) part() ([]part, error) {
 // lengthAndDirection returns the entries of g and v. PyTorch's g has the rank of v,
 // or none for the norm of the whole tensor; ours has one axis.
 func (l *layer) lengthAndDirection(axis int) ([]*entry, error) {
+	if err := l.made(); err != nil {
+		return nil, err
+	}
 	g, err := l.parameter("g", "weight_g", "parametrizations.weight.original0")
 	if err != nil {
 		return nil, err
@@ -119,6 +127,9 @@ func (l *WeightNormLinear) part() ([]part, error) {
 }
 
 func (l *SpectralNorm) part() ([]part, error) {
+	if err := l.made(); err != nil {
+		return nil, err
+	}
 	w, err := l.parameter("w", "parametrizations.weight.original", "weight_orig")
 	if err != nil {
 		return nil, err
@@ -131,7 +142,7 @@ func (l *SpectralNorm) part() ([]part, error) {
 	return []part{{
 		entries: []*entry{w, u, v},
 		commit: func(read func(*entry) bool) { // checked
-			if read(w) && !(read(u) && read(v)) { // with vectors of another weight σ is anything
+			if !(read(u) && read(v)) { // with a vector of another weight σ is anything
 				l.vectors.Restart(l.Learnable("w").Value().(*tensor.Dense))
 				return
 			}

@@ -40,8 +40,8 @@ func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadF
 //	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
 type LoadOptions struct {
 	// AllowMissing leaves entries absent from the file unchanged; at least one must be
-	// present. If a spectral weight is present without both of its singular vectors, both
-	// are re-estimated.
+	// present. If a spectral norm has its weight or a singular vector in the file, but not
+	// both vectors, both are re-estimated.
 	AllowMissing bool
 
 	// AllowSurplus ignores file entries that the layers and nodes do not have.

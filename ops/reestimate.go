@@ -66,7 +66,7 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 		}
 	})
 	defer release()
-	for _, s := range stats {
+	for i, s := range stats {
 		if pools[s] != nil {
 			continue // given twice
 		}
@@ -75,7 +75,7 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 			return err
 		}
 		if !s.poolInto(m) {
-			return fault.New(fault.ErrOption, name, "the statistics are being estimated already, want one estimate at a time")
+			return fault.OfItem(name, "statistics", i, fault.New(fault.ErrOption, name, "an estimate is under way, want one at a time"))
 		}
 		pools[s] = m
 	}

@@ -8,10 +8,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
+// smallestEps is the smallest normal number: some smaller ones have no finite inverse.
+const smallestEps = 0x1p-1022
+
 // Eps checks a constant that is added to a variance or a deviation.
 func Eps(op string, eps float64) error {
 	if !(eps > 0) || math.IsInf(eps, 1) {
 		return New(ErrOption, op, "eps is %v, want a positive finite number", eps)
+	}
+	if eps < smallestEps {
+		return New(ErrOption, op, "eps is %v, want at least 2⁻¹⁰²²", eps)
 	}
 	return nil
 }
