@@ -46,7 +46,7 @@ func TestWithChannelAxisRefuses(t *testing.T) {
 	g := G.NewGraph()
 	_, err := norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithChannelAxis(0))
 	require.ErrorIs(t, err, norm.ErrOption)
-	require.EqualError(t, err, "norm: batchnorm: the channel axis is 0, want another; that of an x of rank 4, say, is -4")
+	require.EqualError(t, err, "norm: batchnorm: the channel axis is 0, want another; the first axis of a batch of rank 4 is -4")
 	require.Empty(t, g.AllNodes())
 
 	plain := []norm.BatchNormOption{norm.WithoutAffine(), norm.WithoutRunningStats()}

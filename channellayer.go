@@ -42,7 +42,7 @@ func newChannelLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, channels int,
 		return l, err
 	}
 	if c.channelAxis == 0 {
-		return l, fault.New(ErrOption, l.label, "the channel axis is 0, want another; that of an x of rank 4, say, is -4")
+		return l, fault.New(ErrOption, l.label, "the channel axis is 0, want another; the first axis of a batch of rank 4 is -4")
 	}
 	if err := fault.GivenChannelAxis(ErrOption, l.label, "x", c.channelAxis); err != nil {
 		return l, err

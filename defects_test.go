@@ -295,13 +295,17 @@ func TestDefectScaleOfRank1Refused(t *testing.T) {
 func TestDefectGradOfGrad(t *testing.T) {
 	g := G.NewGraph()
 	x := input(g, wave(tensor.Float64, 0, 4, 3))
-	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}, norm.WithName("first")))
 	cost := norm.Must(G.Sum(norm.Must(G.Cube(norm.Must(ln.Fwd(x))))))
 	dx := norm.Must(G.Grad(cost, x))[0]
 	penalty := norm.Must(G.Sum(norm.Must(G.Square(dx))))
 	_, err := G.Grad(penalty, x)
 	require.True(t, norm.Is(err, norm.ErrOrder), "%v", err)
 	require.Contains(t, err.Error(), "want diff.Grad for the gradient of a gradient")
-	_, err = diff.Grad(penalty, x)
+	require.Contains(t, err.Error(), `norm: layernorm "first": `)
+	d2x, err := diff.Grad(penalty, x)
 	require.NoError(t, err)
+	_, err = diff.Grad(norm.Must(G.Sum(d2x[0])), x)
+	require.ErrorIs(t, err, norm.ErrOrder)
+	require.ErrorContains(t, err, `norm: layernorm "first": a third derivative is not implemented, want the second at most`)
 }

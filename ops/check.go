@@ -52,10 +52,10 @@ func checkNodes(op string, in []arg) (tensor.Dtype, error) {
 			return dt, fault.New(fault.ErrGraph, op, "%s is a constant, which belongs to no graph, want a node of one", a.name)
 		case n.Graph() != g && n.Graph() != nil: // Gorgonia adds constants to the graph
 			return dt, fault.New(fault.ErrGraph, op, "%s belongs to another graph than %s, want the same", a.name, in[0].name)
-		case of != tensor.Float32 && of != tensor.Float64:
-			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case of != dt:
 			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, in[0].name)
+		case of != tensor.Float32 && of != tensor.Float64:
+			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case len(shape) != rank:
 			return dt, fault.New(fault.ErrShape, op, "%s has the shape %v, want one of rank %d (gorgonia.WithShape)", a.name, shape, rank)
 		}
@@ -79,10 +79,10 @@ func checkValues(op string, in []arg) (dt tensor.Dtype, err error) {
 			dt = of
 		}
 		switch {
-		case of != tensor.Float32 && of != tensor.Float64:
-			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case of != dt:
 			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want %v as %s", a.name, of, dt, in[0].name)
+		case of != tensor.Float32 && of != tensor.Float64:
+			return dt, fault.New(fault.ErrDtype, op, "%s is %v, want float32 or float64", a.name, of)
 		case len(shape) == 0:
 			return dt, fault.New(fault.ErrShape, op, "%s is a scalar of %v, want a tensor", a.name, of)
 		case hasEmptyAxis(shape):

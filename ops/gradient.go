@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/gorgonorm/norm/internal/dense"
@@ -28,8 +29,8 @@ type gradient struct {
 
 // symDiff returns the nodes of the gradients, nil where an input has none.
 func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.Nodes, error) {
-	if _, ok := g.op.(*secondOp[T]); ok {
-		if err := checkWalk(name, in); err != nil {
+	if second, ok := g.op.(*secondOp[T]); ok {
+		if err := checkWalk(cmp.Or(second.layerName(), name), in); err != nil {
 			return nil, err
 		}
 	}

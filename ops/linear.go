@@ -59,7 +59,7 @@ func checkLinear(name string, in []arg, cfg WeightNormConfig) (tensor.Dtype, err
 	case len(vs) != 2:
 		return dt, fault.New(fault.ErrShape, name, "v is %v, want (out, in)", vs)
 	case xs[len(xs)-1] != vs[1]:
-		return dt, fault.New(fault.ErrShape, name, "x is %v and v is %v, want (..., in) and (out, in)", xs, vs)
+		return dt, fault.New(fault.ErrShape, name, "x is %v, want (..., %d) for v of %v, which is (out, in)", xs, vs[1], vs)
 	}
 	if err := checkWeight(name, in[1], in[2], cfg.Axis); err != nil {
 		return dt, err

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
 	"hash"
 	"io"
@@ -106,13 +107,15 @@ func (l *lastOrder) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{tru
 
 // SymDiff returns ErrOrder.
 func (l *lastOrder) SymDiff(G.Nodes, *G.Node, *G.Node) (G.Nodes, error) {
-	return nil, fault.NewOrder(l.label)
+	return nil, l.order()
 }
 
 // DoDiff returns ErrOrder.
 func (l *lastOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
-	return fault.NewOrder(l.label)
+	return l.order()
 }
+
+func (l *lastOrder) order() error { return fault.NewOrder(cmp.Or(l.layerName(), l.label)) }
 
 // noGradient is embedded by ops at which Gorgonia's differentiation ends: the op that takes the result
 // has the total derivative by what the result is made of.
@@ -134,8 +137,16 @@ type differentiable[T dense.Float] struct {
 	kind string // for errors of SymDiff
 	op   interface {
 		fmt.Stringer
+		layerName() string
 		gradient() gradient // a new one each time, as its op may keep memory
 	}
+}
+
+// gradient is that of the op, for the same layer.
+func (d differentiable[T]) gradient() gradient {
+	g := d.op.gradient()
+	g.op.SetLayer(d.op.layerName())
+	return g
 }
 
 // DiffWRT is true for every input; ops with others have a DiffWRT of their own.
@@ -143,13 +154,13 @@ func (differentiable[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]boo
 
 // SymDiff returns the gradients of the inputs that have one.
 func (d differentiable[T]) SymDiff(in G.Nodes, _, upstream *G.Node) (G.Nodes, error) {
-	return symDiff[T](d.kind, d.op.gradient(), in, upstream)
+	return symDiff[T](d.kind, d.gradient(), in, upstream)
 }
 
 // DoDiff adds to the gradients of the inputs that have one.
 func (d differentiable[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
 	defer guard(d.op, &err)
-	return doDiff[T](d.op.gradient(), in, out)
+	return doDiff[T](d.gradient(), in, out)
 }
 
 // fnType returns the type of an op from tensors of the given ranks to one, all

@@ -79,7 +79,7 @@ func Item(err error) (i int, ok bool) {
 
 // What every ErrOrder says; Is goes by it.
 const (
-	noThirdOrder = "a third derivative is not implemented"
+	noThirdOrder = "a third derivative is not implemented, want the second at most"
 	wantDiff     = "want diff.Grad for the gradient of a gradient"
 )
 
