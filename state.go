@@ -103,7 +103,7 @@ func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
 		return fault.New(ErrValue, "save", "the writer is nil, want one to write to")
 	}
-	s, err := newSaving(items)
+	s, err := newSaving("save", items)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func Save(w io.Writer, items ...Stateful) error {
 // there. A link stays one. A path that is a folder, a device or a pipe is an error; use Save
 // to write to those.
 func SaveFile(path string, items ...Stateful) error {
-	s, err := newSaving(items)
+	s, err := newSaving("save "+path, items)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,8 @@ func SaveFile(path string, items ...Stateful) error {
 // saving is a checked state on its way out.
 type saving map[string]*entry
 
-func newSaving(items []Stateful) (saving, error) {
+// newSaving checks a state. Errors begin with who.
+func newSaving(who string, items []Stateful) (saving, error) {
 	parts, err := partsOf(items)
 	if err != nil {
 		return nil, err
@@ -152,17 +153,17 @@ func newSaving(items []Stateful) (saving, error) {
 	for _, e := range all {
 		name := e.names[0]
 		if !utf8.ValidString(name) { // JSON would have another
-			return nil, fault.New(ErrName, "save", "the name is %q, want UTF-8", name)
+			return nil, fault.New(ErrName, who, "the name is %q, want UTF-8", name)
 		}
 		if problem := e.check(e.values()); problem != "" {
-			return nil, fault.New(ErrValue, "save", "%s: %s", name, problem)
+			return nil, fault.New(ErrValue, who, "%s: %s", name, problem)
 		}
 		s[name] = e
 	}
 	var size headerSize
 	s.write(&size)
 	if size > statefile.MaxHeader {
-		return nil, fault.New(ErrState, "save", "the names and shapes of the entries take %d bytes, want at most %d", size, statefile.MaxHeader)
+		return nil, fault.New(ErrState, who, "the names and shapes of the entries take %d bytes, want at most %d", size, statefile.MaxHeader)
 	}
 	return s, nil
 }

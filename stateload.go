@@ -146,14 +146,17 @@ func (l *loading) name() (err error) {
 
 // match says what is wrong with the header.
 func (l *loading) match() (problems []error) {
-	found := map[*entry]bool{}
+	found := map[*entry]string{} // the name under which an entry was found first
 	var surplus []string
 	for _, f := range l.file {
 		e := l.wanted[f.Name]
 		switch {
-		case e == nil || found[e]:
-			surplus = append(surplus, f.Name)
-			delete(l.wanted, f.Name) // the second of two names for one thing
+		case e == nil:
+			surplus = append(surplus, statefile.Shown(f.Name))
+			continue
+		case found[e] != "":
+			surplus = append(surplus, fmt.Sprintf("%s, beside %s,", statefile.Shown(f.Name), statefile.Shown(found[e])))
+			delete(l.wanted, f.Name)
 			continue
 		case f.Unknown != "":
 			problems = append(problems, fault.New(ErrDtype, l.who, "%s is %s, want %v", f.Name, statefile.Shown(f.Unknown), e.dtype))
@@ -162,14 +165,14 @@ func (l *loading) match() (problems []error) {
 		case !e.reads(f.DType, l.Convert):
 			problems = append(problems, fault.New(ErrDtype, l.who, "%s is %v, want %v%s", f.Name, f.DType, e.dtype, e.dtypeHint(f.DType)))
 		}
-		found[e] = true
+		found[e] = f.Name
 	}
 	if !l.AllowSurplus {
 		problems = append(l.surplusErrors(surplus), problems...)
 	}
 	var missing []error
 	for _, e := range l.model {
-		if !found[e] && !e.optional {
+		if found[e] == "" && !e.optional {
 			missing = append(missing, fault.New(ErrState, l.who, "%s is missing", strings.Join(e.names, " or ")))
 		}
 	}
@@ -199,7 +202,7 @@ func (l *loading) nothing() error {
 func (l *loading) surplusErrors(names []string) (problems []error) {
 	const most = 20
 	for _, name := range names[:min(len(names), most)] {
-		problems = append(problems, fault.New(ErrState, l.who, "%s is surplus", statefile.Shown(name)))
+		problems = append(problems, fault.New(ErrState, l.who, "%s is surplus", name))
 	}
 	if more := len(names) - most; more > 0 {
 		problems = append(problems, fault.New(ErrState, l.who, "and %d more are surplus", more))
