@@ -110,7 +110,9 @@
 //     each, of the terms |dy|·max|x̂|, with the maximum over the row, and |dy|.
 //
 // The bits do not depend on the number of processors; between instruction sets they
-// differ by roundings.
+// differ by roundings. AVX-512 and AVX2 are used where the processor has them. For a bug
+// report, NORM_ISA=avx2 or generic in the environment goes without, and a build with
+// the tag purego or noasm has no assembly.
 //
 // # Gradients of gradients
 //
@@ -128,6 +130,6 @@
 //
 // There is no float16 and no GPU. A masked tensor of package tensor is an error:
 // FwdMasked takes the mask as a node. Batch statistics of several processes are not
-// merged automatically; use ops.Moments. SpectralNorm has no option for its eps, which
+// merged automatically; ops.Moments can be sent and merged. SpectralNorm has no option for its eps, which
 // is 1e-12, and group and instance norm want the channels in axis 1.
 package norm

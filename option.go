@@ -176,8 +176,9 @@ func configure[O interface{ set(*config) }](opts []O) config {
 	return c
 }
 
-// WithName names the layer: its parameters are called name.gamma and so on.
-// Without it a layer is named after its kind, with a number if that name is taken.
+// WithName names the layer: its parameters are called name.gamma and so on, and its entries
+// in a file name.weight and so on, see Stateful. Without it a layer is named after its kind,
+// with a number if that name is taken, and so by the order in which layers are made.
 func WithName(name string) AnyOption { return option(func(c *config) { c.name = name }) }
 
 // WithReuse keeps the memory of the layer's results, and of their gradients, and

@@ -1,7 +1,6 @@
 // Package diff takes gradients of Gorgonia expressions in graphs where
-// gorgonia.Grad has been called already, which it allows only once. Package diff
-// depends only on Gorgonia's interfaces, so it works with built-in ops, those of this
-// module and any others.
+// gorgonia.Grad has been called already, which it allows only once. It works with
+// Gorgonia's ops, those of this module and any others that have a SymDiff.
 //
 // gorgonia.Grad stores in each node its derivative for one cost. A second call finds
 // what the first has stored and silently drops its own terms: the gradient of a

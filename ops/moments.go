@@ -13,9 +13,9 @@ import (
 // Moments are the number, the mean and the squared deviations Σ(x − mean)² of
 // the values of each channel, in float64. They merge: what several workers have
 // gathered from parts of the data gives, merged, what one would have gathered
-// from all of it, up to rounding. RunningStats.SetMoments replaces running
-// statistics by such moments of a batch that is spread over workers, or of a whole
-// data set.
+// from all of it, up to rounding. Package encoding/gob sends them, see MarshalBinary.
+// RunningStats.SetMoments replaces running statistics by such moments of a batch that is
+// spread over workers, or of a whole data set.
 //
 // A NaN or an infinity makes the moments of its channel NaN. The methods are not safe
 // for concurrent use: give each goroutine Moments of its own.
