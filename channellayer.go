@@ -125,8 +125,8 @@ func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) 
 }
 
 // SetTraining sets the mode of the layer wherever it has been applied in its graph.
-// Building a machine sets the mode of all layers; whatever came last wins. Without
-// running statistics there is only one mode.
+// Building a machine sets the mode of all layers; whatever came last wins. Where the layer is
+// applied afterwards it begins in training. Without running statistics there is only one mode.
 func (l *channelLayer) SetTraining(training bool) {
 	if l.stats != nil {
 		l.stats.SetTraining(l.graph, training)
