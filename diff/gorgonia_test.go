@@ -337,3 +337,16 @@ func TestMissingSecondDerivatives(t *testing.T) {
 		require.ErrorContains(t, err, "has no derivative in Gorgonia", name)
 	}
 }
+
+// Gorgonia broadcasts along the first four axes alone, so along a fifth one the gradient of a
+// softmax has no gradient.
+func TestSoftmaxAlongAFifthAxis(t *testing.T) {
+	for name, softmax := range map[string]func(*G.Node, ...int) (*G.Node, error){"softmax": G.SoftMax, "log of softmax": G.LogSoftMax} {
+		x := G.NewTensor(G.NewGraph(), tensor.Float64, 5, G.WithName("x"), G.WithValue(wave(0.3, 2, 1, 2, 1, 3)))
+		d, err := diff.Grad(sum(cubeOf(must(softmax(x, 4)))), x)
+		require.NoError(t, err, name)
+		_, err = diff.Grad(sum(must(G.Square(d[0]))), x)
+		require.ErrorIs(t, err, diff.ErrOp, name)
+		require.ErrorContains(t, err, "cannot be differentiated: ", name)
+	}
+}
