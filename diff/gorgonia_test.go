@@ -151,50 +151,6 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 	}
 }
 
-// What has the memory of a parameter is not overwritten by ops in place, such as a sum.
-func TestSharedMemoryIsKept(t *testing.T) {
-	for name, share := range map[string]func(x *G.Node) (*G.Node, error){
-		"reshape":       func(x *G.Node) (*G.Node, error) { return G.Reshape(x, tensor.Shape{4, 3}) },
-		"dropout":       func(x *G.Node) (*G.Node, error) { return G.Dropout(x, 0) },
-		"concatenation": func(x *G.Node) (*G.Node, error) { return G.Concat(0, x) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			v := wave(0.3, 3, 4)
-			m := build(func(x, w *G.Node) *G.Node {
-				y := must(share(x))
-				return must(G.Add(sum(must(G.Tanh(must(G.Add(y, must(G.Reshape(w, y.Shape()))))))), sum(cubeOf(x))))
-			}, v, wave(1.1, 12))
-			grads := must(diff.Grad(m.cost, m.w, m.x, m.w))
-			require.Same(t, grads[0], grads[2])
-			d := run(t, m.g, grads...)
-			require.Equal(t, v.Data(), m.x.Value().Data())
-			for i, x := range v.Data().([]float64) {
-				require.InDelta(t, d[0][i]+3*x*x, d[1][i], 1e-12)
-			}
-		})
-	}
-}
-
-// A LispMachine takes the gradient of gradients that keep memory.
-func TestKeptGradientsInALispMachine(t *testing.T) {
-	for name, take := range map[string]func(p, x *G.Node) []float64{
-		"tape": func(p, x *G.Node) []float64 { return run(t, p.Graph(), must(diff.Grad(p, x))[0])[0] },
-		"lisp": func(p, x *G.Node) []float64 {
-			vm := G.NewLispMachine(p.Graph().ExactSubgraphRoots(p))
-			defer vm.Close()
-			require.NoError(t, vm.RunAll())
-			return must(x.Grad()).Data().([]float64)
-		},
-	} {
-		m := build(func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.BroadcastAdd(x, w, nil, []byte{0})))) }, wave(0.3, 4, 3), wave(1.1, 1, 3))
-		dw := must(diff.Grad(m.cost, m.w))[0] // 3·Σ(x + w)²
-		d := take(sum(dw), m.x)
-		for i, x := range m.x.Value().Data().([]float64) {
-			require.InDelta(t, 6*(x+m.w.Value().Data().([]float64)[i%3]), d[i], 1e-12, name)
-		}
-	}
-}
-
 // A LispMachine takes the gradient of the gradient of a dropout: of Σ36y⁴, with y = 2x
 // where x is kept. Gorgonia's own gradient is right for p = 0.5 alone.
 func TestDropoutInALispMachine(t *testing.T) {
