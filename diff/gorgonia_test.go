@@ -174,7 +174,7 @@ func TestDropoutInALispMachine(t *testing.T) {
 
 // Dropout has new noise in each run, so its derivatives are compared with what the same
 // run has kept. In evaluation it keeps all as it is. The cost Σ(y³ + y) of the result y has
-// a gradient by what is dropped, too, which does not arrive at x.
+// a gradient by what is dropped, too, which does not arrive at x and stays what it is.
 func TestDropout(t *testing.T) {
 	for dt, tolerance := range map[tensor.Dtype]float64{tensor.Float64: 1e-12, tensor.Float32: 1e-5} {
 		for _, p := range []float64{0.2, 0.7} {
@@ -182,9 +182,10 @@ func TestDropout(t *testing.T) {
 				g := G.NewGraph()
 				x := G.NewMatrix(g, dt, G.WithName("x"), G.WithValue(graphtest.Wave(dt, 0.3, 20, 30)))
 				y := must(G.Dropout(x, p))
-				dx := must(diff.Grad(sum(must(G.Add(cubeOf(y), y))), x))[0]
+				ds := must(diff.Grad(sum(must(G.Add(cubeOf(y), y))), x, y))
+				dx := ds[0]
 				d2 := must(diff.Grad(sum(must(G.Square(dx))), x))[0]
-				got := runIn(t, g, opts, dx, d2)
+				got := runIn(t, g, opts, dx, d2, ds[1])
 				scale, most := 1/(1-p), 60.0 // five standard deviations
 				expected := 600 * (1 - p)
 				if opts != nil {
@@ -194,10 +195,12 @@ func TestDropout(t *testing.T) {
 				for i, x := range graphtest.Floats(x.Value().(*tensor.Dense)) {
 					if got[0][i] == 0 {
 						require.Zero(t, got[1][i])
+						require.Equal(t, 1.0, got[2][i])
 						continue
 					}
 					kept++
 					y := x * scale
+					require.InEpsilon(t, 3*y*y+1, got[2][i], tolerance)
 					require.InEpsilon(t, (3*y*y+1)*scale, got[0][i], tolerance)
 					require.InEpsilon(t, (3*y*y+1)*12*y*math.Pow(scale, 3), got[1][i], tolerance)
 				}
