@@ -56,8 +56,8 @@ func TestKeptGradientsInALispMachine(t *testing.T) {
 }
 
 // An op beside the cost does not overwrite what a gradient needs either, whatever else of the
-// graph there is: here a sum in the memory of h = tanh x, of which Σ(w·h)² has the gradient
-// 2w²·h·(1 − h²) by x.
+// graph there is: here a sum in the memory of h = tanh x, reshaped twice, of which Σ(w·h)² has
+// the gradient 2w²·h·(1 − h²) by x.
 func TestSharedMemoryBesideTheCostIsKept(t *testing.T) {
 	for name, c := range map[string]struct {
 		earlier bool                         // a gradient by w has been taken before the op came
@@ -73,7 +73,7 @@ func TestSharedMemoryBesideTheCostIsKept(t *testing.T) {
 				h = must(G.Tanh(x))
 				return sum(must(G.Square(must(G.HadamardProd(w, h)))))
 			}, wave(0.3, 3, 4), wave(1.1, 3, 4))
-			y := must(G.Reshape(h, tensor.Shape{12}))
+			y := must(G.Reshape(must(G.Reshape(h, tensor.Shape{4, 3})), tensor.Shape{12}))
 			if c.earlier {
 				must(diff.Grad(m.cost, m.w))
 			}
