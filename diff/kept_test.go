@@ -1,6 +1,7 @@
 package diff_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -93,4 +94,19 @@ func TestSharedMemoryBesideTheCostIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A gradient is copied only if something that it needs shares memory: not for a reshape of what
+// has nothing to do with it, nor for one of a constant, into which no op writes.
+func TestOtherGradientsAreNotCopied(t *testing.T) {
+	m := build(func(x, w *G.Node) *G.Node {
+		must(G.Reshape(w, tensor.Shape{4}))
+		two := must(G.Reshape(x.Graph().Constant(G.NewF64(2)), tensor.Shape{1, 1}))
+		return sum(must(G.HadamardProd(x, two)))
+	}, wave(0.3, 1, 1), wave(1.1, 2, 2))
+	dx := must(diff.Grad(m.cost, m.x))[0]
+	for _, n := range m.g.AllNodes() {
+		require.NotEqual(t, "keep", fmt.Sprint(n.Op()))
+	}
+	require.Equal(t, [][]float64{{2}}, run(t, m.g, dx))
 }
