@@ -96,6 +96,24 @@ func TestSharedMemoryBesideTheCostIsKept(t *testing.T) {
 	}
 }
 
+// Gradients that have the same memory are copies of their own: what is made of one of them
+// does not overwrite the other.
+func TestGradientsOfAReshapeAreApart(t *testing.T) {
+	for i := range 2 {
+		var y *G.Node
+		m := build(func(x, _ *G.Node) *G.Node {
+			y = must(G.Reshape(x, tensor.Shape{12}))
+			return sum(cubeOf(y))
+		}, wave(0.3, 3, 4), wave(1.1, 1))
+		grads := must(diff.Grad(m.cost, m.x, y))
+		one := must(G.Add(grads[i], graphtest.Leaf(m.g, "z", wave(0.7, grads[i].Shape()...))))
+		got := run(t, m.g, one, must(G.Square(grads[1-i])))[1]
+		for k, x := range m.x.Value().Data().([]float64) {
+			require.InDelta(t, 9*x*x*x*x, got[k], 1e-12)
+		}
+	}
+}
+
 // A gradient is copied only if something that it needs shares memory: not for a reshape of what
 // has nothing to do with it, nor for one of a constant, into which no op writes.
 func TestOtherGradientsAreNotCopied(t *testing.T) {
