@@ -56,6 +56,33 @@ func TestKeptGradientsInALispMachine(t *testing.T) {
 	}
 }
 
+// The gradient by w of Σ w·x³ is kept by each of two calls. A LispMachine adds up what comes from
+// both: the gradient of the sum of the two is 6x².
+func TestGradientKeptTwiceInALispMachine(t *testing.T) {
+	for dt, tolerance := range map[tensor.Dtype]float64{tensor.Float64: 1e-12, tensor.Float32: 1e-5} {
+		for _, scalar := range []bool{true, false} {
+			g := G.NewGraph()
+			x := G.NewMatrix(g, dt, G.WithName("x"), G.WithValue(graphtest.Wave(dt, 0.3, 3, 4)))
+			w := G.NewMatrix(g, dt, G.WithName("W"), G.WithShape(4, 3), G.WithInit(G.Ones()))
+			if scalar {
+				w = must(G.Mean(w))
+			}
+			cost := sum(must(G.HadamardProd(w, cubeOf(must(G.Reshape(x, tensor.Shape{4, 3}))))))
+			p := must(G.Add(must(diff.Grad(cost, w))[0], must(diff.Grad(cost, x, w))[1]))
+			if !scalar {
+				p = sum(p)
+			}
+			vm := G.NewLispMachine(g.ExactSubgraphRoots(p))
+			defer vm.Close()
+			require.NoError(t, vm.RunAll())
+			got := graphtest.Floats(must(x.Grad()).(*tensor.Dense))
+			for i, x := range graphtest.Floats(x.Value().(*tensor.Dense)) {
+				require.InDelta(t, 6*x*x, got[i], tolerance*6)
+			}
+		}
+	}
+}
+
 // An op beside the cost does not overwrite what a gradient needs either, whatever else of the
 // graph there is: here a sum in the memory of h = tanh x, reshaped twice, of which Σ(w·h)² has
 // the gradient 2w²·h·(1 − h²) by x.
