@@ -53,6 +53,13 @@ func TestErrorsOfRunsNameTheLayer(t *testing.T) {
 			}
 			return norm.Must(norm.NewBatchNorm(g, f64, 4, named)).Fwd(y)
 		}, "norm: LayerNorm("},
+		"value of an op of a view before": {func(g *G.ExprGraph, x, bad *G.Node) (*G.Node, error) {
+			y, err := ops.LayerNorm(G.Must(G.Reshape(bad, tensor.Shape{1, 4})), nil, nil, four, ops.LayerNormConfig{Eps: 1e-5})
+			if err != nil {
+				return nil, err
+			}
+			return norm.Must(norm.NewBatchNorm(g, f64, 4, named)).Fwd(y)
+		}, "norm: LayerNorm("},
 	} {
 		g := G.NewGraph()
 		x, bad := input(g, wave(f64, 0, 1, 4)), G.NewMatrix(g, f64, G.WithShape(1, 4), G.WithName("bad"))
