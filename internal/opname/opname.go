@@ -17,17 +17,13 @@ type Part interface {
 	IsPart() bool
 }
 
-// Set names the op of y, and the parts that it has as inputs. It returns false if the op of
-// y has the name of another layer.
+// Set names the op of y, which is an Op, and the parts that it has as inputs. It returns false
+// if the op of y has the name of another layer.
 func Set(y *G.Node, label string) (named bool) {
-	named = true
-	if op, ok := y.Op().(Op); ok {
-		named = op.SetLayer(label)
-	}
 	for _, n := range edges.From(y) {
 		if op, ok := n.Op().(Part); ok && op.IsPart() {
 			op.SetLayer(label)
 		}
 	}
-	return named
+	return y.Op().(Op).SetLayer(label)
 }
