@@ -354,3 +354,13 @@ func TestEqualLayersHaveOneName(t *testing.T) {
 	require.Same(t, sums[0], sums[1])
 	require.Equal(t, "a.sum", sums[0].Name())
 }
+
+// Layers whose ops have only a part in common, here the statistics of x, have each its name.
+func TestLayersWithACommonPartHaveTheirNames(t *testing.T) {
+	g := G.NewGraph()
+	x := input(g, wave(tensor.Float64, 0, 2, 3))
+	for _, name := range []string{"a", "b"} {
+		bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3, norm.WithName(name), norm.WithoutRunningStats()))
+		require.Equal(t, name, norm.Must(bn.Fwd(x)).Name())
+	}
+}
