@@ -5,6 +5,7 @@
 package ops_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Into a given destination nothing is allocated: the same, over x, and into a view.
+// Into a given destination nothing is allocated: the same, over x, into a view, and from views.
 func TestEvalAllocatesNothing(t *testing.T) {
 	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
 		if strings.HasPrefix(c.name, "add") {
@@ -32,12 +33,25 @@ func TestEvalAllocatesNothing(t *testing.T) {
 				destinations["as "+layout] = dst.view
 			}
 		})
-		for what, dst := range destinations {
+		check := func(what string, dst *tensor.Dense, in []*tensor.Dense) {
+			t.Helper()
 			require.Zero(t, testing.AllocsPerRun(100, func() {
 				if _, err := c.eval(dst, in, s); err != nil {
 					t.Error(err)
 				}
-			}), "the destination %s", what)
+			}), what)
+		}
+		for what, dst := range destinations {
+			check("the destination "+what, dst, in)
+		}
+		for i := range in {
+			place(t, in[i], func(layout string, view *slot) {
+				if slices.Min(in[i].Shape()) > 1 {
+					vs := slices.Clone(in)
+					vs[i] = view.view
+					check(c.names[i]+" as "+layout, destinations[""], vs)
+				}
+			})
 		}
 	})
 }
@@ -47,12 +61,23 @@ func TestEvalOfResidualsAllocatesNothing(t *testing.T) {
 	for _, name := range []string{"addlayernorm", "addrmsnorm"} {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 			in, eval, y := evalResidual(name, 0).values(dt, 0.4), evalSum(name), poisoned(dt, 4, 6)
-			for what, sum := range map[string]*tensor.Dense{"of its own": poisoned(dt, 4, 6), "over x": in[0]} {
+			check := func(what string, sum *tensor.Dense, in []*tensor.Dense) {
+				t.Helper()
 				require.Zero(t, testing.AllocsPerRun(100, func() {
 					if _, _, err := eval(y, sum, in, layer, rms); err != nil {
 						t.Error(err)
 					}
-				}), "%s %v, the sum %s", name, dt, what)
+				}), "%s %v, %s", name, dt, what)
+			}
+			own := poisoned(dt, 4, 6)
+			check("the sum of its own", own, in)
+			check("the sum over x", in[0], in)
+			for i := range in {
+				place(t, in[i], func(layout string, view *slot) {
+					vs := slices.Clone(in)
+					vs[i] = view.view
+					check(fmt.Sprint("input ", i, " as ", layout), own, vs)
+				})
 			}
 		}
 	}
