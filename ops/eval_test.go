@@ -335,6 +335,7 @@ func TestEvalReturnsItsFaults(t *testing.T) {
 	x.Raw = x.Raw[:8]
 	_, err := ops.EvalLayerNorm(nil, x, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-3})
 	require.ErrorIs(t, err, ops.ErrInternal)
+	require.ErrorContains(t, err, "internal fault: runtime error: ")
 	_, _, err = ops.EvalAddLayerNorm(nil, nil, x, r, nil, nil, tensor.Shape{6}, ops.LayerNormConfig{Eps: 1e-3})
 	require.ErrorIs(t, err, ops.ErrInternal)
 }
