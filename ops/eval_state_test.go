@@ -201,13 +201,17 @@ func TestEvalOfResiduals(t *testing.T) {
 				requireBits(t, sum, gotSum, "sum")
 			}
 
-			_, _, err = eval(to[0], to[0], in, layer, rms)
+			gotY, gotSum, err = eval(to[0], to[0], in, layer, rms)
+			require.Nil(t, gotY)
+			require.Nil(t, gotSum)
 			require.ErrorIs(t, err, ops.ErrValue)
 			require.EqualError(t, err, "norm: "+name+": the destination of the sum shares memory with that of y, want other memory")
 			before := bits(to[0])
 			_, _, err = eval(to[0], poisoned(dt, 4, 5), in, layer, rms)
 			require.ErrorIs(t, err, ops.ErrShape)
 			require.EqualError(t, err, "norm: "+name+": the destination of the sum is (4, 5), want (4, 6)")
+			_, _, err = eval(poisoned(dt, 4, 5), to[0], in, layer, rms)
+			require.EqualError(t, err, "norm: "+name+": the destination of y is (4, 5), want (4, 6)")
 			require.Equal(t, before, bits(to[0]))
 		}
 	}
