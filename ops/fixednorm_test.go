@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gorgonia.org/tensor"
 )
 
 // What is kept is remade for other statistics as soon as nobody reads it any more.
@@ -20,4 +21,17 @@ func TestFixedNormIsRemade(t *testing.T) {
 	b.release(s)
 	require.Same(t, a, acquire())
 	require.True(t, a.matches(s.changes, 1e-5, nil, nil))
+}
+
+// An evaluation makes what is kept, and gives it back: then it can be remade.
+func TestEvaluationGivesFixedNormBack(t *testing.T) {
+	s, err := NewRunningStats(2)
+	require.NoError(t, err)
+	x := tensor.New(tensor.WithShape(1, 2), tensor.WithBacking([]float64{1, 2}))
+	_, err = EvalBatchNorm(nil, x, nil, nil, s, BatchNormConfig{Eps: 1e-5})
+	require.NoError(t, err)
+	kept := s.fixed.(*fixedNorm[float64])
+	require.True(t, kept.matches(s.changes, 1e-5, nil, nil))
+	s.Reset()
+	require.Same(t, kept, acquireFixed[float64](s, nil, nil, 1e-5))
 }
