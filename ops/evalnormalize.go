@@ -48,6 +48,6 @@ func EvalLocalResponseNorm(dst, x *tensor.Dense, cfg LocalResponseNormConfig) (*
 func evalLocalResponse[T dense.Float](name string, dst *tensor.Dense, v *values, cfg LocalResponseNormConfig) (*tensor.Dense, error) {
 	shape := v.value(0).Shape()
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
-		localResponse[T]{shape[1], cfg.kernel()}.forward(y, in[0], nil, nil, nil, shape)
+		localResponse[T]{LocalResponse: cfg.kernel()}.forward(y, in[0], nil, nil, nil, shape)
 	})
 }
