@@ -114,12 +114,23 @@ func rmsNormAxesCase(name string, cfg ops.RMSNormConfig, axes []int, x ...int) o
 func residualCase(name string, cfg ops.LayerNormConfig, shape tensor.Shape, x ...int) opCase {
 	return opCase{name: "addlayernorm " + name, names: []string{"x", "r", "gamma", "beta"}, shapes: []tensor.Shape{x, x, shape, shape},
 		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
-			y, sum, err := ops.AddLayerNorm(n[0], n[1], n[2], n[3], shape, cfg)
-			if err != nil {
-				return nil, err
-			}
-			return G.Sub(y, sum)
+			return difference(ops.AddLayerNorm(n[0], n[1], n[2], n[3], shape, cfg))
 		}}
+}
+
+func rmsResidualCase(name string, cfg ops.RMSNormConfig, shape tensor.Shape, x ...int) opCase {
+	return opCase{name: "addrmsnorm " + name, names: []string{"x", "r", "gamma", "beta"}, shapes: []tensor.Shape{x, x, shape, shape},
+		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
+			return difference(ops.AddRMSNorm(n[0], n[1], n[2], n[3], shape, cfg))
+		}}
+}
+
+// difference is a result of both results of a residual norm.
+func difference(y, sum *G.Node, err error) (*G.Node, error) {
+	if err != nil {
+		return nil, err
+	}
+	return G.Sub(y, sum)
 }
 
 func batchNormCase(name string, channels int, cfg ops.BatchNormConfig, x tensor.Shape, opts ...G.VMOpt) opCase {
@@ -175,6 +186,7 @@ func opCasesOf(reuse bool) []opCase {
 		rmsNormAxesCase("channel axis", ops.RMSNormConfig{Eps: 1e-3, Reuse: reuse}, []int{1}, 2, 3, 4, 5),
 		rmsNormAxesCase("scattered axes plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true, Reuse: reuse}, []int{0, 2}, 3, 2, 4),
 		residualCase("rows", layer, tensor.Shape{6}, 4, 6),
+		rmsResidualCase("plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true, Reuse: reuse}, tensor.Shape{6}, 4, 6),
 		residualCase("large", layer, tensor.Shape{64}, 65, 64), // whose results are views
 		batchNormCase("train rank 2", 3, batch, tensor.Shape{5, 3}),
 		batchNormCase("eval rank 2", 3, batch, tensor.Shape{5, 3}, G.EvalMode()),
