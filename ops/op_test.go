@@ -58,5 +58,7 @@ func TestAddToRefusesOtherGradients(t *testing.T) {
 	grad, err := n.Grad()
 	require.NoError(t, err)
 	require.Equal(t, []float64{1, 2, 3}, grad.Data())
-	require.Error(t, addTo("test", vector(), []float64{1, 2, 3}))
+	require.ErrorContains(t, addTo("test", vector(), []float64{1, 2, 3}), "norm: test: ")
+	one := G.NewScalar(G.NewGraph(), tensor.Float64, G.WithName("one"), G.WithValue(1.0), G.WithGrad(G.NewF64(0)))
+	require.ErrorIs(t, addTo("test", one, []float64{1}), fault.ErrValue)
 }
