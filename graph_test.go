@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gorgonorm/norm"
+	"github.com/gorgonorm/norm/diff"
 	"github.com/gorgonorm/norm/internal/golden"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/stretchr/testify/require"
@@ -241,4 +242,20 @@ func (m *mlp) finals() map[string][]float64 {
 		add([]string{"gamma_final", "beta_final"}[i], graphtest.Floats(n.Value().(*tensor.Dense)))
 	}
 	return out
+}
+
+// A parameter may have a gradient already, of another cost.
+func TestGradOfTwoCostsThroughOneLayer(t *testing.T) {
+	g := G.NewGraph()
+	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))
+	cost := func(x *G.Node) *G.Node { return norm.Must(G.Sum(norm.Must(G.Cube(norm.Must(ln.Fwd(x)))))) }
+	x := G.NewMatrix(g, tensor.Float64, G.WithName("another"), G.WithValue(wave(tensor.Float64, 1, 4, 3)))
+	norm.Must(G.Grad(cost(input(g, wave(tensor.Float64, 0, 4, 3))), ln.Learnables()...))
+	c := cost(x)
+	got := norm.Must(G.Grad(c, x))[0]
+	want := norm.Must(diff.Grad(c, x))[0]
+	m := G.NewTapeMachine(g)
+	defer m.Close()
+	require.NoError(t, m.RunAll())
+	require.Equal(t, want.Value().Data(), got.Value().Data())
 }
