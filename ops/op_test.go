@@ -15,6 +15,16 @@ func TestStringIsWhatIsOn(t *testing.T) {
 	require.Equal(t, "norm.BatchNorm(axis=1, shape=(3, 4), gamma, reuse)", b.String())
 }
 
+// The three ops of a residual norm are told apart from each other and from the norm.
+func TestNamesOfResidualOps(t *testing.T) {
+	x := tensor.Shape{2, 3}
+	of := newLayerNorm[float64](2, tensor.Shape{3}, affine{}, LayerNormConfig{Eps: 1e-5})
+	require.Equal(t, "norm.LayerNorm(shape=(3), eps=1e-05)", of.String())
+	require.Equal(t, "norm.AddLayerNorm(shape=(3), eps=1e-05)", newAddNorm(of.norm, x).String())
+	require.Equal(t, "norm.AddLayerNormSum(shape=(3), eps=1e-05)", newSum("addlayernorm", of.norm, x).String())
+	require.Equal(t, "norm.LayerNormOfSum(shape=(3), eps=1e-05)", newNormOfSum(of, x).String())
+}
+
 // An op that two layers share has the name of the first.
 func TestOpHasTheNameOfItsFirstLayer(t *testing.T) {
 	o := newPart[float64]("test", 0, tensor.Shape{3}, false)
