@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorgonorm/norm/internal/opcall"
 	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
 )
 
 // written is what an op writes.
@@ -18,4 +19,19 @@ func TestHashcode(t *testing.T) {
 	for text, want := range map[written]uint32{"": 0x811c9dc5, "a": 0xe40c292c, "foobar": 0xbf9cf968} {
 		require.Equal(t, want, opcall.Hashcode(text), text)
 	}
+}
+
+// flags is an op that gives these whatever it is asked.
+type flags struct {
+	G.SDOp
+	wrt []bool
+}
+
+func (f flags) DiffWRT(int) []bool { return f.wrt }
+
+// There is a flag for each input, and none for others.
+func TestDiffWRTOfMoreThanTheInputs(t *testing.T) {
+	wrt, err := opcall.DiffWRT(flags{wrt: []bool{true, false, true}}, 2)
+	require.NoError(t, err)
+	require.Equal(t, []bool{true, false}, wrt)
 }
