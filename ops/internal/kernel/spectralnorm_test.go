@@ -236,12 +236,41 @@ func TestSpectralNormWithoutDirection(t *testing.T) {
 	}
 	_, ok := PowerIteration([]float64{1}, View{1, 1, 1}, []float64{1e-310}, []float64{0}, 1, 1e-12)
 	require.False(t, ok, "Wᵀu below the normal range, which times 1/eps is not")
+	_, ok = PowerIteration([]float64{1e308, 1e308, 1e308, 1e308}, View{1, 1, 4}, []float64{1e-10}, make([]float64, 4), 1, 1e-12)
+	require.False(t, ok, "Wv = 2·10³⁰⁸, with v = (½, ½, ½, ½)")
 	c := newSpectralCase[float32](View{1, 2, 3}, 0)
 	y, dw := newData[float32]().normal(6, 1, 1), newData[float32]().normal(6, 1, 1)
 	SpectralNormFwd(y, c.w, 0)
 	SpectralNormBwd(dw, c.w, c.dy, c.view, c.u, c.v, 0)
 	require.Equal(t, make([]float32, 6), y)
 	require.Equal(t, make([]float32, 6), dw)
+}
+
+// Where 1/σ overflows y is 0, and not before.
+func TestSpectralNormOfTinySigma(t *testing.T) {
+	for _, row := range [][2]float64{{0x1p-1022, 1}, {-0x1p-1022, -1}, {0x1p-1025, 0}, {-0x1p-1025, 0}} {
+		y := make([]float64, 1)
+		SpectralNormFwd(y, []float64{0x1p-1022}, row[0])
+		require.Equal(t, row[1:], y)
+	}
+}
+
+// A task writes its own runs and no others, here of two matrices.
+func TestOuterSumTasks(t *testing.T) {
+	view := View{2, 300, 70}
+	c := newSpectralCase[float32](view, 1)
+	a := outerSum[float32]{out: make([]float32, view.Len()), x: c.w, y: c.w, scale: 1, u: c.u, v: c.v, view: view}
+	tasks := ceilDiv(a.runs(), a.runsOfTask())
+	require.Greater(t, tasks, 1)
+	for task := range tasks {
+		for i := range a.out {
+			a.out[i] = float32(math.NaN())
+		}
+		a.run(task, task+1)
+		for i, x := range a.out {
+			require.Equal(t, i/view.Inner/a.runsOfTask() == task, x == x, "task %d, element %d", task, i)
+		}
+	}
 }
 
 // Squares of a product that leave the range of float64 are no obstacle.
