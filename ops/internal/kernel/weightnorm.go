@@ -31,7 +31,6 @@ const smallestNorm = 0x1p-1022
 // squares leave the range.
 func scaledNorm[T Float](v []T, view View, c int) float64 {
 	var top float64
-	var bad bool
 	each := func(f func(x float64)) {
 		for o := range view.Outer {
 			at := (o*view.Channels + c) * view.Inner
@@ -40,14 +39,8 @@ func scaledNorm[T Float](v []T, view View, c int) float64 {
 			}
 		}
 	}
-	each(func(x float64) {
-		top = max(top, math.Abs(x))
-		bad = bad || x != x
-	})
-	switch {
-	case bad:
-		return math.NaN()
-	case top == 0 || math.IsInf(top, 1):
+	each(func(x float64) { top = max(top, math.Abs(x)) })
+	if top == 0 || top-top != 0 { // NaN or an infinity
 		return top
 	}
 	var s float64
