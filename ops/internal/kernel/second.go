@@ -1,10 +1,10 @@
 package kernel
 
-// Groups says how a tensor falls into groups that are normalized together, and
+// grouping says how a tensor falls into groups that are normalized together, and
 // which element of γ and β belongs to an element of the tensor: number
 // (i/ParamInner) mod Params for element i. The groups are the channels of the
 // View; there are Batches such views one after the other.
-type Groups struct {
+type grouping struct {
 	Batches int
 	View
 	Params, ParamInner int
@@ -22,7 +22,7 @@ type SecondArgs[T Float] struct {
 // nil.
 type SecondGrads[T Float] struct{ X, Gamma, DY []T }
 
-// NormSecond gives the second derivative of a norm, that is the gradients of
+// normSecondOf gives the second derivative of a norm, that is the gradients of
 // s = ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩ where
 //
 //	dx = r·P(a),  dγ = Σ dy·x̂,  dβ = Σ dy,  a = γ·dy,  P(z) = z − mean(z) − x̂·c·Σ(x̂·z)
@@ -37,14 +37,14 @@ type SecondGrads[T Float] struct{ X, Gamma, DY []T }
 // which adds r·Σ(x̂·ux)·Σ(x̂·a)·eps·c/((n−1)·σ²)·x̂ to the last.
 //
 // Uncentred, P(z) = z − x̂·c·Σ(x̂·z).
-func NormSecond[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, p Rows) {
+func normSecondOf[T Float](out SecondGrads[T], in SecondArgs[T], g grouping, p Rows) {
 	normSecondIn(out, in, g, valid{}, p, nil, false)
 }
 
-// normSecondIn is NormSecond of what counts, where the groups have whole channels.
+// normSecondIn is normSecondOf of what counts, where the groups have whole channels.
 // With statistics s the mean and r are theirs, and not those of x; where they are not
 // the batch's they are constants, and P(z) = z.
-func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, counts valid, p Rows, s *Stats, batch bool) {
+func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g grouping, counts valid, p Rows, s *Stats, batch bool) {
 	groups := g.Batches * g.Channels
 	tasks := max(1, min(maxTasks, groups, len(in.X)/(taskLen/8)))
 	in.Gamma, in.UGamma, in.UBeta = ones(in.Gamma, g.Params), zeros(in.UGamma, g.Params), zeros(in.UBeta, g.Params)
@@ -63,21 +63,21 @@ func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g Groups, count
 	}
 }
 
-// LayerNormSecond is NormSecond of layer norm.
+// LayerNormSecond is normSecondOf of layer norm.
 func LayerNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Rows) {
-	NormSecond(out, in, Groups{Batches: 1, View: View{1, p.Rows, p.Cols}, Params: p.Cols, ParamInner: 1}, p)
+	normSecondOf(out, in, grouping{Batches: 1, View: View{1, p.Rows, p.Cols}, Params: p.Cols, ParamInner: 1}, p)
 }
 
-// ColumnNormSecond is NormSecond of a norm of columns.
+// ColumnNormSecond is normSecondOf of a norm of columns.
 func ColumnNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Columns) {
 	if p.Cols == 1 {
 		LayerNormSecond(out, in, p.asRows())
 		return
 	}
-	NormSecond(out, in, Groups{Batches: p.Outer, View: View{p.Rows, p.Cols, 1}, Params: p.Rows, ParamInner: p.Cols}, p.asRows())
+	normSecondOf(out, in, grouping{Batches: p.Outer, View: View{p.Rows, p.Cols, 1}, Params: p.Rows, ParamInner: p.Cols}, p.asRows())
 }
 
-// BatchNormSecond is NormSecond of batch norm, of what the mask, which may be nil, says
+// BatchNormSecond is normSecondOf of batch norm, of what the mask, which may be nil, says
 // counts.
 func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v View, s Stats, batch bool) {
 	a := validOf(mask, v)
@@ -86,16 +86,16 @@ func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v 
 		clear(out.X)
 		clear(out.DY)
 	}
-	g := Groups{Batches: 1, View: v, Params: v.Channels, ParamInner: v.Inner}
+	g := grouping{Batches: 1, View: v, Params: v.Channels, ParamInner: v.Inner}
 	normSecondIn(out, in, g, a, Rows{}, &s, batch)
 }
 
-// GroupNormSecond is NormSecond of group norm, of what the mask, which may be nil, says
+// GroupNormSecond is normSecondOf of group norm, of what the mask, which may be nil, says
 // counts.
 func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p GroupShape) {
-	g := Groups{Batches: 1, View: p.groups(), Params: p.Channels, ParamInner: p.Inner}
+	g := grouping{Batches: 1, View: p.groups(), Params: p.Channels, ParamInner: p.Inner}
 	if mask == nil {
-		NormSecond(out, in, g, Rows{Eps: p.Eps})
+		normSecondOf(out, in, g, Rows{Eps: p.Eps})
 		return
 	}
 	clear(out.X)
@@ -115,7 +115,7 @@ func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p 
 type normSecond[T Float] struct {
 	out          SecondGrads[T]
 	in           SecondArgs[T]
-	g            Groups
+	g            grouping
 	valid        valid // of the channels of g
 	p            Rows
 	stats        Stats
@@ -311,7 +311,7 @@ func (a *normSecond[T]) write(l line, groups []projected, dgamma []float64) {
 
 // group is a channel of one of the views.
 type group struct {
-	Groups
+	grouping
 	batch, channel int
 	valid          valid
 }

@@ -11,7 +11,7 @@ import (
 // secondCase is the input of one second derivative of a norm.
 type secondCase[T Float] struct {
 	name  string
-	g     Groups
+	g     grouping
 	p     Rows
 	stats *Stats
 	batch bool
@@ -22,7 +22,7 @@ type secondCase[T Float] struct {
 // that see a view in another way.
 func secondCases[T Float](v View, c condition, affine bool) (all []secondCase[T]) {
 	d := newData[T]()
-	add := func(name string, g Groups, p Rows, stats *Stats, batch bool) {
+	add := func(name string, g grouping, p Rows, stats *Stats, batch bool) {
 		n := g.Batches * g.Len()
 		in := SecondArgs[T]{X: d.view(v, c)[:n], DY: d.normal(n, 0.2, 1), UX: d.normal(n, -0.3, 1)}
 		if affine {
@@ -37,20 +37,20 @@ func secondCases[T Float](v View, c condition, affine bool) (all []secondCase[T]
 			p.Eps = 1e-2 * c.scale
 		}
 		if !unbiased || rows.Cols > 1 {
-			add("layer norm", Groups{1, View{1, rows.Rows, rows.Cols}, rows.Cols, 1}, p, nil, false)
+			add("layer norm", grouping{1, View{1, rows.Rows, rows.Cols}, rows.Cols, 1}, p, nil, false)
 		}
 	}
 	p := Rows{Eps: 1e-2 * c.scale * c.scale}
-	add("group norm", Groups{1, View{1, v.Outer, v.Channels * v.Inner}, v.Channels, v.Inner}, p, nil, false)
-	add("instance norm", Groups{1, View{1, v.Outer * v.Channels, v.Inner}, v.Channels, v.Inner}, p, nil, false)
+	add("group norm", grouping{1, View{1, v.Outer, v.Channels * v.Inner}, v.Channels, v.Inner}, p, nil, false)
+	add("instance norm", grouping{1, View{1, v.Outer * v.Channels, v.Inner}, v.Channels, v.Inner}, p, nil, false)
 	if v.Outer > 1 {
-		add("batches of views", Groups{v.Outer, View{1, v.Channels, v.Inner}, v.Channels, v.Inner}, p, nil, false)
+		add("batches of views", grouping{v.Outer, View{1, v.Channels, v.Inner}, v.Channels, v.Inner}, p, nil, false)
 	}
 	rms := Rows{Eps: p.Eps, Uncentred: true}
-	add("rms norm", Groups{1, View{1, rows.Rows, rows.Cols}, rows.Cols, 1}, rms, nil, false)
-	add("rms norm of columns", Groups{v.Outer, View{v.Channels, v.Inner, 1}, v.Channels, v.Inner}, rms, nil, false)
+	add("rms norm", grouping{1, View{1, rows.Rows, rows.Cols}, rows.Cols, 1}, rms, nil, false)
+	add("rms norm of columns", grouping{v.Outer, View{v.Channels, v.Inner, 1}, v.Channels, v.Inner}, rms, nil, false)
 	for _, batch := range []bool{true, false} {
-		add("batch norm", Groups{1, v, v.Channels, v.Inner}, p, nil, batch)
+		add("batch norm", grouping{1, v, v.Channels, v.Inner}, p, nil, batch)
 		x := &all[len(all)-1]
 		x.stats = statsOf(x.in.X, v, p.Eps)
 	}
@@ -80,8 +80,8 @@ func (c secondCase[T]) run() SecondGrads[T] {
 }
 
 // elements are those of a group, and the numbers of their parameters, by the
-// definition of Groups.
-func (g Groups) elements(batch, c int) (at, params []int) {
+// definition of grouping.
+func (g grouping) elements(batch, c int) (at, params []int) {
 	for _, i := range indices(g.View, c) {
 		i += batch * g.Len()
 		at, params = append(at, i), append(params, i/g.ParamInner%g.Params)
@@ -269,7 +269,7 @@ func normSecondCuts[T Float](t *testing.T) {
 func (c secondCase[T]) alone(batch, ch int) SecondGrads[T] {
 	at, params := c.g.elements(batch, ch)
 	one := c
-	one.g = Groups{1, View{1, 1, len(at)}, len(at), 1}
+	one.g = grouping{1, View{1, 1, len(at)}, len(at), 1}
 	one.in = SecondArgs[T]{gather(c.in.X, at), gather(c.in.Gamma, params), gather(c.in.DY, at),
 		gather(c.in.UX, at), gather(c.in.UGamma, params), gather(c.in.UBeta, params)}
 	if c.stats != nil {
@@ -306,7 +306,7 @@ func TestNormSecondOfConstantRows(t *testing.T) {
 	}
 }
 
-// secondCalls are the second derivatives, with NormSecond for each layout.
+// secondCalls are the second derivatives, with that of a norm for each layout.
 func secondCalls[T Float](v View, affine bool) (all []call[T]) {
 	for _, c := range secondCases[T](v, easy, affine) {
 		x, dy, ux := fenced(c.in.X), fenced(c.in.DY), fenced(c.in.UX)
@@ -318,7 +318,7 @@ func secondCalls[T Float](v View, affine bool) (all []call[T]) {
 			in.Gamma, in.UGamma, in.UBeta, out.Gamma = gamma.data(), ug.data(), ub.data(), outGamma.data()
 		}
 		all = append(all, call[T]{
-			name: "NormSecond of " + c.name, in: []fence[T]{x, dy, ux, gamma, ug, ub}, out: []fence[T]{outX, outGamma, outDY},
+			name: "second derivative of " + c.name, in: []fence[T]{x, dy, ux, gamma, ug, ub}, out: []fence[T]{outX, outGamma, outDY},
 			run: func() { normSecondIn(out, in, c.g, valid{}, c.p, c.stats, c.batch) },
 		})
 	}
