@@ -3,7 +3,9 @@ package kernel
 // grouping says how a tensor falls into groups that are normalized together, and
 // which element of γ and β belongs to an element of the tensor: number
 // (i/ParamInner) mod Params for element i. The groups are the channels of the
-// View; there are Batches such views one after the other.
+// View; there are Batches such views one after the other. A run of a channel begins
+// with the first element of a parameter, and where these have one each it has no
+// parameter twice; or it is a single element.
 type grouping struct {
 	Batches int
 	View
@@ -326,11 +328,9 @@ func (g group) lines(yield func(line) bool) {
 	for o := range g.Outer {
 		at := g.batch*g.Len() + (o*g.Channels+g.channel)*g.Inner
 		for end := at + g.Inner; at < end; {
-			l := line{at: at, channel: at / g.ParamInner % g.Params}
+			l := line{at: at, channel: at / g.ParamInner % g.Params, n: min(g.ParamInner, end-at)}
 			if g.ParamInner == 1 {
-				l.step, l.n = 1, min(g.Params-l.channel, end-at)
-			} else {
-				l.n = min(g.ParamInner-at%g.ParamInner, end-at)
+				l.step, l.n = 1, end-at
 			}
 			if !yield(l) {
 				return

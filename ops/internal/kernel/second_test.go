@@ -220,8 +220,9 @@ func requireClose[T Float](t *testing.T, what string, got []T, want []dd, size f
 	}
 }
 
-// secondViews have each kind of layout, and short and long runs.
-var secondViews = []View{{2, 3, 5}, {4, 3, 1}, {1, 3, 7}, {5, 1, 4}, {2, 2, 33}, {3, 20, 1}, {1, 1, 2}, {2, 1, 1}}
+// secondViews have each kind of layout, with as many columns as rows too, and short and
+// long runs.
+var secondViews = []View{{2, 3, 5}, {4, 3, 1}, {1, 3, 7}, {1, 4, 4}, {5, 1, 4}, {2, 2, 33}, {3, 20, 1}, {1, 1, 2}, {2, 1, 1}}
 
 func TestNormSecond(t *testing.T) { both(t, testNormSecond[float32], testNormSecond[float64]) }
 
