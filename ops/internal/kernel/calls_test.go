@@ -98,10 +98,10 @@ func allBits[T Float](x []T) []uint64 {
 // arrays that no other call has.
 func calls[T Float](v View, affine bool) []call[T] {
 	cs := []call[T]{
-		layerNormFwdCall[T](v, affine), layerNormBwdCall[T](v, affine),
+		layerNormFwdCall[T](v, affine), layerNormBwdCall[T](v, affine), addNormFwdCall[T](v, affine),
 		columnNormFwdCall[T](v, affine, false), columnNormBwdCall[T](v, affine, false),
 		columnNormFwdCall[T](v, affine, true), columnNormBwdCall[T](v, affine, true),
-		momentsCall[T](v),
+		momentsCall[T](v), sampleMomentsCall[T](v),
 		batchNormFwdCall[T](v, affine),
 		batchNormBwdCall[T](v, affine, true), batchNormBwdCall[T](v, affine, false),
 		normsCall[T](v), weightScalesCall[T](v), weightNormFwdCall[T](v), weightNormBwdCall[T](v),
@@ -155,11 +155,29 @@ func layerNormBwdCall[T Float](v View, affine bool) call[T] {
 	}}
 }
 
+func addNormFwdCall[T Float](v View, affine bool) call[T] {
+	p := rowsOf(v)
+	x, r, y, sum := input[T](v.Len()), input[T](v.Len()), blank[T](v.Len()), blank[T](v.Len())
+	fg, gamma := optional[T](p.Cols, affine)
+	fb, beta := optional[T](p.Cols, affine)
+	return call[T]{name: "AddNormFwd", in: []fence[T]{x, r, fg, fb}, out: []fence[T]{y, sum}, run: func() {
+		AddNormFwd(y.data(), sum.data(), x.data(), r.data(), gamma, beta, p)
+	}}
+}
+
 func momentsCall[T Float](v View) call[T] {
 	x := input[T](v.Len())
 	mean, res, m2 := blank[float64](v.Channels), blank[float64](v.Channels), blank[float64](v.Channels)
 	return call[T]{name: "Moments", in: []fence[T]{x}, out64: []fence[float64]{mean, res, m2}, run: func() {
 		Moments(x.data(), nil, v, 1e-5, mean.data(), res.data(), m2.data())
+	}}
+}
+
+func sampleMomentsCall[T Float](v View) call[T] {
+	x := input[T](v.Len())
+	mean, res, m2 := blank[float64](v.Channels), blank[float64](v.Channels), blank[float64](v.Channels)
+	return call[T]{name: "SampleMoments", in: []fence[T]{x}, out64: []fence[float64]{mean, res, m2}, run: func() {
+		SampleMoments(x.data(), nil, v, 1e-5, mean.data(), res.data(), m2.data())
 	}}
 }
 
