@@ -199,9 +199,10 @@ func (v View) wholeGrid() (g grid, ok bool) {
 }
 
 // finer cuts the channels of a wholeGrid into more tasks, for work without partial results:
-// of processors that share a memory one may be slower, or begin later.
+// of processors that share a memory one may be slower, or begin later. Channels of one
+// element are in more bands already.
 func (g grid) finer() grid {
-	if most := min(manyTasks, g.v.Len()/taskLen, g.v.Channels); g.v.Inner > 1 && most > g.bands {
+	if most := min(manyTasks, g.v.Len()/taskLen, g.v.Channels); most > g.bands {
 		g.channelsOfBand = ceilDiv(g.v.Channels, most)
 		g.bands = ceilDiv(g.v.Channels, g.channelsOfBand)
 	}
