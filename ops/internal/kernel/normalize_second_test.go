@@ -107,6 +107,38 @@ func TestNormalizeSecondAtZeroAndEps(t *testing.T) {
 	}
 }
 
+// With p = 1 and n = 1, q = (1, 1), d = 3, h = 18 and ⟨u, dy⟩ = 76, however small the
+// second element is.
+func TestNormalizeSecondOfTinyElement(t *testing.T) {
+	c := normalizeCase[float64]{View{1, 2, 1}, Lp{1, 1e-12}, []float64{1, 1e-310}, []float64{3, 5}}
+	sx, sdy := c.runSecond([]float64{7, 11})
+	require.InDeltaSlice(t, []float64{2*3*18 - 76 - 3*18, 2*3*18 - 76 - 5*18}, sx, 1e-13)
+	require.InDeltaSlice(t, []float64{7 - 18, 11}, sdy, 1e-13)
+}
+
+// The gradient by x is of degree −2 in x and of degree 1 in dy and u, also where ‖x‖² leaves the
+// range of float64.
+func TestNormalizeSecondExtremes(t *testing.T) {
+	for _, p := range lpNorms {
+		c := newNormalizeCase[float64](View{2, 5, 3}, Lp{p, 1e-200}, condition{scale: 1})
+		u := newData[float64]().normal(c.view.Len(), -0.3, 2)
+		want, _ := c.runSecond(u)
+		for _, k := range []int{-530, 530} {
+			scaled := func(x []float64, k int) []float64 {
+				y := make([]float64, len(x))
+				for i, v := range x {
+					y[i] = math.Ldexp(v, k)
+				}
+				return y
+			}
+			by := c
+			by.x, by.dy = scaled(c.x, k), scaled(c.dy, k)
+			got, _ := by.runSecond(scaled(u, k*9/10))
+			require.True(t, sameBits(scaled(want, -k+k*9/10), got), label("", p, k))
+		}
+	}
+}
+
 // Beyond the size of a task each group gives what it gives by itself.
 func TestNormalizeSecondCuts(t *testing.T) {
 	for _, view := range []View{{90, 5, 100}, {20000, 3, 1}} {
