@@ -42,7 +42,7 @@ func (a *lpSecond[T]) group(at int) {
 			ties++
 		}
 	}
-	if math.IsInf(a.p.P, 1) || math.IsInf(top, 1) {
+	if math.IsInf(a.p.P, 1) {
 		norm = 1
 	} else {
 		norm = math.Pow(norm, 1/a.p.P)
