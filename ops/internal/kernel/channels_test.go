@@ -147,34 +147,44 @@ func requireNear[T Float](t *testing.T, want, got []T, off float64, what string)
 	}
 }
 
-// One channel that cannot be trusted, wherever it is, is seen, and the moments of the
-// others keep their bits.
+// One channel that cannot be trusted, wherever it is, is seen, its guess becomes the mean
+// just found, and the moments of the others keep their bits.
 func TestUntrustedChannels(t *testing.T) {
 	skipUnderRace(t)
 	const count = 7
 	for n := 1; n <= pad+3; n++ {
 		for at := range n {
-			for name, bad := range map[string][2]float64{
-				"a mean far from the guess": {10, 15}, "an overflow": {1, math.Inf(1)}, "a NaN": {1, math.NaN()}, "beyond float32": {1, 1e39},
+			for name, bad := range map[string]struct{ d, q, eps float64 }{
+				"a mean far from the guess": {10, 15, 1e-5}, "an overflow": {1, math.Inf(1), 1e-5}, "a NaN": {1, math.NaN(), 1e-5},
+				"beyond float32": {1, 1e39, 1e-5}, "below its range, and no eps": {0, 1e-31, 0},
 			} {
 				d, q, m := make([]float64, n), make([]float64, n), make([]float32, n)
 				for i := range d {
 					d[i], q[i] = float64(i)/8, 3+float64(i*i)
 				}
-				d[at], q[at] = bad[0], bad[1]
+				d[at], q[at] = bad.d, bad.q
 				b := block{channels: n, rows: count, inner: 1, pitch: 1}
 				paths(func(path string) {
-					p := momentsPass[float32]{eps: 1e-5, m: m, mean: make([]float64, n), residual: make([]float64, n), m2: make([]float64, n)}
+					p := momentsPass[float32]{eps: bad.eps, m: m, mean: make([]float64, n), residual: make([]float64, n), m2: make([]float64, n)}
 					require.False(t, p.settle(d, q, b), "%s: %s in channel %d of %d", path, name, at, n)
 					for i := range d {
 						want := momentsOf(count, float64(m[i]), d[i], q[i]).m2
 						require.True(t, i == at && math.IsNaN(p.m2[i]) || i != at && p.m2[i] == want, "%s: %s, channel %d of %d", path, name, i, n)
 					}
+					require.Equal(t, float32(d[at]/count), m[at], "%s: %s, channel %d of %d", path, name, at, n)
 					m[at] = 0
 				})
 			}
 		}
 	}
+}
+
+// A mean that is off by 2⁻⁵³⁸, the last digit, makes Σ(x − m)² = 0 of squares that are
+// rounded to 0 one by one, and d²/n = ¾ of the smallest number, rounded up.
+func TestMomentsAreNotNegative(t *testing.T) {
+	x := math.Ldexp(0.1, -482)
+	require.Equal(t, 0x1p-538, (x+x+x)/3-x)
+	require.Equal(t, moments{n: 3, hi: x}, runMoments([]float64{x, x, x}))
 }
 
 func TestWithin(t *testing.T) {
