@@ -84,9 +84,14 @@ func TestTinyProducts(t *testing.T) {
 		paths(func(path string) { c.check(t, label("groups "+path, p)) })
 	}
 	for _, v := range []View{{1, 2, 64}, {1, 3, 5000}, {64, 3, 1}, {3, 2, 64}, {100, 10, 3}} {
-		c := newWeightNormCase[float32](v, condition{scale: 1e-10})
-		multiply(c.dw, 1e-36) // products below the smallest float32, which are lost in it
-		paths(func(path string) { c.check(t, label("weights "+path, v)) })
+		for _, scale := range [][2]float32{
+			{1e-10, 1e-36}, // products below the smallest float32, which are lost in it
+			{1e-20, 1e-20}, // and of fewer digits
+		} {
+			c := newWeightNormCase[float32](v, condition{scale: float64(scale[0])})
+			multiply(c.dw, scale[1])
+			paths(func(path string) { c.check(t, label("weights "+path, v, scale)) })
+		}
 	}
 	for _, p := range []Columns{{Outer: 2, Rows: 30, Cols: 20}, {Outer: 2, Rows: 30, Cols: 20, Uncentred: true}} {
 		c := newColumnNormCase[float32](p, tiny)
