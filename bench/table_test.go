@@ -350,3 +350,15 @@ func TestNearKernels(t *testing.T) {
 	}
 	require.Equal(t, "2 of 3", lines.nearKernels(lines.cells(reuseSystem)))
 }
+
+// The tables of the pages are those of the measurements that are kept.
+func TestPagesShowTheirResults(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "avx2.md"))
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "avx2.md")
+	require.NoError(t, os.WriteFile(path, page, 0o644))
+	output(t, "-elsewhere", "-page", path, filepath.Join("results", "avx2.jsonl.gz"))
+	again, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(page), string(again))
+}
