@@ -130,6 +130,6 @@
 //
 // There is no float16 and no GPU. A masked tensor of package tensor is an error:
 // FwdMasked takes the mask as a node. Batch statistics of several processes are not
-// merged automatically; ops.Moments can be sent and merged. SpectralNorm has no option for its eps, which
-// is 1e-12, and group and instance norm want the channels in axis 1.
+// merged automatically; ops.Moments can be sent and merged. SpectralNorm has no option
+// for its eps, which is 1e-12, and group and instance norm want the channels in axis 1.
 package norm

@@ -58,6 +58,11 @@ func (s State) parts(prefix string) (parts []part, err error) {
 		if v := reflect.ValueOf(item); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			return nil, fault.New(ErrGraph, stateName, "item %s is nil, want a layer or a Param", number)
 		}
+		if l, ok := item.(interface{ made() error }); ok {
+			if err := l.made(); err != nil {
+				return nil, err
+			}
+		}
 		var p []part
 		if inner, ok := item.(State); ok {
 			p, err = inner.parts(number + ".")

@@ -11,9 +11,6 @@ var stateNames = map[string]string{"gamma": "weight", "beta": "bias"}
 
 // part of a layer with γ and β. Layers with more have methods of their own.
 func (l *layer) part() ([]part, error) {
-	if err := l.made(); err != nil {
-		return nil, err
-	}
 	var entries []*entry
 	for _, s := range l.suffixes {
 		e, err := l.parameter(s, stateNames[s])
@@ -90,9 +87,6 @@ func (l *channelLayer) part() ([]part, error) {
 // lengthAndDirection returns the entries of g and v. PyTorch's g has the rank of v,
 // or none for the norm of the whole tensor; ours has one axis.
 func (l *layer) lengthAndDirection(axis int) ([]*entry, error) {
-	if err := l.made(); err != nil {
-		return nil, err
-	}
 	g, err := l.parameter("g", "weight_g", "parametrizations.weight.original0")
 	if err != nil {
 		return nil, err
@@ -127,9 +121,6 @@ func (l *WeightNormLinear) part() ([]part, error) {
 }
 
 func (l *SpectralNorm) part() ([]part, error) {
-	if err := l.made(); err != nil {
-		return nil, err
-	}
 	w, err := l.parameter("w", "parametrizations.weight.original", "weight_orig")
 	if err != nil {
 		return nil, err

@@ -147,15 +147,15 @@ func (l *loading) name() (err error) {
 // match says what is wrong with the header.
 func (l *loading) match() (problems []error) {
 	found := map[*entry]string{} // the name under which an entry was found first
-	var surplus []string
+	var surplus []surplusEntry
 	for _, f := range l.file {
 		e := l.wanted[f.Name]
 		switch {
 		case e == nil:
-			surplus = append(surplus, statefile.Shown(f.Name))
+			surplus = append(surplus, surplusEntry{f.Name, ""})
 			continue
 		case found[e] != "":
-			surplus = append(surplus, fmt.Sprintf("%s, beside %s,", statefile.Shown(f.Name), statefile.Shown(found[e])))
+			surplus = append(surplus, surplusEntry{f.Name, found[e]})
 			delete(l.wanted, f.Name)
 			continue
 		case f.Unknown != "":
@@ -197,14 +197,22 @@ func (l *loading) nothing() error {
 	return fault.New(ErrState, l.who, "no entry of the model is in the file, want one at least: the first of the model is %s, and the file %s", strings.Join(l.model[0].names, " or "), has)
 }
 
+// surplusEntry is one of a file that nothing here takes, or that has another name of what
+// the entry beside has been taken for.
+type surplusEntry struct{ name, beside string }
+
 // surplusErrors names the first of the entries that are surplus. A wrong file may have
 // any number of them.
-func (l *loading) surplusErrors(names []string) (problems []error) {
+func (l *loading) surplusErrors(entries []surplusEntry) (problems []error) {
 	const most = 20
-	for _, name := range names[:min(len(names), most)] {
-		problems = append(problems, fault.New(ErrState, l.who, "%s is surplus", name))
+	for _, s := range entries[:min(len(entries), most)] {
+		beside := ""
+		if s.beside != "" {
+			beside = fmt.Sprintf(", beside %s,", statefile.Shown(s.beside))
+		}
+		problems = append(problems, fault.New(ErrState, l.who, "%s%s is surplus", statefile.Shown(s.name), beside))
 	}
-	if more := len(names) - most; more > 0 {
+	if more := len(entries) - most; more > 0 {
 		problems = append(problems, fault.New(ErrState, l.who, "and %d more are surplus", more))
 	}
 	return problems
