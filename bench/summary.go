@@ -94,10 +94,13 @@ func (f *figures) graphCounts(title string, cells []cell) []string {
 func (f *figures) nearKernels(cells []cell) string {
 	var ratios []float64 // of what is allowed and what it takes
 	for _, c := range cells {
+		if c.pass != fwdbwd {
+			continue
+		}
 		forward, backward := c, c
 		forward.pass, backward.pass = fwd, bwd
 		x, y, graph := f.time(forward, kernelSystem).us, f.time(backward, kernelSystem).us, f.time(c, reuseSystem).us
-		if c.pass == fwdbwd && x > 0 && y > 0 && graph > 0 {
+		if x > 0 && y > 0 && graph > 0 {
 			ratios = append(ratios, (machineTime+moreThanKernels*(x+y))/graph)
 		}
 	}
