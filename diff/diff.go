@@ -22,9 +22,9 @@
 // If a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
 // used: for InverseSqrt, Log2, ByIndices, OuterProd, which is in the second derivative of a
 // matrix by a vector, and Dropout, where an element that is 0 counts as dropped; for SoftMax
-// and LogSoftMax of a column (n, 1) without an axis; for functions of the sum of a whole
-// tensor; for what is broadcast; and for the gradients of convolutions, slices, and
-// SoftMax and LogSoftMax along one of the first four axes.
+// and LogSoftMax of a column (n, 1) without an axis; for Tensordot over all axes of one of two
+// tensors; for functions of the sum of a whole tensor; for what is broadcast; and for the
+// gradients of convolutions, slices, and SoftMax and LogSoftMax along one of the first four axes.
 // AveragePool2D, CTCLoss, Sparsemax along axis 0, and second derivatives through Gorgonia's own
 // BatchNorm and GroupNorm, and through MaxPool2D and Upsample2D, are ErrOp.
 //

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"fmt"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -16,8 +17,17 @@ func (e *expression) plus(a, b *G.Node) *G.Node  { return e.binary(G.Add, a, b) 
 func (e *expression) minus(a, b *G.Node) *G.Node { return e.binary(G.Sub, a, b) }
 func (e *expression) times(a, b *G.Node) *G.Node { return e.binary(G.HadamardProd, a, b) }
 func (e *expression) over(a, b *G.Node) *G.Node  { return e.binary(G.HadamardDiv, a, b) }
-func (e *expression) transposed(a *G.Node) *G.Node {
-	return e.unary(func(a *G.Node) (*G.Node, error) { return G.Transpose(a) }, a)
+
+// transposed has the axes of a in an order, or in reverse.
+func (e *expression) transposed(a *G.Node, order ...int) *G.Node {
+	if order != nil && slices.IsSorted(order) {
+		return a
+	}
+	return e.unary(func(a *G.Node) (*G.Node, error) { return G.Transpose(a, order...) }, a)
+}
+
+func (e *expression) reshaped(a *G.Node, shape ...int) *G.Node {
+	return e.unary(func(a *G.Node) (*G.Node, error) { return G.Reshape(a, shape) }, a)
 }
 
 // sum is that along an axis, in each of its places.

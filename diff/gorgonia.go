@@ -59,6 +59,8 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 		if reflect.ValueOf(op).Elem().FieldByName("axis").Int() == 0 {
 			return nil, newFault(ErrOp, "op %v has a wrong derivative in Gorgonia along axis 0", op)
 		}
+	case "gorgonia.tensordotOp":
+		return tensordot{op}, nil
 	}
 	return op, nil
 }

@@ -31,6 +31,11 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 	}
 	tanh := func(n *G.Node) *G.Node { return must(G.Tanh(n)) }
 	product := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.Mul(x, w)))) }
+	contraction := func(xAxes, wAxes []int) func(x, w *G.Node) *G.Node {
+		return func(x, w *G.Node) *G.Node {
+			return sum(cubeOf(must(G.Tensordot(xAxes, wAxes, x, w))))
+		}
+	}
 	outer := func(x, w *G.Node) *G.Node { return sum(cubeOf(must(G.OuterProd(x, w)))) }
 	positive := func(n *G.Node) *G.Node { return must(G.Exp(n)) }
 	for name, c := range map[string]struct {
@@ -46,6 +51,15 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 		"contraction by a computed vector": {wave(0.3, 4, 3), wave(1.1, 3), func(x, w *G.Node) *G.Node {
 			return sum(tanh(must(G.Tensordot([]int{1}, []int{0}, tanh(x), tanh(w)))))
 		}},
+		"contraction":                    {wave(0.3, 2, 3, 4), wave(1.1, 4, 5), contraction([]int{2}, []int{0})},
+		"contraction, two axes":          {wave(0.3, 2, 3, 4), wave(1.1, 4, 2, 3), contraction([]int{2, 0}, []int{0, 1})},
+		"contraction, two axes in turn":  {wave(0.3, 2, 3, 4, 2), wave(1.1, 4, 5, 2), contraction([]int{0, 2}, []int{2, 0})},
+		"contraction, middle axes":       {wave(0.3, 2, 3, 4), wave(1.1, 2, 3, 2), contraction([]int{1}, []int{1})},
+		"contraction by a vector":        {wave(0.3, 2, 3, 4), wave(1.1, 3), contraction([]int{1}, []int{0})},
+		"contraction of one row":         {wave(0.3, 1, 4), wave(1.1, 4), contraction([]int{1}, []int{0})},
+		"contraction of a vector":        {wave(0.3, 4), wave(1.1, 2, 4, 3), contraction([]int{0}, []int{1})},
+		"contraction by all of a matrix": {wave(0.3, 4, 2, 3), wave(1.1, 3, 4), contraction([]int{0, 2}, []int{1, 0})},
+		"contraction of all of a matrix": {wave(0.3, 3, 4), wave(1.1, 2, 4, 3), contraction([]int{0, 1}, []int{2, 1})},
 		"reshape of what is computed": {wave(0.3, 4, 3), wave(1.1, 6), func(x, w *G.Node) *G.Node {
 			return sum(tanh(must(G.Mul(tanh(x), must(G.Reshape(tanh(w), tensor.Shape{3, 2}))))))
 		}},

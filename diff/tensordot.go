@@ -1,0 +1,67 @@
+package diff
+
+import (
+	"reflect"
+	"slices"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// tensordot contracts axes of two tensors. Gorgonia's derivative contracts no axes where one
+// of them, a vector often, has no others: it is built, and fails in the run.
+type tensordot struct{ G.SDOp }
+
+// axes are those of an input that are contracted, in the order of their partners.
+func (op tensordot) axes(field string) []int {
+	v := reflect.ValueOf(op.SDOp).FieldByName(field)
+	axes := make([]int, v.Len())
+	for i := range axes {
+		axes[i] = int(v.Index(i).Int())
+	}
+	return axes
+}
+
+// SymDiff takes, for c = Σ a·w over all axes of w, the derivatives dc⊗w by a and Σ a·dc, over
+// the axes that a has besides, by w. In a fitting order of a's axes a and da are matrices.
+func (op tensordot) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	axes := [][]int{op.axes("aAxes"), op.axes("bAxes")}
+	whole := slices.IndexFunc(in, func(n *G.Node) bool { return n.Dims() == len(axes[0]) })
+	if whole < 0 || grad.Dims() == 0 {
+		return op.SDOp.SymDiff(in, out, grad)
+	}
+	a, w, ofA, ofW := in[1-whole], in[whole], axes[1-whole], axes[whole]
+
+	partner := map[int]int{} // axes of a, of those of w
+	var free []int
+	for i, axis := range ofW {
+		partner[axis] = ofA[i]
+	}
+	for axis := range a.Dims() {
+		if !slices.Contains(ofA, axis) {
+			free = append(free, axis)
+		}
+	}
+	order := slices.Clone(free) // axes of a: the others, then the partners of w's
+	for axis := range w.Dims() {
+		order = append(order, partner[axis])
+	}
+	rows, columns := grad.Shape().TotalSize(), w.Shape().TotalSize()
+	shape := make(tensor.Shape, 0, a.Dims())
+	back := make([]int, a.Dims())
+	for i, axis := range order {
+		shape = append(shape, a.Shape()[axis])
+		back[axis] = i
+	}
+
+	e := expression{}
+	dc := e.reshaped(grad, rows)
+	da := e.transposed(e.reshaped(e.binary(G.OuterProd, dc, e.reshaped(w, columns)), shape...), back...)
+	matrix := e.reshaped(e.transposed(a, order...), rows, columns)
+	dw := e.reshaped(e.binary(G.Mul, dc, matrix), w.Shape()...)
+	d := G.Nodes{da, dw}
+	if whole == 0 {
+		slices.Reverse(d)
+	}
+	return d, e.err
+}
