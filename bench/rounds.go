@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"slices"
@@ -97,13 +98,17 @@ func (r rounds) run(s settings, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	last, err := lastRound(r.out)
+	if err != nil {
+		return err
+	}
 	out, err := os.OpenFile(r.out, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
 	failed := 0
-	for round := 1; round <= r.n; round++ {
+	for round := last + 1; round <= last+r.n; round++ {
 		for _, j := range jobs(s) {
 			for _, p := range order(all, round) {
 				t := r.turn(p.name, j.command(p.command), j.threads, log)
@@ -123,6 +128,23 @@ func (r rounds) run(s settings, log io.Writer) error {
 		return fmt.Errorf("%d programs failed", failed)
 	}
 	return out.Close()
+}
+
+// lastRound is the highest in a file that may exist, so that those which are added to it
+// go on from there.
+func lastRound(name string) (last int, err error) {
+	f := &figures{lines: map[cell]map[string][]result{}}
+	if err := f.readFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	for _, systems := range f.lines {
+		for _, lines := range systems {
+			for _, l := range lines {
+				last = max(last, l.Round)
+			}
+		}
+	}
+	return last, nil
 }
 
 // all are our systems, each a run of this program, and the peers.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +66,22 @@ func TestRoundsRunThisProgram(t *testing.T) {
 	require.Equal(t, time.Second/2, parsed.minTime)
 	require.True(t, parsed.filters.match("layernorm 2x3 float32 fwd"))
 	require.False(t, parsed.filters.match("layernorm 2x3 float32 fwdbwd"))
+}
+
+// Rounds that are added to a file have other numbers than those that it has.
+func TestLastRound(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "out.jsonl")
+	last, err := lastRound(name)
+	require.NoError(t, err)
+	require.Zero(t, last, "no file")
+	line := `{"system":"norm","name":"layernorm","shape":[2,3],"dtype":"float32","pass":"fwd","threads":1,"median_us":2,"round":%d}` + "\n"
+	require.NoError(t, os.WriteFile(name, fmt.Appendf(fmt.Appendf(nil, line, 3), line, 2), 0o644))
+	last, err = lastRound(name)
+	require.NoError(t, err)
+	require.Equal(t, 3, last)
+	require.NoError(t, os.WriteFile(name, []byte("# notes\n"), 0o644))
+	_, err = lastRound(name)
+	require.ErrorContains(t, err, name)
 }
 
 func TestAFailingPeerIsReported(t *testing.T) {
