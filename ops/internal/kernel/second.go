@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // grouping says how a tensor falls into groups that are normalized together, and
 // which element of γ and β belongs to an element of the tensor: number
 // (i/ParamInner) mod Params for element i. The groups are the channels of the
@@ -146,8 +148,8 @@ func (a *normSecond[T]) run(first, last int) {
 	}
 }
 
-// spread of a group: what normalizes it, c of Rows.spread, and the factor of x̂
-// in the derivative of −c.
+// spread of a group: what normalizes it, c of Rows.spread, and the factor of x̂·c²
+// in the derivative of −c. Without the c² it would overflow where σ is tiny.
 func (a *normSecond[T]) spread(batch, c int) (by hat, coef, slope float64) {
 	n := a.count()
 	if a.given {
@@ -166,8 +168,8 @@ func (a *normSecond[T]) spread(batch, c int) (by hat, coef, slope float64) {
 		m = channelMoments(x, a.g.View, c)
 	}
 	r, coef := a.p.spread(m)
-	if sigma2 := m.m2 / (n - 1); a.p.UnbiasedStd && sigma2 > 0 {
-		slope = a.p.Eps * coef / ((n - 1) * sigma2)
+	if sigma := math.Sqrt(m.m2 / (n - 1)); a.p.UnbiasedStd && sigma > 0 {
+		slope = a.p.Eps * r / sigma
 	}
 	return hat{m.hi, m.lo, r}, coef, slope
 }
@@ -241,9 +243,10 @@ func (a *normSecond[T]) project(t secondSums, by hat, coef, slope float64) proje
 		coef = 0
 	}
 	s := r * (t.ua - t.u*t.a/n - coef*t.xa*t.xu)
+	xa, xu := coef*t.xa, coef*t.xu
 	return projected{
-		hat: by, meanA: t.a / n, meanU: t.u / n, meanZ: t.z / n, xa: coef * t.xa, xu: coef * t.xu, xz: coef * t.xz,
-		along: r * (t.xu*t.xa*slope - coef*s),
+		hat: by, meanA: t.a / n, meanU: t.u / n, meanZ: t.z / n, xa: xa, xu: xu, xz: coef * t.xz,
+		along: r * (xu*xa*slope - coef*s),
 	}
 }
 

@@ -307,6 +307,29 @@ func TestNormSecondOfConstantRows(t *testing.T) {
 	}
 }
 
+// Where σ is tiny beside eps the derivative by x does not depend on it, though small factors
+// meet large ones.
+func TestNormSecondOfNearlyConstantRows(t *testing.T) {
+	for _, unbiased := range []bool{false, true} {
+		at := func(scale float64) SecondGrads[float64] {
+			c := secondCases[float64](View{1, 3, 7}, condition{scale: 1}, true)[0]
+			c.p.UnbiasedStd = unbiased
+			for i := range c.in.X {
+				c.in.X[i] *= scale
+			}
+			return c.run()
+		}
+		want := at(1e-40)
+		size := 0.0
+		for _, v := range want.X {
+			size = max(size, math.Abs(v))
+		}
+		for _, scale := range []float64{1e-100, 1e-120, 1e-150, 1e-155} {
+			require.InDeltaSlice(t, want.X, at(scale).X, 1e-9*size, "unbiased %v, scale %v", unbiased, scale)
+		}
+	}
+}
+
 // secondCalls are the second derivatives, with that of a norm for each layout.
 func secondCalls[T Float](v View, affine bool) (all []call[T]) {
 	for _, c := range secondCases[T](v, easy, affine) {
