@@ -156,7 +156,16 @@ func (l *layer) value(i int) (*tensor.Dense, error) {
 	if !ok {
 		return nil, fault.New(ErrValue, l.label, "%s holds %T, want a dense tensor", p.Name(), p.Value())
 	}
+	if v.Dims() > 1 && isVector(v, p) && dense.RowMajor(v) {
+		v = dense.Reshaped(v, p.Shape())
+	}
 	return v, nil
+}
+
+// isVector says whether a value has the elements of a vector, as (C), (1, C) or (C, 1):
+// gorgonia.Let takes each for any other.
+func isVector(v *tensor.Dense, of *G.Node) bool {
+	return of.Dims() == 1 && v.Shape().Eq(of.Shape())
 }
 
 // in makes the same layer in another graph, with the same storage.

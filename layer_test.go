@@ -1,6 +1,7 @@
 package norm_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -305,6 +306,34 @@ func TestInOfColumnMajorValue(t *testing.T) {
 	require.Equal(t, 2.0, norm.Must(other.At(0, 1)))
 	require.NoError(t, columns.SetAt(7.0, 0, 1))
 	require.Equal(t, 7.0, norm.Must(other.At(0, 1)))
+}
+
+// Let takes a row or a column for a vector, and so do machines; gorgonia.BatchNorm wants such ones.
+func TestVectorsAsRowsAndColumns(t *testing.T) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		g := G.NewGraph()
+		x := input(g, wave(dt, 0, 4, 3))
+		bn := norm.Must(norm.NewBatchNorm(g, dt, 3, norm.WithName("bn")))
+		plain := norm.Must(norm.NewBatchNorm(G.NewGraph(), dt, 3, norm.WithName("bn")))
+		for i, shape := range [][]int{{1, 3}, {3, 1}} {
+			require.NoError(t, G.Let(bn.Learnables()[i], wave(dt, 0.7, shape...)))
+			require.NoError(t, G.Let(plain.Learnables()[i], wave(dt, 0.7, 3)))
+		}
+		want := norm.Must(plain.Eval(nil, x.Value().(*tensor.Dense)))
+		requireBits(t, want, norm.Must(bn.Eval(nil, x.Value().(*tensor.Dense))), "Eval")
+		require.Equal(t, graphtest.Floats(want), run(t, norm.Must(bn.Fwd(x)), G.EvalMode()))
+
+		g2 := G.NewGraph()
+		other := norm.Must(bn.In(g2))
+		require.Equal(t, graphtest.Floats(want), run(t, norm.Must(other.Fwd(input(g2, wave(dt, 0, 4, 3)))), G.EvalMode()))
+
+		require.Equal(t, saved(t, plain), saved(t, bn))
+		set(t, plain.Learnables()[0], []float64{1, 2, 3})
+		require.NoError(t, norm.Load(bytes.NewReader(saved(t, plain)), bn))
+		for _, l := range []*norm.BatchNorm{bn, other} {
+			require.Equal(t, []float64{1, 2, 3}, numbers(l.Learnable("gamma").Value()))
+		}
+	}
 }
 
 // The caller may use the slices of a shape and of axes for something else.

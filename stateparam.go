@@ -137,7 +137,7 @@ func newElements[T dense.Float](who, name string, n *G.Node, transposed bool) (c
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Equal(d.Shape(), n.Shape()) {
+	if !slices.Equal(d.Shape(), n.Shape()) && !isVector(d, n) {
 		return nil, fault.New(ErrValue, who, "%s holds %v, want %v", name, d.Shape(), n.Shape())
 	}
 	return elements[T]{d, transposed}, nil

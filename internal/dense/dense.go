@@ -79,14 +79,18 @@ func empty[T Float]() *tensor.Dense {
 // Alias returns a tensor over the memory of another, of float32 or float64. It does not
 // read the other's engine, which building a machine writes.
 func Alias(d *tensor.Dense) *tensor.Dense {
-	switch {
-	case !RowMajor(d):
+	if !RowMajor(d) {
 		return d.ShallowClone()
-	case d.Dtype() == tensor.Float32:
-		return New(d.Shape(), Own[float32](d))
-	default:
-		return New(d.Shape(), Own[float64](d))
 	}
+	return Reshaped(d, d.Shape())
+}
+
+// Reshaped is Alias in another shape, for a tensor in row-major order.
+func Reshaped(d *tensor.Dense, shape tensor.Shape) *tensor.Dense {
+	if d.Dtype() == tensor.Float32 {
+		return New(shape, Own[float32](d))
+	}
+	return New(shape, Own[float64](d))
 }
 
 // elements returns all memory of a tensor of T.
