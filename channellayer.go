@@ -163,6 +163,9 @@ func (l *channelLayer) SetStats(mean, variance []float64) error {
 }
 
 func (l *channelLayer) untracked() error {
+	if err := l.made(); err != nil {
+		return err
+	}
 	return fault.New(ErrOption, l.label, "the layer has no running statistics, want %s", l.tracking)
 }
 

@@ -88,8 +88,8 @@
 // a result, until the next run writes into the same value.
 //
 // Constructors and Fwd return errors about the graph, RunAll those about values. They
-// name the layer, and say what was given and what is wanted. Nothing panics but Must,
-// Learnables of a nil layer, and methods of layers not made by their constructor.
+// name the layer, and say what was given and what is wanted. Nothing panics but Must
+// and methods of nil layers; a layer that its constructor did not make is an error.
 // Use Is for errors from RunAll and gorgonia.Grad, since Gorgonia wraps them in types
 // that errors.Is does not see through.
 //

@@ -201,6 +201,9 @@ func (l *layer) evalAffine(x *tensor.Dense) (gamma, beta *tensor.Dense, err erro
 
 // checkValue checks what the ops cannot know when the layer has no parameters.
 func (l *layer) checkValue(x *tensor.Dense) error {
+	if err := l.made(); err != nil {
+		return err
+	}
 	switch {
 	case x == nil:
 		return fault.New(ErrValue, l.label, "x is nil, want a tensor")

@@ -1,6 +1,7 @@
 package norm
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -151,6 +152,9 @@ func (l *layer) values() ([]*tensor.Dense, error) {
 
 // value returns the value of parameter i.
 func (l *layer) value(i int) (*tensor.Dense, error) {
+	if err := l.made(); err != nil {
+		return nil, err
+	}
 	p := l.params[i]
 	v, ok := p.Value().(*tensor.Dense)
 	if !ok {
@@ -170,6 +174,9 @@ func isVector(v *tensor.Dense, of *G.Node) bool {
 
 // in makes the same layer in another graph, with the same storage.
 func (l *layer) in(g *G.ExprGraph) (layer, error) {
+	if err := l.made(); err != nil {
+		return layer{}, err
+	}
 	values, err := l.values()
 	if err != nil {
 		return layer{}, err
@@ -209,6 +216,9 @@ func (l *layer) checkInput(x *G.Node) error { return l.checkNode("x", x) }
 
 // checkNode checks that a node is there, in the layer's graph and of its dtype.
 func (l *layer) checkNode(name string, n *G.Node) error {
+	if err := l.made(); err != nil {
+		return err
+	}
 	switch {
 	case n == nil:
 		return fault.New(ErrGraph, l.label, "%s is nil, want a node", name)
@@ -273,7 +283,12 @@ func (l *layer) setName(y *G.Node) bool {
 }
 
 // wrap returns an op's error as the layer's.
-func (l *layer) wrap(err error) error { return fault.Of(l.label, err) }
+func (l *layer) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return cmp.Or(l.made(), fault.Of(l.label, err))
+}
 
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }

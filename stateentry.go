@@ -215,7 +215,10 @@ func (e *entry) check(values iter.Seq[float64]) string {
 	for x := range values {
 		if !sound(x) {
 			if bad == 0 {
-				first = fmt.Sprintf("element %d is %v in %v", i, x, e.dtype)
+				first = fmt.Sprintf("element %d is %v", i, x)
+				if !isFinite(x) { // maybe after a conversion
+					first += fmt.Sprintf(" in %v", e.dtype)
+				}
 			}
 			bad++
 		}

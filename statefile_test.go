@@ -136,7 +136,7 @@ func TestSaveFileNamesThePath(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{filepath.Join(dir, "none", "bn"), filepath.Join(dir, "none") + string(filepath.Separator)} {
 		err := norm.SaveFile(path, newBN(t))
-		require.ErrorContains(t, err, "norm: save: open "+path+": ")
+		require.ErrorContains(t, err, "norm: save: make a file beside "+path+": ")
 		require.ErrorIs(t, err, os.ErrNotExist)
 	}
 	require.EqualError(t, norm.SaveFile("", newBN(t)), `norm: save: "": file does not exist`)

@@ -120,14 +120,14 @@ func TestLoadIsStrict(t *testing.T) {
 		"two values": {append([]block{{"bn.weight", "F32", []int{2}, f32s(3, float32(nan))}, {"bn.running_var", "F64", []int{2}, f64s(9, -1)}}, sound[1], sound[2], sound[4]),
 			[]error{norm.ErrValue}, []string{
 				"norm: load: bn.weight: element 1 is NaN in F32, want a finite number",
-				"norm: load: bn.running_var: element 1 is -1 in F64, want a finite number of at least 0",
+				"norm: load: bn.running_var: element 1 is -1, want a finite number of at least 0",
 			}},
 		"infinite variance": {replace(3, block{"bn.running_var", "F64", []int{2}, f64s(0, inf)}), []error{norm.ErrValue},
 			[]string{"norm: load: bn.running_var: element 1 is +Inf in F64, want a finite number of at least 0"}},
 		"batches": {replace(4, block{"bn.num_batches_tracked", "I64", []int{}, i64s(-1)}), []error{norm.ErrValue},
-			[]string{"norm: load: bn.num_batches_tracked: element 0 is -1 in I64, want at least 0 and less than 2⁵³"}},
+			[]string{"norm: load: bn.num_batches_tracked: element 0 is -1, want at least 0 and less than 2⁵³"}},
 		"more batches than float64 can tell apart": {replace(4, block{"bn.num_batches_tracked", "I64", []int{}, i64s(1<<53 + 1)}), []error{norm.ErrValue},
-			[]string{"norm: load: bn.num_batches_tracked: element 0 is 9.007199254740992e+15 in I64, want at least 0 and less than 2⁵³"}},
+			[]string{"norm: load: bn.num_batches_tracked: element 0 is 9.007199254740992e+15, want at least 0 and less than 2⁵³"}},
 		"nothing": {nil, []error{norm.ErrState}, []string{
 			"norm: load: bn.weight is missing", "norm: load: bn.bias is missing", "norm: load: bn.running_mean is missing",
 			"norm: load: bn.running_var is missing"}},

@@ -51,7 +51,7 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	dir, base := filepath.Split(linked(path))
 	f, err := createTemp(dir, base)
 	if err != nil {
-		return err
+		return &os.PathError{Op: "make a file beside", Path: path, Err: errors.Unwrap(err)}
 	}
 	defer func() {
 		if err != nil {
