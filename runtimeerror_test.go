@@ -72,3 +72,26 @@ func TestErrorsOfRunsNameTheLayer(t *testing.T) {
 		require.NoError(t, m.Close())
 	}
 }
+
+// A slice of one row has the shape of a vector, and Let takes it for a batch of one.
+func TestAVectorIsNoBatch(t *testing.T) {
+	for name, apply := range map[string]func(g *G.ExprGraph, x *G.Node) (*G.Node, error){
+		"layernorm": func(g *G.ExprGraph, x *G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewLayerNorm(g, f64, tensor.Shape{4})).Fwd(x)
+		},
+		"rmsnorm": func(g *G.ExprGraph, x *G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewRMSNorm(g, f64, tensor.Shape{4})).Fwd(x)
+		},
+		"groupnorm": func(g *G.ExprGraph, x *G.Node) (*G.Node, error) {
+			return norm.Must(norm.NewGroupNorm(g, f64, 2, 4)).Fwd(x)
+		},
+	} {
+		g := G.NewGraph()
+		x := G.NewMatrix(g, f64, G.WithShape(1, 4), G.WithName("x"))
+		norm.Must(apply(g, x))
+		require.NoError(t, G.Let(x, norm.Must(wave(f64, 0, 2, 4).Slice(G.S(1)))))
+		m := G.NewTapeMachine(g, G.EvalMode())
+		require.ErrorContains(t, m.RunAll(), "norm: "+name+": x is (4), want rank 2, as (1, 4)")
+		require.NoError(t, m.Close())
+	}
+}

@@ -73,7 +73,10 @@ func (n *norm[T]) inputRanks() []int {
 
 // check checks the shape of a value of x.
 func (n *norm[T]) check(op string, x tensor.Shape) error {
-	if len(x) != n.rank {
+	switch {
+	case len(x) == 1 && n.rank == 2: // which gorgonia.Let takes for a batch of one
+		return fault.New(fault.ErrValue, op, "x is %v, want rank 2, as (1, %d)", x, x[0])
+	case len(x) != n.rank:
 		return fault.New(fault.ErrValue, op, "x is %v, want rank %d", x, n.rank)
 	}
 	return n.how.fits(op, x)
