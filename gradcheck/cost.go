@@ -17,10 +17,25 @@ import (
 // Each of the two is the derivative of the other.
 
 // costOp computes Σ_i w[i]·y[i] for a y of fixed shape.
-type costOp struct{ shape tensor.Shape }
+type costOp struct {
+	linear
+	shape tensor.Shape
+}
 
 // spreadOp computes w[i]·s from a scalar s, in the fixed shape.
-type spreadOp struct{ shape tensor.Shape }
+type spreadOp struct {
+	linear
+	shape tensor.Shape
+}
+
+// linear is embedded by both: each has one input, which it leaves as it is.
+type linear struct{}
+
+func (linear) Arity() int                { return 1 }
+func (linear) ReturnsPtr() bool          { return false }
+func (linear) CallsExtern() bool         { return false }
+func (linear) OverwritesInput() int      { return -1 }
+func (linear) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 func tensorType(shape tensor.Shape) hm.Type {
 	if len(shape) == 0 {
@@ -29,20 +44,14 @@ func tensorType(shape tensor.Shape) hm.Type {
 	return G.TensorType{Dims: len(shape), Of: tensor.Float64}
 }
 
-func (op *costOp) Arity() int           { return 1 }
-func (op *costOp) Type() hm.Type        { return hm.NewFnType(tensorType(op.shape), tensor.Float64) }
-func (op *costOp) ReturnsPtr() bool     { return false }
-func (op *costOp) CallsExtern() bool    { return false }
-func (op *costOp) OverwritesInput() int { return -1 }
-func (op *costOp) String() string       { return fmt.Sprintf("gradcheck.cost%v", []int(op.shape)) }
-func (op *costOp) WriteHash(h hash.Hash) {
-	fmt.Fprint(h, op)
-}
+func (op *costOp) Type() hm.Type                                  { return hm.NewFnType(tensorType(op.shape), tensor.Float64) }
+func (op *costOp) String() string                                 { return fmt.Sprintf("gradcheck.cost%v", []int(op.shape)) }
+func (op *costOp) WriteHash(h hash.Hash)                          { fmt.Fprint(h, op) }
 func (op *costOp) Hashcode() uint32                               { return opcall.Hashcode(op) }
 func (op *costOp) InferShape(...G.DimSizer) (tensor.Shape, error) { return tensor.ScalarShape(), nil }
-func (op *costOp) DiffWRT(inputs int) []bool                      { return all(inputs) }
+
 func (op *costOp) SymDiff(_ G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return apply(&spreadOp{op.shape}, grad)
+	return apply(&spreadOp{shape: op.shape}, grad)
 }
 
 func (op *costOp) Do(inputs ...G.Value) (G.Value, error) {
@@ -53,7 +62,7 @@ func (op *costOp) Do(inputs ...G.Value) (G.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", op, err)
 	}
-	w := weights(size(op.shape))
+	w := weights(op.shape.TotalSize())
 	if len(y) != len(w) {
 		return nil, fmt.Errorf("%v: an input of shape %v, want %v", op, inputs[0].Shape(), op.shape)
 	}
@@ -78,7 +87,7 @@ func (op *costOp) DoDiff(_ G.ExecutionContext, inputs G.Nodes, output *G.Node) e
 	if err != nil {
 		return err
 	}
-	w := weights(size(op.shape))
+	w := weights(op.shape.TotalSize())
 	switch grad := grad.(type) {
 	case *G.F64:
 		*grad += G.F64(w[0] * s[0])
@@ -107,20 +116,14 @@ func (op *costOp) DoDiff(_ G.ExecutionContext, inputs G.Nodes, output *G.Node) e
 	return fmt.Errorf("%v: the gradient of the result is a %T of shape %v, want %v", op, grad, grad.Shape(), op.shape)
 }
 
-func (op *spreadOp) Arity() int           { return 1 }
-func (op *spreadOp) Type() hm.Type        { return hm.NewFnType(tensor.Float64, tensorType(op.shape)) }
-func (op *spreadOp) ReturnsPtr() bool     { return false }
-func (op *spreadOp) CallsExtern() bool    { return false }
-func (op *spreadOp) OverwritesInput() int { return -1 }
-func (op *spreadOp) String() string       { return fmt.Sprintf("gradcheck.spread%v", []int(op.shape)) }
-func (op *spreadOp) WriteHash(h hash.Hash) {
-	fmt.Fprint(h, op)
-}
+func (op *spreadOp) Type() hm.Type                                  { return hm.NewFnType(tensor.Float64, tensorType(op.shape)) }
+func (op *spreadOp) String() string                                 { return fmt.Sprintf("gradcheck.spread%v", []int(op.shape)) }
+func (op *spreadOp) WriteHash(h hash.Hash)                          { fmt.Fprint(h, op) }
 func (op *spreadOp) Hashcode() uint32                               { return opcall.Hashcode(op) }
 func (op *spreadOp) InferShape(...G.DimSizer) (tensor.Shape, error) { return op.shape.Clone(), nil }
-func (op *spreadOp) DiffWRT(inputs int) []bool                      { return all(inputs) }
+
 func (op *spreadOp) SymDiff(_ G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	return apply(&costOp{op.shape}, grad)
+	return apply(&costOp{shape: op.shape}, grad)
 }
 
 func (op *spreadOp) Do(inputs ...G.Value) (G.Value, error) {
@@ -131,7 +134,7 @@ func (op *spreadOp) Do(inputs ...G.Value) (G.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", op, err)
 	}
-	w := weights(size(op.shape))
+	w := weights(op.shape.TotalSize())
 	for i := range w {
 		w[i] *= s[0]
 	}
@@ -148,5 +151,3 @@ func apply(op G.Op, n *G.Node) (G.Nodes, error) {
 	}
 	return G.Nodes{out}, nil
 }
-
-func all(n int) []bool { return slices.Repeat([]bool{true}, n) }

@@ -17,9 +17,9 @@ func TestCostAndSpread(t *testing.T) {
 	for _, shape := range []tensor.Shape{{}, {1}, {5}, {2, 3, 2}} {
 		g := G.NewGraph()
 		s := G.NewScalar(g, G.Float64, G.WithName("s"), G.WithValue(3.0))
-		y, err := G.ApplyOp(&spreadOp{shape}, s)
+		y, err := G.ApplyOp(&spreadOp{shape: shape}, s)
 		require.NoError(t, err)
-		cost, err := G.ApplyOp(&costOp{shape}, y)
+		cost, err := G.ApplyOp(&costOp{shape: shape}, y)
 		require.NoError(t, err)
 		grads, err := G.Grad(cost, s)
 		require.NoError(t, err)
@@ -30,7 +30,7 @@ func TestCostAndSpread(t *testing.T) {
 		require.NoError(t, m.Close())
 
 		want := 0.0
-		for _, w := range weights(size(shape)) {
+		for _, w := range weights(shape.TotalSize()) {
 			want += w * w
 		}
 		require.InDelta(t, want, d.Data(), 1e-14*want)
@@ -41,14 +41,14 @@ func TestCostAndSpread(t *testing.T) {
 func TestCostErrors(t *testing.T) {
 	short := tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{1, 2}))
 	singles := tensor.New(tensor.WithShape(3), tensor.WithBacking([]float32{1, 2, 3}))
-	for _, op := range []G.Op{&costOp{tensor.Shape{3}}, &spreadOp{tensor.Shape{3}}} {
+	for _, op := range []G.Op{&costOp{shape: tensor.Shape{3}}, &spreadOp{shape: tensor.Shape{3}}} {
 		_, err := op.Do()
 		require.ErrorContains(t, err, "0 inputs, want 1")
 		_, err = op.Do(singles)
 		require.ErrorContains(t, err, "want float64")
 		require.Equal(t, opcall.Hashcode(op), op.Hashcode())
 	}
-	_, err := (&costOp{tensor.Shape{3}}).Do(short)
+	_, err := (&costOp{shape: tensor.Shape{3}}).Do(short)
 	require.ErrorContains(t, err, "an input of shape (2)")
 }
 

@@ -162,7 +162,7 @@ func build(f Func, values []*tensor.Dense, conf *config) (*expression, error) {
 	if err := e.setResult(y); err != nil {
 		return nil, err
 	}
-	return e, e.findTargets(len(values))
+	return e, e.findTargets()
 }
 
 func (e *expression) setResult(y *G.Node) error {
@@ -184,7 +184,7 @@ func (e *expression) setResult(y *G.Node) error {
 	if !y.IsScalar() {
 		e.yShape = y.Shape()
 	}
-	n := size(e.yShape)
+	n := e.yShape.TotalSize()
 	if n == 0 {
 		return fmt.Errorf("gradcheck: the result has shape %v, want no empty axis", e.yShape)
 	}
@@ -194,7 +194,7 @@ func (e *expression) setResult(y *G.Node) error {
 
 // findTargets picks the leaves to check: the inputs first, then those f created
 // in the order of their creation, without the ones the caller left out.
-func (e *expression) findTargets(inputs int) error {
+func (e *expression) findTargets() error {
 	reached, err := reach(e.y, allChildren)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func newLeaf(name string, v *tensor.Dense) (*leaf, error) {
 		return nil, fmt.Errorf("gradcheck: %s: the value is nil, want a tensor", name)
 	case v.Dtype() != tensor.Float64:
 		return nil, fmt.Errorf("gradcheck: %s is %v, want float64", name, v.Dtype())
-	case size(v.Shape()) == 0:
+	case v.Shape().TotalSize() == 0:
 		return nil, fmt.Errorf("gradcheck: %s has shape %v, want no empty axis", name, v.Shape())
 	case v.Dims() > 0 && v.IsMasked():
 		return nil, fmt.Errorf("gradcheck: %s is masked, want a tensor without mask", name)
@@ -161,7 +161,7 @@ func offsets(t *tensor.Dense) ([]int, error) {
 	if t.Dims() == 0 {
 		return []int{0}, nil // DataSize is 0
 	}
-	at := make([]int, 0, size(t.Shape()))
+	at := make([]int, 0, t.Shape().TotalSize())
 	dense.Each(t, func(from, count, stride int) {
 		for range count {
 			at = append(at, from)
@@ -200,14 +200,6 @@ func floats(v G.Value) ([]float64, error) {
 		return x, nil
 	}
 	return nil, fmt.Errorf("a value of type %T, want float64", v)
-}
-
-func size(shape tensor.Shape) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return n
 }
 
 // notFinite returns where the first number is that is not finite, or -1.

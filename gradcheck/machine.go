@@ -43,7 +43,7 @@ func (e *expression) bindAll(l *leaf, steps []step, t float64) error {
 // LispMachine has to come first: it refuses a graph that holds what G.Grad adds,
 // while the other does not mind what the LispMachine leaves behind.
 func (e *expression) gradients() ([][]gradient, error) {
-	cost, err := G.ApplyOp(&costOp{e.yShape}, e.y)
+	cost, err := G.ApplyOp(&costOp{shape: e.yShape}, e.y)
 	if err != nil {
 		return nil, fmt.Errorf("gradcheck: building the cost: %w", err)
 	}
@@ -166,7 +166,7 @@ func checkedGradient(l *leaf, v G.Value) ([]float64, error) {
 
 // sameShape lets one-element shapes pass for each other.
 func sameShape(a, b tensor.Shape) bool {
-	return a.Eq(b) || size(a) == 1 && size(b) == 1
+	return a.Eq(b) || a.TotalSize() == 1 && b.TotalSize() == 1
 }
 
 // forward evaluates the result with a program that holds nothing else.
