@@ -88,9 +88,7 @@ func checkGroupNorm(name string, in []arg, cfg GroupNormConfig) error {
 
 // newGroupNorm makes the op of group norm, and of instance norm.
 func newGroupNorm[T dense.Float](name string, how channelGroups, aff affine, mask masking, rank int, reuse bool) *normOp[T] {
-	n := newNorm[T](name, groupNorm[T]{how}, aff, rank, tensor.Shape{how.channels}, reuse).norm
-	n.mask = mask
-	return n.op()
+	return norm[T]{affine: aff, how: groupNorm[T]{how}, name: name, rank: rank, paramRank: 1, n: how.channels, mask: mask, reuse: reuse}.op()
 }
 
 // channelGroups says how the channels of x, in axis 1, are grouped.
