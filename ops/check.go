@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -93,6 +94,8 @@ func checkValues(op string, in []arg) (dt tensor.Dtype, err error) {
 	}
 	return dt, nil
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 func hasEmptyAxis(shape tensor.Shape) bool {
 	return slices.ContainsFunc(shape, func(n int) bool { return n < 1 })

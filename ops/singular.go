@@ -141,7 +141,7 @@ func (s *SingularVectors) Set(u, v []float64) error {
 		return fault.New(fault.ErrShape, spectralNorm, "u has %d elements and v has %d, want %d and %d", len(u), len(v), len(s.u), len(s.v))
 	}
 	for i, x := range slices.Concat(u, v) {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
+		if !finite(x) {
 			return fault.New(fault.ErrValue, spectralNorm, "element %d of u and v is %v, want a finite number", i, x)
 		}
 	}

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -100,10 +99,10 @@ func (s *RunningStats) check(mean, variance []float64, batches int64) error {
 		return fault.New(fault.ErrShape, name, "%d means and %d variances, want %d of each", len(mean), len(variance), len(s.mean))
 	}
 	for c := range mean {
-		if math.IsNaN(mean[c]) || math.IsInf(mean[c], 0) {
+		if !finite(mean[c]) {
 			return fault.New(fault.ErrValue, name, "the mean of channel %d is %v, want a finite number", c, mean[c])
 		}
-		if !(variance[c] >= 0) || math.IsInf(variance[c], 1) {
+		if !(variance[c] >= 0 && finite(variance[c])) {
 			return fault.New(fault.ErrValue, name, "the variance of channel %d is %v, want a finite number of at least 0", c, variance[c])
 		}
 	}
