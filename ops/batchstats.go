@@ -96,33 +96,47 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		packed[len(packed)-1] = 0
 		return out, nil
 	}
-	data, err := dense.Elements[T](o.label, "x", x)
-	if err != nil {
+	if err := o.ofBatch(s, view, vs); err != nil {
 		return nil, err
+	}
+	packed[len(packed)-1] = 1
+	return out, nil
+}
+
+// ofBatch sets the statistics to those of the batch, and updates the running ones by them
+// if there are any, and if they are not held.
+func (o *batchStatsOp[T]) ofBatch(s kernel.Stats, view kernel.View, vs []G.Value) error {
+	x, err := dense.Elements[T](o.label, "x", vs[0])
+	if err != nil {
+		return err
 	}
 	mask, err := o.flags(vs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer mask.release()
-	if o.maxGroupCount(view, mask.data) < 2 {
+	count := o.maxGroupCount(view, mask.data)
+	if count < 2 {
 		want := "per channel in training; drop the batch, or"
 		if o.instances {
 			want = "in each channel of a sample in training;"
 		}
-		return nil, fault.New(fault.ErrBatch, o.name, "x is %v%s, want more than one value %s evaluate with gorgonia.EvalMode()", x.Shape(), o.mask.exceptMasked(), want)
+		return fault.New(fault.ErrBatch, o.name, "x is %v%s, want more than one value %s evaluate with gorgonia.EvalMode()", vs[0].Shape(), o.mask.exceptMasked(), want)
 	}
-	m2 := s.Rstd // in place
-	n := o.moments(data, mask.data, view, s.Mean, s.Residual, m2)
+	n, m2 := float64(count), s.Rstd // in place
+	if o.instances {
+		n = kernel.SampleMoments(x, mask.data, view, o.cfg.Eps, s.Mean, s.Residual, m2)
+	} else {
+		kernel.Moments(x, mask.data, view, o.cfg.Eps, s.Mean, s.Residual, m2)
+	}
 	if o.stats != nil && !o.held() {
 		batch := kernel.ChannelMoments{N: n, Mean: s.Mean, Residual: s.Residual, M2: m2}
-		if err := o.stats.update(o.name, batch, o.instances, o.momentum()); err != nil {
-			return nil, err
+		if err := o.stats.update(o.name, batch, o.instances, o.cfg); err != nil {
+			return err
 		}
 	}
 	kernel.Rstd(m2, m2, n, o.cfg.Eps)
-	packed[len(packed)-1] = 1
-	return out, nil
+	return nil
 }
 
 // flags reads the mask.
@@ -151,24 +165,6 @@ func (o *batchStatsOp[T]) maxGroupCount(v kernel.View, mask []T) (n int) {
 		n = max(n, kernel.CountOf(mask[i*v.Inner:][:v.Inner]))
 	}
 	return n
-}
-
-// moments gives those of the batch, or the means of those of its samples, and how
-// many values they are of.
-func (o *batchStatsOp[T]) moments(x, mask []T, v kernel.View, mean, residual, m2 []float64) (n float64) {
-	if o.instances {
-		return kernel.SampleMoments(x, mask, v, o.cfg.Eps, mean, residual, m2)
-	}
-	kernel.Moments(x, mask, v, o.cfg.Eps, mean, residual, m2)
-	return float64(o.maxGroupCount(v, mask))
-}
-
-// momentum is nil for the cumulative average.
-func (o *batchStatsOp[T]) momentum() *float64 {
-	if o.cfg.Cumulative {
-		return nil
-	}
-	return &o.cfg.Momentum
 }
 
 var (

@@ -132,9 +132,9 @@ func (s *RunningStats) Reset() {
 }
 
 // update updates the statistics by those of a batch, or the means of those of its
-// samples. A nil momentum takes the average of all batches, by 1/k for the k-th. Errors
-// are those of the op by name.
-func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bool, momentum *float64) error {
+// samples. The cumulative average takes 1/k of the k-th batch. Errors are those of the
+// op by name.
+func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bool, cfg BatchNormConfig) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pool != nil {
@@ -146,9 +146,9 @@ func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bo
 	}
 	s.batches++
 	s.changes++
-	m := 1 / float64(s.batches)
-	if momentum != nil {
-		m = *momentum
+	m := cfg.Momentum
+	if cfg.Cumulative {
+		m = 1 / float64(s.batches)
 	}
 	if m == 0 {
 		return nil // they never change, not by a NaN either
