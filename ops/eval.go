@@ -52,6 +52,9 @@ func (v *values) list() []arg { return v.args[:v.count] }
 // value returns argument i.
 func (v *values) value(i int) *tensor.Dense { return v.args[i].node.(*tensor.Dense) }
 
+// maxAxes is how many axes a shape may have for which nothing is allocated.
+const maxAxes = 8
+
 // evaluate runs f on the elements of the arguments, which have been checked, and
 // on those of a result of the given shape: dst or, for nil, a new tensor.
 func evaluate[T dense.Float](op string, dst *tensor.Dense, shape tensor.Shape, v *values, f func(y []T, in [maxInputs][]T)) (_ *tensor.Dense, err error) {

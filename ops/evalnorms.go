@@ -50,9 +50,6 @@ func evalRows[T dense.Float](name string, dst *tensor.Dense, v *values, rows ker
 	})
 }
 
-// maxAxes is how many axes fit without allocating.
-const maxAxes = 8
-
 // EvalLayerNormAxes is LayerNormAxes of values; see the package documentation.
 //
 // Errors: ErrValue, ErrDtype, ErrShape, ErrOption.

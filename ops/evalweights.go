@@ -60,8 +60,8 @@ func EvalWeightNormLinear(dst, x, v, g, b *tensor.Dense, cfg WeightNormConfig) (
 func evalLinear[T dense.Float](name string, dst *tensor.Dense, v *values, axis int) (*tensor.Dense, error) {
 	x, weight := v.value(0).Shape(), v.value(1).Shape()
 	s := sizes{rows: x.TotalSize() / weight[1], out: weight[0], in: weight[1]}
-	var sizes [maxAxes]int
-	shape := append(tensor.Shape(sizes[:0]), x...)
+	var mem [maxAxes]int
+	shape := append(tensor.Shape(mem[:0]), x...)
 	shape[len(shape)-1] = s.out
 	return evaluate(name, dst, shape, v, func(y []T, in [maxInputs][]T) {
 		linearFwd(y, in[0], in[1], in[2], in[3], s, weightView(weight, axis), axis)

@@ -159,7 +159,7 @@ func (o *linearOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 			return nil, fault.New(fault.ErrValue, o.label, "b has %d elements, want %d", len(b), s.out)
 		}
 	}
-	shape := append(make([]int, 0, 8), vs[0].Shape()...) // not allocated for what ranks there are
+	shape := append(make([]int, 0, maxAxes), vs[0].Shape()...)
 	shape[len(shape)-1] = s.out
 	out, y := o.mem.tensor(shape...)
 	linearFwd(y, x, v, g, b, s, view, o.cfg.Axis)
