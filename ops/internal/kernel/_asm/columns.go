@@ -20,7 +20,7 @@ func (l loop) columns(v variant) {
 	Doc(fmt.Sprintf("%sColumns%s: %s, for n columns of rows that are stride bytes apart.", l.name, v.suffix(), l.doc))
 	Pragma("noescape")
 	if l.out != "" {
-		l.streamed(v, func(name string, past bool) {
+		streamed(func(name string, past bool) {
 			group := 2
 			if past { // on AVX2 a line would be written in halves, see gradPacks; on AVX-512 not measured
 				group = 1
@@ -134,7 +134,7 @@ type rowPointers struct {
 // addressRows loads the pointers for count rows, at most 8.
 func (l loop) addressRows(v variant, count int) *rowPointers {
 	g := &rowPointers{v: v, count: count, near: map[string]Register{}, far: map[string]Register{}, fixed: map[string]Register{}}
-	g.moving = append([]string(nil), l.data...)
+	g.moving = slices.Clone(l.data)
 	if l.out != "" {
 		g.moving = append(g.moving, l.out)
 	}

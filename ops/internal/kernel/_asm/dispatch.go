@@ -65,7 +65,7 @@ func (l loop) konst(i int) string {
 
 // Channel are the arrays with an element for each channel.
 func (l loop) Channel() []string {
-	s := append([]string(nil), l.sums...)
+	s := slices.Clone(l.sums)
 	for i := range l.consts {
 		s = append(s, l.konst(i))
 	}
@@ -80,7 +80,7 @@ func (l loop) Params() string {
 	}
 	data := l.Data()
 	if !l.Maps() {
-		data = append(append([]string(nil), data...), l.consts...)
+		data = slices.Concat(data, l.consts)
 	}
 	s = append(s, strings.Join(data, ", ")+" []T")
 	if l.Maps() {
@@ -91,7 +91,7 @@ func (l loop) Params() string {
 
 // Args passes them on.
 func (l loop) Args() string {
-	s := append(append([]string(nil), l.sums...), l.Data()...)
+	s := slices.Concat(l.sums, l.Data())
 	if l.Maps() {
 		s = append(s, "k")
 	} else {
@@ -206,8 +206,7 @@ func (s step) Call(v variant) string {
 			args = append(args, "&"+a+"[0]")
 		}
 	}
-	args = append(append(args, s.scalars...), "n")
-	return s.name + v.suffix() + "(" + strings.Join(args, ", ") + ")"
+	return s.name + v.suffix() + "(" + strings.Join(slices.Concat(args, s.scalars, []string{"n"}), ", ") + ")"
 }
 
 const stepsAsm = header + `//go:build amd64 && !purego && !noasm

@@ -123,13 +123,7 @@ var loops = []loop{
 
 // arrays are the parameters that are arrays, in the order of the Go function.
 func (l loop) arrays() []string {
-	var a []string
-	if l.out != "" {
-		a = append(a, l.out)
-	}
-	a = append(a, l.sums...)
-	a = append(a, l.data...)
-	return append(a, l.consts...)
+	return slices.Concat(l.sums, l.Data(), l.consts)
 }
 
 // is64 says whether an array is of float64 whatever the data.

@@ -18,7 +18,7 @@ func (l loop) runs(v variant) {
 	p := l.pointers()
 	n := pointer("n")
 	if l.out != "" {
-		l.streamed(v, func(name string, past bool) { l.mapRuns(v, p, n, name, past) })
+		streamed(func(name string, past bool) { l.mapRuns(v, p, n, name, past) })
 	} else {
 		l.sumRuns(v, p, n)
 	}
@@ -106,7 +106,7 @@ func (l loop) constants(v variant, p map[string]Register) map[string]VecVirtual 
 
 // streamed emits the body twice, with ordinary stores and with stores past the
 // caches, which the parameter stream asks for.
-func (l loop) streamed(v variant, body func(name string, past bool)) {
+func streamed(body func(name string, past bool)) {
 	CMPB(address("stream"), Imm(0))
 	JNE(LabelRef("streaming"))
 	body("plain", false)
