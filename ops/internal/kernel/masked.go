@@ -67,12 +67,6 @@ func (a valid) release() {
 	}
 }
 
-// append adds an element, for scratch whose length is not known before.
-func (s *Scratch[T]) append(v T) {
-	s.Data = append(s.Data, v)
-	s.all = s.Data[:cap(s.Data)]
-}
-
 // at is the part of a block that is a span. The block has all positions.
 func (a valid) at(b block, s span) block {
 	if a.v.Inner == 1 {

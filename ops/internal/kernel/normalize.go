@@ -82,16 +82,6 @@ func (a *lpNormalize[T]) slice(i int) {
 	split(g.tasks(), a.work(a.view.Len()), lpTasks[T]{out, x, dy, g, a.p})
 }
 
-// bandGrid has all elements of a channel in one task.
-func (v View) bandGrid() grid {
-	g := v.mapGrid()
-	g.bands *= g.rows * g.slices
-	g.rows, g.slices = 1, 1
-	g.channelsOfBand = ceilDiv(v.Channels, g.bands)
-	g.bands = ceilDiv(v.Channels, g.channelsOfBand)
-	return g
-}
-
 // lpTasks normalizes by a norm other than the Euclidean one, in float64.
 type lpTasks[T Float] struct {
 	out, x, dy []T
@@ -102,20 +92,25 @@ type lpTasks[T Float] struct {
 func (t *lpTasks[T]) run(first, last int) {
 	for task := first; task < last; task++ {
 		b := t.g.block(task)
+		b.channel = 0 // of what is borrowed
 		s := Borrow[float64](4 * b.channels)
-		t.block(b, s.part(0, b.channels), s.part(1, b.channels), s.part(2, b.channels), s.part(3, b.channels))
+		clear(s.Data)
+		of := &lpSums{s.part(0, b.channels), s.part(1, b.channels), s.part(2, b.channels), s.part(3, b.channels)}
+		t.tops(b, of)
+		t.sums(b, of)
+		t.roots(of)
+		t.write(b, of)
 		s.Release()
 	}
 }
 
-// block works with x/top, of which no power leaves the range. It needs, for each
-// channel: top = max|x|, the norm of x/top, Σ dy·x/top, and how many |x| are top.
-func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
-	b.channel = 0 // of what is borrowed
-	clear(top)
-	clear(norm)
-	clear(along)
-	clear(ties)
+// lpSums are what is needed of each channel: top = max|x|, the norm of x/top, of which no
+// power leaves the range, Σ dy·x/top, and how many |x| are top.
+type lpSums struct{ top, norm, along, ties []float64 }
+
+// tops sets top.
+func (t *lpTasks[T]) tops(b block, s *lpSums) {
+	top := s.top
 	for l := range b.lines {
 		x := t.x[l.at:][:l.n]
 		if l.step == 0 {
@@ -127,6 +122,11 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 			top[c] = max(top[c], math.Abs(float64(v)))
 		}
 	}
+}
+
+// sums adds up dy·x/top and, in norm, powers of |x|/top, and counts ties.
+func (t *lpTasks[T]) sums(b block, s *lpSums) {
+	top, norm, along, ties := s.top, s.norm, s.along, s.ties
 	for l := range b.lines {
 		x := t.x[l.at:][:l.n]
 		if l.step == 0 {
@@ -153,13 +153,22 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 			along[c] += float64(d) * ratio(float64(x[i]), top[c])
 		}
 	}
-	for c, s := range norm {
-		if math.IsInf(t.p.P, 1) || math.IsInf(top[c], 1) {
-			norm[c] = 1
+}
+
+// roots makes norms of the sums of powers.
+func (t *lpTasks[T]) roots(s *lpSums) {
+	for c, sum := range s.norm {
+		if math.IsInf(t.p.P, 1) || math.IsInf(s.top[c], 1) {
+			s.norm[c] = 1
 		} else if t.p.P != 1 {
-			norm[c] = math.Pow(s, 1/t.p.P)
+			s.norm[c] = math.Pow(sum, 1/t.p.P)
 		}
 	}
+}
+
+// write sets the result.
+func (t *lpTasks[T]) write(b block, s *lpSums) {
+	top, norm, along, ties := s.top, s.norm, s.along, s.ties
 	for l := range b.lines {
 		x, out := t.x[l.at:][:l.n], t.out[l.at:][:l.n]
 		if l.step == 0 && t.dy == nil {
@@ -184,7 +193,7 @@ func (t *lpTasks[T]) block(b block, top, norm, along, ties []float64) {
 	}
 }
 
-// The next four are the loops of block over a run of one channel, whose numbers stay in
+// The next four are loops over a run of one channel, whose numbers stay in
 // registers.
 
 // largest returns the larger of top and max|x|, or NaN if one is.

@@ -28,6 +28,12 @@ func Borrow[T any](n int) *Scratch[T] {
 // Release gives the scratch back.
 func (s *Scratch[T]) Release() { s.pool.Put(s) }
 
+// append adds an element, for scratch whose length is not known before.
+func (s *Scratch[T]) append(v T) {
+	s.Data = append(s.Data, v)
+	s.all = s.Data[:cap(s.Data)]
+}
+
 // part returns piece i of n elements.
 func (s *Scratch[T]) part(i, n int) []T { return s.Data[i*n : (i+1)*n : (i+1)*n] }
 

@@ -209,6 +209,16 @@ func (g grid) finer() grid {
 	return g
 }
 
+// bandGrid has all elements of a channel in one task.
+func (v View) bandGrid() grid {
+	g := v.mapGrid()
+	g.bands *= g.rows * g.slices
+	g.rows, g.slices = 1, 1
+	g.channelsOfBand = ceilDiv(v.Channels, g.bands)
+	g.bands = ceilDiv(v.Channels, g.channelsOfBand)
+	return g
+}
+
 const (
 	// keptBytes is the size of an array of which the L2 cache keeps two
 	// from one pass to the next. Bands of larger ones were tried and lost: rows of
