@@ -5,6 +5,7 @@ import (
 
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -68,6 +69,41 @@ func (l *layer) startOf(suffix string, shape tensor.Shape, c config) (*tensor.De
 	return filled(l.dtype, start, shape...), nil
 }
 
+// startOfWeightNorm returns the first values of v and of g = ‖v‖.
+func (l *layer) startOfWeightNorm(shape tensor.Shape, c config) (v, g *tensor.Dense, err error) {
+	if err := fault.Sizes(l.label, "v", shape); err != nil {
+		return nil, nil, err
+	}
+	if err := fault.Axis(l.label, shape, c.axis); err != nil {
+		return nil, nil, err
+	}
+	if v, err = l.startOfWeight(shape, c); err != nil {
+		return nil, nil, err
+	}
+	if g, err = ops.WeightLengths(v, c.axis); err != nil {
+		return nil, nil, l.wrap(err)
+	}
+	return v, g, nil
+}
+
+// startOfWeight returns the first value of v, row-major storage of its own.
+func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, error) {
+	const what = "the weight"
+	switch {
+	case !c.hasWeight:
+		return l.initialize(what, shape, c.init)
+	case c.weight == nil:
+		return nil, fault.New(ErrValue, l.label, "the weight is nil, want %v %v", l.dtype, shape)
+	case c.weight.Dtype() != l.dtype || !slices.Equal(c.weight.Shape(), shape):
+		return nil, fault.New(ErrValue, l.label, "the weight is %v %v, want %v %v",
+			c.weight.Dtype(), c.weight.Shape(), l.dtype, shape)
+	case l.dtype == tensor.Float32:
+		return startFromTensor[float32](l, what, c.weight)
+	default:
+		return startFromTensor[float64](l, what, c.weight)
+	}
+}
+
 // initialize returns a tensor with a copy of what an initializer gives. Some of
 // Gorgonia's initializers panic for float32.
 func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
@@ -99,18 +135,20 @@ func startFrom[T dense.Float](l *layer, what string, shape tensor.Shape, x []T) 
 	if len(x) != shape.TotalSize() || dense.Dtype[T]() != l.dtype {
 		return nil, l.noStart(what, x, len(x), shape)
 	}
-	if err := checkStart(l.label, what, x); err != nil {
-		return nil, err
+	// With a number that is not finite a state could not be saved.
+	if i := slices.IndexFunc(x, func(v T) bool { return !isFinite(float64(v)) }); i >= 0 {
+		return nil, fault.New(ErrValue, l.label, "element %d of %s is %v, want a finite number", i, what, x[i])
 	}
 	return dense.New(shape, slices.Clone(x)), nil
 }
 
-// checkStart checks first values. With one that is not finite, a state could not be saved.
-func checkStart[T dense.Float](label, what string, x []T) error {
-	if i := slices.IndexFunc(x, func(v T) bool { return !isFinite(float64(v)) }); i >= 0 {
-		return fault.New(ErrValue, label, "element %d of %s is %v, want a finite number", i, what, x[i])
+// startFromTensor is startFrom for the elements of a tensor of any layout.
+func startFromTensor[T dense.Float](l *layer, what string, v *tensor.Dense) (*tensor.Dense, error) {
+	x, err := dense.Elements[T](l.label, what, v)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return startFrom(l, what, v.Shape(), x)
 }
 
 // filled returns a tensor of equal values.

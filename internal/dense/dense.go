@@ -129,14 +129,9 @@ func Elements[T Float](op, name string, v G.Value) ([]T, error) {
 	if RowMajor(d) {
 		return Own[T](d), nil
 	}
-	return copied[T](d), nil
-}
-
-// copied returns the elements of a tensor of T in row-major order, in memory of their own.
-func copied[T Float](d *tensor.Dense) []T {
 	out := Uninitialized[T](d.Shape().TotalSize())
 	Gather(out, d)
-	return out
+	return out, nil
 }
 
 // Own returns the elements of a tensor of T that lie in row-major order.
@@ -184,15 +179,6 @@ func Overlap(a, b *tensor.Dense) bool {
 	from := func(d *tensor.Dense) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(d.Raw))) }
 	return len(a.Raw) > 0 && len(b.Raw) > 0 &&
 		from(a) < from(b)+uintptr(len(b.Raw)) && from(b) < from(a)+uintptr(len(a.Raw))
-}
-
-// Copy returns a row-major copy of a value of any layout.
-func Copy[T Float](op, name string, v G.Value) (*tensor.Dense, error) {
-	d, err := Check[T](op, name, v)
-	if err != nil {
-		return nil, err
-	}
-	return New(v.Shape(), copied[T](d)), nil
 }
 
 // strides returns a stride for each axis. Column-major tensors of one element
