@@ -114,6 +114,11 @@ func isFloat(dt safetensors.DType) bool {
 
 func isHalf(dt safetensors.DType) bool { return dt == safetensors.F16 || dt == safetensors.BF16 }
 
+// shapeText writes a shape as Gorgonia's errors do.
+func shapeText(shape []uint64) string {
+	return strings.NewReplacer("[", "(", "]", ")", " ", ", ").Replace(fmt.Sprint(shape))
+}
+
 // shapeHint says which option lets a node take a tensor of another shape.
 func (e *entry) shapeHint(f statefile.Entry) string {
 	switch {
@@ -141,6 +146,12 @@ func (e *entry) values() iter.Seq[float64] {
 		more := true
 		e.cells.read(func(x float64) { more = more && yield(x) })
 	}
+}
+
+// block is the data of an entry in a file.
+type block struct {
+	dtype safetensors.DType
+	data  []byte
 }
 
 // len is the number of values.
@@ -277,9 +288,4 @@ func (e *entry) Data() []byte {
 		}
 	})
 	return data
-}
-
-// shapeText writes a shape as Gorgonia's errors do.
-func shapeText(shape []uint64) string {
-	return strings.ReplaceAll(strings.NewReplacer("[", "(", "]", ")").Replace(fmt.Sprint(shape)), " ", ", ")
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/internal/statefile"
-	"github.com/nlpodyssey/safetensors"
 )
 
 // Load reads what Save or PyTorch wrote, in the safetensors format, into layers and
@@ -114,12 +113,6 @@ type loading struct {
 	wanted map[string]*entry // by name in the file
 	file   []statefile.Entry
 	blocks map[*entry]block // what has been read
-}
-
-// block is the data of an entry in a file.
-type block struct {
-	dtype safetensors.DType
-	data  []byte
 }
 
 // name gives the entries their names in the file.
