@@ -56,17 +56,7 @@ func sharedBy(nodes G.Nodes, g *G.ExprGraph) (G.Nodes, error) {
 	if err != nil {
 		return nil, newFault(ErrGraph, "sorting the graph: %v", err)
 	}
-	below := map[*G.Node]bool{}
-	for _, n := range nodes {
-		below[n] = true
-	}
-	for _, n := range sorted {
-		if below[n] {
-			for _, c := range childrenOf(n) {
-				below[c] = true
-			}
-		}
-	}
+	below := dependencies(nodes, sorted)
 	var shared G.Nodes
 	for _, n := range slices.Backward(sorted) { // children first
 		if !edges.SharesMemory(n) {

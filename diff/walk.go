@@ -40,8 +40,7 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 		}
 	}
 	w.active = map[*G.Node]bool{}
-	for i := len(sorted) - 1; i >= 0; i-- { // children first
-		n := sorted[i]
+	for _, n := range slices.Backward(sorted) { // children first
 		if slices.Contains(wrt, n) || w.goesOn(n) {
 			w.active[n] = true
 		}
@@ -78,18 +77,10 @@ func sortedFrom(cost *G.Node) (G.Nodes, error) {
 // obstacle names the ops that the ways from the cost to a node end at, given what sortedFrom
 // returns.
 func obstacle(cost *G.Node, sorted G.Nodes, wrt *G.Node) string {
-	depends := map[*G.Node]bool{cost: true}
-	for _, n := range sorted {
-		if depends[n] {
-			for _, c := range childrenOf(n) {
-				depends[c] = true
-			}
-		}
-	}
+	depends := dependencies(G.Nodes{cost}, sorted)
 	leads := map[*G.Node]bool{wrt: true}
 	var ops []string
-	for i := len(sorted) - 1; i >= 0; i-- {
-		n := sorted[i]
+	for _, n := range slices.Backward(sorted) {
 		children := childrenOf(n)
 		if !depends[n] || !slices.ContainsFunc(children, func(c *G.Node) bool { return leads[c] }) {
 			continue
@@ -106,6 +97,24 @@ func obstacle(cost *G.Node, sorted G.Nodes, wrt *G.Node) string {
 		return ""
 	}
 	return fmt.Sprintf("; not differentiable there: %q", ops)
+}
+
+// dependencies returns nodes and all that they depend on, given nodes that are sorted, each
+// before its children.
+func dependencies(nodes, sorted G.Nodes) map[*G.Node]bool {
+	all := map[*G.Node]bool{}
+	for _, n := range nodes {
+		all[n] = true
+	}
+	for _, n := range sorted {
+		if !all[n] {
+			continue
+		}
+		for _, c := range childrenOf(n) {
+			all[c] = true
+		}
+	}
+	return all
 }
 
 // childrenOf returns the inputs of a node, in order, that its value depends on.
