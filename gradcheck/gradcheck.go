@@ -274,9 +274,9 @@ func (e *expression) hold() {
 }
 
 func (e *expression) release() {
-	for i := len(e.undo) - 1; i >= 0; i-- {
-		if e.undo[i] != nil {
-			e.undo[i]()
+	for _, undo := range slices.Backward(e.undo) {
+		if undo != nil {
+			undo()
 		}
 	}
 	e.undo = nil
