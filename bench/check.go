@@ -83,6 +83,9 @@ func (v vector) pick(from, step, n int) []float64 {
 	return out
 }
 
+// all returns all elements.
+func (v vector) all() []float64 { return v.pick(0, 1, v.len()) }
+
 // verify compares an outcome with the reference.
 func verify(c benchCase, d *data, o outcome) error {
 	k := checker{data: d, outcome: o, tolerance: max(o.slack, tolerance(c.dtype))}
@@ -122,10 +125,10 @@ type checker struct {
 	err       error
 }
 
-// result compares a piece of the result, if the pass has one.
-func (k *checker) result(what string, at, step int, want []float64) {
+// result compares a run of the result, if the pass has one.
+func (k *checker) result(what string, at int, want []float64) {
 	if k.y.len() > 0 {
-		k.compare(what, k.y, at, step, want)
+		k.compare(what, k.y, at, 1, want)
 	}
 }
 
@@ -167,7 +170,7 @@ func (k *checker) layerNorm(shape []int) {
 	x, dy := k.arg(0), vectorOf(k.dy)
 	cols := shape[len(shape)-1]
 	rows := x.len() / cols
-	gamma, beta := k.arg(1).pick(0, 1, cols), k.arg(2).pick(0, 1, cols)
+	gamma, beta := k.arg(1).all(), k.arg(2).all()
 	dgamma, dbeta := make([]float64, 2), make([]float64, 2) // of the first and the last column
 	for r := range rows {
 		xs, dys := x.pick(r*cols, 1, cols), dy.pick(r*cols, 1, cols)
@@ -180,7 +183,7 @@ func (k *checker) layerNorm(shape []int) {
 		if r > 0 && r < rows-1 {
 			continue
 		}
-		k.result("y", r*cols, 1, scaled(xhat, gamma, beta))
+		k.result("y", r*cols, scaled(xhat, gamma, beta))
 		k.gradient(0, r*cols, 1, backThrough(xhat, scaled(dys, gamma, nil), rstd))
 	}
 	k.gradient(1, 0, cols-1, dgamma)
@@ -190,7 +193,7 @@ func (k *checker) layerNorm(shape []int) {
 func (k *checker) batchNorm(shape []int, training bool) {
 	x, dy := k.arg(0), vectorOf(k.dy)
 	inner := tensor.Shape(shape[2:]).TotalSize()
-	gammas, betas := k.arg(1).pick(0, 1, shape[1]), k.arg(2).pick(0, 1, shape[1])
+	gammas, betas := k.arg(1).all(), k.arg(2).all()
 	for _, c := range []int{0, shape[1] - 1} {
 		xs, dys := channel(x, shape, c), channel(dy, shape, c)
 		mean, variance := k.mean[c], k.variance[c]
@@ -204,7 +207,7 @@ func (k *checker) batchNorm(shape []int, training bool) {
 		y := scaled(xhat, gamma, beta)
 		for n := range shape[0] {
 			at := (n*shape[1] + c) * inner
-			k.result("y", at, 1, y[n*inner:(n+1)*inner])
+			k.result("y", at, y[n*inner:(n+1)*inner])
 			k.gradient(0, at, 1, dx[n*inner:(n+1)*inner])
 		}
 		k.gradient(1, c, 1, []float64{dot(dys, xhat)})
@@ -234,10 +237,10 @@ func channel(v vector, shape []int, c int) (out []float64) {
 func (k *checker) weightNorm(shape []int) {
 	v, dw := k.arg(0), vectorOf(k.dy)
 	rows, cols := shape[0], shape[1]
-	gains := k.arg(1).pick(0, 1, rows)
+	gains := k.arg(1).all()
 	for _, r := range []int{0, rows - 1} {
 		row := v.pick(r*cols, 1, cols)
-		k.result("w", r*cols, 1, scaled(row, repeated(gains[r]/length(row), cols), nil))
+		k.result("w", r*cols, scaled(row, repeated(gains[r]/length(row), cols), nil))
 		dv, dg := weightGradient(row, gains[r], dw.pick(r*cols, 1, cols))
 		k.gradient(0, r*cols, 1, dv)
 		k.gradient(1, r, 1, []float64{dg})
@@ -260,7 +263,7 @@ func weightGradient(v []float64, g float64, dw []float64) (dv []float64, dg floa
 func (k *checker) linear(shape []int) {
 	batch, in, out := shape[0], shape[1], shape[2]
 	normed := strings.Join(k.names, "") == "xvgb"
-	bias := k.arg(len(k.args)-1).pick(0, 1, out)
+	bias := k.arg(len(k.args) - 1).all()
 	rows := []int{0, batch - 1}
 	var x, y, dx, dy [2][]float64
 	for i, r := range rows {
@@ -285,7 +288,7 @@ func (k *checker) linear(shape []int) {
 		}
 	}
 	for i, r := range rows {
-		k.result("y", r*out, 1, y[i])
+		k.result("y", r*out, y[i])
 		k.gradient(0, r*in, 1, dx[i])
 	}
 }

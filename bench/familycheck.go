@@ -36,12 +36,12 @@ func channelsOf(shape []int, per int) partition {
 // partitioned checks every element of a norm by its definition. The arguments are x,
 // and in this order what there is of r, which is added to it, γ and β.
 func (k *checker) partitioned(p partition) {
-	x, dy := k.all(0), vectorOf(k.dy).pick(0, 1, vectorOf(k.dy).len())
+	x, dy := k.arg(0).all(), vectorOf(k.dy).all()
 	gamma, beta := repeated(1, p.params), make([]float64, p.params)
 	at := map[string]int{}
 	for i, name := range k.names {
 		at[name] = i
-		switch v := k.all(i); name {
+		switch v := k.arg(i).all(); name {
 		case "r":
 			for j := range x {
 				x[j] += v[j]
@@ -75,7 +75,7 @@ func (k *checker) partitioned(p partition) {
 
 	want := make([]float64, len(x))
 	each(func(i, g, c int) { want[i] = xhat(i, g)*gamma[c] + beta[c] })
-	k.result("y", 0, 1, want)
+	k.result("y", 0, want)
 
 	u, along := make([]float64, p.groups), make([]float64, p.groups)
 	dgamma, dbeta := make([]float64, p.params), make([]float64, p.params)
@@ -99,12 +99,9 @@ func (k *checker) partitioned(p partition) {
 	}
 }
 
-// all returns the elements of an argument.
-func (k *checker) all(arg int) []float64 { return k.arg(arg).pick(0, 1, k.arg(arg).len()) }
-
 // normalize checks y = x/‖x‖ along axis 1, the last one.
 func (k *checker) normalize(shape []int) {
-	x, dy := k.all(0), vectorOf(k.dy).pick(0, 1, vectorOf(k.dy).len())
+	x, dy := k.arg(0).all(), vectorOf(k.dy).all()
 	y, dx := make([]float64, len(x)), make([]float64, len(x))
 	cols := last(shape)
 	for r := 0; r < len(x); r += cols {
@@ -115,13 +112,13 @@ func (k *checker) normalize(shape []int) {
 			dx[r+i] = (dy[r+i] - along*v) / n
 		}
 	}
-	k.result("y", 0, 1, y)
+	k.result("y", 0, y)
 	k.gradient(0, 0, 1, dx)
 }
 
 // localResponse checks y = x/s^β with s = k + α/n·Σx² over the window of a channel.
 func (k *checker) localResponse(shape []int) {
-	x, dy := k.all(0), vectorOf(k.dy).pick(0, 1, vectorOf(k.dy).len())
+	x, dy := k.arg(0).all(), vectorOf(k.dy).all()
 	c, inner := shape[1], tensor.Shape(shape[2:]).TotalSize()
 	p := localResponse
 	share := p.Alpha / float64(p.Size)
@@ -140,14 +137,14 @@ func (k *checker) localResponse(shape []int) {
 		d := -2 * p.Beta * share * dy[i] * x[i] * math.Pow(s[i], -p.Beta-1)
 		window(i, func(j int) { dx[j] += d * x[j] })
 	}
-	k.result("y", 0, 1, y)
+	k.result("y", 0, y)
 	k.gradient(0, 0, 1, dx)
 }
 
 // spectralNorm checks W/σ for the vectors of the run, and that u is what the
 // iteration makes of v.
 func (k *checker) spectralNorm(shape []int) {
-	w, dy := k.all(0), vectorOf(k.dy).pick(0, 1, vectorOf(k.dy).len())
+	w, dy := k.arg(0).all(), vectorOf(k.dy).all()
 	u, v := k.vectors.Values()
 	wv := make([]float64, shape[0])
 	for i := range wv {
@@ -162,6 +159,6 @@ func (k *checker) spectralNorm(shape []int) {
 		y[i] = w[i] / sigma
 		dw[i] = (dy[i] - along*u[i/shape[1]]*v[i%shape[1]]) / sigma
 	}
-	k.result("w", 0, 1, y)
+	k.result("w", 0, y)
 	k.gradient(0, 0, 1, dw)
 }

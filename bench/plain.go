@@ -72,7 +72,7 @@ func (m *mlp) wantLoss() float64 {
 	}
 	for i, in := range sizes[:len(sizes)-1] {
 		out := sizes[i+1]
-		w, b := vectorOf(m.weights[2*i]), vectorOf(m.weights[2*i+1]).pick(0, 1, out)
+		w, b := vectorOf(m.weights[2*i]), vectorOf(m.weights[2*i+1]).all()
 		next := make([][]float64, batch)
 		for r := range next {
 			next[r] = make([]float64, out)
