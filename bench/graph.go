@@ -49,13 +49,12 @@ type expression struct {
 
 // express builds the graph of a case, with the gradients from a given gradient
 // of the result, or without.
-func express(c benchCase, d *data, s system, gradients bool) (*expression, error) {
-	e := &expression{g: G.NewGraph()}
+func express(c benchCase, d *data, s system, gradients bool) (e *expression, err error) {
+	e = &expression{g: G.NewGraph()}
 	for i, name := range d.names {
 		e.args = append(e.args, input(e.g, name, d.args[i]))
 	}
 	if c.isBatchNorm() {
-		var err error
 		if e.stats, err = ops.NewRunningStats(len(d.mean)); err != nil {
 			return nil, err
 		}
@@ -63,7 +62,6 @@ func express(c benchCase, d *data, s system, gradients bool) (*expression, error
 			return nil, err
 		}
 	}
-	var err error
 	if e.y, err = e.apply(c, s); err != nil {
 		return nil, err
 	}
