@@ -111,16 +111,7 @@ func (j *job) run(ctx context.Context, d data, step func()) (res *Run, err error
 		res.Spread = spread.result()
 	}
 	if net.batchNorms != nil {
-		err := norm.Reestimate(func() error {
-			for range (min(reestimated, train.Count()) + j.batch - 1) / j.batch {
-				train.Fill(t.X, batches.next())
-				if _, err := t.Run(); err != nil {
-					return err
-				}
-			}
-			return nil
-		}, net.batchNorms...)
-		if err != nil {
+		if err := reestimate(net.batchNorms, t, train, &batches); err != nil {
 			return nil, err
 		}
 		if _, res.Reestimated, err = e.Measure(test); err != nil {
@@ -128,6 +119,19 @@ func (j *job) run(ctx context.Context, d data, step func()) (res *Run, err error
 		}
 	}
 	return res, nil
+}
+
+// reestimate replaces the running statistics by those of some of the images.
+func reestimate(layers []*norm.BatchNorm, t *nn.Trainer, train *mnist.Dataset, batches *batcher) error {
+	return norm.Reestimate(func() error {
+		for range (min(reestimated, train.Count()) + batches.size - 1) / batches.size {
+			train.Fill(t.X, batches.next())
+			if _, err := t.Run(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, layers...)
 }
 
 // due says whether one of n points, spread evenly over the steps, is at this step.
