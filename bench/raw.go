@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -89,9 +90,9 @@ func opsOf(e *expression) (*rawOps, error) {
 	}
 	switch {
 	case r.forward == nil:
-		return nil, fmt.Errorf("no forward op in the graph")
+		return nil, errors.New("no forward op in the graph")
 	case r.gradient == nil && e.grads != nil:
-		return nil, fmt.Errorf("no gradient op in the graph")
+		return nil, errors.New("no gradient op in the graph")
 	}
 	return r, nil
 }
