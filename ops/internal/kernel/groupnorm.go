@@ -31,9 +31,7 @@ func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
 		LayerNormFwd(y, x, nil, nil, p.rows())
 		return
 	}
-	a := groupNorm[T]{
-		mapped: normalizePass, out: y, x: x, mask: mask, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p,
-	}
+	a := groupNorm[T]{out: y, x: x, mask: mask, gamma: ones(gamma, p.Channels), beta: zeros(beta, p.Channels), p: p}
 	if short && p.N >= fewSamples {
 		a.byRows().do()
 		return
@@ -53,7 +51,7 @@ func GroupNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, p GroupSha
 		LayerNormBwd(dx, nil, nil, x, nil, dy, p.rows())
 		return
 	}
-	a := groupNorm[T]{mapped: normGradPass, out: dx, x: x, mask: mask, gamma: ones(gamma, p.Channels), dy: dy, p: p}
+	a := groupNorm[T]{out: dx, x: x, mask: mask, gamma: ones(gamma, p.Channels), dy: dy, p: p}
 	if short && p.N >= fewSamples && !(sums && longRuns[T](p)) {
 		a.byRows().backward(dgamma, dbeta)
 		return
@@ -78,7 +76,6 @@ func (a groupNorm[T]) backward(dgamma, dbeta []T) {
 // groupNorm is one of the two: moments of each group, of the gradient sums for
 // each channel, constants made of them, and a map.
 type groupNorm[T Float] struct {
-	mapped                  mapLoop
 	out, x, gamma, beta, dy []T // dy is nil in the forward pass
 	mask                    []T // nil: all counts
 	p                       GroupShape
@@ -106,7 +103,8 @@ func (a groupNorm[T]) do() {
 		if a.grads == nil {
 			g = g.finer()
 		}
-		split(g.tasks(), passWork(len(a.x), a.dy), groupNormTasks[T]{a, g, streams(a.mapped, a.out, groups) && streams(a.mapped, a.out, channels)})
+		stream := streams(a.mapped(), a.out, groups) && streams(a.mapped(), a.out, channels)
+		split(g.tasks(), passWork(len(a.x), a.dy), groupNormTasks[T]{a, g, stream})
 		return
 	}
 	// A few large groups, which are shared.
@@ -119,8 +117,15 @@ func (a groupNorm[T]) do() {
 		w.sums = a.sums(&w).over(channels)
 	}
 	a.constants(&w, groups.whole(), a.partOf(0))
-	mapPass[T]{loop: a.mapped, out: a.out, x: a.x, dy: a.dy, k: w.k}.over(channels)
+	mapPass[T]{loop: a.mapped(), out: a.out, x: a.x, dy: a.dy, k: w.k}.over(channels)
 	a.mend(&w, channels.whole())
+}
+
+func (a *groupNorm[T]) mapped() mapLoop {
+	if a.dy == nil {
+		return normalizePass
+	}
+	return normGradPass
 }
 
 // partOf returns where a task adds to dγ and dβ, or nil.
@@ -172,7 +177,7 @@ func (a *groupNorm[T]) block(w *groupWork[T], b block, grads []float64, stream b
 	counted := a.valid.counted(here)
 	counted.channel = b.channel
 	a.constants(w, counted, grads)
-	pass := mapPass[T]{loop: a.mapped, out: a.out, x: a.x, dy: a.dy, k: w.k, stream: stream}
+	pass := mapPass[T]{loop: a.mapped(), out: a.out, x: a.x, dy: a.dy, k: w.k, stream: stream}
 	for part := range (parts{a.valid, channels}).each {
 		pass.block(part)
 	}

@@ -69,13 +69,11 @@ func (a *lpNormalize[T]) run(first, last int) {
 func (a *lpNormalize[T]) slice(i int) {
 	from, to := i*a.view.Len(), (i+1)*a.view.Len()
 	out, x, dy := a.out[from:to], a.x[from:to], []T(nil)
-	sum, mapped := squaresPass, scaledPass
 	if a.dy != nil {
 		dy = a.dy[from:to]
-		sum, mapped = dotsPass, scaleGradPass
 	}
 	if a.p.P == 2 {
-		weightNorm[T]{sum: sum, mapped: mapped, out: out, v: x, dw: dy, least: a.p.Eps, view: a.view}.do()
+		weightNorm[T]{out: out, v: x, dw: dy, least: a.p.Eps, view: a.view}.do()
 		return
 	}
 	g := a.view.bandGrid()

@@ -68,7 +68,7 @@ func ScalesOfNorms[T Float](scale []float64, g []T, norm []float64) {
 // WeightNormFwd sets w = g·v/‖v‖, and 0 where ‖v‖ is 0, with a norm and a g for
 // each channel.
 func WeightNormFwd[T Float](w, v, g []T, view View) {
-	weightNorm[T]{sum: squaresPass, mapped: scaledPass, out: w, v: v, g: g, view: view}.do()
+	weightNorm[T]{out: w, v: v, g: g, view: view}.do()
 }
 
 // WeightNormBwd gives the gradients of w = g·v/‖v‖ from dw. With ‖v‖ > 0 and
@@ -78,15 +78,13 @@ func WeightNormFwd[T Float](w, v, g []T, view View) {
 //
 // and 0 for both where ‖v‖ is 0. dv may be dw.
 func WeightNormBwd[T Float](dv, dg, v, g, dw []T, view View) {
-	weightNorm[T]{sum: dotsPass, mapped: scaleGradPass, out: dv, v: v, dw: dw, g: g, dg: dg, view: view}.do()
+	weightNorm[T]{out: dv, v: v, dw: dw, g: g, dg: dg, view: view}.do()
 }
 
 // weightNorm is one of the two: sums for each channel, constants made of them,
 // and a map.
 type weightNorm[T Float] struct {
-	sum           sumLoop
-	mapped        mapLoop
-	out, v, dw    []T
+	out, v, dw    []T     // dw is nil in the forward pass
 	g, dg         []T     // nil: g is 1
 	least         float64 // what ‖v‖ is at least taken for
 	view          View
@@ -94,24 +92,33 @@ type weightNorm[T Float] struct {
 	squares, dots []float64
 }
 
+// loops are those of the sums and of the map.
+func (w *weightNorm[T]) loops() (sumLoop, mapLoop) {
+	if w.dw == nil {
+		return squaresPass, scaledPass
+	}
+	return dotsPass, scaleGradPass
+}
+
 func (w weightNorm[T]) do() {
 	w.k = borrowConstants[T](3, w.view.Channels)
 	defer w.k.release()
-	if w.sum == dotsPass && is32[T]() && w.view.Count() <= fewValues {
+	if w.dw != nil && is32[T]() && w.view.Count() <= fewValues {
 		w.ofFew()
 		return
 	}
+	sum, mapped := w.loops()
 	if g, ok := w.view.wholeGrid(); ok {
 		defer w.borrowSums().release()
 		g = g.finer()
-		split(g.tasks(), passWork(len(w.v), w.dw), weightNormTasks[T]{w, g, streams(w.mapped, w.out, w.view)})
+		split(g.tasks(), passWork(len(w.v), w.dw), weightNormTasks[T]{w, g, streams(mapped, w.out, w.view)})
 		return
 	}
-	s := sumPass[T]{loop: w.sum, x: w.v, dy: w.dw}.over(w.view)
+	s := sumPass[T]{loop: sum, x: w.v, dy: w.dw}.over(w.view)
 	defer s.release()
-	w.squares, w.dots = s.of(0), s.of(w.sum.results()-1)
+	w.squares, w.dots = s.of(0), s.of(sum.results()-1)
 	w.constants(0, w.view.Channels)
-	mapPass[T]{loop: w.mapped, out: w.out, x: w.v, dy: w.dw, k: w.k}.over(w.view)
+	mapPass[T]{loop: mapped, out: w.out, x: w.v, dy: w.dw, k: w.k}.over(w.view)
 }
 
 // borrowSums sets squares and dots to zeros, for tasks that add those of whole channels.
@@ -173,7 +180,7 @@ func (w *weightNorm[T]) constants(first, last int) {
 	rootOfSquares(norm, w.v, w.view, first)
 	for i, n := range norm {
 		along := 0.0 // Σ dw·v̂
-		if w.sum == dotsPass && n != 0 && !(n < w.least) {
+		if w.dw != nil && n != 0 && !(n < w.least) {
 			along = w.dots[first+i] / n
 			b[i] = along / n
 		} else {
@@ -200,10 +207,11 @@ type weightNormTasks[T Float] struct {
 }
 
 func (t *weightNormTasks[T]) run(first, last int) {
-	write := mapPass[T]{loop: t.w.mapped, out: t.w.out, x: t.w.v, dy: t.w.dw, k: t.w.k, stream: t.stream}
+	_, mapped := t.w.loops()
+	write := mapPass[T]{loop: mapped, out: t.w.out, x: t.w.v, dy: t.w.dw, k: t.w.k, stream: t.stream}
 	for task := first; task < last; task++ {
 		for b := range t.g.block(task).pieces(pieceLen(t.stream)) {
-			if t.w.sum == dotsPass {
+			if t.w.dw != nil {
 				allDots(t.w.squares, t.w.dots, t.w.v, t.w.dw, b)
 			} else {
 				squares(t.w.squares, t.w.v, b)
