@@ -48,17 +48,14 @@ type config struct {
 	out    string
 }
 
-// networks are the values of -net, each with what builds it and titles with what it
-// is called.
-var (
-	networks = map[string]func(kind string, inputs int, rng *rand.Rand) (*nn.Network, error){
-		"mlp": newNetwork, "conv": newConvNetwork,
-	}
-	titles = map[string]string{
-		"mlp":  fmt.Sprintf("MLP 784–%d–%d–%d", hidden, hidden, mnist.Classes),
-		"conv": fmt.Sprintf("two convolutions of %d and %d filters", filters[0], filters[1]),
-	}
-)
+// networks are the values of -net.
+var networks = map[string]struct {
+	title string
+	build func(kind string, inputs int, rng *rand.Rand) (*nn.Network, error)
+}{
+	"mlp":  {fmt.Sprintf("MLP 784–%d–%d–%d", hidden, hidden, mnist.Classes), newNetwork},
+	"conv": {fmt.Sprintf("two convolutions of %d and %d filters", filters[0], filters[1]), newConvNetwork},
+}
 
 func main() { command.Main(run) }
 
@@ -100,7 +97,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 
 func (c config) check() error {
 	switch {
-	case networks[c.net] == nil:
+	case networks[c.net].build == nil:
 		return fmt.Errorf("-net %q: want mlp or conv", c.net)
 	case !slices.Contains(nn.Kinds, c.norm):
 		return fmt.Errorf("-norm %q: want one of %s", c.norm, strings.Join(nn.Kinds, ", "))

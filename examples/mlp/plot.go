@@ -35,7 +35,7 @@ func plotCurves(path string, cfg config, r *result) error {
 
 // lossPanel draws the loss on a logarithmic axis, for it falls by powers of ten.
 func lossPanel(cfg config, curve []point) (*plot.Plot, error) {
-	title := fmt.Sprintf("%s, norm: %s\ncross-entropy on training images, mean of at most %d steps", titles[cfg.net], cfg.norm, recordEvery)
+	title := fmt.Sprintf("%s, norm: %s\ncross-entropy on training images, mean of at most %d steps", networks[cfg.net].title, cfg.norm, recordEvery)
 	p := figure.NewPanel(title, "epoch", "training loss")
 	var xys plotter.XYs
 	for _, pt := range curve {

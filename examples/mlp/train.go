@@ -50,7 +50,7 @@ func trainNetwork(ctx context.Context, cfg config, train, test *mnist.Dataset, s
 	// Two streams of one seed: a change in the network leaves the order of the
 	// images alone.
 	weights, shuffling := rand.New(rand.NewPCG(cfg.seed, 1)), rand.New(rand.NewPCG(cfg.seed, 2))
-	net, err := networks[cfg.net](cfg.norm, train.Pixels, weights)
+	net, err := networks[cfg.net].build(cfg.norm, train.Pixels, weights)
 	if err != nil {
 		return nil, err
 	}
