@@ -18,9 +18,9 @@ import (
 var (
 	ErrShape  = fault.ErrShape  // a shape, a rank or a number of channels does not fit
 	ErrDtype  = fault.ErrDtype  // neither float32 nor float64, or not the same everywhere
-	ErrOption = fault.ErrOption // eps, momentum or another option is out of its range
+	ErrOption = fault.ErrOption // eps, momentum or another option is out of its range, or does not fit the layer
 	ErrGraph  = fault.ErrGraph  // a nil node or graph, or nodes of different graphs
-	ErrName   = fault.ErrName   // the name is taken in the graph, or not UTF-8; of an entry of a state also: two have it, or it has none
+	ErrName   = fault.ErrName   // a name is taken in the graph, is that of two entries of a state, is missing, or is not UTF-8
 	ErrBatch  = fault.ErrBatch  // too few values to take statistics of
 	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
 	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value or a statistic has to be

@@ -12,7 +12,8 @@ var (
 	// ErrDtype: neither float32 nor float64, or not the same everywhere.
 	ErrDtype = fault.ErrDtype
 
-	// ErrOption: a number such as eps or momentum is out of its range.
+	// ErrOption: a setting such as eps or momentum is out of its range, or does not
+	// go with the other arguments.
 	ErrOption = fault.ErrOption
 
 	// ErrGraph: a nil node or graph, or nodes of different graphs.

@@ -100,7 +100,7 @@ func (c LayerNormConfig) rows(shape tensor.Shape) kernel.Rows {
 	return kernel.Rows{Cols: shape.TotalSize(), Eps: c.Eps, UnbiasedStd: c.UnbiasedStd}
 }
 
-// rowNorm is the normalizer of layer norm: the trailing axes of x are a row, and
+// rowNorm is the normalizer of layer norm and RMS norm: the trailing axes of x are a row, and
 // γ and β have an element for each of its elements.
 type rowNorm[T dense.Float] struct {
 	shape tensor.Shape

@@ -66,8 +66,8 @@ func Channels(op string, channels int) error {
 	return nil
 }
 
-// GivenChannelAxis checks the axis of the channels of an x to come, which errors call name.
-// They are of the given kind.
+// GivenChannelAxis checks the axis of the channels before there is an x, which errors call
+// name. They are of the given kind.
 func GivenChannelAxis(kind error, op, name string, axis int) error {
 	if axis < -5 || axis > 4 {
 		return New(kind, op, "the channel axis is %d, want -5 to 4, as %s has rank 2 to 5", axis, name)
