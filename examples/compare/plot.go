@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"github.com/gorgonorm/norm/examples/internal/figure"
 	"gonum.org/v1/plot"
@@ -164,9 +165,9 @@ func setAxes(p *plot.Plot, steps int, y []plot.Tick) {
 
 // band is the area between two curves.
 func band(lows, highs plotter.XYs, c color.Color) (*plotter.Polygon, error) {
-	area := append(plotter.XYs{}, lows...)
-	for i := len(highs) - 1; i >= 0; i-- {
-		area = append(area, highs[i])
+	area := slices.Clone(lows)
+	for _, point := range slices.Backward(highs) {
+		area = append(area, point)
 	}
 	polygon, err := plotter.NewPolygon(area)
 	if err != nil {

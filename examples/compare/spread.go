@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -90,15 +91,7 @@ func (r *spreadRecorder) result() *Spread {
 		end := points[len(points)-1]
 		first[u], last[u], shift[u] = points[0][2]-points[0][0], end[2]-end[0], high-low
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case shift[a] < shift[b]:
-			return -1
-		case shift[a] > shift[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(shift[a], shift[b]) })
 	unit := order[r.units/2]
 	return &Spread{
 		Unit: unit, Steps: r.steps, Values: r.points[unit],
