@@ -100,11 +100,7 @@ type lpNorm[T dense.Float] struct {
 
 // String names the attributes.
 func (l lpNorm[T]) String() string {
-	axis := fmt.Sprintf("axis=%d", l.axis)
-	if l.axis == WholeTensor {
-		axis = "whole tensor"
-	}
-	return fmt.Sprintf("%s, length=%d, p=%v, eps=%v", axis, l.length, l.lp.P, l.lp.Eps)
+	return fmt.Sprintf("%s, length=%d, p=%v, eps=%v", axisLabel(l.axis), l.length, l.lp.P, l.lp.Eps)
 }
 
 func (l lpNorm[T]) fits(op string, x tensor.Shape) error {

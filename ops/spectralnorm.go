@@ -107,7 +107,7 @@ type spectral struct {
 }
 
 func (n *spectral) describe(name string) string {
-	return fmt.Sprintf("%s(%v, shape=%v)", name, WeightNormConfig{Axis: n.axis, Reuse: n.reuse}, n.shape)
+	return fmt.Sprintf("%s(%s, reuse=%v, shape=%v)", name, axisLabel(n.axis), n.reuse, n.shape)
 }
 
 func (n *spectral) view() kernel.View { return weightView(n.shape, n.axis) }

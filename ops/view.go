@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"fmt"
+
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	"gorgonia.org/tensor"
@@ -14,6 +16,14 @@ func axisView(shape tensor.Shape, axis int) kernel.View {
 		Channels: shape[axis],
 		Inner:    shape[axis+1:].TotalSize(),
 	}
+}
+
+// axisLabel is an axis, or WholeTensor, as an attribute of an op.
+func axisLabel(axis int) string {
+	if axis == WholeTensor {
+		return "whole tensor"
+	}
+	return fmt.Sprintf("axis=%d", axis)
 }
 
 // channelAxis says where the channels of x are.

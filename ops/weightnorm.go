@@ -156,11 +156,7 @@ func (w *weightNorm) describe(name string) string { return fmt.Sprintf("%s(%v)",
 
 // String prints the settings in full.
 func (c WeightNormConfig) String() string {
-	axis := fmt.Sprintf("axis=%d", c.Axis)
-	if c.Axis == WholeTensor {
-		axis = "whole tensor"
-	}
-	return fmt.Sprintf("%s, reuse=%v", axis, c.Reuse)
+	return fmt.Sprintf("%s, reuse=%v", axisLabel(c.Axis), c.Reuse)
 }
 
 // weightInputs checks the inputs of an op of which v is number at and g the
