@@ -86,6 +86,30 @@ func (c *critic) slopePenalty(x *G.Node) (penalty, slope *G.Node, err error) {
 	return penalty, slope, err
 }
 
+// cost is what training makes small: the penalty, λ times, minus how much higher the
+// numbers of real points are than those of fakes, in the mean. of has this distance, the
+// penalty and the slope.
+func (c *critic) cost(reals, fakes, between *G.Node) (cost *G.Node, of [3]*G.Node, err error) {
+	onReals, err := chain(reals, c.fwd, mean)
+	if err != nil {
+		return nil, of, err
+	}
+	onFakes, err := chain(fakes, c.fwd, mean)
+	if err != nil {
+		return nil, of, err
+	}
+	distance, err := G.Sub(onReals, onFakes)
+	if err != nil {
+		return nil, of, err
+	}
+	penalty, slope, err := c.slopePenalty(between)
+	if err != nil {
+		return nil, of, err
+	}
+	cost, err = chain(penalty, times(G.NewConstant(float32(penaltyWeight))), minus(distance))
+	return cost, [3]*G.Node{distance, penalty, slope}, err
+}
+
 // step is what the critic has for the points of a training step.
 type step struct{ distance, penalty, slope float64 }
 
@@ -102,27 +126,10 @@ func train(steps int, report func(number int, s step)) (history []step, err erro
 		return G.NewMatrix(g, tensor.Float32, G.WithShape(batch, 2), G.WithName(name))
 	}
 	ring, blob, between := cloud("ring"), cloud("blob"), cloud("between")
-	onRing, err := chain(ring, c.fwd, mean)
+	cost, of, err := c.cost(ring, blob, between)
 	if err != nil {
 		return nil, err
 	}
-	onBlob, err := chain(blob, c.fwd, mean)
-	if err != nil {
-		return nil, err
-	}
-	distance, err := G.Sub(onRing, onBlob)
-	if err != nil {
-		return nil, err
-	}
-	penalty, slope, err := c.slopePenalty(between)
-	if err != nil {
-		return nil, err
-	}
-	cost, err := chain(penalty, times(G.NewConstant(float32(penaltyWeight))), minus(distance))
-	if err != nil {
-		return nil, err
-	}
-
 	params := c.learnables()
 	grads, err := diff.Grad(cost, params...)
 	if err != nil {
@@ -132,7 +139,7 @@ func train(steps int, report func(number int, s step)) (history []step, err erro
 		return nil, err
 	}
 	var values [3]G.Value
-	for i, n := range []*G.Node{distance, penalty, slope} {
+	for i, n := range of {
 		G.Read(n, &values[i])
 	}
 	vm := G.NewTapeMachine(g, G.BindDualValues(params...))
