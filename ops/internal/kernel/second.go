@@ -26,62 +26,23 @@ type SecondArgs[T Float] struct {
 // nil.
 type SecondGrads[T Float] struct{ X, Gamma, DY []T }
 
-// normSecondOf gives the second derivative of a norm, that is the gradients of
-// s = ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩ where
-//
-//	dx = r·P(a),  dγ = Σ dy·x̂,  dβ = Σ dy,  a = γ·dy,  P(z) = z − mean(z) − x̂·c·Σ(x̂·z)
-//
-// with r and c of Rows.spread. x̂ has the derivative r·P, and r has −r²·c·x̂, so
-//
-//	∂s/∂dy = γ·r·P(ux) + uγ·x̂ + uβ
-//	∂s/∂γ  = Σ dy·r·P(ux)
-//	∂s/∂x  = r·P(dy·uγ) − r·c·⟨ux, dx⟩·x̂ − r²·c·(Σ(x̂·ux)·P(a) + Σ(x̂·a)·P(ux))
-//
-// and where the spread is σ + eps, c has the derivative −eps·c/((n−1)·σ²)·x̂,
-// which adds r·Σ(x̂·ux)·Σ(x̂·a)·eps·c/((n−1)·σ²)·x̂ to the last.
-//
-// Uncentred, P(z) = z − x̂·c·Σ(x̂·z).
-func normSecondOf[T Float](out SecondGrads[T], in SecondArgs[T], g grouping, p Rows) {
-	normSecondIn(out, in, g, valid{}, p, nil, false)
-}
-
-// normSecondIn is normSecondOf of what counts, where the groups have whole channels.
-// With statistics s the mean and r are theirs, and not those of x; where they are not
-// the batch's they are constants, and P(z) = z.
-func normSecondIn[T Float](out SecondGrads[T], in SecondArgs[T], g grouping, counts valid, p Rows, s *Stats, batch bool) {
-	groups := g.Batches * g.Channels
-	tasks := max(1, min(maxTasks, groups, len(in.X)/(taskLen/8)))
-	in.Gamma, in.UGamma, in.UBeta = ones(in.Gamma, g.Params), zeros(in.UGamma, g.Params), zeros(in.UBeta, g.Params)
-	a := normSecond[T]{out: out, in: in, g: g, valid: counts, p: p, batch: batch, tasks: tasks}
-	if s != nil {
-		a.stats, a.given = *s, true
-	}
-	if out.Gamma != nil {
-		a.gamma = Borrow[float64](tasks * padded(g.Params))
-		defer a.gamma.Release()
-		clear(a.gamma.Data)
-	}
-	split(tasks, workInGo(len(in.X)), a)
-	if out.Gamma != nil {
-		sumParts(out.Gamma, a.gamma.Data, padded(g.Params))
-	}
-}
-
-// LayerNormSecond is normSecondOf of layer norm.
+// LayerNormSecond gives the second derivative of layer norm, see normSecond.
 func LayerNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Rows) {
-	normSecondOf(out, in, grouping{Batches: 1, View: View{1, p.Rows, p.Cols}, Params: p.Cols, ParamInner: 1}, p)
+	g := grouping{Batches: 1, View: View{1, p.Rows, p.Cols}, Params: p.Cols, ParamInner: 1}
+	normSecond[T]{out: out, in: in, g: g, p: p}.do()
 }
 
-// ColumnNormSecond is normSecondOf of a norm of columns.
+// ColumnNormSecond gives that of a norm of columns.
 func ColumnNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Columns) {
 	if p.Cols == 1 {
 		LayerNormSecond(out, in, p.asRows())
 		return
 	}
-	normSecondOf(out, in, grouping{Batches: p.Outer, View: View{p.Rows, p.Cols, 1}, Params: p.Rows, ParamInner: p.Cols}, p.asRows())
+	g := grouping{Batches: p.Outer, View: View{p.Rows, p.Cols, 1}, Params: p.Rows, ParamInner: p.Cols}
+	normSecond[T]{out: out, in: in, g: g, p: p.asRows()}.do()
 }
 
-// BatchNormSecond is normSecondOf of batch norm, of what the mask, which may be nil, says
+// BatchNormSecond gives that of batch norm, of what the mask, which may be nil, says
 // counts.
 func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v View, s Stats, batch bool) {
 	a := validOf(mask, v)
@@ -91,15 +52,15 @@ func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v 
 		clear(out.DY)
 	}
 	g := grouping{Batches: 1, View: v, Params: v.Channels, ParamInner: v.Inner}
-	normSecondIn(out, in, g, a, Rows{}, &s, batch)
+	normSecond[T]{out: out, in: in, g: g, valid: a, stats: s, given: true, batch: batch}.do()
 }
 
-// GroupNormSecond is normSecondOf of group norm, of what the mask, which may be nil, says
+// GroupNormSecond gives that of group norm, of what the mask, which may be nil, says
 // counts.
 func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p GroupShape) {
 	g := grouping{Batches: 1, View: p.groups(), Params: p.Channels, ParamInner: p.Inner}
 	if mask == nil {
-		normSecondOf(out, in, g, Rows{Eps: p.Eps})
+		normSecond[T]{out: out, in: in, g: g, p: Rows{Eps: p.Eps}}.do()
 		return
 	}
 	clear(out.X)
@@ -116,16 +77,49 @@ func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p 
 	}
 }
 
+// normSecond gives the second derivative of a norm, that is the gradients of
+// s = ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩ where
+//
+//	dx = r·P(a),  dγ = Σ dy·x̂,  dβ = Σ dy,  a = γ·dy,  P(z) = z − mean(z) − x̂·c·Σ(x̂·z)
+//
+// with r and c of Rows.spread. x̂ has the derivative r·P, and r has −r²·c·x̂, so
+//
+//	∂s/∂dy = γ·r·P(ux) + uγ·x̂ + uβ
+//	∂s/∂γ  = Σ dy·r·P(ux)
+//	∂s/∂x  = r·P(dy·uγ) − r·c·⟨ux, dx⟩·x̂ − r²·c·(Σ(x̂·ux)·P(a) + Σ(x̂·a)·P(ux))
+//
+// and where the spread is σ + eps, c has the derivative −eps·c/((n−1)·σ²)·x̂,
+// which adds r·Σ(x̂·ux)·Σ(x̂·a)·eps·c/((n−1)·σ²)·x̂ to the last.
+//
+// Uncentred, P(z) = z − x̂·c·Σ(x̂·z).
+//
+// With statistics that are given the mean and r are theirs, and not those of x; where they
+// are not the batch's they are constants, and P(z) = z.
 type normSecond[T Float] struct {
 	out          SecondGrads[T]
 	in           SecondArgs[T]
 	g            grouping
-	valid        valid // of the channels of g
+	valid        valid // of the channels of g; the groups have whole channels
 	p            Rows
 	stats        Stats
 	given, batch bool // statistics are given; they are the batch's
 	tasks        int
 	gamma        *Scratch[float64] // of [tasks, Params]
+}
+
+func (a normSecond[T]) do() {
+	a.tasks = max(1, min(maxTasks, a.g.Batches*a.g.Channels, len(a.in.X)/(taskLen/8)))
+	a.in.Gamma, a.in.UGamma, a.in.UBeta = ones(a.in.Gamma, a.g.Params), zeros(a.in.UGamma, a.g.Params), zeros(a.in.UBeta, a.g.Params)
+	n := padded(a.g.Params)
+	if a.out.Gamma != nil {
+		a.gamma = Borrow[float64](a.tasks * n)
+		defer a.gamma.Release()
+		clear(a.gamma.Data)
+	}
+	split(a.tasks, workInGo(len(a.in.X)), a)
+	if a.out.Gamma != nil {
+		sumParts(a.out.Gamma, a.gamma.Data, n)
+	}
 }
 
 func (a *normSecond[T]) run(first, last int) {

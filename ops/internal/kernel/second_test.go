@@ -67,6 +67,15 @@ func statsOf[T Float](x []T, v View, eps float64) *Stats {
 	return &s
 }
 
+// do is the derivative of the case, from and to any memory.
+func (c secondCase[T]) do(out SecondGrads[T], in SecondArgs[T]) {
+	a := normSecond[T]{out: out, in: in, g: c.g, p: c.p, batch: c.batch}
+	if c.stats != nil {
+		a.stats, a.given = *c.stats, true
+	}
+	a.do()
+}
+
 func (c secondCase[T]) run() SecondGrads[T] {
 	var g guards[T]
 	in := SecondArgs[T]{X: g.in(c.in.X), Gamma: g.in(c.in.Gamma), DY: g.in(c.in.DY), UX: g.in(c.in.UX), UGamma: g.in(c.in.UGamma), UBeta: g.in(c.in.UBeta)}
@@ -74,7 +83,7 @@ func (c secondCase[T]) run() SecondGrads[T] {
 	if c.in.Gamma != nil {
 		out.Gamma = g.out(c.g.Params)
 	}
-	normSecondIn(out, in, c.g, valid{}, c.p, c.stats, c.batch)
+	c.do(out, in)
 	g.check()
 	return out
 }
@@ -343,7 +352,7 @@ func secondCalls[T Float](v View, affine bool) (all []call[T]) {
 		}
 		all = append(all, call[T]{
 			name: "second derivative of " + c.name, in: []fence[T]{x, dy, ux, gamma, ug, ub}, out: []fence[T]{outX, outGamma, outDY},
-			run: func() { normSecondIn(out, in, c.g, valid{}, c.p, c.stats, c.batch) },
+			run: func() { c.do(out, in) },
 		})
 	}
 	args, _ := newWeightSecond[T](v, 1)
