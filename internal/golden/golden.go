@@ -135,39 +135,46 @@ func Load(fsys fs.FS, dir string) (*Case, error) {
 		c.InputNames = append(c.InputNames, t.Name)
 	}
 	for i := range j.Outputs {
-		t := &j.Outputs[i]
-		if t.Truth == nil || t.Tol == nil {
-			return fail(fmt.Errorf("%s: no truth or no tolerance", t.Name))
-		}
-		if c.Outputs[t.Name], err = t.read(data); err != nil {
+		if err := c.addOutput(&j.Outputs[i], data); err != nil {
 			return fail(err)
 		}
-		if c.Truth[t.Name], err = t.Truth.read(data); err != nil {
-			return fail(err)
-		}
-		tol, err := t.Tol.read(data)
-		if err != nil {
-			return fail(err)
-		}
-		k := check{tol: tol.F64, goal: tol.F64}
-		if t.Goal != nil {
-			g, err := t.Goal.read(data)
-			if err != nil {
-				return fail(err)
-			}
-			k.goal = g.F64
-		}
-		if t.Group != nil {
-			if size(t.Group.Shape) != size(t.Shape) {
-				return fail(fmt.Errorf("%s: group shape %v for shape %v", t.Name, t.Group.Shape, t.Shape))
-			}
-			k.group = groups(t.Group.Shape, t.Group.Dims)
-		}
-		c.check[t.Name] = k
-		c.LibOK[t.Name] = t.LibOK
-		c.OutputNames = append(c.OutputNames, t.Name)
 	}
 	return c, nil
+}
+
+// addOutput adds an output with its truth and its tolerances.
+func (c *Case) addOutput(t *jsonTensor, data []byte) (err error) {
+	if t.Truth == nil || t.Tol == nil {
+		return fmt.Errorf("%s: no truth or no tolerance", t.Name)
+	}
+	if c.Outputs[t.Name], err = t.read(data); err != nil {
+		return err
+	}
+	if c.Truth[t.Name], err = t.Truth.read(data); err != nil {
+		return err
+	}
+	tol, err := t.Tol.read(data)
+	if err != nil {
+		return err
+	}
+	k := check{tol: tol.F64, goal: tol.F64}
+	if t.Goal != nil {
+		g, err := t.Goal.read(data)
+		if err != nil {
+			return err
+		}
+		k.goal = g.F64
+	}
+	if t.Group != nil {
+		if size(t.Group.Shape) != size(t.Shape) {
+			return fmt.Errorf("%s: group shape %v for shape %v", t.Name, t.Group.Shape, t.Shape)
+		}
+		k.group = groups(t.Group.Shape, t.Group.Dims)
+	}
+	c.check[t.Name] = k
+	c.LibOK[t.Name] = t.LibOK
+	c.OutputNames = append(c.OutputNames, t.Name)
+	return nil
 }
 
 // groups numbers the elements of a tensor of the given shape: those that agree
