@@ -131,13 +131,3 @@ func nodes(args []arg) G.Nodes {
 	}
 	return ns
 }
-
-// apply is G.ApplyOp with the op's name before the error.
-func apply(op string, o derivableOp, children ...*G.Node) (*G.Node, error) {
-	o, children = hold(o, children)
-	n, err := G.ApplyOp(o, children...)
-	if err != nil {
-		return nil, fmt.Errorf("norm: %s: %w", op, err)
-	}
-	return n, nil
-}

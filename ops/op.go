@@ -97,6 +97,17 @@ type derivatives interface {
 	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error // as a LispMachine wants it
 }
 
+// apply is G.ApplyOp, with further inputs where those of the op share the memory of others,
+// see heldOp, and with the op's name before the error.
+func apply(op string, o derivableOp, children ...*G.Node) (*G.Node, error) {
+	o, children = hold(o, children)
+	n, err := G.ApplyOp(o, children...)
+	if err != nil {
+		return nil, fmt.Errorf("norm: %s: %w", op, err)
+	}
+	return n, nil
+}
+
 // lastOrder is embedded by ops that have no derivative, those of the second
 // order. They say that they do have one, since Gorgonia takes the derivative of
 // what is not differentiable for 0, and then return an error.
