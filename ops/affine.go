@@ -19,25 +19,15 @@ func (a affine) count() (n int) {
 	return n
 }
 
-// wrt returns the inputs that have a gradient: x and what there is of γ and β.
-func (a affine) wrt() []int { return []int{0, 1, 2}[:1+a.count()] }
-
-// from returns those that the gradient op reads: x and γ.
-func (a affine) from() []int {
+// inputSpecs returns x, of a rank, what there is of γ and β, of a rank and a size, and
+// further inputs.
+func (a affine) inputSpecs(rank, paramRank, n int, further ...inputSpec) []inputSpec {
+	in := []inputSpec{{name: "x", rank: rank}}
 	if a.gamma {
-		return []int{0, 1}
-	}
-	return []int{0}
-}
-
-// inputSpecs returns x, what there is of γ and β, of n elements each, and further inputs.
-func (a affine) inputSpecs(n int, further ...inputSpec) []inputSpec {
-	in := []inputSpec{{"x", anySize}}
-	if a.gamma {
-		in = append(in, inputSpec{"gamma", n})
+		in = append(in, inputSpec{name: "gamma", rank: paramRank, size: n})
 	}
 	if a.beta {
-		in = append(in, inputSpec{"beta", n})
+		in = append(in, inputSpec{name: "beta", rank: paramRank, size: n})
 	}
 	return append(in, further...)
 }

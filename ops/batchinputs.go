@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
@@ -43,28 +42,4 @@ func batchInputs[T dense.Float](b *base, n *batchNorm, vs []G.Value, statsAt int
 	}
 	in.mask, err = flagsOf(b.label, n.mask, in.data[statsAt+1], vs[0].Shape())
 	return in, err
-}
-
-// fnTypeOfStats returns the type of an op from x, vectors of parameters,
-// statistics, what there is of a mask, and tensors of further ranks, to one of the
-// last rank.
-func fnTypeOfStats[T dense.Float](rank, params int, mask masking, further ...int) hm.Type {
-	ts := []hm.Type{tensorOf[T](rank)}
-	for range params {
-		ts = append(ts, tensorOf[T](1))
-	}
-	ts = append(ts, tensorOf[float64](1))
-	for _, r := range append(mask.appendRank(nil), further...) {
-		ts = append(ts, tensorOf[T](r))
-	}
-	return hm.NewFnType(ts...)
-}
-
-// wrtOf is true for all inputs but the statistics and the mask after them.
-func (b *batchNorm) wrtOf(inputs, statsAt int) []bool {
-	wrt := b.mask.wrt(inputs, statsAt+1)
-	if statsAt < inputs {
-		wrt[statsAt] = false
-	}
-	return wrt
 }

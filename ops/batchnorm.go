@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
@@ -151,7 +150,8 @@ func (b *batchNorm) describe(name string) string {
 
 // inputsWith are (x, γ?, β?, statistics, mask?), with what there is of γ and β.
 func (b *batchNorm) inputsWith(a affine) []inputSpec {
-	return append(a.inputSpecs(b.channels, inputSpec{"statistics", statsLen(b.channels)}), b.mask.inputSpecs()...)
+	stats := inputSpec{name: "statistics", rank: 1, size: statsLen(b.channels), kind: statistics}
+	return append(a.inputSpecs(b.rank, 1, b.channels, stats), b.mask.inputSpecs()...)
 }
 
 // batchNormOp is the forward op, of (x, γ?, β?, statistics, mask?).
@@ -164,14 +164,9 @@ type batchNormOp[T dense.Float] struct {
 
 func newBatchNorm[T dense.Float](c channelAxis, within *channelGroups, aff affine, mask masking, reuse bool) *batchNormOp[T] {
 	b := batchNorm{aff, c, within, mask, reuse}
-	o := &batchNormOp[T]{base: newBase(b.describe("norm.BatchNorm"), b.inputsWith(aff)...), batchNorm: b, mem: memory[T]{reuse: reuse}}
+	o := &batchNormOp[T]{base: newBase[T](b.describe("norm.BatchNorm"), b.rank, b.inputsWith(aff)...), batchNorm: b, mem: memory[T]{reuse: reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o
-}
-
-// Type is (x, γ?, β?, statistics, mask?) -> y.
-func (o *batchNormOp[T]) Type() hm.Type {
-	return fnTypeOfStats[T](o.rank, o.count(), o.mask, o.rank)
 }
 
 // InferShape returns the shape of x.
@@ -197,15 +192,10 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// DiffWRT is true for x, γ and β, and false for the mask and for the statistics,
-// whose part is in the gradient of x.
-func (o *batchNormOp[T]) DiffWRT(inputs int) []bool { return o.wrtOf(inputs, o.count()+1) }
-
 // gradient is that of x, γ and β.
 func (o *batchNormOp[T]) gradient() gradient {
-	stats := o.count() + 1
-	from := o.mask.appendInput(append(o.from(), stats), stats+1)
-	return gradient{op: newBatchNormGrad[T](o.batchNorm), from: from, wrt: o.wrt(), reuse: o.reuse}
+	grad := newBatchNormGrad[T](o.batchNorm)
+	return gradientOf(&o.base, grad, grad.inputs, o.reuse)
 }
 
 // batchNormGradOp is the gradient, of (x, γ?, statistics, mask?, dy), packed as
@@ -219,15 +209,10 @@ type batchNormGradOp[T dense.Float] struct {
 }
 
 func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
-	in := append(b.inputsWith(affine{gamma: b.gamma}), inputSpec{"dy", anySize})
-	o := &batchNormGradOp[T]{base: newBase(b.describe("norm.BatchNormGrad"), in...), batchNorm: b, mem: memory[T]{reuse: b.reuse}}
+	in := append(b.inputsWith(affine{gamma: b.gamma}), inputSpec{name: "dy", rank: b.rank})
+	o := &batchNormGradOp[T]{base: newBase[T](b.describe("norm.BatchNormGrad"), 1, in...), batchNorm: b, mem: memory[T]{reuse: b.reuse}}
 	o.differentiable = differentiable[T]{"batchnorm", o}
 	return o
-}
-
-// Type is (x, γ?, statistics, mask?, dy) -> packed.
-func (o *batchNormGradOp[T]) Type() hm.Type {
-	return fnTypeOfStats[T](o.rank, o.statsAt()-1, o.mask, o.rank, 1)
 }
 
 // statsAt is the number of the statistics among the inputs.
@@ -273,10 +258,6 @@ func (o *batchNormGradOp[T]) values(vs []G.Value) (in batchIn[T], x, gamma, dy [
 	gamma, _ = affineOf(affine{gamma: o.gamma}, in.data[1:])
 	return in, x, gamma, dy, nil
 }
-
-// DiffWRT is true for x, γ and dy, and false for the mask and for the statistics,
-// whose part is in the gradient of x.
-func (o *batchNormGradOp[T]) DiffWRT(inputs int) []bool { return o.wrtOf(inputs, o.statsAt()) }
 
 // gradient is that of x, γ and dy.
 func (o *batchNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }

@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
@@ -21,8 +20,8 @@ func unpackStats(packed []float64, c int) (s kernel.Stats, batch bool) {
 	return kernel.Stats{Mean: packed[:c], Residual: packed[c : 2*c], Rstd: packed[2*c : 3*c]}, packed[3*c] != 0
 }
 
-// batchStatsOp gives the statistics to normalize x by, and updates the running
-// ones.
+// batchStatsOp gives the statistics to normalize x by, of (x, mask?), and updates the
+// running ones.
 type batchStatsOp[T dense.Float] struct {
 	stateful
 	channelAxis
@@ -50,7 +49,7 @@ func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, st
 		label += ", reuse"
 	}
 	return &batchStatsOp[T]{
-		stateful: stateful{base: newBase(label+")", append([]inputSpec{{"x", anySize}}, mask.inputSpecs()...)...)}, channelAxis: c, name: name,
+		stateful: stateful{base: statefulBase[T](label+")", append([]inputSpec{{name: "x", rank: c.rank}}, mask.inputSpecs()...))}, channelAxis: c, name: name,
 		instances: instances, mask: mask, stats: stats, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
 }
@@ -60,15 +59,6 @@ func (o *batchStatsOp[T]) state() any { return o.stats }
 
 // trains says whether a run updates the running statistics.
 func (o *batchStatsOp[T]) trains() bool { return o.stateful.trains() && !o.cfg.Frozen }
-
-// Type is (x, mask?) -> statistics.
-func (o *batchStatsOp[T]) Type() hm.Type {
-	ts := []hm.Type{tensorOf[T](o.rank)}
-	if o.mask.rank > 0 {
-		ts = append(ts, tensorOf[T](o.mask.rank))
-	}
-	return hm.NewFnType(append(ts, tensorOf[float64](1))...)
-}
 
 // InferShape returns the length of the packed statistics.
 func (o *batchStatsOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {

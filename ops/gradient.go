@@ -3,6 +3,7 @@ package ops
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
@@ -25,6 +26,21 @@ type gradient struct {
 	op        derivableOp
 	from, wrt []int
 	reuse     bool // of the parts
+}
+
+// gradientOf returns the derivative of an op by all inputs that have one: an op of some of its
+// inputs, by name, and of dy.
+func gradientOf(of *base, op derivableOp, inputs []inputSpec, reuse bool) gradient {
+	g := gradient{op: op, reuse: reuse}
+	for _, in := range inputs[:len(inputs)-1] {
+		g.from = append(g.from, slices.IndexFunc(of.inputs, func(i inputSpec) bool { return i.name == in.name }))
+	}
+	for i, in := range of.inputs {
+		if in.kind == variable {
+			g.wrt = append(g.wrt, i)
+		}
+	}
+	return g
 }
 
 // symDiff returns the nodes of the gradients, nil where an input has none.

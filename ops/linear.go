@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/internal/gemm"
@@ -88,16 +87,16 @@ type linear struct {
 func newLinear[T dense.Float](l linear) *linearOp[T] {
 	in := l.inputSpecs()
 	if l.bias {
-		in = append(in, inputSpec{"b", anySize})
+		in = append(in, inputSpec{name: "b", rank: 1})
 	}
-	o := &linearOp[T]{base: newBase(l.describe("norm.WeightNormLinear"), in...), linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
+	o := &linearOp[T]{base: newBase[T](l.describe("norm.WeightNormLinear"), l.rank, in...), linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnormlinear", o}
 	return o
 }
 
 // inputSpecs are those that the gradient has too.
 func (l *linear) inputSpecs() []inputSpec {
-	return []inputSpec{{"x", anySize}, {"v", anySize}, {"g", anySize}}
+	return []inputSpec{{name: "x", rank: l.rank}, {name: "v", rank: 2}, {name: "g", rank: l.rankG}}
 }
 
 func (l *linear) describe(name string) string {
@@ -118,14 +117,6 @@ func linearInputs[T dense.Float](b *base, l *linear, vs []G.Value) (in [maxInput
 	}
 	s.rows = len(in[0]) / s.in
 	return in, s, view, nil
-}
-
-// Type is (x, v, g, b?) -> y.
-func (o *linearOp[T]) Type() hm.Type {
-	if o.bias {
-		return fnType[T](o.rank, 2, o.rankG, 1, o.rank)
-	}
-	return fnType[T](o.rank, 2, o.rankG, o.rank)
 }
 
 // InferShape returns the shape of x with its last axis replaced by out.
@@ -204,7 +195,8 @@ func repeatFirst(s []float64, n int) {
 
 // gradient is that of x, v, g and b.
 func (o *linearOp[T]) gradient() gradient {
-	return gradient{op: newLinearGrad[T](o.linear), from: []int{0, 1, 2}, wrt: []int{0, 1, 2, 3}[:o.Arity()], reuse: o.cfg.Reuse}
+	grad := newLinearGrad[T](o.linear)
+	return gradientOf(&o.base, grad, grad.inputs, o.cfg.Reuse)
 }
 
 var (

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/internal/gemm"
@@ -25,14 +24,11 @@ type linearGradOp[T dense.Float] struct {
 }
 
 func newLinearGrad[T dense.Float](l linear) *linearGradOp[T] {
-	b := newBase(l.describe("norm.WeightNormLinearGrad"), append(l.inputSpecs(), inputSpec{"dy", anySize})...)
+	b := newBase[T](l.describe("norm.WeightNormLinearGrad"), 1, append(l.inputSpecs(), inputSpec{name: "dy", rank: l.rank})...)
 	o := &linearGradOp[T]{base: b, linear: l, mem: memory[T]{reuse: l.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnormlinear", o}
 	return o
 }
-
-// Type is (x, v, g, dy) -> packed.
-func (o *linearGradOp[T]) Type() hm.Type { return fnType[T](o.rank, 2, o.rankG, o.rank, 1) }
 
 // InferShape returns the length of the packed gradients.
 func (o *linearGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {

@@ -61,12 +61,12 @@ func maskingOf(mask *G.Node, channels int) masking {
 	return masking{mask.Dims(), channels}
 }
 
-// inputs is the number of inputs that it takes: 1 or 0.
-func (m masking) inputs() int { return min(m.rank, 1) }
-
-// inputSpecs are the inputs that it takes.
+// inputSpecs are the inputs that it takes: one or none.
 func (m masking) inputSpecs() []inputSpec {
-	return slices.Repeat([]inputSpec{{"mask", anySize}}, m.inputs())
+	if m.rank == 0 {
+		return nil
+	}
+	return []inputSpec{{name: "mask", rank: m.rank, kind: constant}}
 }
 
 // exceptMasked is for errors.
@@ -75,31 +75,6 @@ func (m masking) exceptMasked() string {
 		return ""
 	}
 	return " but for what the mask leaves out"
-}
-
-// appendRank appends the rank of the mask to those of the inputs before it.
-func (m masking) appendRank(ranks []int) []int {
-	if m.rank > 0 {
-		ranks = append(ranks, m.rank)
-	}
-	return ranks
-}
-
-// appendInput appends the number of the mask, at, to those of other inputs.
-func (m masking) appendInput(inputs []int, at int) []int {
-	if m.rank > 0 {
-		inputs = append(inputs, at)
-	}
-	return inputs
-}
-
-// wrt is true for all of n inputs but the mask, at.
-func (m masking) wrt(n, at int) []bool {
-	wrt := slices.Repeat([]bool{true}, n)
-	if m.rank > 0 && at >= 0 && at < n {
-		wrt[at] = false
-	}
-	return wrt
 }
 
 // String is the attribute.

@@ -2,10 +2,8 @@ package ops
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
@@ -54,7 +52,7 @@ func newNorm[T dense.Float](name string, how normalizer[T], aff affine, rank int
 }
 
 func (n norm[T]) op() *normOp[T] {
-	o := &normOp[T]{base: newBase(n.describe(""), n.inputSpecs(n.n, n.mask.inputSpecs()...)...), norm: n, mem: memory[T]{reuse: n.reuse}}
+	o := &normOp[T]{base: newBase[T](n.describe(""), n.rank, n.inputsWith(n.affine, n.mask.inputSpecs()...)...), norm: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{n.kind(), o}
 	return o
 }
@@ -66,9 +64,9 @@ func (n *norm[T]) describe(suffix string) string {
 	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v%v, reuse=%v)", n.name, suffix, n.how, n.gamma, n.beta, n.mask, n.reuse)
 }
 
-// inputRanks returns those of x and of what there is of γ and β.
-func (n *norm[T]) inputRanks() []int {
-	return append([]int{n.rank}, slices.Repeat([]int{n.paramRank}, n.count())...)
+// inputsWith are (x, γ?, β?, further...), with what there is of γ and β.
+func (n *norm[T]) inputsWith(a affine, further ...inputSpec) []inputSpec {
+	return a.inputSpecs(n.rank, n.paramRank, n.n, further...)
 }
 
 // check checks the shape of a value of x.
@@ -88,11 +86,6 @@ type normOp[T dense.Float] struct {
 	norm[T]
 	differentiable[T]
 	mem memory[T]
-}
-
-// Type is (x, γ?, β?, mask?) -> y.
-func (o *normOp[T]) Type() hm.Type {
-	return fnType[T](append(o.mask.appendRank(o.inputRanks()), o.rank)...)
 }
 
 // InferShape returns the shape of x.
@@ -122,12 +115,10 @@ func (o *normOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// DiffWRT is true for every input but the mask.
-func (o *normOp[T]) DiffWRT(inputs int) []bool { return o.mask.wrt(inputs, inputs-1) }
-
 // gradient is that of x, γ and β.
 func (o *normOp[T]) gradient() gradient {
-	return gradient{op: newNormGrad(o.norm), from: o.mask.appendInput(o.from(), o.Arity()-1), wrt: o.wrt(), reuse: o.reuse}
+	grad := newNormGrad(o.norm)
+	return gradientOf(&o.base, grad, grad.inputs, o.reuse)
 }
 
 // normGradOp is the gradient, of (x, γ?, mask?, dy), packed as [dx | dγ? | dβ?].
@@ -139,19 +130,10 @@ type normGradOp[T dense.Float] struct {
 }
 
 func newNormGrad[T dense.Float](n norm[T]) *normGradOp[T] {
-	in := affine{gamma: n.gamma}.inputSpecs(n.n, append(n.mask.inputSpecs(), inputSpec{"dy", anySize})...)
-	o := &normGradOp[T]{base: newBase(n.describe("Grad"), in...), norm: n, mem: memory[T]{reuse: n.reuse}}
+	in := n.inputsWith(affine{gamma: n.gamma}, append(n.mask.inputSpecs(), inputSpec{name: "dy", rank: n.rank})...)
+	o := &normGradOp[T]{base: newBase[T](n.describe("Grad"), 1, in...), norm: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{n.kind(), o}
 	return o
-}
-
-// Type is (x, γ?, mask?, dy) -> packed.
-func (o *normGradOp[T]) Type() hm.Type {
-	ranks := []int{o.rank}
-	if o.gamma {
-		ranks = append(ranks, o.paramRank)
-	}
-	return fnType[T](append(o.mask.appendRank(ranks), o.rank, 1)...)
 }
 
 // InferShape returns the length of the packed gradients.
@@ -195,9 +177,6 @@ func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask lent[T], er
 	mask, err = flagsOf(o.label, o.mask, in[last-1], vs[0].Shape())
 	return x, gamma, dy, mask, err
 }
-
-// DiffWRT is true for every input but the mask.
-func (o *normGradOp[T]) DiffWRT(inputs int) []bool { return o.mask.wrt(inputs, inputs-2) }
 
 // gradient is that of x, γ and dy.
 func (o *normGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }

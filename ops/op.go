@@ -23,22 +23,38 @@ type base struct {
 	// precision: Gorgonia merges nodes of equal hash, and this is hashed.
 	label  string
 	inputs []inputSpec
+	data   tensor.Dtype // of the inputs but for statistics
+	result G.TensorType
 
 	// layer is what errors call the layer that has applied the op, if any.
 	layer string
 }
 
-func newBase(label string, inputs ...inputSpec) base { return base{label: label, inputs: inputs} }
-
-// inputSpec is an input of an op: what errors call it, and how many elements it has, or
-// anySize where that is up to the run.
-type inputSpec struct {
-	name string
-	size int
+// newBase is for an op of data of T, with a result of that dtype and of a rank.
+func newBase[T dense.Float](label string, rank int, inputs ...inputSpec) base {
+	return base{label: label, inputs: inputs, data: dense.Dtype[T](), result: tensorOf[T](rank)}
 }
 
-// anySize is 0, a size that no tensor has.
-const anySize = 0
+func tensorOf[T dense.Float](rank int) G.TensorType {
+	return G.TensorType{Dims: rank, Of: dense.Dtype[T]()}
+}
+
+// inputSpec is an input of an op: what errors call it, its rank, and how many elements it
+// has, or 0, which no tensor has, where that is up to the run.
+type inputSpec struct {
+	name       string
+	rank, size int
+	kind       inputKind
+}
+
+// An inputKind says whether an input has a gradient.
+type inputKind int
+
+const (
+	variable   inputKind = iota
+	constant             // has none
+	statistics           // has none, and is float64: its part is in the gradient of another input
+)
 
 // SetLayer says which layer applies the op. Of two layers that apply equal ops, which are
 // one, the first counts; for others it returns false.
@@ -54,6 +70,28 @@ func (b *base) layerName() string { return b.layer }
 
 // Arity returns the number of inputs.
 func (b *base) Arity() int { return len(b.inputs) }
+
+// Type is (inputs...) -> result. It is made on each call since Gorgonia recycles it.
+func (b *base) Type() hm.Type {
+	ts := make([]hm.Type, 0, len(b.inputs)+1)
+	for _, in := range b.inputs {
+		t := G.TensorType{Dims: in.rank, Of: b.data}
+		if in.kind == statistics {
+			t.Of = tensor.Float64
+		}
+		ts = append(ts, t)
+	}
+	return hm.NewFnType(append(ts, b.result)...)
+}
+
+// DiffWRT tells which inputs have a gradient.
+func (b *base) DiffWRT(int) []bool {
+	wrt := make([]bool, len(b.inputs))
+	for i, in := range b.inputs {
+		wrt[i] = in.kind == variable
+	}
+	return wrt
+}
 
 // ReturnsPtr is true: the result is a tensor of its own.
 func (b *base) ReturnsPtr() bool { return true }
@@ -87,12 +125,12 @@ func (b *base) String() string {
 type derivableOp interface {
 	G.Op
 	opname.Op
+	DiffWRT(inputs int) []bool
 	derivatives
 }
 
 // derivatives are those of an op.
 type derivatives interface {
-	DiffWRT(inputs int) []bool
 	SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error)
 	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error // as a LispMachine wants it
 }
@@ -129,11 +167,17 @@ func (l *lastOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
 func (l *lastOrder) order() error { return fault.NewOrder(cmp.Or(l.layerName(), l.label)) }
 
 // noGradient is embedded by ops at which Gorgonia's differentiation ends: the op that takes the result
-// has the total derivative by what the result is made of.
+// has the total derivative by what the result is made of. Their inputs are constants.
 type noGradient struct{}
 
-// DiffWRT is false.
-func (noGradient) DiffWRT(inputs int) []bool { return make([]bool, inputs) }
+// constants are inputs without gradients.
+func constants(inputs []inputSpec) []inputSpec {
+	inputs = slices.Clone(inputs)
+	for i := range inputs {
+		inputs[i].kind = constant
+	}
+	return inputs
+}
 
 // SymDiff returns no gradient.
 func (noGradient) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
@@ -160,9 +204,6 @@ func (d differentiable[T]) gradient() gradient {
 	return g
 }
 
-// DiffWRT is true for every input; ops with others have a DiffWRT of their own.
-func (differentiable[T]) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
-
 // SymDiff returns the gradients of the inputs that have one.
 func (d differentiable[T]) SymDiff(in G.Nodes, _, upstream *G.Node) (G.Nodes, error) {
 	return symDiff[T](d.kind, d.gradient(), in, upstream)
@@ -172,20 +213,6 @@ func (d differentiable[T]) SymDiff(in G.Nodes, _, upstream *G.Node) (G.Nodes, er
 func (d differentiable[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
 	defer guard(d.op, &err)
 	return doDiff[T](d.gradient(), in, out)
-}
-
-// fnType returns the type of an op from tensors of the given ranks to one, all
-// of T. It is made on each call since Gorgonia recycles it.
-func fnType[T dense.Float](ranks ...int) hm.Type {
-	ts := make([]hm.Type, len(ranks))
-	for i, r := range ranks {
-		ts[i] = tensorOf[T](r)
-	}
-	return hm.NewFnType(ts...)
-}
-
-func tensorOf[T dense.Float](rank int) hm.Type {
-	return G.TensorType{Dims: rank, Of: dense.Dtype[T]()}
 }
 
 // shapeOf returns the shape of input i. Gorgonia may hand over sizes that are
@@ -220,7 +247,7 @@ func input[T dense.Float](b *base, vs []G.Value, i int) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want.size != anySize && len(e) != want.size {
+	if want.size != 0 && len(e) != want.size {
 		return nil, fault.New(fault.ErrValue, b.label, "%s has %d elements, want %d", want.name, len(e), want.size)
 	}
 	return e, nil

@@ -11,7 +11,7 @@ import (
 
 // Pictures leave out what is off.
 func TestStringIsWhatIsOn(t *testing.T) {
-	b := newBase("norm.BatchNorm(axis=1, within=<nil>, shape=(3, 4), gamma=true, beta=false, reuse=true)")
+	b := newBase[float64]("norm.BatchNorm(axis=1, within=<nil>, shape=(3, 4), gamma=true, beta=false, reuse=true)", 0)
 	require.Equal(t, "norm.BatchNorm(axis=1, shape=(3, 4), gamma, reuse)", b.String())
 }
 

@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
@@ -50,11 +49,8 @@ type partOp[T dense.Float] struct {
 
 func newPart[T dense.Float](of string, at int, shape tensor.Shape, reuse bool) *partOp[T] {
 	label := fmt.Sprintf("norm.Part(of=%s, at=%d, shape=%v, reuse=%v)", of, at, shape, reuse)
-	return &partOp[T]{newBase(label, inputSpec{packedVector, anySize}), piece[T]{at, shape, memory[T]{reuse: reuse}}, of}
+	return &partOp[T]{newBase[T](label, len(shape), inputSpec{name: packedVector, rank: 1}), piece[T]{at, shape, memory[T]{reuse: reuse}}, of}
 }
-
-// Type is (packed) -> part.
-func (o *partOp[T]) Type() hm.Type { return fnType[T](1, len(o.shape)) }
 
 // Do returns the part.
 func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
@@ -68,9 +64,6 @@ func (o *partOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	return o.take(in[0]), nil
 }
-
-// DiffWRT is true.
-func (o *partOp[T]) DiffWRT(int) []bool { return []bool{true} }
 
 // SymDiff returns the gradient of the packed vector.
 func (o *partOp[T]) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
@@ -96,11 +89,9 @@ type placeOp[T dense.Float] struct {
 
 func newPlace[T dense.Float](of string, at int, shape tensor.Shape, length int, reuse bool) *placeOp[T] {
 	label := fmt.Sprintf("norm.Place(of=%s, at=%d, shape=%v, length=%d, reuse=%v)", of, at, shape, length, reuse)
-	return &placeOp[T]{lastOrder{newBase(label, inputSpec{"part", shape.TotalSize()})}, at, shape, length, memory[T]{reuse: reuse}}
+	b := newBase[T](label, 1, inputSpec{name: "part", rank: len(shape), size: shape.TotalSize()})
+	return &placeOp[T]{lastOrder{b}, at, shape, length, memory[T]{reuse: reuse}}
 }
-
-// Type is (part) -> packed.
-func (o *placeOp[T]) Type() hm.Type { return fnType[T](len(o.shape), 1) }
 
 // InferShape returns the length of the packed vector.
 func (o *placeOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {

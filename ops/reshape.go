@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	G "gorgonia.org/gorgonia"
@@ -74,11 +73,9 @@ type reshapeOp[T dense.Float] struct {
 // newReshape makes the op. What it is for tells ops apart that are to have a result each.
 func newReshape[T dense.Float](from, to tensor.Shape, purpose string, reuse bool) *reshapeOp[T] {
 	label := fmt.Sprintf("norm.Reshape(from=%v, to=%v%s, reuse=%v)", from, to, purpose, reuse)
-	return &reshapeOp[T]{newBase(label, inputSpec{"x", from.TotalSize()}), from.Clone(), to.Clone(), memory[T]{reuse: reuse}}
+	b := newBase[T](label, len(to), inputSpec{name: "x", rank: len(from), size: from.TotalSize()})
+	return &reshapeOp[T]{b, from.Clone(), to.Clone(), memory[T]{reuse: reuse}}
 }
-
-// Type is (tensor) -> tensor.
-func (o *reshapeOp[T]) Type() hm.Type { return fnType[T](len(o.from), len(o.to)) }
 
 // InferShape returns the new shape.
 func (o *reshapeOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) { return o.to.Clone(), nil }
@@ -94,9 +91,6 @@ func (o *reshapeOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	copy(data, in[0])
 	return out, nil
 }
-
-// DiffWRT is true.
-func (o *reshapeOp[T]) DiffWRT(int) []bool { return []bool{true} }
 
 // SymDiff returns the gradient in the shape of the input.
 func (o *reshapeOp[T]) SymDiff(_ G.Nodes, _, u *G.Node) (G.Nodes, error) {

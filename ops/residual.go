@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
@@ -94,19 +93,14 @@ type addNormOp[T dense.Float] struct {
 
 func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 	size := shape.TotalSize()
-	in := slices.Insert(n.inputSpecs(n.n), 1, inputSpec{"r", size})
+	in := slices.Insert(n.inputsWith(n.affine), 1, inputSpec{name: "r", rank: n.rank, size: size})
 	in[0].size = size
 	n.name = "Add" + n.name
-	return &addNormOp[T]{newBase(n.describe(""), in...), noGradient{}, n, memory[T]{reuse: n.reuse}}
+	return &addNormOp[T]{newBase[T](n.describe(""), 1, constants(in)...), noGradient{}, n, memory[T]{reuse: n.reuse}}
 }
 
 // IsPart is there for opname.
 func (o *addNormOp[T]) IsPart() bool { return true }
-
-// Type is (x, r, γ?, β?) -> [y | sum].
-func (o *addNormOp[T]) Type() hm.Type {
-	return fnType[T](slices.Concat([]int{o.rank}, o.inputRanks(), []int{1})...)
-}
 
 // InferShape returns twice the size of x.
 func (o *addNormOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
@@ -148,16 +142,16 @@ type fusedOp[T dense.Float] struct {
 	base
 	piece[T]
 	derivatives
-	ranks []int // of the inputs
 }
 
 // newSum returns the sum as an op of (x, r, packed).
 func newSum[T dense.Float](kind string, n norm[T], shape tensor.Shape) *fusedOp[T] {
 	size := shape.TotalSize()
 	n.name = "Add" + n.name + "Sum"
-	b := newBase(n.describe(""), inputSpec{"x", size}, inputSpec{"r", size}, inputSpec{packedVector, 2 * size})
+	term := func(name string) inputSpec { return inputSpec{name: name, rank: n.rank, size: size} }
+	b := newBase[T](n.describe(""), n.rank, term("x"), term("r"), packedSum(size))
 	p := piece[T]{size, shape.Clone(), memory[T]{reuse: n.reuse}}
-	return &fusedOp[T]{b, p, sumOf[T]{kind, n.reuse}, []int{n.rank, n.rank, 1}}
+	return &fusedOp[T]{b, p, sumOf[T]{kind, n.reuse}}
 }
 
 // newNormOfSum returns the norm as an op of (sum, γ?, β?, packed).
@@ -165,15 +159,17 @@ func newNormOfSum[T dense.Float](of *normOp[T], shape tensor.Shape) *fusedOp[T] 
 	size := shape.TotalSize()
 	n := of.norm
 	n.name += "OfSum"
-	in := n.inputSpecs(n.n, inputSpec{packedVector, 2 * size})
-	in[0] = inputSpec{"sum", size}
-	b := newBase(n.describe(""), in...)
+	in := n.inputsWith(n.affine, packedSum(size))
+	in[0].name, in[0].size = "sum", size
+	b := newBase[T](n.describe(""), n.rank, in...)
 	p := piece[T]{0, shape.Clone(), memory[T]{reuse: n.reuse}}
-	return &fusedOp[T]{b, p, of, append(of.inputRanks(), 1)}
+	return &fusedOp[T]{b, p, of}
 }
 
-// Type is (inputs of the op, packed) -> result of the op.
-func (o *fusedOp[T]) Type() hm.Type { return fnType[T](append(slices.Clone(o.ranks), len(o.shape))...) }
+// packedSum is the vector [y | sum], of tensors of one size.
+func packedSum(size int) inputSpec {
+	return inputSpec{name: packedVector, rank: 1, size: 2 * size, kind: constant}
+}
 
 // Do returns the result.
 func (o *fusedOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
@@ -183,11 +179,6 @@ func (o *fusedOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	return o.take(in[len(vs)-1]), nil
-}
-
-// DiffWRT is that of the op, and false for the vector.
-func (o *fusedOp[T]) DiffWRT(inputs int) []bool {
-	return append(o.derivatives.DiffWRT(inputs-1), false)
 }
 
 // SymDiff returns the gradients of the op.
@@ -207,9 +198,6 @@ type sumOf[T dense.Float] struct {
 	kind  string // for errors
 	reuse bool
 }
-
-// DiffWRT is true for every term.
-func (s sumOf[T]) DiffWRT(terms int) []bool { return slices.Repeat([]bool{true}, terms) }
 
 // SymDiff returns the gradient of the sum, for each term. A solver clears the gradient of a
 // parameter when it has used it, so that a term that may be one has a node of its own.

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
@@ -33,25 +32,14 @@ type secondOp[T dense.Float] struct {
 
 // secondOf returns the derivative of a gradient op, of which b is the base.
 func secondOf[T dense.Float](b *base, of gradOp[T], reuse bool) gradient {
-	var from, wrt []int
-	for i, differentiable := range of.DiffWRT(len(b.inputs)) {
-		from = append(from, i)
-		if differentiable {
-			wrt = append(wrt, i)
-		}
-	}
+	in := append(slices.Clone(b.inputs), inputSpec{name: upstreamGradient, rank: 1})
 	op := &secondOp[T]{
-		lastOrder: lastOrder{newBase(strings.Replace(b.label, "Grad(", "Second(", 1), append(slices.Clone(b.inputs), inputSpec{upstreamGradient, anySize})...)},
-		of:        of, wrt: wrt, mem: memory[T]{reuse: reuse},
+		lastOrder: lastOrder{newBase[T](strings.Replace(b.label, "Grad(", "Second(", 1), 1, in...)},
+		of:        of, mem: memory[T]{reuse: reuse},
 	}
-	return gradient{op: op, from: from, wrt: wrt, reuse: reuse}
-}
-
-// Type is (inputs..., u) -> packed, where u and packed are vectors as the result
-// of the gradient op is.
-func (o *secondOp[T]) Type() hm.Type {
-	flat := o.of.Type().(*hm.FunctionType).FlatTypes()
-	return hm.NewFnType(append(slices.Clone(flat), tensorOf[T](1))...)
+	g := gradientOf(b, op, in, reuse)
+	op.wrt = g.wrt
+	return g
 }
 
 // InferShape returns the length of the packed gradients.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
@@ -159,20 +158,15 @@ type singularOp[T dense.Float] struct {
 
 func newSingular[T dense.Float](vectors *SingularVectors, cfg SpectralNormConfig) *singularOp[T] {
 	label := fmt.Sprintf("norm.Singular(iterations=%d, eps=%v, reuse=%v, vectors=#%d)", cfg.PowerIterations, cfg.Eps, cfg.Reuse, vectors.id)
+	n := spectral{vectors.shape, vectors.axis, cfg.Reuse}
 	return &singularOp[T]{
-		stateful: stateful{base: newBase(label, inputSpec{"the weight", vectors.shape.TotalSize()})},
-		spectral: spectral{vectors.shape, vectors.axis, cfg.Reuse},
-		vectors:  vectors, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
+		stateful: stateful{base: statefulBase[T](label, n.inputSpecs()[:1])},
+		spectral: n, vectors: vectors, cfg: cfg, mem: memory[float64]{reuse: cfg.Reuse},
 	}
 }
 
 // state returns the vectors that the op updates.
 func (o *singularOp[T]) state() any { return o.vectors }
-
-// Type is (weight) -> u, v and σ.
-func (o *singularOp[T]) Type() hm.Type {
-	return hm.NewFnType(tensorOf[T](len(o.shape)), tensorOf[float64](1))
-}
 
 // InferShape returns the length of the vector.
 func (o *singularOp[T]) InferShape(...G.DimSizer) (tensor.Shape, error) {
@@ -202,7 +196,10 @@ func (o *singularOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 
 // inputSpecs are the weight and the statistics.
 func (n *spectral) inputSpecs() []inputSpec {
-	return []inputSpec{{"the weight", n.shape.TotalSize()}, {"statistics", n.statsLen()}}
+	return []inputSpec{
+		{name: "the weight", rank: len(n.shape), size: n.shape.TotalSize()},
+		{name: "statistics", rank: 1, size: n.statsLen(), kind: statistics},
+	}
 }
 
 // spectralNormOp is the forward op, of (weight, statistics).
@@ -214,16 +211,10 @@ type spectralNormOp[T dense.Float] struct {
 }
 
 func newSpectralNorm[T dense.Float](n spectral) *spectralNormOp[T] {
-	b := newBase(n.describe("norm.SpectralNorm"), n.inputSpecs()...)
+	b := newBase[T](n.describe("norm.SpectralNorm"), len(n.shape), n.inputSpecs()...)
 	o := &spectralNormOp[T]{base: b, spectral: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{spectralNorm, o}
 	return o
-}
-
-// Type is (weight, statistics) -> w.
-func (o *spectralNormOp[T]) Type() hm.Type {
-	w := tensorOf[T](len(o.shape))
-	return hm.NewFnType(w, tensorOf[float64](1), w)
 }
 
 // InferShape returns the shape of the weight.
@@ -244,21 +235,10 @@ func (o *spectralNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// DiffWRT is true for the weight.
-func (o *spectralNormOp[T]) DiffWRT(inputs int) []bool { return weightOnly(inputs) }
-
-// weightOnly is true for the first input, and false for the statistics.
-func weightOnly(inputs int) []bool {
-	wrt := slices.Repeat([]bool{true}, inputs)
-	if inputs > 1 {
-		wrt[1] = false
-	}
-	return wrt
-}
-
 // gradient is that of the weight.
 func (o *spectralNormOp[T]) gradient() gradient {
-	return gradient{op: newSpectralNormGrad[T](o.spectral), from: []int{0, 1}, wrt: []int{0}, reuse: o.reuse}
+	grad := newSpectralNormGrad[T](o.spectral)
+	return gradientOf(&o.base, grad, grad.inputs, o.reuse)
 }
 
 // spectralNormGradOp is the gradient, of (weight, statistics, dw), as a vector.
@@ -270,16 +250,11 @@ type spectralNormGradOp[T dense.Float] struct {
 }
 
 func newSpectralNormGrad[T dense.Float](n spectral) *spectralNormGradOp[T] {
-	b := newBase(n.describe("norm.SpectralNormGrad"), append(n.inputSpecs(), inputSpec{"dw", n.shape.TotalSize()})...)
+	dw := inputSpec{name: "dw", rank: len(n.shape), size: n.shape.TotalSize()}
+	b := newBase[T](n.describe("norm.SpectralNormGrad"), 1, append(n.inputSpecs(), dw)...)
 	o := &spectralNormGradOp[T]{base: b, spectral: n, mem: memory[T]{reuse: n.reuse}}
 	o.differentiable = differentiable[T]{spectralNorm, o}
 	return o
-}
-
-// Type is (weight, statistics, dw) -> vector.
-func (o *spectralNormGradOp[T]) Type() hm.Type {
-	w := tensorOf[T](len(o.shape))
-	return hm.NewFnType(w, tensorOf[float64](1), w, tensorOf[T](1))
 }
 
 // InferShape returns the length of the vector.
@@ -299,9 +274,6 @@ func (o *spectralNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	kernel.SpectralNormBwd(dweight, weight, dw, o.view(), u, v, sigma[0])
 	return out, nil
 }
-
-// DiffWRT is true for the weight and dw.
-func (o *spectralNormGradOp[T]) DiffWRT(inputs int) []bool { return weightOnly(inputs) }
 
 // gradient is that of the weight and of dw.
 func (o *spectralNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }

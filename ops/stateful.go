@@ -5,7 +5,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/gorgonorm/norm/internal/dense"
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // stateful is embedded by the ops with state, those that give the statistics to
@@ -15,6 +17,13 @@ type stateful struct {
 	noGradient
 	evaluating atomic.Bool
 	holds      atomic.Int64
+}
+
+// statefulBase is for an op of data of T, with statistics as its result.
+func statefulBase[T dense.Float](label string, inputs []inputSpec) base {
+	b := newBase[T](label, 1, constants(inputs)...)
+	b.result.Of = tensor.Float64
+	return b
 }
 
 // SetTraining sets the mode, and nothing else. Machines call it when they are

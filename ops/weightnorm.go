@@ -3,7 +3,6 @@ package ops
 import (
 	"fmt"
 
-	"github.com/chewxy/hm"
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/ops/internal/kernel"
@@ -143,11 +142,13 @@ type weightNorm struct {
 }
 
 // inputSpecs are those that the gradient has too.
-func (w *weightNorm) inputSpecs() []inputSpec { return []inputSpec{{"v", anySize}, {"g", anySize}} }
+func (w *weightNorm) inputSpecs() []inputSpec {
+	return []inputSpec{{name: "v", rank: w.rank}, {name: "g", rank: w.rankG}}
+}
 
 func newWeightNorm[T dense.Float](rank, rankG int, cfg WeightNormConfig) *weightNormOp[T] {
 	w := weightNorm{rank, rankG, cfg}
-	o := &weightNormOp[T]{base: newBase(w.describe("norm.WeightNorm"), w.inputSpecs()...), weightNorm: w, mem: memory[T]{reuse: cfg.Reuse}}
+	o := &weightNormOp[T]{base: newBase[T](w.describe("norm.WeightNorm"), rank, w.inputSpecs()...), weightNorm: w, mem: memory[T]{reuse: cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnorm", o}
 	return o
 }
@@ -176,9 +177,6 @@ func weightInputs[T dense.Float](b *base, vs []G.Value, at, rank, axis int) (in 
 	return in, view, nil
 }
 
-// Type is (v, g) -> w.
-func (o *weightNormOp[T]) Type() hm.Type { return fnType[T](o.rank, o.rankG, o.rank) }
-
 // InferShape returns the shape of v.
 func (o *weightNormOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	return shapeOf(o.label, in, 0)
@@ -198,7 +196,8 @@ func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 
 // gradient is that of v and g.
 func (o *weightNormOp[T]) gradient() gradient {
-	return gradient{op: newWeightNormGrad[T](o.weightNorm), from: []int{0, 1}, wrt: []int{0, 1}, reuse: o.cfg.Reuse}
+	grad := newWeightNormGrad[T](o.weightNorm)
+	return gradientOf(&o.base, grad, grad.inputs, o.cfg.Reuse)
 }
 
 // weightNormGradOp is the gradient, of (v, g, dw), packed as [dv | dg].
@@ -210,14 +209,11 @@ type weightNormGradOp[T dense.Float] struct {
 }
 
 func newWeightNormGrad[T dense.Float](w weightNorm) *weightNormGradOp[T] {
-	b := newBase(w.describe("norm.WeightNormGrad"), append(w.inputSpecs(), inputSpec{"dw", anySize})...)
+	b := newBase[T](w.describe("norm.WeightNormGrad"), 1, append(w.inputSpecs(), inputSpec{name: "dw", rank: w.rank})...)
 	o := &weightNormGradOp[T]{base: b, weightNorm: w, mem: memory[T]{reuse: w.cfg.Reuse}}
 	o.differentiable = differentiable[T]{"weightnorm", o}
 	return o
 }
-
-// Type is (v, g, dw) -> packed.
-func (o *weightNormGradOp[T]) Type() hm.Type { return fnType[T](o.rank, o.rankG, o.rank, 1) }
 
 // InferShape returns the length of the packed gradients.
 func (o *weightNormGradOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
