@@ -1,13 +1,14 @@
-// Command bench times the package against its peers, case by case. From the
-// root of the repository:
+// Command bench times the package against its peers, PyTorch, oneDNN and Gorgonia's own
+// ops, case by case. It prints a line of JSON for each case, and makes tables and a plot
+// from files of such lines. From the root of the repository:
 //
-//	go run ./bench -filter 'layernorm .* float32' -threads 1   one JSON object a line
-//	go run ./bench -list                                       the cases, of -system and so on
-//	bench/run.sh 3 out.jsonl                                   rounds of ours and the peers in turns
-//	go run ./bench -table out.jsonl                            Markdown tables of them
-//	go run ./bench -page docs/performance.md out.jsonl         the same into a page, without The other norms
-//	go run ./bench -elsewhere -page docs/avx2.md out.jsonl     lines of another machine
-//	go run ./bench -plot docs/roofline.png out.jsonl           memory rates against sizes
+//	go run ./bench -list                                       prints the cases
+//	go run ./bench -filter 'layernorm .* float32' -threads 1   times some of them
+//	bench/run.sh 3 out.jsonl                                   times all, and the peers in turns, in three rounds
+//	go run ./bench -table out.jsonl                            prints tables in Markdown
+//	go run ./bench -page docs/performance.md out.jsonl         puts the tables between the marks of a page
+//	go run ./bench -elsewhere -page docs/avx2.md out.jsonl     the same, measured on another machine
+//	go run ./bench -plot docs/roofline.png out.jsonl           draws memory rates against sizes
 //
 // Files of lines may be compressed: out.jsonl.gz.
 //
@@ -16,8 +17,8 @@
 //	norm-raw    the ops called directly, results in memory that is kept: the kernels
 //	norm        a tape machine over a graph, as the package is used by default
 //	norm-reuse  the same with Reuse, where results keep their memory
-//	gorgonia    the same with what Gorgonia has, its batch norm and ops to compose others of
-//	copy        no norm but a copy of its input, for the rate of the memory
+//	gorgonia    the same with Gorgonia's batch norm, and the others composed of its ops
+//	copy        a copy of the input instead of a norm, for the rate of the memory
 //
 // Passes are fwd, bwd, fwdbwd and step; a filter is a regular expression on
 // "name shape dtype pass", as in "layernorm 32x64 float32 fwd". Names, shapes,
@@ -33,9 +34,9 @@
 // kernels, they are called norm-raw-avx2 and so on. A NORM_ISA without effect is an
 // error.
 //
-// Tables are compared with figures and targets of a machine with AVX-512, those of
-// reference.csv, unless the lines are of another: -elsewhere says so, and so does the
-// instruction set in our lines.
+// Tables show figures and targets beside the lines, which reference.csv has for a machine
+// with AVX-512. They are left out if the lines are of another machine: -elsewhere says so,
+// and so does the instruction set in the lines of this package.
 package main
 
 import (

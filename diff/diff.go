@@ -1,41 +1,53 @@
-// Package diff takes gradients of Gorgonia expressions in graphs where
-// gorgonia.Grad has been called already, which it allows only once. It works with
-// Gorgonia's ops, those of this module and any others that have a SymDiff.
+// Package diff takes gradients of Gorgonia expressions, any number of times in a graph:
+// gradients of gradients, and gradients of several costs. It works with Gorgonia's ops,
+// those of this module and any others that have a SymDiff.
 //
-// gorgonia.Grad stores in each node its derivative for one cost. A second call finds
-// what the first has stored and silently drops its own terms: the gradient of a
-// gradient comes out wrong, and so does that of a second cost that shares nodes with
-// the first. Grad of this package neither reads nor writes what is stored. It may be
-// called any number of times, before and after gorgonia.Grad:
+// gorgonia.Grad may be called only once in a graph. It stores in each node its derivative
+// for one cost. A second call finds what the first has stored and silently drops its own
+// terms: the gradient of a gradient comes out wrong, and so does that of a second cost
+// that shares nodes with the first. Grad of this package neither reads nor writes what is
+// stored. It may be called before and after gorgonia.Grad:
 //
 //	dx, err := diff.Grad(critic, x)          // nodes like any others
 //	penalty, err := gorgonia.Sum(gorgonia.Must(gorgonia.Square(dx[0])))
 //	dw, err := diff.Grad(penalty, params...) // a gradient of a gradient
 //	err = diff.Bind(params, dw)              // for a solver
 //
-// Use a TapeMachine to train by gradients of gradients. A LispMachine needs no gradients
-// in the graph, and can take the gradient of a cost that contains gradients, if the ops
-// can and the cost is the only root of its graph: build it on g.ExactSubgraphRoots(cost).
-// But it can do so once in the life of a graph, and only if what is summed are matrices:
-// otherwise Gorgonia returns an error, or panics, which ends the process.
+// Use a TapeMachine to train by gradients of gradients. A LispMachine makes gradients
+// itself, and can take that of a cost that contains gradients, if the ops can and the cost
+// is the only root of its graph: build it on g.ExactSubgraphRoots(cost). But it can do so
+// only once in the life of a graph, and only if what is summed are matrices; otherwise
+// Gorgonia returns an error, or panics, which ends the process.
 //
-// If a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
-// used: for InverseSqrt, Log2, ByIndices, OuterProd, which is in the second derivative of a
-// matrix by a vector, and Dropout, where an element that is 0 counts as dropped; for SoftMax
-// and LogSoftMax of a column (n, 1) without an axis; for Tensordot over all axes of one of two
-// tensors; for functions of the sum of a whole tensor; for what is broadcast; and for the
-// gradients of convolutions, slices, and SoftMax and LogSoftMax along one of the first four axes.
-// AveragePool2D, CTCLoss, Sparsemax along axis 0, and second derivatives through Gorgonia's own
-// BatchNorm and GroupNorm, and through MaxPool2D and Upsample2D, are ErrOp.
+// # Which ops have derivatives
 //
-// The results of gorgonia.Reshape, which is in Conv2d and Tensordot, and of a Dropout or a
-// Concat that changes nothing, have the memory of their input. A TapeMachine does not know it,
-// and ops in place overwrite what is still needed. The gradients from here need both the input and
-// the result, so that in a graph with gradients neither is overwritten before they are taken.
+// If an op between the cost and an input has no symbolic derivative, Grad returns ErrOp:
+// it never leaves a term out silently. The same holds for an op whose gradient has none, if
+// a gradient of a gradient is asked for. The ops of this module have second derivatives
+// and no third.
 //
-// Grad goes as far as the ops do: an op on the way without a symbolic derivative is
-// ErrOp, and never silently left out; so is one whose gradient has none, for a gradient
-// of a gradient. The ops of this module have second derivatives and no third.
+// Where a derivative of Gorgonia v0.9.18 is known to be wrong or missing, the right one is
+// used:
+//
+//   - for InverseSqrt, Log2 and ByIndices;
+//   - for OuterProd, which is in the second derivative of a matrix times a vector;
+//   - for Dropout, where an element that is 0 counts as dropped;
+//   - for SoftMax and LogSoftMax of a column (n, 1) without an axis;
+//   - for Tensordot over all axes of one of two tensors;
+//   - for functions of the sum of a whole tensor, and for what is broadcast;
+//   - for the gradients of convolutions, slices, and SoftMax and LogSoftMax along one of
+//     the first four axes.
+//
+// AveragePool2D, CTCLoss and Sparsemax along axis 0 are ErrOp, and so are second
+// derivatives through MaxPool2D, Upsample2D, and Gorgonia's own BatchNorm and GroupNorm.
+//
+// # Shared memory
+//
+// The results of gorgonia.Reshape, which is part of Conv2d and Tensordot, and of a Dropout
+// or a Concat that changes nothing, have the memory of their input. A TapeMachine does not
+// know this, and ops that work in place overwrite what is still needed. The gradients of
+// this package need both the input and the result, so that in a graph with gradients
+// neither is overwritten before they are taken.
 package diff
 
 import (

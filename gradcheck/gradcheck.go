@@ -1,5 +1,5 @@
 // Package gradcheck checks the gradients of Gorgonia expressions against
-// central differences, in float64, in both of Gorgonia's machines: the
+// central differences, in float64. It does so in both of Gorgonia's machines: the
 // TapeMachine with gradients from gorgonia.Grad (the SymDiff methods of the ops) and
 // the LispMachine (their DoDiff methods). It depends only on Gorgonia's interfaces, so
 // it works with built-in ops, custom ops and whole layers alike.
@@ -23,17 +23,17 @@
 //	cost = Σ_i w[i]·y[i]
 //
 // over all elements of the result y, with fixed weights of uneven size and sign.
-// The upstream gradient of a plain sum is all ones, which hides faults: the gradient
-// of every operation that removes a mean vanishes for it.
+// With a plain sum the gradient of y would be all ones, which hides faults: for it the
+// gradient of every operation that removes a mean vanishes.
 //
 // Values should stay a few steps (see WithStep) away from points where the
-// expression has no derivative, such as a rectifier's zero; nothing can tell
+// expression has no derivative, such as a rectifier's zero: a check cannot tell
 // such a point from a wrong gradient. Gorgonia runs ops in a goroutine of its
 // own, so a panic inside an op ends the process and is not reported.
 //
 // To check a second derivative, use an expression that contains a gradient from
 // diff.Grad, with WithMachines(Tape) and WithGrad(diff.Grad). Gradients in float32 are not
-// checked: differences have too few digits in float32.
+// checked, as differences in float32 have too few digits.
 package gradcheck
 
 import (

@@ -1,23 +1,23 @@
-// Package ops has the normalization ops as plain functions from nodes to a
-// node. They own no parameters and no names: package norm has layers that do.
+// Package ops has the normalization ops as plain functions, which take nodes and
+// return a node. They have no parameters and no names; the layers of package norm do.
 //
 //	gamma := gorgonia.NewVector(g, tensor.Float32, gorgonia.WithShape(768), gorgonia.WithName("gamma"), gorgonia.WithInit(gorgonia.Ones()))
 //	y, err := ops.LayerNorm(x, gamma, nil, tensor.Shape{768}, ops.LayerNormConfig{Eps: 1e-5})
 //
-// A nil scale γ or shift β is left out. The zero value of a settings struct has an Eps
-// of 0, which is ErrOption (weight norm and local response norm have no Eps): set
-// PyTorch's 1e-5 explicitly, and batch norm's momentum of 0.1 too. DefaultNormalize,
-// DefaultLocalResponseNorm and DefaultSpectralNorm return PyTorch's settings.
+// Pass nil to leave out a scale γ or a shift β. The settings have no defaults: an Eps
+// of 0 is ErrOption, so set PyTorch's 1e-5, and batch norm's momentum of 0.1 too. (Weight
+// norm and local response norm have no Eps.) DefaultNormalize, DefaultLocalResponseNorm
+// and DefaultSpectralNorm return PyTorch's settings.
 //
 // # Families
 //
 //   - By statistics of x: LayerNorm, LayerNormAxes, RMSNorm, RMSNormAxes,
 //     GroupNorm, and AddLayerNorm and AddRMSNorm of a residual sum.
 //   - With running statistics, which training updates and evaluation normalizes by:
-//     BatchNorm and InstanceNorm with a RunningStats; Reestimate and Moments take
-//     those of batch norm over a data set or several workers.
+//     BatchNorm and InstanceNorm with a RunningStats. Reestimate and Moments compute
+//     statistics for batch norm over a data set or from several workers.
 //   - Of weights: WeightNorm, WeightNormLinear, and SpectralNorm with its
-//     SingularVectors. WeightLengths are those of a given weight.
+//     SingularVectors. WeightLengths gives the lengths g of a given weight.
 //   - Without parameters: Normalize and LocalResponseNorm; and Reshape, for what
 //     gorgonia.Reshape does wrong.
 //
@@ -28,17 +28,16 @@
 //   - Inputs are never changed and may have any layout: views, transposed and
 //     column-major tensors give the same numbers. The output is a new tensor in
 //     row-major order.
-//   - float32 and float64, the same for all inputs of an op. Sums are accumulated in
-//     float64 for both, some of them from short sums in float32; everything else is
-//     arithmetic in the dtype, within a few roundings; package norm has the bounds. The
-//     product in WeightNormLinear is computed by the BLAS.
+//   - Inputs are float32 or float64, the same for all inputs of an op. Results are within
+//     a few roundings; "Precision" in the documentation of package norm has the bounds.
+//     The product in WeightNormLinear is computed by the BLAS.
 //   - Building the graph returns an error if nodes do not fit. It names the op, what
 //     was given and what is wanted, and errors.Is tells its kind. Errors at run time
-//     come from RunAll. Nothing panics but methods of values not made by their
-//     constructor.
-//   - Gradients come from gorgonia.Grad (symbolic) and from a LispMachine alike. One
-//     fused op computes all of them at once and returns them packed into a
-//     vector; small ops extract the parts.
+//     come from RunAll; Is tells their kind. Nothing panics but methods of values not
+//     made by their constructor.
+//   - Gradients are the same from gorgonia.Grad and from a LispMachine. One fused op
+//     computes all of them at once and returns them packed into a vector; small ops
+//     extract the parts.
 //   - An op keeps nothing of its forward run; everything passes through the graph. So
 //     cloned graphs may run at the same time, a layer may be applied twice, and any
 //     subset of the gradients may be compiled. The one exception is what training
@@ -49,19 +48,20 @@
 //     machine at a time runs the graph, clones included; a value is valid only until
 //     the next run begins, so copy what you want to keep; and you do not change values
 //     in place.
-//   - Gradients have gradients, each by one fused op in closed form: diff.Grad
-//     may be called any number of times, gorgonia.Grad only once in a graph. A third
-//     derivative is ErrOrder.
+//   - Gradients have gradients, each by one fused op in closed form. Take them by
+//     diff.Grad, which may be called any number of times; gorgonia.Grad may be called
+//     only once in a graph. A third derivative is ErrOrder.
 //
 // # Without a graph
 //
 // Each op but Reshape has a tensor counterpart, such as EvalLayerNorm for LayerNorm, whose
 // result is bit-identical to that of a machine with gorgonia.EvalMode(), without the
-// machine's overhead. A Mask, which is a node, is ErrOption there. The result is written
-// to dst, which is returned; if dst is nil it is a new tensor. dst may be x or overlap
-// it, and may have any layout; one in row-major order that does not overlap x saves a
-// copy. It is an error if dst shares memory with a parameter, and after any error dst is
-// unchanged. If dst is given nothing is allocated, except by the BLAS of a linear layer
-// and for tensors of more than 8 axes. Any number of goroutines may call these functions
-// at once, each with a dst of its own.
+// machine's overhead. A Mask, which is a node, is ErrOption there.
+//
+// The result is written to dst, which is returned; if dst is nil it is a new tensor. dst
+// may have any layout, and may be x or overlap it; a dst in row-major order that does not
+// overlap x saves a copy. It is an error if dst shares memory with a parameter. After any
+// error dst is unchanged. If dst is given nothing is allocated, except by the BLAS of a
+// linear layer and for tensors of more than 8 axes. Any number of goroutines may call
+// these functions at once, each with a dst of its own.
 package ops

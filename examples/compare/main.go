@@ -1,16 +1,14 @@
-// Command compare repeats, on MNIST and in minutes, the experiments by which the
-// papers show what normalization does, with batch, layer and weight norm and with
-// none:
+// Command compare repeats experiments of two papers on normalization, on MNIST and in
+// minutes, with batch, layer and weight norm and with none:
 //
 //	go run ./examples/compare
 //
 // Figure 1 of Ioffe and Szegedy, 2015, has a network of sigmoid units with and without
 // batch norm: its accuracy, and how the input of a unit spreads during training.
 // Figure 6 of Ba, Kiros and Hinton, 2016, has a network of rectifiers in batches of 128
-// and of 4. Here each is trained from the same weights, on the same batches and by the
-// same solver for every normalization, with one learning rate for all (-search tries
-// a small grid), and from some seeds. The figures, tables and all numbers go
-// to out/compare.
+// and of 4. In each experiment all normalizations start from the same weights, and have the
+// same batches, solver, learning rate (-search tries a small grid) and seeds. The figures,
+// tables and all numbers go to out/compare.
 //
 // Sergey Ioffe, Christian Szegedy, "Batch Normalization: Accelerating Deep Network
 // Training by Reducing Internal Covariate Shift", 2015, arXiv:1502.03167v3.

@@ -5,9 +5,9 @@
 //	go run ./examples/gradpenalty
 //
 // The penalty keeps the slope of the critic at 1. It is a function of a gradient,
-// so that a step takes the gradient of a gradient, which is what package diff is
-// for. The paper asks for layer norm in place of batch norm, since the penalty is
-// on the gradient of each point by itself.
+// so a training step needs the gradient of a gradient, which package diff takes. The
+// paper recommends layer norm in place of batch norm, since the penalty is on the
+// gradient of each point by itself.
 //
 // Gulrajani et al., "Improved Training of Wasserstein GANs", 2017,
 // arXiv:1704.00028v3, algorithm 1.

@@ -1,6 +1,6 @@
-// Command linear shows batch norm and layer norm in front of a linear layer, and
-// weight norm in place of one. Every function is a complete model, small enough to be
-// copied:
+// Command linear shows batch norm and layer norm in front of a linear layer, and a
+// weight-norm linear layer in place of one. Functions batchNorm, layerNorm and weightNorm
+// are complete models, small enough to be copied:
 //
 //	go run ./examples/linear
 package main
