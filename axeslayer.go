@@ -8,15 +8,15 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// axesLayer is a layer that normalizes the trailing axes of its input, or others:
-// layer norm and RMS norm.
+// axesLayer is a layer that normalizes the trailing axes of its input, or those of
+// WithAxes: layer norm and RMS norm.
 type axesLayer struct {
 	layer
 	shape tensor.Shape
 	axes  []int // nil: the trailing ones
 }
 
-// newAxesLayer makes the layer but for its parameters.
+// newAxesLayer checks the settings and makes the layer without its parameters.
 func newAxesLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, c config) (axesLayer, error) {
 	l, err := newLayer(kind, g, dt, c.name, affineSuffixes(c)...)
 	if err != nil {
@@ -39,7 +39,7 @@ func newAxesLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, shape tensor.Sha
 	return axesLayer{l, shape.Clone(), c.axes}, nil
 }
 
-// checkInput also checks the sizes of x in the axes.
+// checkInput checks x as for any layer, and its sizes in the normalized axes.
 func (l *axesLayer) checkInput(x *G.Node) error {
 	if err := l.layer.checkInput(x); err != nil {
 		return err
@@ -47,9 +47,10 @@ func (l *axesLayer) checkInput(x *G.Node) error {
 	return l.checkAxes(x.Shape())
 }
 
-// checkAxes checks that axes that were given have the sizes of the layer in x, which
-// the op cannot know without parameters. Where none were, the op checks all of it, but
-// has no options to name.
+// checkAxes checks that x has the sizes of the layer in the axes of WithAxes: the op
+// knows them only from the parameters, and there may be none. Without WithAxes the op
+// checks the shape, and this only finds the case where WithAxes(1) was probably meant,
+// since the op cannot name that option.
 func (l *axesLayer) checkAxes(x tensor.Shape) error {
 	if l.axes == nil {
 		if n := l.shape[0]; len(l.shape) == 1 && len(x) > 2 && x[1] == n && x[len(x)-1] != n {
@@ -60,7 +61,7 @@ func (l *axesLayer) checkAxes(x tensor.Shape) error {
 	var sorted [8]int // on the stack, for Eval
 	axes, err := fault.AppendAxes(sorted[:0], l.label, x, l.axes)
 	if err != nil {
-		return nil // the op finds it too
+		return nil // the op reports it
 	}
 	for i, a := range axes {
 		if x[a] != l.shape[i] {
@@ -70,7 +71,7 @@ func (l *axesLayer) checkAxes(x tensor.Shape) error {
 	return nil
 }
 
-// checkResidual checks the terms of a residual sum. Their shapes the op checks.
+// checkResidual checks the terms of a residual sum. The op checks their shapes.
 func (l *axesLayer) checkResidual(x, r *G.Node) error {
 	if err := l.layer.checkInput(x); err != nil {
 		return err
@@ -81,8 +82,8 @@ func (l *axesLayer) checkResidual(x, r *G.Node) error {
 	return l.checkTrailing(x.Shape())
 }
 
-// checkTrailing checks that the axes are the trailing ones of x, as those of the norm
-// of a residual sum have to be.
+// checkTrailing checks that the axes are the trailing ones of x. The norm of a residual
+// sum has no others.
 func (l *axesLayer) checkTrailing(x tensor.Shape) error {
 	if l.axes == nil {
 		return nil

@@ -23,7 +23,8 @@ import (
 // evaluation with gorgonia.EvalMode(), else training. Until then the mode is training.
 // Building a machine never changes the statistics. ops.BatchNorm has the details.
 //
-// Applied twice to the same node the layer is one op, and counts the batch once.
+// If the layer is applied twice to the same node, both results are one op, and the batch
+// counts once.
 //
 // Parameters: name.gamma, 1 at first, and name.beta, 0 at first, both of shape
 // (channels). The statistics are not parameters.

@@ -14,7 +14,7 @@ type channelLayer struct {
 	channels int
 	stats    *ops.RunningStats // nil: none
 	cfg      ops.BatchNormConfig
-	tracking string // the option for a layer that has them
+	tracking string // how to get running statistics, for errors about a layer without them
 	op       channelOp
 	eval     channelEval
 }
@@ -91,18 +91,18 @@ func (l *channelLayer) FwdFrozen(x *G.Node) (*G.Node, error) {
 	return l.fwd(x, cfg)
 }
 
-// FwdMasked is Fwd for an x with padding. Padding does not count in the statistics,
-// the running ones included, and the result is 0 there.
+// FwdMasked is Fwd for an x with padding. Padding does not count in the statistics, the
+// running ones included, and the result is 0 there.
 //
-// mask is either 0 for padding and 1 elsewhere, in the shape of x without the channel
-// axis: (N, L) for an x (N, channels, L). Or it is (N), the length of each sample in
-// the last axis other than that of the channels. Its dtype is that of x. It may change
-// from run to run.
+// mask has the dtype of x, and may change from run to run. It is one of two things: 0 for
+// padding and 1 elsewhere, in the shape of x without the channel axis, as (N, L) for an x
+// (N, channels, L); or, in the shape (N), the length of each sample in the last axis
+// other than that of the channels.
 //
-// Instance norm: a sample with a single unmasked value per channel yields β there;
-// with running statistics a training batch is ErrBatch only if no sample has two.
+// For instance norm, a sample with a single unmasked value per channel yields β there.
+// With running statistics a training batch is ErrBatch only if no sample has two.
 //
-// Errors: those of Fwd; ErrGraph for a nil mask, ErrShape and ErrDtype for one of
+// Errors: those of Fwd; ErrGraph for a nil mask, ErrShape and ErrDtype for a mask of
 // another shape or dtype; and from RunAll ErrValue for a mask value other than 0 and 1,
 // or a length out of range.
 func (l *channelLayer) FwdMasked(x, mask *G.Node) (*G.Node, error) {
@@ -125,18 +125,18 @@ func (l *channelLayer) fwd(x *G.Node, cfg ops.BatchNormConfig) (*G.Node, error) 
 }
 
 // SetTraining sets the mode of the layer wherever it has been applied in its graph.
-// Building a machine sets the mode of all layers; whatever came last wins. Where the layer is
-// applied afterwards it begins in training. Without running statistics there is only one mode.
+// Building a machine sets the mode of all layers; the later of the two counts. Later
+// applications of the layer begin in training. Without running statistics there is only
+// one mode.
 func (l *channelLayer) SetTraining(training bool) {
 	if l.stats != nil {
 		l.stats.SetTraining(l.graph, training)
 	}
 }
 
-// Running returns the running statistics themselves, which the same layer in
-// other graphs shares, or nil for a layer without. They include the number of
-// batches, which a cumulative average needs in order to go on from saved
-// statistics.
+// Running returns the running statistics themselves, which the layer shares with the same
+// layer in other graphs, or nil if it has none. They include the number of batches, which
+// a cumulative average needs in order to go on from saved statistics.
 func (l *channelLayer) Running() *ops.RunningStats { return l.stats }
 
 // Stats returns copies of the running mean and variance, one value for each

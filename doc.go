@@ -53,8 +53,8 @@
 // BatchNorm, and InstanceNorm with WithRunningStats, keep a running mean and
 // variance of each channel, in float64. Only a training run updates them: neither
 // building a machine nor evaluation does. A batch with one value per channel has no
-// variance: it is an error that leaves them unchanged. Stats, SetStats and ResetStats
-// may be called at any time, from any goroutine.
+// variance: it is an error, and the statistics stay unchanged. Stats, SetStats and
+// ResetStats may be called at any time, from any goroutine.
 //
 // FwdFrozen normalizes by the running statistics in training too. Reestimate recomputes
 // them over a data set, and Fold merges batch norm into the weight of the preceding

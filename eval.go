@@ -12,17 +12,17 @@ import (
 // normalize weights.
 //
 // Eval equals Fwd under gorgonia.EvalMode() bit for bit, regardless of any machine's
-// mode. It is for serving: a run of a machine takes many times as long as a row. The
-// result is written to dst, which is returned. If dst is nil a new tensor is returned;
-// otherwise nothing is allocated, except by the BLAS of a linear layer and for more
-// than 8 axes. x and dst may have any layout and any batch size, and dst may be x. For
-// padding there is only FwdMasked, in a graph.
+// mode. It is for serving, since running a machine takes many times as long as
+// normalizing a row. The result is written to dst, which is returned. If dst is nil a new
+// tensor is returned; otherwise nothing is allocated, except by the BLAS of a linear
+// layer and for more than 8 axes. x and dst may have any layout and any batch size, and
+// dst may be x. Eval takes no mask: for padding use FwdMasked in a graph.
 //
-// Any number of goroutines may call Eval, each with a dst of its own. Running
-// statistics are read as a consistent snapshot, even while the layer trains. γ, β and
-// weights are read without a lock: do not step a solver meanwhile. To evaluate while
-// training, first make a copy by In in a graph that no machine runs, since a machine
-// changes the nodes of its own graph.
+// Any number of goroutines may call Eval, each with a dst of its own. Running statistics
+// are read as a consistent snapshot, even while the layer trains. γ, β and weights are
+// read without a lock: do not step a solver meanwhile. A machine changes the nodes of its
+// own graph; to evaluate while it runs, use the same layer in a graph that no machine
+// runs, made by In beforehand.
 //
 // Errors: ErrValue for a nil or masked tensor, and for a dst that shares memory
 // with a parameter; ErrDtype, ErrShape; and ErrBatch as for Fwd. After an error dst is
@@ -55,8 +55,8 @@ func (l *LayerNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	return l.evaluated(ops.EvalLayerNormAxes(dst, x, gamma, beta, l.axes, l.cfg))
 }
 
-// EvalResidual is FwdResidual without a graph, as Evaluator says, with a
-// destination for each of its results. The one for the sum may be x or r.
+// EvalResidual is FwdResidual without a graph, as Evaluator says. It writes the
+// normalized sum to y and the sum itself to sum, which may be x or r.
 func (l *LayerNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, err error) {
 	gamma, beta, err := l.evalAffine(x)
 	if err != nil {
@@ -83,8 +83,8 @@ func (l *RMSNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	return l.evaluated(ops.EvalRMSNormAxes(dst, x, gamma, nil, l.axes, l.cfg))
 }
 
-// EvalResidual is FwdResidual without a graph, as Evaluator says, with a
-// destination for each of its results. The one for the sum may be x or r.
+// EvalResidual is FwdResidual without a graph, as Evaluator says. It writes the
+// normalized sum to y and the sum itself to sum, which may be x or r.
 func (l *RMSNorm) EvalResidual(y, sum, x, r *tensor.Dense) (_, _ *tensor.Dense, err error) {
 	gamma, _, err := l.evalAffine(x)
 	if err != nil {
@@ -121,8 +121,8 @@ func (l *GroupNorm) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	return l.evaluated(ops.EvalGroupNorm(dst, x, gamma, beta, l.cfg))
 }
 
-// Eval returns y without a graph, as Evaluator says. It computes ‖v‖ each time: once
-// the layer is trained, a plain product with the weight from Materialize avoids that.
+// Eval returns y without a graph, as Evaluator says. It computes ‖v‖ each time. Once the
+// layer is trained, a plain product with the weight from Materialize avoids that.
 func (l *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	if err := l.checkValue(x); err != nil {
 		return nil, err
@@ -137,13 +137,13 @@ func (l *WeightNormLinear) Eval(dst, x *tensor.Dense) (*tensor.Dense, error) {
 	return l.evaluated(ops.EvalWeightNormLinear(dst, x, p[0], p[1], p[2], l.cfg))
 }
 
-// EvalWeight returns w = g·v/‖v‖ without a graph, in dst as Evaluator says.
+// EvalWeight returns w = g·v/‖v‖ without a graph. It writes to dst, as Evaluator says.
 func (l *WeightNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	return l.evalWeight(dst, l.cfg)
 }
 
-// EvalWeight returns w = g·v/‖v‖, of shape (out, in), without a graph, in dst as Evaluator
-// says.
+// EvalWeight returns w = g·v/‖v‖, of shape (out, in), without a graph. It writes to dst,
+// as Evaluator says.
 func (l *WeightNormLinear) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	return l.evalWeight(dst, l.cfg)
 }
@@ -161,8 +161,9 @@ func (l *layer) evalWeight(dst *tensor.Dense, cfg ops.WeightNormConfig) (*tensor
 	return l.evaluated(ops.EvalWeightNorm(dst, v, g, cfg))
 }
 
-// EvalWeight returns W/σ without a graph, as in evaluation, in dst as Evaluator
-// says. The singular vectors are read as a consistent snapshot, and not updated.
+// EvalWeight returns W/σ without a graph, as in evaluation. It writes to dst, as
+// Evaluator says. The singular vectors are read as a consistent snapshot, and not
+// updated.
 func (l *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	w, err := l.value(0)
 	if err != nil {
@@ -171,16 +172,16 @@ func (l *SpectralNorm) EvalWeight(dst *tensor.Dense) (*tensor.Dense, error) {
 	return l.evaluated(ops.EvalSpectralNorm(dst, w, l.vectors))
 }
 
-// evaluated returns a result, or an op's error as the layer's.
+// evaluated returns a result, with an op's error as one of the layer.
 func (l *layer) evaluated(y *tensor.Dense, err error) (*tensor.Dense, error) { return y, l.wrap(err) }
 
-// evaluatedSum is evaluated for a result and the sum that was normalized.
+// evaluatedSum is evaluated for the results of a residual sum.
 func (l *layer) evaluatedSum(y, sum *tensor.Dense, err error) (_, _ *tensor.Dense, _ error) {
 	return y, sum, l.wrap(err)
 }
 
-// evalAffine checks x and returns the values of γ and β, nil for what the layer
-// does not have.
+// evalAffine checks x and returns the values of γ and β, which are nil if the layer does
+// not have them.
 func (l *layer) evalAffine(x *tensor.Dense) (gamma, beta *tensor.Dense, err error) {
 	if err := l.checkValue(x); err != nil {
 		return nil, nil, err

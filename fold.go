@@ -23,11 +23,11 @@ import (
 //	1  for (in, out) used as x·w, and for filters (in, out, ...) of a transposed
 //	   convolution
 //
-// The bias has the size of the channels in one axis and 1 in all others, as in
-// (out) and (1, out, 1, 1), and the new one has the same shape. If it is nil, for a
-// layer without bias, the new one is (out). Both results are new row-major tensors;
-// weight, bias and the layer are not changed, and later changes to them do not
-// affect the results. Results are rounded once.
+// The bias has the size of the channels in one axis and 1 in all others, as in (out) and
+// (1, out, 1, 1), and the new one has the same shape. For a nil bias, of a layer that has
+// none, the new one is (out). Both results are new row-major tensors, each number rounded
+// once. weight, bias and the layer are not changed, and later changes to them do not
+// affect the results.
 //
 // Errors: ErrValue for a nil or masked tensor, ErrDtype for a dtype other than the
 // layer's, ErrShape if the outputs are not the channels, ErrOption for a layer
@@ -75,7 +75,7 @@ func (l *BatchNorm) checkFold(weight, bias *tensor.Dense, outAxis int) error {
 	return nil
 }
 
-// fromFront counts an axis from the front.
+// fromFront returns a negative axis as counted from the front.
 func fromFront(axis, rank int) int {
 	if axis < 0 {
 		return axis + rank
@@ -122,8 +122,8 @@ func fold[T dense.Float](l *BatchNorm, weight, bias *tensor.Dense, outAxis int) 
 	return dense.New(weight.Shape(), w), dense.New(biasShape, shifted), nil
 }
 
-// paramOf returns the elements of a parameter, or start for each channel where
-// the layer has none.
+// paramOf returns the elements of a parameter, or start for each channel if the layer
+// does not have it.
 func paramOf[T dense.Float](l *BatchNorm, suffix string, start T) ([]T, error) {
 	p := l.Learnable(suffix)
 	if p == nil {

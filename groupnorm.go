@@ -61,15 +61,15 @@ func NewGroupNorm(g *G.ExprGraph, dt tensor.Dtype, groups, channels int, opts ..
 // value per group.
 func (l *GroupNorm) Fwd(x *G.Node) (*G.Node, error) { return l.fwd(x, l.cfg) }
 
-// FwdMasked is Fwd for an x with padding. Padding does not count in the statistics,
-// and the result is 0 there.
+// FwdMasked is Fwd for an x with padding. Padding does not count in the statistics, and
+// the result is 0 there.
 //
-// mask is either 0 for padding and 1 elsewhere, in the shape of x without the channel
-// axis: (N, L) for an x (N, channels, L). Or it is (N), the length of each sample in
-// the last axis. Its dtype is that of x. It may change from run to run.
+// mask has the dtype of x, and may change from run to run. It is one of two things: 0 for
+// padding and 1 elsewhere, in the shape of x without the channel axis, as (N, L) for an x
+// (N, channels, L); or, in the shape (N), the length of each sample in the last axis.
 //
-// Errors: ErrGraph, ErrDtype, ErrShape, ErrBatch as for Fwd, and from RunAll ErrValue
-// for a mask value other than 0 and 1, or a length out of range.
+// Errors: ErrGraph, ErrDtype, ErrShape, ErrBatch as for Fwd, and from RunAll ErrValue for
+// a mask value other than 0 and 1, or a length out of range.
 func (l *GroupNorm) FwdMasked(x, mask *G.Node) (*G.Node, error) {
 	if err := l.checkMask(mask); err != nil {
 		return nil, err

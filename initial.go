@@ -10,13 +10,13 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// initial is what a parameter starts from, if the caller says so.
+// initial is the initializer of a parameter, if the caller gave one, even a nil one.
 type initial struct {
 	init  G.InitWFn
 	given bool
 }
 
-// affineSuffixes names the parameters of a layer with an optional γ and β.
+// affineSuffixes returns the names of γ and β, as far as the layer has them.
 func affineSuffixes(c config) (s []string) {
 	if c.gamma() {
 		s = append(s, "gamma")
@@ -27,7 +27,7 @@ func affineSuffixes(c config) (s []string) {
 	return s
 }
 
-// addAffine makes the nodes of γ and β, where the layer has them.
+// addAffine makes the nodes of γ and β, as far as the layer has them.
 func (l *layer) addAffine(shape tensor.Shape, c config) error {
 	if err := l.checkInits(c); err != nil {
 		return err
@@ -43,7 +43,8 @@ func (l *layer) addAffine(shape tensor.Shape, c config) error {
 	return nil
 }
 
-// checkInits checks that the parameters are there whose first values are given.
+// checkInits checks that the layer has the parameters that WithScaleInit and WithBiasInit
+// are for.
 func (l *layer) checkInits(c config) error {
 	switch {
 	case c.scaleInit.given && !slices.Contains(l.suffixes, "gamma"):
@@ -54,7 +55,7 @@ func (l *layer) checkInits(c config) error {
 	return nil
 }
 
-// startOf returns the first value of γ, β, or the b of a linear layer.
+// startOf returns the initial value of γ, β, or the b of a linear layer.
 func (l *layer) startOf(suffix string, shape tensor.Shape, c config) (*tensor.Dense, error) {
 	start, i := 0.0, c.biasInit
 	if suffix == "gamma" {
@@ -69,7 +70,7 @@ func (l *layer) startOf(suffix string, shape tensor.Shape, c config) (*tensor.De
 	return filled(l.dtype, start, shape...), nil
 }
 
-// startOfWeightNorm returns the first values of v and of g = ‖v‖.
+// startOfWeightNorm returns the initial values of v and of g = ‖v‖.
 func (l *layer) startOfWeightNorm(shape tensor.Shape, c config) (v, g *tensor.Dense, err error) {
 	if err := fault.Sizes(l.label, "v", shape); err != nil {
 		return nil, nil, err
@@ -86,7 +87,7 @@ func (l *layer) startOfWeightNorm(shape tensor.Shape, c config) (v, g *tensor.De
 	return v, g, nil
 }
 
-// startOfWeight returns the first value of v, row-major storage of its own.
+// startOfWeight returns the initial weight, in row-major memory of its own.
 func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, error) {
 	const what = "the weight"
 	switch {
@@ -104,8 +105,8 @@ func (l *layer) startOfWeight(shape tensor.Shape, c config) (*tensor.Dense, erro
 	}
 }
 
-// initialize returns a tensor with a copy of what an initializer gives. Some of
-// Gorgonia's initializers panic for float32.
+// initialize returns a tensor with a copy of what an initializer returns, or an error if
+// it panics, as some of Gorgonia's do for float32.
 func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *tensor.Dense, err error) {
 	if init == nil {
 		return nil, fault.New(ErrOption, l.label, "the initializer of %s is nil, want one such as gorgonia.Gaussian(0, 0.1)", what)
@@ -115,7 +116,7 @@ func (l *layer) initialize(what string, shape tensor.Shape, init G.InitWFn) (v *
 			err = fault.New(ErrValue, l.label, "the initializer of %s panicked: %v", what, r)
 		}
 	}()
-	switch x := init(l.dtype, shape.Clone()...).(type) { // the sizes are the caller's and the layer's
+	switch x := init(l.dtype, shape.Clone()...).(type) { // init may change the slice
 	case []float32:
 		return startFrom(l, what, shape, x)
 	case []float64:
@@ -129,13 +130,13 @@ func (l *layer) noStart(what string, given any, n int, shape tensor.Shape) error
 	return fault.New(ErrValue, l.label, "the initializer of %s gave %T of length %d, want %v of length %d", what, given, n, l.dtype, shape.TotalSize())
 }
 
-// startFrom returns a tensor with a copy of numbers, whose memory may be the caller's, or
-// that of another parameter.
+// startFrom returns a tensor with a copy of x. The memory of x may belong to the caller
+// or to another parameter.
 func startFrom[T dense.Float](l *layer, what string, shape tensor.Shape, x []T) (*tensor.Dense, error) {
 	if len(x) != shape.TotalSize() || dense.Dtype[T]() != l.dtype {
 		return nil, l.noStart(what, x, len(x), shape)
 	}
-	// With a number that is not finite a state could not be saved.
+	// A state with a number that is not finite could not be saved.
 	if i := slices.IndexFunc(x, func(v T) bool { return !isFinite(float64(v)) }); i >= 0 {
 		return nil, fault.New(ErrValue, l.label, "element %d of %s is %v, want a finite number", i, what, x[i])
 	}
@@ -151,7 +152,7 @@ func startFromTensor[T dense.Float](l *layer, what string, v *tensor.Dense) (*te
 	return startFrom(l, what, v.Shape(), x)
 }
 
-// filled returns a tensor of equal values.
+// filled returns a tensor in which every element is value.
 func filled(dt tensor.Dtype, value float64, shape ...int) *tensor.Dense {
 	n := tensor.Shape(shape).TotalSize()
 	if dt == tensor.Float32 {

@@ -22,8 +22,8 @@ var (
 	ErrGraph  = fault.ErrGraph  // a nil node or graph, or nodes of different graphs
 	ErrName   = fault.ErrName   // a name is taken in the graph, is that of two entries of a state, is missing, or is not UTF-8
 	ErrBatch  = fault.ErrBatch  // too few values to take statistics of
-	ErrOrder  = fault.ErrOrder  // the gradient of a gradient of a gradient was asked for
-	ErrValue  = fault.ErrValue  // a value is not what its node promised, or what an initial value or a statistic has to be
+	ErrOrder  = fault.ErrOrder  // a third derivative was asked for
+	ErrValue  = fault.ErrValue  // a value does not fit its node, or is not valid as an initial value or a statistic
 	ErrState  = fault.ErrState  // an entry of a state is missing, or surplus, or there are too many
 	ErrFormat = fault.ErrFormat // what is read is damaged, or not safetensors
 
@@ -52,7 +52,7 @@ type Layer interface {
 type layer struct {
 	kind  string
 	name  string
-	label string // what errors call it
+	label string // the layer's name in errors
 	graph *G.ExprGraph
 	dtype tensor.Dtype
 
@@ -60,9 +60,9 @@ type layer struct {
 	suffixes []string
 }
 
-// newLayer checks the graph and the dtype, and finds the layer's name. suffixes
-// are the names of the parameters that it is going to have, after the dot. The
-// name is not taken yet: see done.
+// newLayer checks the graph and the dtype, and finds the layer's name. suffixes are the
+// names of its future parameters, without the name of the layer and the dot. The name is
+// taken only when the layer is complete: see done.
 func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixes ...string) (layer, error) {
 	l := layer{kind: kind, name: name, label: label(kind, name), graph: g, dtype: dt, suffixes: suffixes}
 	if g == nil {
@@ -79,7 +79,8 @@ func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixe
 		if i > 1 {
 			l.name = fmt.Sprintf("%s%d", kind, i)
 		}
-		// Of many layers without names most are taken: without the words of an error each.
+		// With many unnamed layers most names are taken. Asking names first avoids making
+		// an error for each.
 		if !names.taken(g, l.name) && l.checkName() == nil {
 			return l, nil
 		}
@@ -94,7 +95,7 @@ func (l *layer) made() error {
 	return nil
 }
 
-// label is what errors call a layer that may have been given a name.
+// label returns what errors call a layer. name may be "".
 func label(kind, name string) string {
 	if name == "" || name == kind {
 		return kind
@@ -102,9 +103,9 @@ func label(kind, name string) string {
 	return fmt.Sprintf("%s %q", kind, name)
 }
 
-// checkName checks that no layer of the graph has the name, and that the names
-// of the parameters are free: Gorgonia would silently merge two inputs of one
-// name. A file of a state has names in UTF-8. The errors name the kind only, as they quote
+// checkName checks that no layer of the graph has the name, and that the names of the
+// parameters are free: Gorgonia would silently merge two inputs of one name. The name has
+// to be UTF-8 to be saved in a file. The errors begin with the kind alone, as they quote
 // the name.
 func (l *layer) checkName() error {
 	if !utf8.ValidString(l.name) {
@@ -121,16 +122,16 @@ func (l *layer) checkName() error {
 	return nil
 }
 
-// done takes the name, when the layer is complete.
+// done takes the name in the graph. It is called when the layer is complete.
 func (l *layer) done() {
 	names.take(l.graph, l.name)
 	if l.label == l.kind {
-		l.label = l.name // which tells the kind
+		l.label = l.name // the generated name begins with the kind
 	}
 }
 
 // addParams makes the nodes of the parameters, with the values as their storage. It is
-// called when nothing can fail any more, so that the graph is as it was after an error.
+// called after everything that can fail, since an error must leave the graph as it was.
 func (l *layer) addParams(values ...*tensor.Dense) {
 	for i, v := range values {
 		l.params = append(l.params, G.NewTensor(l.graph, l.dtype, v.Dims(), G.WithShape(v.Shape()...),
@@ -166,8 +167,8 @@ func (l *layer) value(i int) (*tensor.Dense, error) {
 	return v, nil
 }
 
-// isVector says whether a value has the elements of a vector, as (C), (1, C) or (C, 1):
-// gorgonia.Let takes each for any other.
+// isVector says whether a node is a vector and a value has its elements, as (C), (1, C)
+// or (C, 1): gorgonia.Let accepts each of these shapes for the others.
 func isVector(v *tensor.Dense, of *G.Node) bool {
 	return of.Dims() == 1 && v.Shape().Eq(of.Shape())
 }
@@ -201,9 +202,9 @@ func (l *layer) in(g *G.ExprGraph) (layer, error) {
 	return other, nil
 }
 
-// Learnable returns one of the learnables by what its name ends with: "gamma" or "beta" of
-// a norm of activations, "v", "g" or "b" of a weight norm, "w" of a spectral norm. It is
-// nil where the layer has none, as after WithoutScale.
+// Learnable returns the parameter whose name ends with suffix: "gamma" or "beta" of a
+// norm of activations, "v", "g" or "b" of a weight norm, "w" of a spectral norm. It is
+// nil if the layer does not have it, as "gamma" after WithoutScale.
 func (l *layer) Learnable(suffix string) *G.Node {
 	if i := slices.Index(l.suffixes, suffix); i >= 0 {
 		return l.params[i]
@@ -222,7 +223,7 @@ func (l *layer) checkNode(name string, n *G.Node) error {
 	switch {
 	case n == nil:
 		return fault.New(ErrGraph, l.label, "%s is nil, want a node", name)
-	case n.Graph() != l.graph && n.Graph() != nil: // that of a constant, of which the ops decide
+	case n.Graph() != l.graph && n.Graph() != nil: // a constant has no graph; the ops decide about it
 		return fault.New(ErrGraph, l.label, "%s belongs to another graph than the layer, want the same", name)
 	}
 	if t, ok := n.Type().(G.TensorType); ok && t.Of != l.dtype {
@@ -239,12 +240,12 @@ func (l *layer) checkMask(mask *G.Node) error {
 	return nil
 }
 
-// checkChannels checks the number of channels, which the ops cannot know either
-// where there are no parameters.
+// checkChannels checks the number of channels, which the ops cannot know when the layer
+// has no parameters.
 func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
 	axis, err := fault.ChannelAxis(l.label, "x", s, axis)
 	if err != nil || s[axis] == channels {
-		return nil // the ops find the first too
+		return nil // the ops report a wrong axis too
 	}
 	hint := ""
 	if l.kind == "batchnorm" && s[len(s)-1] == channels {
@@ -253,7 +254,8 @@ func (l *layer) checkChannels(s tensor.Shape, axis, channels int) error {
 	return fault.New(ErrShape, l.label, "x is %v, want %s%s", s, fault.WithChannels(channels, axis), hint)
 }
 
-// named gives a result the name of the layer, for pictures of the graph and errors at run time.
+// named names a result after the layer, for drawings of the graph and for errors of a
+// run.
 func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 	if err != nil {
 		return nil, l.wrap(err)
@@ -262,7 +264,7 @@ func (l *layer) named(y *G.Node, err error) (*G.Node, error) {
 	return y, nil
 }
 
-// namedSum is named for a result and the sum that was normalized.
+// namedSum is named for the results of a residual sum.
 func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	if err != nil {
 		return nil, nil, l.wrap(err)
@@ -273,7 +275,8 @@ func (l *layer) namedSum(y, sum *G.Node, err error) (_, _ *G.Node, _ error) {
 	return y, sum, nil
 }
 
-// setName names a result, unless it is that of an equal layer too, whose name it has.
+// setName names a result, unless an equal layer has the same result already: then the
+// result keeps that layer's name, and setName returns false.
 func (l *layer) setName(y *G.Node) bool {
 	first := opname.Set(y, l.label)
 	if first {
@@ -282,7 +285,7 @@ func (l *layer) setName(y *G.Node) bool {
 	return first
 }
 
-// wrap returns an op's error as the layer's.
+// wrap returns an op's error as one of the layer.
 func (l *layer) wrap(err error) error {
 	if err == nil {
 		return nil
@@ -293,7 +296,8 @@ func (l *layer) wrap(err error) error {
 // Name returns the layer's name.
 func (l *layer) Name() string { return l.name }
 
-// String returns the layer's kind and, if it has another, its name; Summary has more.
+// String returns the layer's kind and, if the name differs from it, the name. Summary has
+// more.
 func (l *layer) String() string { return label(l.kind, l.name) }
 
 // Learnables returns the trainable parameters, always in the same order: pass
@@ -302,9 +306,9 @@ func (l *layer) String() string { return label(l.kind, l.name) }
 // more whose names are unique in the graph.
 func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
 
-// Learnables returns the trainable parameters of layers, one layer after the other, as for
-// gorgonia.Grad and a solver: each node once, also where layers share it, since a solver
-// would decay its weights twice.
+// Learnables returns the trainable parameters of layers, one layer after the other, for
+// gorgonia.Grad and a solver. A node that layers share is returned once, since a solver
+// would decay the weights of a second one again.
 func Learnables(layers ...Layer) (all G.Nodes) {
 	for _, l := range layers {
 		all = append(all, l.Learnables()...)
@@ -312,7 +316,7 @@ func Learnables(layers ...Layer) (all G.Nodes) {
 	return distinct(all)
 }
 
-// distinct returns each node once, where it comes first.
+// distinct returns the nodes in order, without repetitions.
 func distinct(nodes G.Nodes) (once G.Nodes) {
 	seen := map[*G.Node]bool{}
 	for _, n := range nodes {

@@ -5,16 +5,16 @@ import (
 	"github.com/gorgonorm/norm/ops"
 )
 
-// NewMoments returns empty moments for batches such as the layer takes: for
-// workers that each gather the statistics of a part of the data, to be merged.
+// NewMoments returns empty moments for batches that the layer accepts. Several workers
+// can each gather the statistics of a part of the data, and merge them.
 func (l *BatchNorm) NewMoments() *ops.Moments {
 	m, _ := ops.NewMoments(l.channels, l.cfg.ChannelAxis) // the layer was made with both
 	return m
 }
 
-// SetMoments replaces the running statistics, in all graphs that share them, by
-// those of the values that m has seen, with the unbiased variance, and the number of
-// batches too. After an error nothing has changed.
+// SetMoments replaces the running statistics, in all graphs that share them, by the mean
+// and the unbiased variance of the values that m has seen, and the number of batches by
+// that of m. After an error nothing has changed.
 //
 // Errors: ErrValue for nil and for moments that are not finite, ErrShape for another
 // number of channels, ErrBatch for fewer than two values a channel, ErrOption for a
@@ -26,11 +26,11 @@ func (l *BatchNorm) SetMoments(m *ops.Moments) error {
 	return l.wrap(l.stats.SetMoments(m))
 }
 
-// Reestimate replaces the running statistics of layers by those of a whole data
-// set: the mean and the unbiased variance of all values that the layers see
-// while run is running, as if they were one batch. It is known as precise batch
-// norm. Running averages lag behind the weights; call it after training, or before
-// an evaluation that matters, for statistics at the current weights.
+// Reestimate replaces the running statistics of layers by those of a whole data set: the
+// mean and the unbiased variance of all values that the layers see while run is running,
+// as if they were one batch. This is known as precise batch norm. Running averages lag
+// behind the weights; call it after training, or before an evaluation that matters, for
+// statistics at the current weights.
 //
 //	vm := gorgonia.NewTapeMachine(g) // training mode
 //	err := norm.Reestimate(func() error {
@@ -44,16 +44,15 @@ func (l *BatchNorm) SetMoments(m *ops.Moments) error {
 //		return nil
 //	}, bn1, bn2)
 //
-// run must not step a solver. Pass all batch norms of a model together, since each
-// sees what the ones before it make of a batch. The statistics stay as they are until
-// run has returned, and if there is an error. The average of WithCumulativeAverage is
-// nearly the same, but weights batches instead of values, and leaves out the variance
-// between the means of batches.
+// run must not step a solver. Pass all batch norms of a model together, since the input
+// of each depends on the ones before it. The statistics change when run has returned, and
+// not at all after an error. WithCumulativeAverage gives nearly the same, but weights
+// batches instead of values, and leaves out the variance between the means of batches.
 //
-// Errors: that of run; ErrGraph for a nil layer, ErrOption for a nil run and for a layer
-// without running statistics or in another Reestimate already, ErrBatch for one that saw no
-// batch or a single value a channel, ErrValue for one that saw a NaN or an infinity.
-// ops.Reestimate has the details.
+// Errors: that of run; ErrGraph for a nil layer; ErrOption for a nil run, and for a layer
+// that has no running statistics or is in another Reestimate already; ErrBatch for a
+// layer that saw no batch or a single value per channel; ErrValue for one that saw a NaN
+// or an infinity. ops.Reestimate has the details.
 func Reestimate(run func() error, layers ...*BatchNorm) error {
 	stats := make([]*ops.RunningStats, len(layers))
 	for i, b := range layers {

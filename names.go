@@ -8,9 +8,8 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// names holds the names of the layers in each graph, for as long as the graph
-// lives. The nodes of the parameters alone would not do: there are layers
-// without.
+// names holds the names of the layers in each graph, for as long as the graph lives. The
+// graph's own nodes do not tell: a layer may have no parameters.
 var names = registry{graphs: map[weak.Pointer[G.ExprGraph]]map[string]bool{}}
 
 type registry struct {
@@ -18,14 +17,14 @@ type registry struct {
 	graphs map[weak.Pointer[G.ExprGraph]]map[string]bool
 }
 
-// taken says whether the graph has a layer of the name.
+// taken says whether the graph has a layer of that name.
 func (r *registry) taken(g *G.ExprGraph, name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.graphs[weak.Make(g)][name]
 }
 
-// take notes that the graph has a layer of the name.
+// take records that the graph has a layer of that name.
 func (r *registry) take(g *G.ExprGraph, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

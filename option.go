@@ -114,8 +114,9 @@ type config struct {
 	unbiasedStd bool
 	plusOne     bool
 
-	// Kept apart, so that the order of WithAffine, WithoutScale and WithoutBias does not
-	// matter; gamma and beta combine them. A linear layer has noBias too.
+	// These are separate, so that the order of WithAffine, WithoutScale and WithoutBias
+	// does not matter; gamma and beta combine them. noBias is also that of a linear
+	// layer.
 	affine, noScale, noBias bool
 
 	channelAxis int
@@ -146,7 +147,7 @@ func (c *config) weightNormConfig() ops.WeightNormConfig {
 	return ops.WeightNormConfig{Axis: c.axis, Reuse: c.reuse}
 }
 
-// defaults are PyTorch's.
+// defaults returns PyTorch's defaults.
 func defaults() config {
 	return config{eps: 1e-5, affine: true, channelAxis: 1, momentum: 0.1, init: G.GlorotU(1), powerIterations: 1}
 }
@@ -176,21 +177,21 @@ func configure[O interface{ set(*config) }](opts []O) config {
 	return c
 }
 
-// WithName names the layer: its parameters are called name.gamma and so on, and its entries
-// in a file name.weight and so on, see Stateful. Without it a layer is named after its kind,
-// with a number if that name is taken, and so by the order in which layers are made.
+// WithName names the layer. Its parameters are called name.gamma and so on, and its
+// entries in a file name.weight and so on; see Stateful. Without it a layer is named
+// after its kind, with a number if that name is taken, so that the name depends on the
+// order in which layers are made.
 func WithName(name string) AnyOption { return option(func(c *config) { c.name = name }) }
 
-// WithReuse keeps the memory of the layer's results, and of their gradients, and
-// writes into it again on the next run. By default they are new memory, which has to be
-// collected. Reuse has three conditions: only one machine at a time runs the layer's
-// graph, clones of the graph included; a value is valid only until the next run begins, so
-// copy what you want to keep; and nobody else writes into the values.
+// WithReuse keeps the memory of the layer's results and of their gradients, and writes
+// into it again on the next run. By default each run allocates new memory, which has to
+// be garbage-collected. Reuse has three conditions: only one machine at a time runs the
+// layer's graph, clones of the graph included; a value is valid only until the next run
+// begins, so copy what you want to keep; and nobody else writes into the values.
 func WithReuse() AnyOption { return option(func(c *config) { c.reuse = true }) }
 
-// WithEps sets the positive constant that is added to the variance, by default
-// 1e-5; for RMS norm it is added to the mean square, and with WithUnbiasedStd to
-// σ, outside the root.
+// WithEps sets the positive constant that is added to the variance, by default 1e-5. RMS
+// norm adds it to the mean square, and WithUnbiasedStd to σ, outside the root.
 func WithEps(eps float64) NormOption { return option(func(c *config) { c.eps = eps }) }
 
 // WithoutAffine leaves out γ and β.
@@ -207,16 +208,18 @@ func WithoutBias() ShiftOption {
 	return option(func(c *config) { c.noBias = true })
 }
 
-// WithScaleInit sets what γ starts from, by default 1. init is called with its shape.
+// WithScaleInit sets the initial value of γ, by default 1. init is called with the shape
+// of γ. It is an error for a layer without γ.
+//
 // gorgonia.Zeroes() for the last norm of a residual block lets the block begin as the
 // identity: Goyal et al., "Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour",
-// 2017, arXiv:1706.02677v2, section 5.1. It is an error for a layer without γ.
+// 2017, arXiv:1706.02677v2, section 5.1.
 func WithScaleInit(init G.InitWFn) NormOption {
 	return option(func(c *config) { c.scaleInit = initial{init, true} })
 }
 
-// WithBiasInit sets what β, or the b of a linear layer, starts from, by default 0. init is
-// called with its shape. It is an error for a layer without either.
+// WithBiasInit sets the initial value of β, or of the b of a linear layer, by default 0.
+// init is called with its shape. It is an error for a layer without either.
 func WithBiasInit(init G.InitWFn) ShiftOption {
 	return option(func(c *config) { c.biasInit = initial{init, true} })
 }
@@ -234,23 +237,23 @@ func WithChannelAxis(axis int) BatchNormOption {
 	return option(func(c *config) { c.channelAxis = axis })
 }
 
-// WithAxes sets which axes of the input are normalized, instead of the trailing
-// ones; negative axes count from the end. WithAxes(1) is for (N, channels, H, W).
-// The shape of the layer has the sizes of the axes, in the order in which the
+// WithAxes sets which axes of the input are normalized, instead of the trailing ones;
+// negative axes count from the end. WithAxes(1) is for (N, channels, H, W). The shape
+// that is given to the constructor has the sizes of these axes, in the order in which the
 // input has them.
 func WithAxes(axes ...int) AxesOption {
 	return option(func(c *config) { c.axes, c.hasAxes = slices.Clone(axes), true })
 }
 
-// WithMomentum sets how far the running statistics move towards each batch, in
-// [0, 1] and by default 0.1:
+// WithMomentum sets how far the running statistics move towards each batch, in [0, 1] and
+// by default 0.1:
 //
 //	running ← (1−m)·running + m·batch
 //
-// This is PyTorch's and Gorgonia's meaning. Keras, Flax and ONNX give the same
-// name to 1−m. If WithMomentum and WithCumulativeAverage are both given, the last
-// one counts. It has no effect without running statistics, of which an InstanceNorm
-// has none by default.
+// This is PyTorch's and Gorgonia's meaning. Keras, Flax and ONNX give the same name to
+// 1−m. If WithMomentum and WithCumulativeAverage are both given, the last one counts. It
+// has no effect on a layer without running statistics, such as an InstanceNorm by
+// default.
 func WithMomentum(m float64) StatsOption {
 	return option(func(c *config) { c.momentum, c.cumulative = m, false })
 }
@@ -269,8 +272,8 @@ func WithoutRunningStats() BatchNormOption { return option(withoutStats) }
 
 func withoutStats(c *config) { c.untracked = true }
 
-// WithRunningStats keeps running statistics, by which evaluation normalizes. It
-// is PyTorch's track_running_stats=True.
+// WithRunningStats keeps running statistics, by which evaluation normalizes. The default
+// is none. It is PyTorch's track_running_stats=True.
 func WithRunningStats() InstanceNormOption {
 	return option(func(c *config) { c.untracked = false })
 }
@@ -280,15 +283,13 @@ func WithAffine() InstanceNormOption {
 	return option(func(c *config) { c.affine = true })
 }
 
-// WholeTensor as an axis stands for one norm over all elements, PyTorch's
-// dim=None.
+// WholeTensor as an axis stands for one norm over all elements. It is PyTorch's dim=None.
 const WholeTensor = ops.WholeTensor
 
-// WithAxis sets the axis of v along which there is one norm and one g for each
-// index, by default 0: one for each output of a weight (out, in, ...). It may
-// be WholeTensor. For a spectral norm it is the axis that has the rows of the
-// matrix. Negative axes are an error: to PyTorch's weight_norm −1 means the whole
-// tensor.
+// WithAxis sets the axis of the weight whose indices each have a norm and a g of their
+// own. The default is 0, one for each output of a weight (out, in, ...). It may be
+// WholeTensor. For a spectral norm it is the axis that becomes the rows of the matrix.
+// Negative axes are an error, since −1 means the whole tensor in PyTorch's weight_norm.
 func WithAxis(axis int) WeightOption { return option(func(c *config) { c.axis = axis }) }
 
 // WithPowerIterations sets how many iterations improve the singular vectors in each
@@ -297,18 +298,17 @@ func WithPowerIterations(n int) SpectralNormOption {
 	return option(func(c *config) { c.powerIterations = n })
 }
 
-// WithWeightInit sets what v, or the weight of a spectral norm, starts from. init
-// is called with its shape, (out, in) for a linear layer. The default is
-// gorgonia.GlorotU(1), which takes its seed from the clock. g starts as ‖v‖, so
-// that the first w is v. If WithWeightInit and WithWeight are both given, the last
-// one counts.
+// WithWeightInit sets the initial value of v, or of the weight of a spectral norm. init
+// is called with its shape, which is (out, in) for a linear layer. The default is
+// gorgonia.GlorotU(1), which takes its seed from the clock. g starts as ‖v‖, so that the
+// first w is v. If WithWeightInit and WithWeight are both given, the last one counts.
 func WithWeightInit(init G.InitWFn) WeightOption {
 	return option(func(c *config) { c.init, c.hasWeight = init, false })
 }
 
-// WithWeight starts from an existing weight of the layer's shape and dtype: v is a
-// copy of w and g is ‖w‖, so that the layer begins with w. For a spectral norm W
-// is the copy.
+// WithWeight starts from an existing weight of the layer's shape and dtype: v is a copy
+// of w and g is ‖w‖, so that the layer begins with w. For a spectral norm, W is a copy of
+// w.
 func WithWeight(w *tensor.Dense) WeightOption {
 	return option(func(c *config) { c.weight, c.hasWeight = w, true })
 }

@@ -7,16 +7,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// SpectralNorm is a weight of any layer, a convolution say, divided by its largest
+// SpectralNorm is a weight of any layer, such as a convolution, divided by its largest
 // singular value:
 //
 //	W/σ,  σ = u·Wv
 //
-// so that its spectral norm is about 1, as in GAN discriminators. As a matrix W has a
-// row for each output. The singular vectors u and v are estimated by power iteration:
-// 15 iterations at construction, then WithPowerIterations, by default one, per
-// training run. Building a machine sets the mode of every layer in its graph:
-// evaluation with gorgonia.EvalMode(), else training. ops.SpectralNorm has the details.
+// so that its spectral norm is about 1, as in GAN discriminators. W is taken as a matrix
+// with a row for each output. The singular vectors u and v are estimated by power
+// iteration: 15 iterations at construction, then WithPowerIterations, by default one, per
+// training run. Building a machine sets the mode of every layer in its graph: evaluation
+// with gorgonia.EvalMode(), else training. ops.SpectralNorm has the details.
 //
 // Parameter: name.w, of the shape of the weight. The vectors are not parameters.
 //
@@ -64,23 +64,23 @@ func NewSpectralNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts .
 	return s, nil
 }
 
-// Weight returns W/σ, to be used wherever a weight is, as in gorgonia.Conv2d. A
-// second call returns the same node. It follows the mode that the machine sets.
+// Weight returns W/σ as a node, to be used wherever a weight is, as in gorgonia.Conv2d.
+// It follows the mode that the machine sets. A second call returns the same node.
 //
-// Errors: those of gorgonia.ApplyOp alone.
+// Errors: only those of gorgonia.ApplyOp.
 func (l *SpectralNorm) Weight() (*G.Node, error) {
 	return l.named(ops.SpectralNorm(l.Learnable("w"), l.vectors, l.cfg))
 }
 
-// Vectors returns the singular vectors themselves, to save or set; the same weight in
+// Vectors returns the singular vectors themselves, to save or set. The same weight in
 // other graphs shares them.
 func (l *SpectralNorm) Vectors() *ops.SingularVectors { return l.vectors }
 
-// SetTraining sets the mode of the weight in its graph. Building a machine sets the
-// mode of all layers; whatever came last wins.
+// SetTraining sets the mode of the weight in its graph. Building a machine sets the mode
+// of all layers; the later of the two counts.
 func (l *SpectralNorm) SetTraining(training bool) { l.vectors.SetTraining(l.graph, training) }
 
-// Materialize returns the current W/σ, as in evaluation, as a new tensor: for a graph
+// Materialize returns the current W/σ, as in evaluation, as a new tensor, for a graph
 // that only predicts.
 //
 // Errors: ErrValue.

@@ -30,25 +30,27 @@ import (
 //	SpectralNorm               parametrizations.weight.original,
 //	                           parametrizations.weight.0._u, parametrizations.weight.0._v
 //
-// as in bn1.running_mean, as far as the layer has them. These names are written.
-// PyTorch's other names for the last three layers are read as well:
-// parametrizations.weight.original0 for g and original1 for v, and weight_orig,
-// weight_u and weight_v.
+// as in bn1.running_mean, as far as the layer has them. Save writes these names. Load
+// also reads PyTorch's other names for the last three layers:
+// parametrizations.weight.original0 for g and original1 for v, and weight_orig, weight_u
+// and weight_v.
 //
 // Parameters have the layer's dtype. Running statistics and singular vectors, which the
 // layers keep in float64, are written in float64, and read from float32 too; PyTorch
 // rounds them when it loads them. The number of batches is an int64.
 type Stateful interface{ part() ([]part, error) }
 
-// State is several layers and nodes as one, such as those of a model.
+// State is a list of layers and nodes, such as those of a model, that is one item for
+// Save and Load.
 type State []Stateful
 
 func (s State) part() ([]part, error) { return s.parts("") }
 
-// maxNesting is how deep states may lie in each other.
+// maxNesting is how deeply states may be nested.
 const maxNesting = 100
 
-// parts is part; the items of a state that is item 2 of another are 2.0, 2.1 and so on.
+// parts is part. Errors number the items: those of a state that is item 2 of another are
+// 2.0, 2.1 and so on, for the prefix "2.".
 func (s State) parts(prefix string) (parts []part, err error) {
 	if strings.Count(prefix, ".") > maxNesting {
 		return nil, fault.New(ErrGraph, stateName, "more than %d states lie in each other, want one that does not contain itself", maxNesting)
@@ -77,8 +79,8 @@ func (s State) parts(prefix string) (parts []part, err error) {
 	return parts, nil
 }
 
-// partsOf returns the parts of what is to be saved or loaded. An empty state is a mistake:
-// saved, it would replace a good file.
+// partsOf returns the parts of what is to be saved or loaded. An empty state is an error:
+// saving it would replace a good file.
 func partsOf(items State) ([]part, error) {
 	parts, err := items.part()
 	if err == nil && len(entries(parts)) == 0 {
@@ -87,7 +89,7 @@ func partsOf(items State) ([]part, error) {
 	return parts, err
 }
 
-// stateName is the name in errors that belong to no layer.
+// stateName is what errors that concern no layer begin with.
 const stateName = "state"
 
 // Save writes the parameters and the statistics of layers, and nodes, in the
@@ -103,7 +105,7 @@ const stateName = "state"
 //     for a name that is not UTF-8;
 //   - ErrValue for a value that Load would reject;
 //   - ErrState for too many entries, and for an empty state;
-//   - or w's error. After any other nothing has been written.
+//   - or w's error. After any of the others nothing has been written.
 func Save(w io.Writer, items ...Stateful) error {
 	if w == nil {
 		return fault.New(ErrValue, "save", "the writer is nil, want one to write to")
@@ -119,14 +121,14 @@ func Save(w io.Writer, items ...Stateful) error {
 }
 
 // SaveFile is Save to a file. The new file is written beside the old one and replaces it
-// once it is complete and on the disk, so that at any time, even after an error or a
-// loss of power, the file is the old one or the new one. A process that is killed meanwhile
-// leaves what it has written beside them, for model.safetensors in
-// .model.safetensors.<number>.tmp, which may be deleted.
+// once it is complete and on the disk, so that at any time, even after an error or a loss
+// of power, the file is either the old one or the new one. A process that is killed
+// before leaves an incomplete file beside it, called .model.safetensors.<number>.tmp for
+// model.safetensors, which may be deleted.
 //
 // Errors: as Save, and those of the file system; after an error the old file is still
-// there. A link stays one. A path that is a folder, a device or a pipe is an error; use Save
-// to write to those.
+// there. A symbolic link stays one, and the file that it leads to is replaced. A path
+// that is a folder, a device or a pipe is an error; use Save to write to those.
 func SaveFile(path string, items ...Stateful) error {
 	s, err := newSaving("save "+path, items)
 	if err != nil {
@@ -141,7 +143,7 @@ func SaveFile(path string, items ...Stateful) error {
 	return nil
 }
 
-// saving is a checked state on its way out.
+// saving is a checked state that is ready to be written, by the names of its entries.
 type saving map[string]*entry
 
 // newSaving checks a state. Errors begin with who.
@@ -157,7 +159,7 @@ func newSaving(who string, items []Stateful) (saving, error) {
 	s := saving{}
 	for _, e := range all {
 		name := e.names[0]
-		if !utf8.ValidString(name) { // JSON would have another
+		if !utf8.ValidString(name) { // JSON would have replacement characters
 			return nil, fault.New(ErrName, who, "the name is %q, want UTF-8", name)
 		}
 		if problem := e.check(e.values()); problem != "" {
@@ -173,7 +175,8 @@ func newSaving(who string, items []Stateful) (saving, error) {
 	return s, nil
 }
 
-// headerSize takes the length of a header, which is written first, and nothing else.
+// headerSize reads the length of the header, which is written first, and refuses the
+// rest.
 type headerSize uint64
 
 func (n *headerSize) Write(b []byte) (int, error) {
@@ -185,7 +188,7 @@ func (s saving) write(w io.Writer) error {
 	return safetensors.SerializeToWriter(s, map[string]string{"format": "pt"}, fullWriter{w})
 }
 
-// fullWriter makes it an error if a writer takes a part only and says nothing. The library
+// fullWriter makes a short write an error even if the writer returns none: the library
 // would go on, and the file would be damaged.
 type fullWriter struct{ io.Writer }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/nlpodyssey/safetensors"
 )
 
-// part is some entries and, where they are read into copies, what puts the copies
-// in place. It is told which entries have been read.
+// part is some entries. If they are read into copies, commit puts the copies in place;
+// read tells it which entries the file had.
 type part struct {
 	entries []*entry
 	commit  func(read func(*entry) bool)
@@ -27,9 +27,9 @@ func entries(parts []part) (all []*entry) {
 	return all
 }
 
-// byName returns entries by their names, by all that they are read under.
+// byName returns the entries by name, each under all names that it may be read from.
 //
-// Errors: ErrName for two of one name, with advice.
+// Errors: ErrName, with advice, for two entries of one name.
 func byName(all []*entry, advice string) (map[string]*entry, error) {
 	named := map[string]*entry{}
 	for _, e := range all {
@@ -43,23 +43,24 @@ func byName(all []*entry, advice string) (map[string]*entry, error) {
 	return named, nil
 }
 
-// ownNames is the advice about names of layers and nodes.
+// ownNames is the advice about equal names of layers and nodes.
 const ownNames = "give layers of two graphs names by WithName, and pass a layer in two graphs once"
 
-// entry is one tensor of a state: how it is in a file, and where it is here.
+// entry is one tensor of a state: how a file has it, and where its values are here.
 type entry struct {
 	names []string // the first is written, all are read
 	keras string   // the name in Keras, or ""
 	dtype safetensors.DType
-	shape []uint64 // not nil, which JSON has as null
+	shape []uint64 // never nil, which would be null in JSON
 	holds quantity
 	cells cells
 
 	optional bool // may be missing
-	own      bool // a node of the user's, with which Transposed and Reshaped may help
+	own      bool // a Param without options, for which Transposed or Reshaped may help
 }
 
-// quantity is what values mean, and so which are sound.
+// quantity is what the values of an entry are, on which it depends which of them are
+// valid.
 type quantity int
 
 const (
@@ -69,8 +70,8 @@ const (
 	batches // a number of batches
 )
 
-// cells are the values of an entry where they are, in the row-major order of the
-// file.
+// cells gives access to the values of an entry where they are stored, in the row-major
+// order of the file.
 type cells interface {
 	read(f func(float64))
 	write(next func() float64)
@@ -91,10 +92,11 @@ func (s floats) write(next func() float64) {
 	}
 }
 
-// fits says whether a shape is the entry's.
+// fits says whether the entry has that shape.
 func (e *entry) fits(shape []uint64) bool { return slices.Equal(shape, e.shape) }
 
-// reads says whether values of a dtype may be read.
+// reads says whether the entry may be read from values of a dtype. convert is
+// LoadOptions.Convert.
 func (e *entry) reads(dt safetensors.DType, convert bool) bool {
 	switch {
 	case dt == e.dtype:
@@ -114,12 +116,12 @@ func isFloat(dt safetensors.DType) bool {
 
 func isHalf(dt safetensors.DType) bool { return dt == safetensors.F16 || dt == safetensors.BF16 }
 
-// shapeText writes a shape as Gorgonia's errors do.
+// shapeText formats a shape as Gorgonia's errors do.
 func shapeText(shape []uint64) string {
 	return strings.NewReplacer("[", "(", "]", ")", " ", ", ").Replace(fmt.Sprint(shape))
 }
 
-// shapeHint says which option lets a node take a tensor of another shape.
+// shapeHint names the option with which a node would accept the tensor of another shape.
 func (e *entry) shapeHint(f statefile.Entry) string {
 	switch {
 	case !e.own:
@@ -132,7 +134,7 @@ func (e *entry) shapeHint(f statefile.Entry) string {
 	return ""
 }
 
-// dtypeHint says how another dtype may be read.
+// dtypeHint names the option with which another dtype would be accepted.
 func (e *entry) dtypeHint(dt safetensors.DType) string {
 	if isFloat(dt) && isFloat(e.dtype) { // not the number of batches
 		return " (or LoadOptions.Convert)"
@@ -140,7 +142,7 @@ func (e *entry) dtypeHint(dt safetensors.DType) string {
 	return ""
 }
 
-// values are those that are here.
+// values returns the present values.
 func (e *entry) values() iter.Seq[float64] {
 	return func(yield func(float64) bool) {
 		more := true
@@ -157,8 +159,8 @@ type block struct {
 // len is the number of values.
 func (b block) len() int { return len(b.data) / int(b.dtype.Size()) }
 
-// at is value i. An int64 that float64 does not hold is rounded, to one that check
-// refuses.
+// at is value i. An int64 beyond the integers of float64 is rounded, to a number that
+// check rejects.
 func (b block) at(i int) float64 {
 	data := b.data[i*int(b.dtype.Size()):]
 	switch b.dtype {
@@ -175,7 +177,7 @@ func (b block) at(i int) float64 {
 	}
 }
 
-// float16 is the number that has the bits in IEEE 754's binary16.
+// float16 returns the number whose bits in IEEE 754's binary16 are given.
 func float16(bits uint16) float64 {
 	sign, exponent, fraction := bits>>15, int(bits>>10&31), float64(bits&1023)
 	var x float64
@@ -195,7 +197,7 @@ func float16(bits uint16) float64 {
 	return x
 }
 
-// converted are the values of a block as they will be here.
+// converted returns the values of a block, rounded as the entry will hold them.
 func (e *entry) converted(b block) iter.Seq[float64] {
 	return func(yield func(float64) bool) {
 		for i := range b.len() {
@@ -210,10 +212,10 @@ func (e *entry) converted(b block) iter.Seq[float64] {
 	}
 }
 
-// maxBatches is the largest number up to which float64 has all integers.
+// maxBatches is 2⁵³, up to which float64 has all integers.
 const maxBatches = 1 << 53
 
-// check says which values are unsound, or "".
+// check describes the first invalid value and counts the others, or returns "".
 func (e *entry) check(values iter.Seq[float64]) string {
 	sound, want := isFinite, "a finite number"
 	switch e.holds {
@@ -227,7 +229,7 @@ func (e *entry) check(values iter.Seq[float64]) string {
 		if !sound(x) {
 			if bad == 0 {
 				first = fmt.Sprintf("element %d is %v", i, x)
-				if !isFinite(x) { // maybe after a conversion
+				if !isFinite(x) { // perhaps only after a conversion
 					first += fmt.Sprintf(" in %v", e.dtype)
 				}
 			}
@@ -247,7 +249,7 @@ func (e *entry) check(values iter.Seq[float64]) string {
 
 func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
-// set puts what was read in place.
+// set writes the values of a block into the entry's own storage.
 func (e *entry) set(b block) {
 	i := 0
 	e.cells.write(func() float64 {
@@ -257,7 +259,7 @@ func (e *entry) set(b block) {
 	})
 }
 
-// The methods of safetensors.View.
+// The methods below are those of safetensors.View.
 
 // DType returns the dtype in the file.
 func (e *entry) DType() safetensors.DType { return e.dtype }

@@ -9,7 +9,7 @@ import (
 // stateNames are PyTorch's names for γ and β.
 var stateNames = map[string]string{"gamma": "weight", "beta": "bias"}
 
-// part of a layer with γ and β. Layers with more have methods of their own.
+// part returns the entries of γ and β. Layers with more have methods of their own.
 func (l *layer) part() ([]part, error) {
 	var entries []*entry
 	for _, s := range l.suffixes {
@@ -31,7 +31,8 @@ func (l *RMSNorm) part() ([]part, error) {
 	return parts, err
 }
 
-// parameter returns the entry of a parameter, with names after the layer's.
+// parameter returns the entry of a parameter. names are those in the file, without the
+// layer's.
 func (l *layer) parameter(suffix string, names ...string) (*entry, error) {
 	n := l.Learnable(suffix)
 	e, err := newParameter(l.label, n.Name(), n, false)
@@ -52,7 +53,7 @@ func stateDtype(dt tensor.Dtype) safetensors.DType {
 	return safetensors.F64
 }
 
-// full puts the layer's name before names.
+// full returns the names with the layer's name and a dot before each.
 func (l *layer) full(names ...string) []string {
 	full := make([]string, len(names))
 	for i, n := range names {
@@ -61,7 +62,7 @@ func (l *layer) full(names ...string) []string {
 	return full
 }
 
-// kept returns the entry of values that a layer keeps in float64.
+// kept returns an entry for values that a layer keeps in float64.
 func (l *layer) kept(holds quantity, values floats, names ...string) *entry {
 	return &entry{names: l.full(names...), dtype: safetensors.F64, shape: []uint64{uint64(len(values))}, holds: holds, cells: values}
 }
@@ -77,15 +78,15 @@ func (l *channelLayer) part() ([]part, error) {
 	count := floats{float64(n)}
 	number := l.kept(batches, count, "num_batches_tracked")
 	number.dtype, number.shape = safetensors.I64, []uint64{}
-	number.optional = true // PyTorch's strict loading does not miss it either
+	number.optional = true // PyTorch's strict loading does not require it either
 	return append(parts, part{
 		entries: []*entry{mean, vari, number},
-		commit:  func(func(*entry) bool) { l.stats.Set(m, v, int64(count[0])) }, // checked
+		commit:  func(func(*entry) bool) { l.stats.Set(m, v, int64(count[0])) }, // no error: the values have been checked
 	}), nil
 }
 
-// lengthAndDirection returns the entries of g and v. PyTorch's g has the rank of v,
-// or none for the norm of the whole tensor; ours has one axis.
+// lengthAndDirection returns the entries of g and v. The layer's g has one axis.
+// PyTorch's has the rank of v, or no axes for the norm of the whole tensor.
 func (l *layer) lengthAndDirection(axis int) ([]*entry, error) {
 	g, err := l.parameter("g", "weight_g", "parametrizations.weight.original0")
 	if err != nil {
@@ -128,12 +129,12 @@ func (l *SpectralNorm) part() ([]part, error) {
 	left, right := l.vectors.Values()
 	u := l.kept(statistic, left, "parametrizations.weight.0._u", "weight_u")
 	v := l.kept(statistic, right, "parametrizations.weight.0._v", "weight_v")
-	u.optional = len(w.shape) == 1 // PyTorch's parametrization has none then
+	u.optional = len(w.shape) == 1 // PyTorch's parametrization saves none then
 	v.optional = u.optional
 	return []part{{
 		entries: []*entry{w, u, v},
-		commit: func(read func(*entry) bool) { // checked
-			if !(read(u) && read(v)) { // with a vector of another weight σ is anything
+		commit: func(read func(*entry) bool) { // no error: the values have been checked
+			if !(read(u) && read(v)) { // a vector of another weight makes σ meaningless
 				l.vectors.Restart(l.Learnable("w").Value().(*tensor.Dense))
 				return
 			}

@@ -20,9 +20,10 @@ import (
 //
 // The file must have all entries of the layers and nodes and no others, each with its
 // shape and dtype, and without a NaN, an infinity or a negative variance. As in PyTorch
-// two things may be missing: the number of batches, which then stays, and the singular
-// vectors of a SpectralNorm of rank 1, which are then re-estimated. Otherwise one error
-// names everything that does not fit, and nothing has changed. LoadOptions are less strict.
+// two things may be missing: the number of batches, which then stays as it is, and the
+// singular vectors of a SpectralNorm of rank 1, which are then re-estimated. If anything
+// else does not fit, one error names all of it, and nothing has changed. LoadOptions are
+// less strict.
 //
 // Errors: ErrState for an entry that is missing or surplus, and for an empty state;
 // ErrShape, ErrDtype, ErrValue; ErrFormat for a damaged file; ErrGraph for nil; ErrName
@@ -38,9 +39,9 @@ func LoadFile(path string, items ...Stateful) error { return LoadOptions{}.LoadF
 //
 //	err := norm.LoadOptions{AllowSurplus: true}.LoadFile("pretrained.safetensors", bn1, bn2)
 type LoadOptions struct {
-	// AllowMissing leaves entries absent from the file unchanged; at least one must be
-	// present. If a spectral norm has its weight or a singular vector in the file, but not
-	// both vectors, both are re-estimated.
+	// AllowMissing leaves entries unchanged that the file does not have; it must have at
+	// least one. If the file has the weight of a spectral norm or one of its singular
+	// vectors, but not both vectors, both are re-estimated.
 	AllowMissing bool
 
 	// AllowSurplus ignores file entries that the layers and nodes do not have.
@@ -51,13 +52,13 @@ type LoadOptions struct {
 	// float32 is ErrValue.
 	Convert bool
 
-	// Keras gives the layers that normalize activations Keras' names: gamma, or scale
-	// for RMSNorm, beta, moving_mean and moving_variance. Keras has no number of
-	// batches; ours is left unchanged.
+	// Keras expects Keras' names for the layers that normalize activations: gamma, or
+	// scale for RMSNorm, beta, moving_mean and moving_variance. Keras has no number of
+	// batches; the layer's is left unchanged.
 	Keras bool
 
 	// Rename maps the name of an entry here to its name in the file. It is called with
-	// each name that an entry has, after Keras.
+	// each name under which the entry would be read, Keras' names if Keras is set.
 	Rename func(name string) string
 }
 
@@ -71,7 +72,7 @@ func (o LoadOptions) LoadFile(path string, items ...Stateful) error {
 	return o.load("load "+path, bufio.NewReader(f), items)
 }
 
-// Load reads into layers and nodes what the options allow; see the function Load.
+// Load is the function Load with these options.
 func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 	if r == nil {
 		return fault.New(ErrValue, "load", "the reader is nil, want one to read from")
@@ -79,7 +80,7 @@ func (o LoadOptions) Load(r io.Reader, items ...Stateful) error {
 	return o.load("load", r, items)
 }
 
-// load is Load; errors about the file begin with who.
+// load is Load. Errors about the file begin with who.
 func (o LoadOptions) load(who string, r io.Reader, items []Stateful) error {
 	parts, err := partsOf(items)
 	if err != nil {
@@ -105,7 +106,7 @@ func (o LoadOptions) load(who string, r io.Reader, items []Stateful) error {
 	return nil
 }
 
-// loading is a Load on its way.
+// loading is the state of a call of Load.
 type loading struct {
 	LoadOptions
 	who    string // what errors begin with
@@ -115,7 +116,7 @@ type loading struct {
 	blocks map[*entry]block // what has been read
 }
 
-// name gives the entries their names in the file.
+// name sets the names that the entries have in the file.
 func (l *loading) name() (err error) {
 	l.model = slices.DeleteFunc(l.model, func(e *entry) bool { return l.Keras && e.holds == batches })
 	for _, e := range l.model {
@@ -127,7 +128,7 @@ func (l *loading) name() (err error) {
 				e.names[i] = l.Rename(name)
 			}
 		}
-		e.names = slices.Compact(e.names) // where they have become one
+		e.names = slices.Compact(e.names) // Rename may make them equal
 	}
 	advice := ownNames
 	if l.Rename != nil {
@@ -137,7 +138,7 @@ func (l *loading) name() (err error) {
 	return err
 }
 
-// match says what is wrong with the header.
+// match returns what does not fit in the header of the file.
 func (l *loading) match() (problems []error) {
 	found := map[*entry]string{} // the name under which an entry was found first
 	var surplus []surplusEntry
@@ -172,7 +173,7 @@ func (l *loading) match() (problems []error) {
 	switch {
 	case !l.AllowMissing:
 		problems = append(missing, problems...)
-	case len(found) == 0 && len(missing) > 0: // a wrong name or a wrong file
+	case len(found) == 0 && len(missing) > 0: // probably a wrong name or a wrong file
 		problems = append(problems, l.nothing())
 	}
 	if strict := !l.AllowMissing && !l.AllowSurplus; strict && len(missing) > 0 && len(surplus) > 0 && l.Rename == nil {
@@ -181,7 +182,7 @@ func (l *loading) match() (problems []error) {
 	return problems
 }
 
-// nothing is the error where AllowMissing would have nothing to load.
+// nothing is the error if AllowMissing is set and the file has no entry of the model.
 func (l *loading) nothing() error {
 	has := "has none"
 	if len(l.file) > 0 {
@@ -190,12 +191,12 @@ func (l *loading) nothing() error {
 	return fault.New(ErrState, l.who, "no entry of the model is in the file, want one at least: the first of the model is %s, and the file %s", strings.Join(l.model[0].names, " or "), has)
 }
 
-// surplusEntry is one of a file that nothing here takes, or that has another name of what
-// the entry beside has been taken for.
+// surplusEntry is an entry of the file that the model does not take, or a second one for
+// what was read from the entry beside.
 type surplusEntry struct{ name, beside string }
 
-// surplusErrors names the first of the entries that are surplus. A wrong file may have
-// any number of them.
+// surplusErrors names the first surplus entries only, since a wrong file may have any
+// number of them.
 func (l *loading) surplusErrors(entries []surplusEntry) (problems []error) {
 	const most = 20
 	for _, s := range entries[:min(len(entries), most)] {
@@ -211,8 +212,8 @@ func (l *loading) surplusErrors(entries []surplusEntry) (problems []error) {
 	return problems
 }
 
-// read reads the data. As shapes and dtypes fit it takes as much memory as the
-// model has.
+// read reads the data. Since the shapes and dtypes fit, it takes no more memory than the
+// model.
 func (l *loading) read(r io.Reader) error {
 	for _, f := range l.file {
 		e := l.wanted[f.Name]
@@ -231,8 +232,8 @@ func (l *loading) read(r io.Reader) error {
 	return statefile.End(r)
 }
 
-// check says what is wrong with the values. What stays has to be sound too where the
-// rest of its part changes: running statistics are set as one.
+// check returns what is wrong with the values. If only some entries of a part are in the
+// file, the others have to be valid too, since the part is set as a whole.
 func (l *loading) check(parts []part) (problems []error) {
 	for _, p := range parts {
 		for _, e := range p.entries {

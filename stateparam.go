@@ -11,8 +11,8 @@ import (
 )
 
 // Param is a node of your own as an entry of a state: a weight, a bias, any input node
-// with a value in float32 or float64. The name is that in the file, as in "fc1.weight";
-// for "" it is the node's. Options: Transposed, Reshaped.
+// with a value in float32 or float64. name is that in the file, as in "fc1.weight"; ""
+// stands for the node's own name. Options: Transposed, Reshaped.
 //
 // Errors come from Save and Load: ErrGraph for a node that is nil or not an input, such
 // as the result of an op; ErrName without a name; ErrValue for a node without a value in
@@ -27,17 +27,17 @@ func Param(name string, n *G.Node, opts ...ParamOption) Stateful {
 	return p
 }
 
-// ParamOption says how a node and its entry differ in their shapes.
+// ParamOption is an option of Param, for an entry whose shape differs from that of the
+// node.
 type ParamOption func(*param)
 
-// Transposed is for a matrix that the file has transposed: PyTorch's linear layers
-// have weights (out, in), which fit a node (out, in) as they are and a node (in, out)
-// transposed.
+// Transposed is for a matrix that the file has transposed. The weight of a PyTorch linear
+// layer is (out, in): a node (in, out) needs this option, and a node (out, in) does not.
 func Transposed() ParamOption { return func(p *param) { p.transposed = true } }
 
-// Reshaped is for elements that the file has in the given other shape, in the same
-// row-major order: a PyTorch bias is (out), and that of a node may be (1, out). Without
-// arguments the file has a scalar.
+// Reshaped is for a node that has another shape in the file, with the same elements in
+// row-major order. shape is that in the file: Reshaped(out) is for a PyTorch bias (out)
+// and a node (1, out). Without arguments the file has a scalar.
 func Reshaped(shape ...int) ParamOption {
 	return func(p *param) { p.reshaped, p.shape = true, slices.Clone(shape) }
 }
@@ -47,7 +47,7 @@ type param struct {
 	node       *G.Node
 	transposed bool
 	reshaped   bool
-	shape      tensor.Shape // where it is reshaped
+	shape      tensor.Shape // in the file, if reshaped
 }
 
 // unnamed is what Gorgonia prints as the name of an input that has none.
@@ -93,7 +93,8 @@ func (p *param) part() ([]part, error) {
 	return []part{{entries: []*entry{e}}}, nil
 }
 
-// newParameter returns the entry of a node, without names. who and name are for errors.
+// newParameter returns the entry of a node, still without names. who and name are for
+// errors.
 func newParameter(who, name string, n *G.Node, transposed bool) (*entry, error) {
 	e := &entry{shape: sizes(n.Shape())}
 	var err error
@@ -117,7 +118,7 @@ func newParameter(who, name string, n *G.Node, transposed bool) (*entry, error) 
 	return e, err
 }
 
-// sizes is a shape as files have it.
+// sizes returns a shape as files have it.
 func sizes(shape tensor.Shape) []uint64 {
 	s := make([]uint64, len(shape))
 	for i, n := range shape {
@@ -126,7 +127,7 @@ func sizes(shape tensor.Shape) []uint64 {
 	return s
 }
 
-// elements are cells in a tensor.
+// elements are the cells of a tensor.
 type elements[T dense.Float] struct {
 	tensor     *tensor.Dense
 	transposed bool

@@ -10,12 +10,12 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Summary returns a table to print, with a line for each layer: name, kind, dtype,
-// parameters with their shapes, how many numbers these are, the smallest and the
-// largest running mean and variance over the channels, the number of batches in
-// them, and the mode of the layer in its graph. What a layer does not have is "-". A
-// parameter without a value is marked as such, and NaN statistics are shown as NaN.
-// The last line has the number of all parameters, counting each node once.
+// Summary returns a table to print, with a line for each layer: its name, kind, dtype,
+// parameters with their shapes and the number of their elements, the smallest and the
+// largest running mean and variance over the channels, the number of batches in them, and
+// the mode of the layer in its graph. What a layer does not have is "-". A parameter
+// without a value is marked as such, and NaN statistics are shown as NaN. The last line
+// has the number of elements of all parameters, counting each node once.
 func Summary(layers ...Layer) string {
 	var s strings.Builder
 	w := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
@@ -40,8 +40,7 @@ type row struct {
 	mode                    string
 }
 
-// rowOf returns the line of a layer in any state, even of one made without its
-// constructor.
+// rowOf returns the line of a layer in any state, even if no constructor made it.
 func rowOf(l Layer) row {
 	r := row{name: "-", kind: "-", dtype: "-", mean: "-", variance: "-", batches: "-", mode: "-"}
 	if l == nil {
@@ -64,7 +63,7 @@ func rowOf(l Layer) row {
 	return r
 }
 
-// number is how many numbers the parameters have.
+// number returns how many elements the parameters have.
 func (r *row) number() (n int) {
 	for _, p := range r.params {
 		n += size(p)
@@ -72,7 +71,7 @@ func (r *row) number() (n int) {
 	return n
 }
 
-// size is how many numbers a parameter has.
+// size returns how many elements a parameter has.
 func size(p *G.Node) int {
 	if p == nil {
 		return 0
@@ -80,7 +79,7 @@ func size(p *G.Node) int {
 	return p.Shape().TotalSize()
 }
 
-// shapes are the parameters with their shapes, named without the layer.
+// shapes returns the parameters with their shapes, without the layer's name.
 func (r *row) shapes() string {
 	if len(r.params) == 0 {
 		return "-"
@@ -101,7 +100,7 @@ func (r *row) shapes() string {
 
 func (l *layer) summarize(r *row) {
 	if l.kind == "" {
-		return // it was made without its constructor
+		return // no constructor made it
 	}
 	r.kind, r.dtype = l.kind, l.dtype.String()
 }
@@ -123,7 +122,7 @@ func (l *SpectralNorm) summarize(r *row) {
 	}
 }
 
-// mode puts into words what Training says.
+// mode returns the result of Training in words.
 func mode(training, applied bool) string {
 	switch {
 	case !applied:
@@ -135,7 +134,7 @@ func mode(training, applied bool) string {
 	}
 }
 
-// span is the smallest and the largest of some numbers.
+// span returns the smallest and the largest of the values, as text.
 func span(values []float64) string {
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, v := range values {

@@ -15,7 +15,8 @@ import (
 // ops.WeightNorm has the details.
 //
 // Parameters: name.v, of the shape of the weight, and name.g, which starts as ‖v‖ so that
-// w = v. g is (k) with k the size of the axis, or (1) for WholeTensor.
+// w = v. g has the shape (k), where k is the size of the axis of WithAxis, or (1) for
+// WholeTensor.
 //
 // Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
 // Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3.
@@ -44,15 +45,15 @@ func NewWeightNorm(g *G.ExprGraph, dt tensor.Dtype, shape tensor.Shape, opts ...
 	return &WeightNorm{l, c.weightNormConfig()}, nil
 }
 
-// Weight returns w, to be used wherever a weight is, as in gorgonia.Conv2d. A
+// Weight returns w as a node, to be used wherever a weight is, as in gorgonia.Conv2d. A
 // second call returns the same node.
 //
-// Errors: those of gorgonia.ApplyOp alone.
+// Errors: only those of gorgonia.ApplyOp.
 func (l *WeightNorm) Weight() (*G.Node, error) {
 	return l.named(ops.WeightNorm(l.Learnable("v"), l.Learnable("g"), l.cfg))
 }
 
-// Materialize returns the current w = g·v/‖v‖ as a new tensor: for a graph that only
+// Materialize returns the current w = g·v/‖v‖ as a new tensor, for a graph that only
 // predicts, where a plain weight is enough.
 //
 // Errors: ErrValue.
@@ -73,11 +74,11 @@ func (l *WeightNorm) In(g *G.ExprGraph) (*WeightNorm, error) {
 //
 //	y = x·wᵀ + b,  w = g·v/‖v‖
 //
-// with one norm and one g for each output. A row of zeros in v gives 0, and does
-// not learn. ops.WeightNormLinear has the details.
+// with one norm and one g for each output. A row of zeros in v gives 0, and does not
+// learn. ops.WeightNormLinear has the details.
 //
-// Parameters: name.v of shape (out, in), name.g, (out), which starts as ‖v‖ so
-// that w = v, and name.b, (out), 0 at first.
+// Parameters: name.v of shape (out, in), name.g of shape (out), which starts as ‖v‖ so
+// that w = v, and name.b of shape (out), 0 at first.
 //
 // Salimans, Kingma, "Weight Normalization: A Simple Reparameterization to
 // Accelerate Training of Deep Neural Networks", 2016, arXiv:1602.07868v3.
@@ -133,7 +134,7 @@ func (l *WeightNormLinear) Fwd(x *G.Node) (*G.Node, error) {
 }
 
 // Materialize returns the current weight w = g·v/‖v‖, of shape (out, in), as a new
-// tensor: for a graph that only predicts, where a plain linear layer is enough.
+// tensor, for a graph that only predicts, where a plain linear layer is enough.
 //
 // Errors: ErrValue.
 func (l *WeightNormLinear) Materialize() (*tensor.Dense, error) { return l.EvalWeight(nil) }
