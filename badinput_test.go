@@ -11,15 +11,15 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// badCall is a call that must fail without a trace. prepare makes in a graph what the
-// call needs, and returns the call.
+// badCall is a call that must fail and change nothing. prepare makes what the call needs
+// in a graph, and returns the call.
 type badCall struct {
 	name    string
 	kind    error
 	prepare func(g *G.ExprGraph) (call func() error)
 }
 
-// The words of the errors are in testdata/errors.txt.
+// The texts of the errors are in testdata/errors.txt.
 func TestBadInput(t *testing.T) {
 	var calls []badcall.Call
 	for _, c := range badCalls() {
@@ -47,7 +47,7 @@ func badCalls() (all []badCall) {
 	return append(all, badStatistics()...)
 }
 
-// errorOf is the error of a result that must not be.
+// errorOf returns the error of a call whose result must not be used.
 func errorOf[T any](_ T, err error) error { return err }
 
 func nodeIn(g *G.ExprGraph, dt tensor.Dtype, shape ...int) *G.Node {
@@ -56,12 +56,12 @@ func nodeIn(g *G.ExprGraph, dt tensor.Dtype, shape ...int) *G.Node {
 
 var f64 = tensor.Float64
 
-// errorIn is the error of In of a layer.
+// errorIn returns the error of a layer's In.
 func errorIn[L any](in func(*G.ExprGraph) (L, error)) func(other *G.ExprGraph) error {
 	return func(other *G.ExprGraph) error { return errorOf(in(other)) }
 }
 
-// kinds are all layers, in the order of the file.
+// kinds are all kinds of layers.
 var kinds = []struct {
 	name string
 	make func(g *G.ExprGraph, dt tensor.Dtype, name norm.AnyOption) error
@@ -152,7 +152,7 @@ func badKinds() (all []badCall) {
 	return all
 }
 
-// badConstructors are options and sizes of the layers that normalize activations.
+// badConstructors are bad options and sizes of the layers that normalize activations.
 func badConstructors() (all []badCall) {
 	add := func(name string, kind error, call func(g *G.ExprGraph) error) {
 		all = append(all, badCall{name, kind, func(g *G.ExprGraph) func() error { return func() error { return call(g) } }})
@@ -226,10 +226,10 @@ func badConstructors() (all []badCall) {
 	return all
 }
 
-// initial is an initializer that gives v.
+// initial is an initializer that returns v.
 func initial(v any) G.InitWFn { return func(tensor.Dtype, ...int) any { return v } }
 
-// badWeights are options and sizes of the layers that normalize weights.
+// badWeights are bad options and sizes of the layers that normalize weights.
 func badWeights() (all []badCall) {
 	for _, k := range []struct {
 		name string

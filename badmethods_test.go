@@ -11,14 +11,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// fwdEval is a layer that makes a node of one, and a tensor of one.
+// fwdEval is a layer with Fwd and Eval.
 type fwdEval interface {
 	norm.Evaluator
 	Fwd(x *G.Node) (*G.Node, error)
 }
 
-// forwards are such layers of 4 channels or inputs, without parameters where that can
-// be, for then the ops know less.
+// forwards make such layers of 4 channels or inputs, without parameters where possible,
+// since the ops then know less about the sizes.
 var forwards = []struct {
 	name string
 	make func(g *G.ExprGraph) fwdEval
@@ -35,7 +35,7 @@ var forwards = []struct {
 	{"weightnormlinear", func(g *G.ExprGraph) fwdEval { return norm.Must(norm.NewWeightNormLinear(g, f64, 4, 3)) }},
 }
 
-// badInputs are nodes that a layer does not take.
+// badInputs are calls of Fwd with nodes that a layer does not accept.
 func badInputs() (all []badCall) {
 	for _, l := range forwards {
 		add := func(name string, kind error, x func(g *G.ExprGraph) *G.Node) {
@@ -95,7 +95,7 @@ func badInputs() (all []badCall) {
 	return all
 }
 
-// badResiduals are sums that layer and RMS norm do not take.
+// badResiduals are calls of FwdResidual with terms that layer and RMS norm do not accept.
 func badResiduals() (all []badCall) {
 	type residual interface {
 		FwdResidual(x, r *G.Node) (y, sum *G.Node, err error)
@@ -136,7 +136,7 @@ func badResiduals() (all []badCall) {
 	return all
 }
 
-// optionsAs returns options of axes as those of one layer.
+// optionsAs returns options of axes with the option type of one layer.
 func optionsAs[O any](opts []norm.AxesOption) (all []O) {
 	for _, o := range opts {
 		all = append(all, o.(O))
@@ -173,12 +173,12 @@ func badMasks() (all []badCall) {
 	return all
 }
 
-// evalWeight is a layer that makes a weight.
+// evalWeight is a layer with EvalWeight.
 type evalWeight interface {
 	EvalWeight(dst *tensor.Dense) (*tensor.Dense, error)
 }
 
-// badTensors are bad calls of Eval and its kin.
+// badTensors are bad calls of Eval, EvalResidual and EvalWeight.
 func badTensors() (all []badCall) {
 	for _, l := range forwards {
 		eval := func(name string, kind error, dst, x *tensor.Dense) {
@@ -263,7 +263,8 @@ func badFolds() (all []badCall) {
 	return all
 }
 
-// statisticsOf are the running statistics and the number of batches, nil without.
+// statisticsOf returns the running statistics and the number of batches, or nil if there
+// are none.
 func statisticsOf(bn *norm.BatchNorm) []any {
 	if bn.Running() == nil {
 		return nil
@@ -272,7 +273,8 @@ func statisticsOf(bn *norm.BatchNorm) []any {
 	return []any{mean, variance, batches}
 }
 
-// badStatistics are bad calls of what sets and estimates statistics, of 2 channels.
+// badStatistics are bad calls of the methods that set or estimate the statistics of 2
+// channels.
 func badStatistics() (all []badCall) {
 	add := func(name string, kind error, call func(bn *norm.BatchNorm) error, o ...norm.BatchNormOption) {
 		all = append(all, badCall{name, kind, func(g *G.ExprGraph) func() error {

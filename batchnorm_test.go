@@ -12,8 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The running statistics after k steps, in closed form, for several momenta
-// and for the average over all batches.
+// The running statistics after k steps follow a closed form, for several momenta and for
+// the average over all batches.
 func TestBatchNormRunningStatistics(t *testing.T) {
 	for _, m := range []float64{0, 0.1, 1, math.NaN()} {
 		opt := norm.WithMomentum(m)
@@ -134,7 +134,7 @@ func TestBatchNormSetTraining(t *testing.T) {
 	require.NotEqual(t, []float64{0, 0, 0}, mean)
 }
 
-// Applying the layer again changes the mode of nothing.
+// Applying the layer again does not change the mode of earlier applications.
 func TestBatchNormFwdLeavesTheMode(t *testing.T) {
 	g, x, bn := batchNorm(t, tensor.Float64, []int{6, 3})
 	norm.Must(bn.Fwd(x))
@@ -147,10 +147,10 @@ func TestBatchNormFwdLeavesTheMode(t *testing.T) {
 	require.NotEqual(t, []float64{0, 0, 0}, mean)
 }
 
-// A cumulative average goes on where it was, if the number of batches is set
-// along with the statistics.
+// A cumulative average goes on from saved statistics if the number of batches is set
+// along with them.
 func TestBatchNormCumulativeAverageGoesOn(t *testing.T) {
-	// The momentum is not used, and so may be anything.
+	// The momentum is not used, so an invalid one is no error.
 	_, x, bn := batchNorm(t, tensor.Float64, []int{6, 3}, norm.WithMomentum(2), norm.WithCumulativeAverage())
 	y := norm.Must(bn.Fwd(x))
 	require.NoError(t, bn.Running().Set([]float64{9, 9, 9}, []float64{1, 1, 1}, 3))

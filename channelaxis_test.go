@@ -10,8 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Channels last are channels first, transposed, in training and evaluation, and
-// in the same layer in another graph.
+// Channels last gives the results of channels first, transposed, in training and
+// evaluation, and for the same layer in another graph.
 func TestBatchNormChannelsLast(t *testing.T) {
 	g := G.NewGraph()
 	first := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 3))

@@ -15,9 +15,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// whileTraining trains for some steps, and meanwhile does the other things again
-// and again, each on a goroutine of its own. Where there is one processor it may take
-// more steps until one of them has had its turn.
+// whileTraining trains for some steps. Meanwhile it calls each of the others over and
+// over, on a goroutine of its own. It trains for more steps if none of them has returned
+// by then, as may happen with one processor.
 func whileTraining(t *testing.T, steps int, train func(step int) error, others ...func() error) {
 	t.Helper()
 	var wait sync.WaitGroup
@@ -47,7 +47,8 @@ func whileTraining(t *testing.T, steps int, train func(step int) error, others .
 	require.Positive(t, runs.Load())
 }
 
-// evaluator runs a machine in evaluation mode, for each run on the elements of y.
+// evaluator returns a function that runs a machine in evaluation mode and checks the
+// elements of y.
 func evaluator(t *testing.T, machine string, y *G.Node, check func(y []float64) error) func() error {
 	var tape G.VM = G.NewTapeMachine(y.Graph(), G.EvalMode())
 	t.Cleanup(func() { tape.Close() })
@@ -68,17 +69,17 @@ func evaluator(t *testing.T, machine string, y *G.Node, check func(y []float64) 
 	}
 }
 
-// Step k trains on k ± k in every channel, of which the mean is k and the unbiased
-// variance 2k². With a momentum of 1 these are the running statistics, so that a
-// mean and a variance, or two channels, of different steps show: 0 is normalized
-// to −k/√(2k²) = −√½, whatever k is.
+// Step k trains on 0 and 2k in every channel, whose mean is k and whose unbiased variance
+// is 2k². With a momentum of 1 these are the running statistics. They normalize 0 to
+// −k/√(2k²) = −√½ for every k, but not if a mean and a variance come from different
+// steps.
 func TestEvaluationWhileTrainingSeesWholeStatistics(t *testing.T) {
 	const channels, steps = 33, 300
 	for _, machine := range []string{"tape", "lisp"} {
 		for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 			t.Run(fmt.Sprint(machine, " ", dt), func(t *testing.T) {
 				opts := []norm.BatchNormOption{norm.WithMomentum(1), norm.WithEps(1e-30)}
-				if machine == "lisp" { // its constructor writes to the values of a graph, so that none may be shared
+				if machine == "lisp" { // its constructor writes to the values of a graph, so none may be shared
 					opts = append(opts, norm.WithoutAffine())
 				}
 				x := input(G.NewGraph(), constant(dt, channels, 0, 0))
@@ -122,8 +123,8 @@ func TestEvaluationWhileTrainingSeesWholeStatistics(t *testing.T) {
 	}
 }
 
-// Others set and reset the statistics, count batches and evaluate while two
-// machines train: whatever there is to read is of one origin.
+// Others set and reset the statistics, count batches and evaluate while two machines
+// train. Every reading of the statistics must come from a single write.
 func TestStatisticsSetWhileTraining(t *testing.T) {
 	const channels, steps = 17, 300
 	x := input(G.NewGraph(), constant(tensor.Float64, channels, 0, 2))
@@ -157,7 +158,8 @@ func TestStatisticsSetWhileTraining(t *testing.T) {
 		})
 }
 
-// An iteration ends with u = Wv/‖Wv‖, so a u and a v of two iterations show.
+// An iteration ends with u = Wv/‖Wv‖, which shows if u and v are from different
+// iterations.
 func TestEvaluationWhileTrainingSeesWholeVectors(t *testing.T) {
 	const rows, cols, steps = 24, 17, 300
 	w := wave(tensor.Float64, 0.3, rows, cols)
@@ -169,7 +171,7 @@ func TestEvaluationWhileTrainingSeesWholeVectors(t *testing.T) {
 	data, random := w.Data().([]float64), wave(tensor.Float64, 5, rows, cols).Data().([]float64)
 	train := func(step int) error {
 		vm.Reset()
-		if step%10 == 0 { // from far away
+		if step%10 == 0 { // so that the next iteration changes them a lot
 			if err := sn.Vectors().Set(random[:rows], random[:cols]); err != nil {
 				return err
 			}
@@ -179,7 +181,7 @@ func TestEvaluationWhileTrainingSeesWholeVectors(t *testing.T) {
 	whileTraining(t, steps, train, func() error {
 		u, v := sn.Vectors().Values()
 		if u[0] == random[0] {
-			return nil // just set
+			return nil // just set, not from an iteration
 		}
 		wv, square := make([]float64, rows), 0.0
 		for i := range wv {
@@ -198,7 +200,7 @@ func TestEvaluationWhileTrainingSeesWholeVectors(t *testing.T) {
 }
 
 // A worker has its own graph of the layer, and may build its machine while others build
-// and run theirs. The race detector has the last word.
+// and run theirs. This is mainly a test for the race detector.
 func TestMachinesOfWorkers(t *testing.T) {
 	eachServed(t, func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype) {
 		var wait sync.WaitGroup

@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Without options batch norm has PyTorch's momentum, 0.1: of the batch (0, 2, 4), with
-// the mean 2 and the unbiased variance 4, and the start 0 and 1 follow 0.2 and 1.3.
+// Without options batch norm has PyTorch's momentum of 0.1. From 0 and 1, the batch (0,
+// 2, 4), with the mean 2 and the unbiased variance 4, leads to 0.2 and 1.3.
 func TestDefaultMomentum(t *testing.T) {
 	g := G.NewGraph()
 	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 1))

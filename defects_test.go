@@ -236,7 +236,7 @@ func TestDefectSecondOrderSilentlyWrong(t *testing.T) {
 			return norm.Must(norm.NewWeightNormLinear(g, tensor.Float64, 3, 2, weight)).Fwd
 		},
 	} {
-		penalty := func(in G.Nodes) (*G.Node, error) { // its gradient is a gradient's
+		penalty := func(in G.Nodes) (*G.Node, error) { // a gradient of this contains a gradient
 			y, err := layer(in[0].Graph())(in[0])
 			if err != nil {
 				return nil, err
@@ -273,8 +273,8 @@ func TestDefectManyNodesForOneLayer(t *testing.T) {
 }
 
 func TestDefectStateOfTheForwardPassShared(t *testing.T) {
-	// Two applications, forward twice before backward: each gradient has its own
-	// statistics.
+	// There are two applications, and both run forward before either runs backward. Each
+	// gradient must use its own statistics.
 	f := func(in G.Nodes) (*G.Node, error) {
 		bn := norm.Must(norm.NewBatchNorm(in[0].Graph(), tensor.Float64, 3))
 		return G.Add(norm.Must(bn.Fwd(in[0])), norm.Must(bn.Fwd(norm.Must(G.Cube(in[1])))))
@@ -291,7 +291,7 @@ func TestDefectScaleOfRank1Refused(t *testing.T) {
 	}
 }
 
-// gorgonia.Grad of a gradient of its own is refused: it would be wrong.
+// gorgonia.Grad of one of its own gradients is refused, since the result would be wrong.
 func TestDefectGradOfGrad(t *testing.T) {
 	for _, by := range []func(x *G.Node, ln *norm.LayerNorm) *G.Node{
 		func(x *G.Node, _ *norm.LayerNorm) *G.Node { return x },

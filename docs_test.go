@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the README and the pages of docs call norm.X, ops.X, diff.X or gradcheck.X is
-// there.
+// Whatever the README and the pages of docs call norm.X, ops.X, diff.X or gradcheck.X
+// exists.
 func TestPagesNameWhatThereIs(t *testing.T) {
 	folders := map[string]string{"norm": ".", "ops": "ops", "diff": "diff", "gradcheck": "gradcheck"}
 	exists := map[string]bool{}

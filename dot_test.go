@@ -38,8 +38,8 @@ func drawn(t *testing.T, g *G.ExprGraph) map[string][]string {
 	return labels
 }
 
-// labelsOf returns the label of each node, by its id, of statements and their
-// subgraphs.
+// labelsOf returns the labels of the nodes in statements and their subgraphs. seen
+// collects them by the ids of the nodes.
 func labelsOf(stmts []ast.Stmt, seen map[string]string) (all []string) {
 	for _, s := range stmts {
 		switch s := s.(type) {
@@ -56,7 +56,7 @@ func labelsOf(stmts []ast.Stmt, seen map[string]string) (all []string) {
 	return slices.Collect(maps.Values(seen))
 }
 
-// everyLayer is a graph of all layers, with gradients.
+// everyLayer makes a graph of all layers, with gradients.
 func everyLayer(t *testing.T) *G.ExprGraph {
 	g, dt := G.NewGraph(), tensor.Float64
 	fc := norm.Must(norm.NewWeightNormLinear(g, dt, 3, 4, norm.WithName("fc1")))
@@ -82,8 +82,8 @@ func everyLayer(t *testing.T) *G.ExprGraph {
 	return g
 }
 
-// The drawings name results after their layers, and ops with the settings that
-// are on.
+// The drawings name results after their layers, and list the settings of ops, flags only
+// if they are on.
 func TestGraphsDraw(t *testing.T) {
 	labels := drawn(t, everyLayer(t))
 	for drawing, all := range labels {
@@ -111,7 +111,7 @@ func TestGraphsDraw(t *testing.T) {
 	}
 }
 
-// A name may have what means something in a drawing.
+// A name may contain characters that mean something in a drawing.
 func TestGraphsDrawWithAnyName(t *testing.T) {
 	for _, name := range []string{"a<b>", "a & b", `"a"`, "{a}", "größe γ", "a|b", "a/b.c-d", "<nil>", "a;b=c[d]"} {
 		g := G.NewGraph()

@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes pools forget, so that they allocate.
+// Under the race detector pools drop what they hold, so that they allocate.
 
 package norm_test
 

@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// BenchmarkEval times a row by itself, as a server normalizes it, and
-// BenchmarkMachine the same by a run of a machine.
+// BenchmarkEval times the normalization of a single row, as in a server. BenchmarkMachine
+// times the same in a run of a machine.
 func BenchmarkEval(b *testing.B) {
 	eachRow(b, func(b *testing.B, l rowLayer, x *tensor.Dense) {
 		dst := x.Clone().(*tensor.Dense)
@@ -49,7 +49,7 @@ type forward interface {
 	Fwd(x *G.Node) (*G.Node, error)
 }
 
-// rowLayer is a layer and the same in another graph.
+// rowLayer is a layer and a function that makes the same layer in another graph.
 type rowLayer struct {
 	forward
 	in func(g *G.ExprGraph) forward

@@ -57,7 +57,7 @@ func weightOf[L interface {
 		}}
 }
 
-// servedLayers make one layer of each kind and form, of 6 channels or elements.
+// servedLayers make a layer of each kind and form, of 6 channels or elements.
 var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 	"layer norm": func(g *G.ExprGraph, dt tensor.Dtype) served {
 		return activation(norm.NewLayerNorm(g, dt, tensor.Shape{6}))(4, 6)
@@ -115,8 +115,8 @@ var servedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) served{
 	},
 }
 
-// eachServed runs f for each layer, with parameters and running statistics that are
-// not those of the start.
+// eachServed runs f for each layer, with parameters and running statistics that differ
+// from the initial ones.
 func eachServed(t *testing.T, f func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype)) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for name, make := range servedLayers {
@@ -143,7 +143,7 @@ type tracker interface {
 	SetStats(mean, variance []float64) error
 }
 
-// input is a value of x, nil for a weight.
+// input returns a value for x, or nil for a weight.
 func (s served) input(dt tensor.Dtype) *tensor.Dense {
 	if s.x == nil {
 		return nil
@@ -169,8 +169,8 @@ func (s served) graph(t *testing.T, g *G.ExprGraph, dt tensor.Dtype) *tensor.Den
 	return v.(*tensor.Dense)
 }
 
-// Eval gives the bits of a machine in evaluation, although the last machine on the
-// graph trained, and moves nothing.
+// Eval gives the bits of a machine in evaluation mode, although the last machine on the
+// graph was one in training, and changes no statistics.
 func TestEvalIsTheMachines(t *testing.T) {
 	eachServed(t, func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype) {
 		want, x := l.graph(t, g, dt), l.input(dt)
@@ -192,7 +192,7 @@ func TestEvalIsTheMachines(t *testing.T) {
 	})
 }
 
-// A result may take the place of x, and a batch any size.
+// The result may be written over x, and a batch may have any size.
 func TestEvalInPlaceAndRowByRow(t *testing.T) {
 	eachServed(t, func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype) {
 		x := l.input(dt)
@@ -216,7 +216,8 @@ func TestEvalInPlaceAndRowByRow(t *testing.T) {
 	})
 }
 
-// kindHasBatch says whether a sample's result depends on its batch.
+// kindHasBatch says whether the result for a sample depends on the other samples of the
+// batch.
 func (s served) kindHasBatch() bool {
 	b, ok := s.layer.(*norm.BatchNorm)
 	return ok && b.Running() == nil
@@ -276,7 +277,7 @@ func TestEvalOfAParameterWithoutValue(t *testing.T) {
 	require.EqualError(t, err, "norm: weightnorm: weightnorm.v holds <nil>, want a dense tensor")
 }
 
-// A server evaluates from many goroutines while a graph of its own trains the
+// A server evaluates from many goroutines while a graph of its own trains the running
 // statistics.
 func TestEvalWhileTraining(t *testing.T) {
 	const channels = 64
@@ -344,7 +345,7 @@ func TestEvalResidual(t *testing.T) {
 	}
 }
 
-// The norm of a sum is over the trailing axes.
+// A residual sum is normalized over the trailing axes only.
 func TestEvalResidualOverOtherAxes(t *testing.T) {
 	x := wave(tensor.Float64, 0.5, 3, 2)
 	for _, l := range []residual{

@@ -25,8 +25,7 @@ func ExampleBatchNorm_Fold() {
 	// Output: [5.000 10.000] [2.000]
 }
 
-// Fine-tuning: the running statistics normalize, and stay as they are in training
-// too.
+// For fine-tuning: the running statistics normalize x in training too, and do not change.
 func ExampleBatchNorm_FwdFrozen() {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NodeFromAny(g, tensor.New(tensor.WithShape(2, 1), tensor.WithBacking([]float64{3, 5})), gorgonia.WithName("x"))
@@ -45,7 +44,7 @@ func ExampleBatchNorm_FwdFrozen() {
 	// Output: [1.000 2.000] [1] [4]
 }
 
-// The statistics of three batches as if they were one of six values.
+// The statistics are those of the six values of three batches, as if they were one batch.
 func ExampleReestimate() {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithName("x"), gorgonia.WithShape(2, 1))

@@ -30,7 +30,7 @@ func choice[L interface {
 	return chosen{l, func(g *gorgonia.ExprGraph) (normalization, error) { return l.In(g) }}, err
 }
 
-// A model that is trained with one norm or another, as a flag says.
+// A flag says with which norm a model is trained.
 func Example_choice() {
 	build := func(kind string, g *gorgonia.ExprGraph) (chosen, error) {
 		switch kind {

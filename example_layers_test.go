@@ -71,7 +71,8 @@ func ExampleWithAxes() {
 	// layernorm.beta (2)
 }
 
-// A transformer's residual connection: the sum is normalized, and goes on.
+// A transformer's residual connection: the sum x + r is normalized, and also returned for
+// the next block.
 func ExampleLayerNorm_FwdResidual() {
 	g := gorgonia.NewGraph()
 	value := func(name string, v ...float64) *gorgonia.Node {
@@ -114,7 +115,7 @@ func ExampleBatchNorm_FwdMasked() {
 	node := func(name string, v *tensor.Dense) *gorgonia.Node {
 		return gorgonia.NewTensor(g, v.Dtype(), v.Dims(), gorgonia.WithName(name), gorgonia.WithShape(v.Shape()...), gorgonia.WithValue(v))
 	}
-	pad := math.NaN() // whatever was there
+	pad := math.NaN() // the padding may hold anything
 	x := node("x", tensor.New(tensor.WithShape(2, 1, 4), tensor.WithBacking([]float64{1, 3, 1, 3, 3, 1, pad, pad})))
 	lengths := node("lengths", tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{4, 2})))
 	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 1, norm.WithMomentum(1)))

@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A program in full: a batch through batch norm, and the gradients of γ and β.
+// A complete program: a batch through batch norm, and the gradients of γ and β.
 //
 // Each channel has the values c, c+3, c+6 and c+9: mean c+4.5, biased variance
 // 11.25, unbiased variance 15. The running statistics start at 0 and 1 and move a
@@ -51,7 +51,7 @@ func column(g *gorgonia.ExprGraph, values ...float64) *gorgonia.Node {
 	return gorgonia.NodeFromAny(g, v, gorgonia.WithName("x"))
 }
 
-// runs runs a machine in training for each batch, which the node takes.
+// runs runs a machine in training mode once for each batch, bound to x.
 func runs(g *gorgonia.ExprGraph, x *gorgonia.Node, batches ...[]float64) error {
 	vm := gorgonia.NewTapeMachine(g)
 	defer vm.Close()
@@ -67,9 +67,9 @@ func runs(g *gorgonia.ExprGraph, x *gorgonia.Node, batches ...[]float64) error {
 	return nil
 }
 
-// A batch of one value a channel has no variance. The error comes out of the
-// machine, and Is sees through what Gorgonia wraps it in; the running statistics
-// stay as they were.
+// A batch with one value per channel has no variance. The machine returns the error, and
+// Is sees through the types in which Gorgonia wraps it. The running statistics are
+// unchanged.
 func ExampleIs() {
 	g := gorgonia.NewGraph()
 	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 1))
@@ -83,8 +83,8 @@ func ExampleIs() {
 	// [0] [1]
 }
 
-// The k-th batch moves the statistics by 1/k: they are the average of the means, 2,
-// 4 and 9, and of the unbiased variances, 2, 2 and 8.
+// The k-th batch moves the statistics by 1/k. They are the averages of the means, 2, 4
+// and 9, and of the unbiased variances, 2, 2 and 8.
 func ExampleWithCumulativeAverage() {
 	g := gorgonia.NewGraph()
 	bn := norm.Must(norm.NewBatchNorm(g, tensor.Float64, 1, norm.WithCumulativeAverage()))
@@ -98,8 +98,8 @@ func ExampleWithCumulativeAverage() {
 	// Output: [5.000] [4.000]
 }
 
-// Keras' layout: two pixels of one image, with the channels last, and Keras'
-// momentum of 0.99 and eps of 1e-3.
+// Keras' layout: two pixels of one image, with the channels last. Keras' momentum of 0.99
+// is 0.01 here, and its eps is 1e-3.
 func ExampleWithChannelAxis() {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewTensor(g, tensor.Float64, 4, gorgonia.WithName("x"), gorgonia.WithShape(1, 1, 2, 3),
@@ -120,8 +120,8 @@ func ExampleWithChannelAxis() {
 	// Output: [-1.00 -1.00 -1.00 1.00 1.00 1.00] [0.02 0.30 4.00]
 }
 
-// The deviations of 1, 2 and 3 are −1, 0 and 1: the unbiased standard deviation is
-// √(2/2) = 1, and with an eps of 1, which is outside the root, they are halved.
+// The deviations of 1, 2 and 3 are −1, 0 and 1. The unbiased standard deviation is √(2/2)
+// = 1, and an eps of 1, outside the root, halves the deviations.
 func ExampleWithUnbiasedStd() {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithName("x"), gorgonia.WithShape(1, 3), gorgonia.WithInit(gorgonia.RangedFrom(1)))
@@ -136,8 +136,7 @@ func ExampleWithUnbiasedStd() {
 	// Output: [-0.50 0.00 0.50]
 }
 
-// The root of the mean square of 1 and 7 is 5. γ is 0 at first, and the scale 1 + γ
-// is 1.
+// The root of the mean square of 1 and 7 is 5. γ starts at 0, so the scale 1 + γ is 1.
 func ExampleWithScalePlusOne() {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithName("x"), gorgonia.WithShape(1, 2),
@@ -156,8 +155,8 @@ func ExampleWithScalePlusOne() {
 	// [0  0]
 }
 
-// Two workers gather what they see of a data set; the layer takes both as one: the
-// mean of 1 to 5 is 3, their unbiased variance 10/4.
+// Two workers gather the statistics of what they see of a data set, and the layer takes
+// both together: the mean of 1 to 5 is 3, and the unbiased variance is 10/4.
 func ExampleBatchNorm_SetMoments() {
 	bn := norm.Must(norm.NewBatchNorm(gorgonia.NewGraph(), tensor.Float64, 1))
 	seen := func(values ...float64) *ops.Moments {
@@ -178,7 +177,8 @@ func ExampleBatchNorm_SetMoments() {
 	// Output: [3] [2.5]
 }
 
-// The row (3, 4) of v has the length 5, and keeps its direction when g says 10.
+// The row (3, 4) of v has the length 5. With g = 10 it keeps its direction and has the
+// length 10.
 func ExampleWeightNormLinear_Materialize() {
 	v := tensor.New(tensor.WithShape(1, 2), tensor.WithBacking([]float64{3, 4}))
 	fc := norm.Must(norm.NewWeightNormLinear(gorgonia.NewGraph(), tensor.Float64, 2, 1, norm.WithWeight(v)))

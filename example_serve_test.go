@@ -8,7 +8,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A row is normalized without a graph, into memory that is used again.
+// A row is normalized without a graph, into memory that can be reused.
 func ExampleBatchNorm_Eval() {
 	bn := norm.Must(norm.NewBatchNorm(gorgonia.NewGraph(), tensor.Float64, 3, norm.WithEps(1e-12)))
 	if err := bn.SetStats([]float64{1, 2, 3}, []float64{1, 4, 16}); err != nil {
@@ -38,8 +38,8 @@ func ExampleLayerNorm_EvalResidual() {
 	// [-1.00 -1.00 1.00 1.00]
 }
 
-// A model in one table: what trains, what the statistics are, and in which mode the
-// graph is.
+// A table of a model shows its parameters, its running statistics, and the mode of its
+// graph.
 func ExampleSummary() {
 	g := gorgonia.NewGraph()
 	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float32, 784, 200, norm.WithName("fc1")))

@@ -12,8 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A linear layer of the user's own and a batch norm, and what a file has of them. In
-// PyTorch the weight of a linear layer is (out, in) and its bias is (out).
+// smallModel returns a batch norm, and a state of it and of a linear layer of the user's
+// own. In PyTorch the weight of a linear layer is (out, in) and its bias is (out).
 func smallModel() (*norm.BatchNorm, norm.State) {
 	g := gorgonia.NewGraph()
 	w := gorgonia.NewMatrix(g, tensor.Float32, gorgonia.WithName("w"), gorgonia.WithShape(2, 3), gorgonia.WithInit(gorgonia.GlorotU(1)))
@@ -32,7 +32,7 @@ func ExampleSaveFile() {
 	path := filepath.Join(dir, "model.safetensors")
 
 	trained, state := smallModel()
-	if err := trained.SetStats([]float64{1, 2, 3}, []float64{4, 5, 6}); err != nil { // for training
+	if err := trained.SetStats([]float64{1, 2, 3}, []float64{4, 5, 6}); err != nil { // in place of training
 		panic(err)
 	}
 	if err := norm.SaveFile(path, state); err != nil {
@@ -48,7 +48,7 @@ func ExampleSaveFile() {
 	// Output: [1 2 3] [4 5 6]
 }
 
-// What does not fit is named, and the layer stays as it is.
+// The error names everything that does not fit, and the layer is unchanged.
 func ExampleLoad() {
 	var file bytes.Buffer
 	g := gorgonia.NewGraph()

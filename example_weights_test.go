@@ -76,8 +76,9 @@ func ExampleWeightNorm_Materialize() {
 	// Output: (1, 1, 2, 2) (2, 1, 2, 2)
 }
 
-// Weight norm does not control the scale of activations. So its paper (section 3) starts g and
-// b from a first batch, such that in it each output has mean 0 and variance 1.
+// Weight norm does not control the scale of activations. Its paper (section 3) therefore
+// sets the first g and b from a batch, such that each output has mean 0 and variance 1 in
+// it.
 func ExampleWeightNormLinear_Learnables() {
 	l := norm.Must(norm.NewWeightNormLinear(gorgonia.NewGraph(), tensor.Float64, 3, 2))
 	batch := tensor.New(tensor.WithShape(64, 3), tensor.WithBacking(gorgonia.Gaussian64(5, 2, 64, 3)))

@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// affineLayers are what a batch norm can be folded into: y of x, a weight and a
-// bias that broadcasts along the given axes.
+// affineLayers are layers that a batch norm can be folded into: the shapes of x, of the
+// weight, and of a bias that is broadcast.
 var affineLayers = map[string]struct {
 	x, w, b []int
 	outAxis int
@@ -28,7 +28,7 @@ var affineLayers = map[string]struct {
 	}, []byte{0, 2, 3}},
 }
 
-// A folded model gives what the model with its batch norm gives in evaluation.
+// A folded model gives the results of the model with its batch norm in evaluation.
 func TestFold(t *testing.T) {
 	options := map[string][]norm.BatchNormOption{
 		"affine": nil, "plain": {norm.WithoutAffine()}, "shift only": {norm.WithoutScale()}, "large eps": {norm.WithEps(0.5)},
@@ -83,7 +83,7 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// A weight of any layout is folded, into a row-major one.
+// A weight of any layout can be folded. The result is row-major.
 func TestFoldOfTransposedWeight(t *testing.T) {
 	bn := norm.Must(norm.NewBatchNorm(G.NewGraph(), tensor.Float64, 3))
 	require.NoError(t, bn.SetStats([]float64{1, 2, 3}, []float64{1, 4, 9}))
@@ -105,7 +105,7 @@ func TestFoldRefuses(t *testing.T) {
 	four, one := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 4)), norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 1))
 	w, b := wave(f64, 0, 3, 4), wave(f64, 0, 3)
 	grown := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3))
-	*grown.Learnables()[0].Value().(*tensor.Dense) = *wave(f64, 0, 4) // which Let does not allow
+	*grown.Learnables()[0].Value().(*tensor.Dense) = *wave(f64, 0, 4) // Let would refuse it
 	masked := tensor.New(tensor.WithShape(3, 1), tensor.WithBacking([]float64{1, 2, 3}, []bool{true, false, false}))
 	for _, c := range []struct {
 		bn   *norm.BatchNorm

@@ -13,9 +13,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The MLP cases: Linear(100,200), norm, ReLU, Linear(200,10) and cross-entropy,
-// trained for 20 steps through the layers, a solver and a tape machine, with
-// PyTorch's numbers.
+// The MLP cases: Linear(100,200), norm, ReLU, Linear(200,10) and cross-entropy. 20 steps
+// of training through the layers, a solver and a tape machine give PyTorch's numbers.
 func TestMLPMatchesGolden(t *testing.T) {
 	cases, err := golden.Cases("MLP")
 	require.NoError(t, err)
@@ -55,15 +54,15 @@ func newMLP(t *testing.T, c *golden.Case) *mlp {
 	return m
 }
 
-// input returns rows of an input of the case.
+// input returns some rows of an input of the case.
 func (m *mlp) input(name string, from, to int) *tensor.Dense {
 	v := m.c.Inputs[name]
 	cols := v.Shape[1]
 	return graphtest.Dense(m.dt, v.F64[from*cols:to*cols], to-from, cols)
 }
 
-// forward builds the logits of x in a graph, with new layers or those of
-// another graph, and returns the parameters too.
+// forward builds the logits of x in the graph of x, with new layers the first time and
+// the same layers later. It returns the parameters too.
 func (m *mlp) forward(t *testing.T, x *G.Node) (logits *G.Node, params G.Nodes) {
 	g := x.Graph()
 	if m.c.Attrs["norm"] == "weightnorm" {
@@ -244,7 +243,7 @@ func (m *mlp) finals() map[string][]float64 {
 	return out
 }
 
-// A parameter may have a gradient already, of another cost.
+// A parameter may already have a gradient, from another cost.
 func TestGradOfTwoCostsThroughOneLayer(t *testing.T) {
 	g := G.NewGraph()
 	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{3}))

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// mostChannels is as many as there may be, where an int has 32 bits fewer.
+// mostChannels is the largest number of channels. It is smaller where an int has 32 bits.
 const mostChannels = min(1<<31-1, math.MaxInt/16)
 
 func TestGroupAndInstanceNormRefuse(t *testing.T) {

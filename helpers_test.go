@@ -11,10 +11,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// wave is short for what most tests begin with.
+// wave makes the input of most tests.
 var wave = graphtest.Wave
 
-// constant is a tensor of rows of equal values.
+// constant returns a tensor whose rows each repeat one value.
 func constant(dt tensor.Dtype, cols int, rows ...float64) *tensor.Dense {
 	var v []float64
 	for _, r := range rows {
@@ -80,10 +80,10 @@ func moments(x *tensor.Dense) (mean, variance []float64) {
 	return mean, variance
 }
 
-// batches are some for three channels.
+// batches are three batches for three channels.
 var batches = []*tensor.Dense{wave(tensor.Float64, 0, 6, 3), wave(tensor.Float64, 2, 6, 3), wave(tensor.Float64, -1, 6, 3)}
 
-// requireBits requires equal shapes and elements.
+// requireBits requires equal shapes and bit-equal elements.
 func requireBits(t *testing.T, want, got *tensor.Dense, what string) {
 	t.Helper()
 	require.Equal(t, want.Shape(), got.Shape(), what)

@@ -15,7 +15,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// any layer, as the tests below see it.
+// layer is any layer, as the tests below use it.
 type layer interface {
 	Name() string
 	Learnables() G.Nodes
@@ -93,7 +93,7 @@ func TestNamesAreUnique(t *testing.T) {
 	}
 }
 
-// The name that a layer finds itself leaves the caller's nodes their names.
+// The generated name of a layer does not collide with those of the caller's nodes.
 func TestNamesOfOtherNodesAreTaken(t *testing.T) {
 	for kind, make := range constructors {
 		g := G.NewGraph()
@@ -125,7 +125,7 @@ func TestNamesWithoutParameters(t *testing.T) {
 }
 
 // In another graph a layer has the same storage and the same settings, so that it
-// computes the same by the same ops.
+// computes the same results by equal ops.
 func TestInSharesStorageAndSettings(t *testing.T) {
 	eachServed(t, func(t *testing.T, g *G.ExprGraph, l served, dt tensor.Dtype) {
 		g2 := G.NewGraph()
@@ -165,7 +165,7 @@ func stateOf(l layer) any {
 	return (*ops.RunningStats)(nil)
 }
 
-// opsOf returns the hashes of the ops of a graph, which their settings are part of.
+// opsOf returns the hashes of the ops of a graph, which include their settings.
 func opsOf(g *G.ExprGraph) (all []uint32) {
 	for _, n := range g.AllNodes() {
 		if n.Op() != nil {
@@ -222,8 +222,8 @@ func TestWithoutParameters(t *testing.T) {
 	require.Equal(t, run(t, norm.Must(full.Fwd(x))), run(t, norm.Must(none.Fwd(x))), "gamma is 1 and beta 0 at first")
 }
 
-// A model has many layers of a kind: an error says which one it is, be it found here,
-// by an op, or without a graph.
+// A model has many layers of a kind. An error says which one it is about, whether the
+// layer finds it, an op, or Eval without a graph.
 func TestErrorsNameTheLayer(t *testing.T) {
 	dt := tensor.Float64
 	g := G.NewGraph()
@@ -270,7 +270,7 @@ func TestErrorsNameTheLayer(t *testing.T) {
 		`weightnorm "f"`:       {second(wn.EvalWeight(few)), second(wn.In(nil))},
 		`weightnormlinear "h"`: {second(fc.Fwd(input(g, few))), second(fc.Eval(nil, few)), second(fc.In(nil))},
 		`spectralnorm "i"`:     {second(sn.EvalWeight(few)), second(sn.In(nil))},
-		// A name that was not given.
+		// This name is a generated one.
 		"layernorm2": {second(ln2.Fwd(input(g, few))), second(ln2.Eval(nil, few)), second(ln2.In(nil))},
 	} {
 		for i, err := range errs {
@@ -285,7 +285,7 @@ func TestErrorsNameTheLayer(t *testing.T) {
 	require.EqualError(t, err, "norm: groupnorm: 3 groups of 4 channels, want a number that divides that of the channels")
 }
 
-// Those about parameters name it too.
+// Errors about parameters name the layer too.
 func TestErrorsAboutParametersNameTheLayer(t *testing.T) {
 	g, dt := G.NewGraph(), tensor.Float64
 	bn := norm.Must(norm.NewBatchNorm(g, dt, 3, norm.WithName("a")))
@@ -308,7 +308,8 @@ func TestInOfColumnMajorValue(t *testing.T) {
 	require.Equal(t, 7.0, norm.Must(other.At(0, 1)))
 }
 
-// Let takes a row or a column for a vector, and so do machines; gorgonia.BatchNorm wants such ones.
+// gorgonia.Let accepts a row or a column for a vector, and so do machines.
+// gorgonia.BatchNorm needs parameters of such shapes.
 func TestVectorsAsRowsAndColumns(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		g := G.NewGraph()
@@ -336,7 +337,7 @@ func TestVectorsAsRowsAndColumns(t *testing.T) {
 	}
 }
 
-// The caller may use the slices of a shape and of axes for something else.
+// The caller may reuse the slices of a shape and of axes.
 func TestConstructorsKeepNoSlices(t *testing.T) {
 	g, dt := G.NewGraph(), tensor.Float64
 	shape, axes := tensor.Shape{3}, []int{1}
@@ -354,7 +355,7 @@ func TestConstructorsKeepNoSlices(t *testing.T) {
 	require.NoError(t, norm.Save(io.Discard, gamma))
 }
 
-// A constant is in no graph; Gorgonia adds it to that of the op.
+// A constant is in no graph. Gorgonia adds it to the graph of the op.
 func TestResidualOfAConstant(t *testing.T) {
 	g, dt := G.NewGraph(), tensor.Float64
 	_, sum, err := norm.Must(norm.NewLayerNorm(g, dt, tensor.Shape{3})).FwdResidual(input(g, wave(dt, 0, 2, 3)), G.NewConstant(wave(dt, 1, 2, 3)))
@@ -366,7 +367,7 @@ func TestResidualOfAConstant(t *testing.T) {
 	require.Equal(t, graphtest.Floats(want), graphtest.Floats(sum.Value().(*tensor.Dense)))
 }
 
-// Two layers without parameters may be one op, which has the name of the first.
+// Two layers without parameters may be one op. It has the name of the first layer.
 func TestEqualLayersHaveOneName(t *testing.T) {
 	g := G.NewGraph()
 	x := input(g, wave(tensor.Float64, 0, 2, 3))
@@ -384,7 +385,7 @@ func TestEqualLayersHaveOneName(t *testing.T) {
 	require.Equal(t, "a.sum", sums[0].Name())
 }
 
-// Layers whose ops have only a part in common, here the statistics of x, have each its name.
+// Layers whose ops share only a part, here the statistics of x, keep their own names.
 func TestLayersWithACommonPartHaveTheirNames(t *testing.T) {
 	g := G.NewGraph()
 	x := input(g, wave(tensor.Float64, 0, 2, 3))

@@ -12,7 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Row mean 0 and variance 1, and no change when the row is shifted and scaled.
+// Each row has mean 0 and variance 1, and the result does not change when the row is
+// shifted and scaled.
 func TestLayerNormProperties(t *testing.T) {
 	g := G.NewGraph()
 	ln := norm.Must(norm.NewLayerNorm(g, tensor.Float64, tensor.Shape{50}, norm.WithEps(1e-12)))
@@ -37,7 +38,7 @@ func TestLayerNormProperties(t *testing.T) {
 	require.InDeltaSlice(t, first, run(t, y), 1e-10)
 }
 
-// WithUnbiasedStd divides by σ + eps, and WithReuse changes no number.
+// WithUnbiasedStd divides by σ + eps, and WithReuse does not change the results.
 func TestLayerNormOptions(t *testing.T) {
 	g := G.NewGraph()
 	v := wave(tensor.Float64, 2, 5, 8)

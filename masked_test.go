@@ -24,7 +24,7 @@ var maskedLayers = map[string]func(g *G.ExprGraph, dt tensor.Dtype) maskedLayer{
 	"groupnorm":    func(g *G.ExprGraph, dt tensor.Dtype) maskedLayer { return norm.Must(norm.NewGroupNorm(g, dt, 2, 4)) },
 }
 
-// A batch that was padded gives what it gave before, and zeros.
+// A batch that has been padded gives the results that it gave before, and zeros.
 func TestFwdMasked(t *testing.T) {
 	const n, c, l, longer = 2, 4, 5, 8
 	for name, make := range maskedLayers {

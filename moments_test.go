@@ -13,7 +13,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// twoNorms is a model of two batch norms, the second after the first.
+// twoNorms is a model of two batch norms in a row.
 func twoNorms(t *testing.T, opts ...norm.BatchNormOption) (x, y *G.Node, first, second *norm.BatchNorm) {
 	t.Helper()
 	g, x, first := batchNorm(t, tensor.Float64, []int{6, 3}, opts...)
@@ -22,8 +22,8 @@ func twoNorms(t *testing.T, opts ...norm.BatchNormOption) (x, y *G.Node, first, 
 	return x, y, first, second
 }
 
-// The statistics are those of all batches as one. At the second layer each
-// batch comes from one that was normalized by itself.
+// The statistics are those of all batches as one batch. The second layer sees each batch
+// as the first has normalized it, by the statistics of that batch.
 func TestReestimate(t *testing.T) {
 	x, y, first, second := twoNorms(t)
 	train(t, x, y, wave(tensor.Float64, 9, 6, 3))
@@ -62,7 +62,7 @@ func TestReestimate(t *testing.T) {
 	require.NotEqual(t, gotMean, again, "training moves them again")
 }
 
-// The recipe without Reestimate, for layers that average.
+// Statistics can be recomputed without Reestimate, by layers with a cumulative average.
 func TestReestimateByCumulativeAverage(t *testing.T) {
 	x, y, first, _ := twoNorms(t, norm.WithCumulativeAverage())
 	train(t, x, y, wave(tensor.Float64, 9, 6, 3))
@@ -131,7 +131,8 @@ func TestReestimateRefuses(t *testing.T) {
 	}
 }
 
-// Workers gather from parts of a batch; merged, the parts are the whole.
+// Workers gather moments from parts of a batch. Merged, these are the moments of the
+// batch.
 func TestBatchNormMoments(t *testing.T) {
 	for _, axis := range []int{1, -1} {
 		shape := []int{8, 5, 3}
@@ -142,7 +143,7 @@ func TestBatchNormMoments(t *testing.T) {
 		batch := wave(tensor.Float32, 1000, shape...)
 		whole, merged := bn.NewMoments(), bn.NewMoments()
 		require.NoError(t, whole.Add(batch))
-		for _, part := range [][2]int{{0, 2}, {2, 6}, {6, 8}} { // a slice of one would lose its axis
+		for _, part := range [][2]int{{0, 2}, {2, 6}, {6, 8}} { // a slice of one sample would lose its axis
 			worker := bn.NewMoments()
 			require.NoError(t, worker.Add(norm.Must(batch.Slice(G.S(part[0], part[1]))).(*tensor.Dense)))
 			require.NoError(t, merged.Merge(worker))
@@ -157,9 +158,9 @@ func TestBatchNormMoments(t *testing.T) {
 	require.ErrorIs(t, bn.SetMoments(bn.NewMoments()), norm.ErrOption)
 }
 
-// Runs of a machine with bound dual values add up their gradients until a
-// solver takes them. Layer norm gives the gradients of the whole batch; batch
-// norm normalizes each micro-batch by itself.
+// Runs of a machine with bound dual values add up their gradients until a solver uses
+// them. Layer norm gives the gradients of the whole batch. Batch norm normalizes each
+// micro-batch by itself.
 func TestGradientAccumulation(t *testing.T) {
 	build := func(rows int, layer func(x *G.Node) (*G.Node, G.Nodes)) (x *G.Node, params G.Nodes, vm G.VM) {
 		g := G.NewGraph()

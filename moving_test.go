@@ -10,9 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Where gorgonia.BatchNorm is right, in training with parameters of one value a
-// channel, moving from it changes no number: not the results, nor the gradient, nor
-// the running statistics.
+// gorgonia.BatchNorm is right in training with parameters of one value per channel. There
+// this package gives the same results, gradient and running statistics.
 func TestMovingFromGorgonia(t *testing.T) {
 	const momentum, eps = 0.3, 1e-3
 	for _, shape := range [][]int{{6, 3}, {4, 3, 2, 5}} {

@@ -10,7 +10,7 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Programs that make a graph for each step do not gather names.
+// Programs that make a graph for each step do not accumulate names.
 func TestNamesAreForgottenWithTheirGraph(t *testing.T) {
 	r := registry{graphs: map[weak.Pointer[G.ExprGraph]]map[string]bool{}}
 	g := G.NewGraph()

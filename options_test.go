@@ -13,8 +13,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A layer with options is the op with the same settings. Gorgonia makes one node of
-// equal ops of equal inputs, and the settings, Reuse too, are part of what it compares.
+// A layer with options applies the op with the same settings. Gorgonia merges equal ops
+// of equal inputs into one node, and compares all settings for it, Reuse too.
 func TestOptionsReachTheOp(t *testing.T) {
 	const eps = 1e-3
 	f64, four := tensor.Float64, tensor.Shape{4}
@@ -83,7 +83,8 @@ func TestOptionsReachTheOp(t *testing.T) {
 	}
 }
 
-// The vectors of a spectral norm are those of the axis that has the rows.
+// A spectral norm has the singular vectors that ops.NewSingularVectors estimates for its
+// axis.
 func TestSpectralNormAxis(t *testing.T) {
 	w := wave(tensor.Float64, 0.3, 4, 3)
 	for _, axis := range []int{0, 1, norm.WholeTensor} {
@@ -95,8 +96,8 @@ func TestSpectralNormAxis(t *testing.T) {
 	}
 }
 
-// An initializer gets the shape of the weight, which is (out, in) for a linear layer,
-// and what it gives is where the weight starts. Of it and WithWeight the later counts.
+// An initializer is called with the shape of the weight, which is (out, in) for a linear
+// layer, and returns the initial weight. If WithWeight is given too, the last one counts.
 func TestWithWeightInit(t *testing.T) {
 	shape := tensor.Shape{4, 3}
 	start := wave(tensor.Float64, 0.3, shape...)
@@ -123,8 +124,8 @@ func TestWithWeightInit(t *testing.T) {
 	}
 }
 
-// Initializers get the shape of γ and β, or of the b of a linear layer, and what they give
-// is where these start.
+// Initializers are called with the shape of γ and β, or of the b of a linear layer, and
+// return the initial values.
 func TestWithScaleInitAndWithBiasInit(t *testing.T) {
 	f32 := tensor.Float32
 	start := func(first float64, shape ...int) G.InitWFn {
@@ -150,7 +151,7 @@ func TestWithScaleInitAndWithBiasInit(t *testing.T) {
 	require.Equal(t, wave(f32, 2, 4).Data(), linear.Learnables()[2].Value().Data())
 }
 
-// An initializer may give the same memory each time, which is not that of a parameter.
+// An initializer may return the same memory each time. The parameters do not share it.
 func TestInitializersKeepTheirMemory(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		saved, want := wave(dt, 0, 4), wave(dt, 0, 4).Data()
@@ -165,7 +166,7 @@ func TestInitializersKeepTheirMemory(t *testing.T) {
 	}
 }
 
-// An initializer may change the sizes that it is given, which are not those of the layer.
+// An initializer may change the slice of sizes that it is called with.
 func TestInitializersGetSizesOfTheirOwn(t *testing.T) {
 	init := func(_ tensor.Dtype, sizes ...int) any {
 		slices.Reverse(sizes)
@@ -180,7 +181,7 @@ func TestInitializersGetSizesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// An option that is nil is passed over.
+// A nil option is ignored.
 func TestNilOptionIsIgnored(t *testing.T) {
 	_, err := norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}, nil, norm.WithName("ln"), nil)
 	require.NoError(t, err)

@@ -10,11 +10,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A machine that is still training when run returns adds to the estimate no more: the
-// race detector sees none of its batches reach what is being read.
+// A machine that goes on training after run has returned adds nothing more to the
+// estimate. The race detector checks that none of its batches reach what is being read.
 func TestReestimateBesideARunThatGoesOn(t *testing.T) {
 	x := input(G.NewGraph(), constant(tensor.Float64, 5, 0, 2))
-	// With a momentum of 0 batches after the estimate leave the statistics as they are.
+	// With a momentum of 0 the batches after the estimate do not change the statistics.
 	bn := norm.Must(norm.NewBatchNorm(x.Graph(), tensor.Float64, 5, norm.WithMomentum(0)))
 	norm.Must(bn.Fwd(x))
 	vm := G.NewTapeMachine(x.Graph())
@@ -51,7 +51,7 @@ func TestReestimateBesideARunThatGoesOn(t *testing.T) {
 	close(stop)
 	require.NoError(t, err)
 	require.NoError(t, <-stopped)
-	for c := range mean { // of k times 0 and 2
+	for c := range mean { // of k zeros and k twos
 		require.Equal(t, 1.0, mean[c])
 		require.Greater(t, variance[c], 1.0)
 		require.LessOrEqual(t, variance[c], 2.0)

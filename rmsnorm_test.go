@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// At first 1 + γ is 1: the layer is the same as without the option.
+// At first 1 + γ is 1, and the layer gives the same as without the option.
 func TestRMSNormPlusOne(t *testing.T) {
 	fwd := func(opts ...norm.RMSNormOption) []float64 {
 		g := G.NewGraph()

@@ -10,8 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// RMS norm over channels is RMS norm of channels last, and is the same in another
-// graph.
+// RMS norm over the channels gives the results of RMS norm with channels last, in another
+// graph too.
 func TestRMSNormWithAxes(t *testing.T) {
 	for name, opts := range map[string][]norm.RMSNormOption{"scale": nil, "plus one": {norm.WithScalePlusOne()}, "plain": {norm.WithoutScale()}} {
 		t.Run(name, func(t *testing.T) {
@@ -37,8 +37,8 @@ func TestRMSNormWithAxes(t *testing.T) {
 	}
 }
 
-// A residual sum is normalized over the trailing axes, under whichever name, and over
-// no others: they may have the same sizes.
+// A residual sum is normalized over the trailing axes, counted from either end, and over
+// no others, even if they have the same sizes.
 func TestFwdResidualOverAxes(t *testing.T) {
 	v := wave(tensor.Float64, 1, 2, 3, 3)
 	type layer interface {

@@ -10,8 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Errors of a run name the layer as those of graph building do, whichever of its ops
-// returns them, and if it takes a view.
+// Errors of a run name the layer, as those of graph building do, whichever of the layer's
+// ops returns them, even if its input is a view.
 func TestErrorsOfRunsNameTheLayer(t *testing.T) {
 	f64, four := tensor.Float64, tensor.Shape{4}
 	named := norm.WithName("block3.norm")
@@ -73,7 +73,7 @@ func TestErrorsOfRunsNameTheLayer(t *testing.T) {
 	}
 }
 
-// A slice of one row has the shape of a vector, and Let takes it for a batch of one.
+// A slice of one row has the shape of a vector, which Let accepts for a batch of one.
 func TestAVectorIsNoBatch(t *testing.T) {
 	for name, apply := range map[string]func(g *G.ExprGraph, x *G.Node) (*G.Node, error){
 		"layernorm": func(g *G.ExprGraph, x *G.Node) (*G.Node, error) {

@@ -39,7 +39,7 @@ func newSoakNet(symbolic bool) *soakNet {
 	return n
 }
 
-// resources are what a program holds after a collection.
+// resources are what a program holds after garbage collection.
 type resources struct {
 	heap       uint64
 	goroutines int
@@ -53,7 +53,8 @@ func held() resources {
 	return resources{m.HeapInuse, runtime.NumGoroutine()}
 }
 
-// soak trains, and looks at what is held after a tenth of the steps and at the end.
+// soak trains, and compares the resources and the cost at the end with those after a
+// tenth of the steps.
 func soak(t *testing.T, n *soakNet, steps int, run func() error) {
 	t.Helper()
 	solver := G.NewVanillaSolver(G.WithLearnRate(0.01))
@@ -85,7 +86,8 @@ func soak(t *testing.T, n *soakNet, steps int, run func() error) {
 	}
 }
 
-// Ten thousand steps leave memory, goroutines and numbers where a thousand did.
+// After thousands of steps a program holds no more memory and goroutines than after a
+// tenth of them, and the cost has not drifted.
 func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")

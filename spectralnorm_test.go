@@ -13,8 +13,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Training and evaluation graphs share the weight and the vectors; only training
-// moves the vectors, and what is materialized is what evaluation gives.
+// Training and evaluation graphs share the weight and the vectors. Only training changes
+// the vectors, and Materialize gives the result of evaluation.
 func TestSpectralNormTrainsAndEvaluates(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		g, g2 := G.NewGraph(), G.NewGraph()
@@ -28,7 +28,7 @@ func TestSpectralNormTrainsAndEvaluates(t *testing.T) {
 		require.Equal(t, before, after)
 		require.Equal(t, evaluated, graphtest.Floats(norm.Must(sn.Materialize())))
 
-		set(t, sn.Learnables()[0], []float64{1, 2, 3, -1, 0, 2, 2, 1, 1, 0, 1, -2}) // a step
+		set(t, sn.Learnables()[0], []float64{1, 2, 3, -1, 0, 2, 2, 1, 1, 0, 1, -2}) // as a solver would
 		run(t, y)
 		after, _ = sn.Vectors().Values()
 		require.NotEqual(t, before, after)
@@ -41,11 +41,11 @@ func TestSpectralNormTrainsAndEvaluates(t *testing.T) {
 	}
 }
 
-// SetTraining sets the mode after the machine did.
+// SetTraining overrides the mode that the machine has set.
 func TestSpectralNormSetTraining(t *testing.T) {
 	sn := norm.Must(norm.NewSpectralNorm(G.NewGraph(), tensor.Float64, tensor.Shape{4, 3}))
 	y := norm.Must(sn.Weight())
-	set(t, sn.Learnables()[0], []float64{1, 2, 3, -1, 0, 2, 2, 1, 1, 0, 1, -2}) // of other vectors
+	set(t, sn.Learnables()[0], []float64{1, 2, 3, -1, 0, 2, 2, 1, 1, 0, 1, -2}) // a weight with other vectors
 	vm := G.NewTapeMachine(y.Graph())
 	defer vm.Close()
 	before, _ := sn.Vectors().Values()
@@ -58,7 +58,7 @@ func TestSpectralNormSetTraining(t *testing.T) {
 	}
 }
 
-// largestSingularValue is by many iterations on WᵀW.
+// largestSingularValue computes it by many iterations on WᵀW.
 func largestSingularValue(w []float64, rows, cols int) (sigma float64) {
 	v := make([]float64, cols)
 	v[0], v[cols-1] = 1, 0.5

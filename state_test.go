@@ -68,7 +68,7 @@ func newModel(dt tensor.Dtype, seed uint64) *model {
 	m.rms = norm.Must(norm.NewRMSNorm(g, dt, tensor.Shape{4}, norm.WithName("rms")))
 	m.layers = []norm.Stateful{m.bn, m.ln, m.rms, m.fc, m.whole, m.conv, m.conv2, m.gn, m.in}
 
-	// What starts at 0 or 1, or comes from v, gets other values.
+	// Parameters that start at 0 or 1, or depend on v, get other values.
 	for _, l := range []layer{m.bn, m.ln, m.rms, m.fc, m.whole, m.conv2, m.gn, m.in} {
 		for _, p := range l.Learnables() {
 			must(tensor.Copy(p.Value().(*tensor.Dense), value(p.Shape()...)))
@@ -80,7 +80,7 @@ func newModel(dt tensor.Dtype, seed uint64) *model {
 	return m
 }
 
-// must fails a test where there is no better way.
+// must panics on an error, for helpers that have no testing.T.
 func must(err error) {
 	if err != nil {
 		panic(err)
@@ -102,7 +102,7 @@ func (m *model) fwd() {
 	m.y = norm.Must(G.Mul(h, m.scale))
 }
 
-// evaluate runs the model on inputs that depend on nothing but the dtype.
+// evaluate runs the model on an input that depends only on the dtype.
 func (m *model) evaluate(t testing.TB) []float64 {
 	x := randomTensor(rand.New(rand.NewPCG(99, 0)), m.dt, m.x.Shape()...)
 	require.NoError(t, G.Let(m.x, x))
@@ -152,7 +152,7 @@ func saved(t testing.TB, items ...norm.Stateful) []byte {
 
 var dtypes = []tensor.Dtype{tensor.Float32, tensor.Float64}
 
-// header is that of a file, by hand.
+// header parses the header of a file, without package safetensors.
 func header(t testing.TB, file []byte) map[string]struct {
 	Dtype   string `json:"dtype"`
 	Shape   []int  `json:"shape"`
@@ -248,7 +248,7 @@ func TestLoadInAnotherProcess(t *testing.T) {
 	}
 }
 
-// bits are the numbers, bit for bit.
+// bits returns the bits of the numbers.
 func bits(x []float64) []byte {
 	var b []byte
 	for _, v := range x {
@@ -275,7 +275,7 @@ func TestLoadIsSeenInOtherGraphs(t *testing.T) {
 	require.Equal(t, wantVariance, variance)
 }
 
-// A value that does not lie in row-major order is a matrix as any other.
+// A value that is not row-major is saved and loaded like any other matrix.
 func TestStateOfViews(t *testing.T) {
 	d := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{1, 2, 3, 4, 5, 6}))
 	require.NoError(t, d.T())

@@ -19,7 +19,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// damagedFiles are files of newBN that are not sound, by what is wrong with them.
+// damagedFiles are damaged files of newBN, by what is wrong with them.
 func damagedFiles() map[string][]byte {
 	sound := file(soundBatchNorm()...)
 	n := binary.LittleEndian.Uint64(sound)
@@ -62,7 +62,7 @@ func damagedFiles() map[string][]byte {
 		"shape lies":             changed(`"shape":[2]`, `"shape":[3]`),
 		"shape is huge":          changed(`"shape":[2]`, `"shape":[1000000000000]`),
 		"shape overflows":        changed(`"shape":[2]`, `"shape":[4294967296,4294967296,2]`),
-		"shape overflows to fit": changed(`"shape":[2]`, `"shape":[4611686018427387906]`), // ·4 is 8 in 64 bits
+		"shape overflows to fit": changed(`"shape":[2]`, `"shape":[4611686018427387906]`), // ·4 overflows to 8 in 64 bits
 		"shape is negative":      changed(`"shape":[2]`, `"shape":[-2]`),
 		"shape is a fraction":    changed(`"shape":[2]`, `"shape":[2.0]`),
 		"shape is a text":        changed(`"shape":[2]`, `"shape":"2"`),
@@ -73,7 +73,8 @@ func damagedFiles() map[string][]byte {
 		"offsets go back":        changed(`"data_offsets":[8,16]`, `"data_offsets":[16,8]`),
 		"offsets are huge":       changed(`"data_offsets":[32,40]`, `"data_offsets":[32,`+max+`]`),
 		"one offset":             changed(`"data_offsets":[8,16]`, `"data_offsets":[8]`),
-		// The end and the 8 bytes of the length are 2⁶⁴ and what the file has.
+		// The sizes 8 and 2⁶⁴−8 add up to 0 in 64 bits, which is all the data of the
+		// file.
 		"offsets wrap around": withHeader("{"+
 			entry("bn.weight", "F32", "[2]", "[0,8]")+","+
 			entry("bn.bias", "U8", "[18446744073709551608]", "[8,0]")+"}", nil),
@@ -90,7 +91,7 @@ func damagedFiles() map[string][]byte {
 	}
 }
 
-// Each damaged file is an error that says so, takes little memory, and changes
+// Loading a damaged file is an error that says so, takes little memory, and changes
 // nothing, whatever the options.
 func TestLoadDamaged(t *testing.T) {
 	files := damagedFiles()
@@ -100,7 +101,8 @@ func TestLoadDamaged(t *testing.T) {
 			var err error
 			bytes := allocated(func() { err = o.Load(bytes.NewReader(files[name]), bn) })
 			require.Error(t, err, name)
-			// A file that is sound as far as it goes has another shape, dtype or other names.
+			// These files are sound as far as they go, but have another shape or dtype,
+			// or other names.
 			isModel := slices.Contains([]string{"a terabyte", "a terabyte of another", "all of memory", "unknown dtype", "a long dtype"}, name)
 			require.Equal(t, !isModel, errors.Is(err, norm.ErrFormat), "%s: %v", name, err)
 			if strings.HasPrefix(name, "header of 1 GB") {
@@ -113,7 +115,8 @@ func TestLoadDamaged(t *testing.T) {
 	}
 }
 
-// Errors show the names of a file as what they are.
+// Errors quote names from a file that could be mistaken for their own text, and shorten
+// long ones.
 func TestLoadShowsNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"fc.größe":                "fc.größe",
@@ -135,7 +138,7 @@ func TestLoadShowsNames(t *testing.T) {
 	require.EqualError(t, err, "norm: load: bn.weight is (2"+strings.Repeat(", 1", 66)+"..., want (2)")
 }
 
-// What is ignored is not trusted either.
+// Entries that are ignored are not trusted either.
 func TestLoadSkipsNoMoreThanThereIs(t *testing.T) {
 	for _, n := range []uint64{1 << 40, 1 << 63, math.MaxUint64 - 40} {
 		sound := file(soundBatchNorm()...)
@@ -149,7 +152,7 @@ func TestLoadSkipsNoMoreThanThereIs(t *testing.T) {
 	}
 }
 
-// A large header takes memory in proportion, most of which is free again at once.
+// A large header takes memory in proportion, and most of it is freed at once.
 func TestLoadLargeHeader(t *testing.T) {
 	const metadata = `{"__metadata__":{`
 	for name, c := range map[string]struct {
@@ -185,7 +188,7 @@ func TestLoadLargeHeader(t *testing.T) {
 	}
 }
 
-// allocated is what f takes of memory.
+// allocated returns how much memory f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -194,7 +197,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// A header may be as long as the limit, and a cut one is an error there too.
+// A header may be as long as the limit. If it is cut off, that is an error there too.
 func TestLoadHeaderLimit(t *testing.T) {
 	const limit = 16 << 20
 	sound := file(soundBatchNorm()...)
@@ -225,7 +228,7 @@ func TestLoadHeaderLimit(t *testing.T) {
 	}
 }
 
-// A file of every layer that ends at each 100th byte.
+// A file of every layer is cut off at each 100th byte.
 func TestLoadTruncated(t *testing.T) {
 	sound := saved(t, newModel(tensor.Float32, 1).state())
 	m := newModel(tensor.Float32, 2)

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A named pipe stays one, itself and through a link, and nobody waits for a reader.
+// SaveFile leaves a named pipe as it is, by its own path and through a link, and does not
+// wait for a reader.
 func TestSaveFileKeepsPipes(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")

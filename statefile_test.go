@@ -18,7 +18,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Whatever cannot be saved or loaded is an error that says why.
+// What cannot be saved or loaded is an error that says why.
 func TestStateBadCalls(t *testing.T) {
 	g := G.NewGraph()
 	empty := G.NewMatrix(g, tensor.Float32, G.WithName("empty"), G.WithShape(2, 2))
@@ -90,12 +90,12 @@ func TestStateBadCalls(t *testing.T) {
 	require.ErrorIs(t, norm.Save(failing{nil}, bn), io.ErrShortWrite)
 }
 
-// failing takes nothing. An error of nil says that it has.
+// failing is a writer that takes nothing, even if its error is nil.
 type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// A file is the old one until the new one is complete.
+// SaveFile keeps the old file until the new one is complete.
 func TestSaveFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "bn.safetensors")
@@ -157,7 +157,7 @@ func TestSaveFileReplacesFilesOnly(t *testing.T) {
 	require.Len(t, norm.Must(os.ReadDir(dir)), 1)
 }
 
-// What is saved has a header that Load reads.
+// Save refuses a header that is too long for Load.
 func TestSaveHeaderLimit(t *testing.T) {
 	const limit = 16 << 20
 	rest := len(`{"__metadata__":{"format":"pt"},"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`)

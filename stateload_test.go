@@ -34,7 +34,7 @@ func must2(b []byte, err error) []byte {
 	return b
 }
 
-// file is a safetensors file of the blocks.
+// file returns a safetensors file of the blocks.
 func file(blocks ...block) []byte {
 	h := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
 	var data []byte
@@ -50,7 +50,7 @@ func withHeader(header string, data []byte) []byte {
 	return append(append(b, header...), data...)
 }
 
-// soundBatchNorm is a state of newBN.
+// soundBatchNorm is a valid state of newBN.
 func soundBatchNorm() []block {
 	return []block{
 		{"bn.weight", "F32", []int{2}, f32s(3, 4)},
@@ -67,7 +67,7 @@ func newBN(t testing.TB, opts ...norm.BatchNormOption) *norm.BatchNorm {
 	return bn
 }
 
-// whole is all that a batch norm holds.
+// whole returns all that a batch norm holds.
 func whole(bn *norm.BatchNorm) []float64 {
 	mean, variance, n := bn.Running().Values()
 	var all []float64
@@ -79,7 +79,7 @@ func whole(bn *norm.BatchNorm) []float64 {
 
 var fresh = []float64{1, 1, 0, 0, 0, 0, 1, 1, 0}
 
-// All that does not fit is named in one error, and nothing changes.
+// One error names all that does not fit, and nothing changes.
 func TestLoadIsStrict(t *testing.T) {
 	sound := soundBatchNorm()
 	replace := func(i int, b block) []block {
@@ -277,8 +277,8 @@ func TestLoadOptions(t *testing.T) {
 	})
 }
 
-// PyTorch has two names for the parts of a weight, one for each of its ways to make
-// such a layer.
+// PyTorch has two ways to make a layer with a normalized weight, each with its own names
+// for the parts of the weight.
 func TestLoadOtherNames(t *testing.T) {
 	g := G.NewGraph()
 	fc := norm.Must(norm.NewWeightNormLinear(g, tensor.Float32, 2, 1, norm.WithName("fc")))
@@ -303,13 +303,13 @@ func TestLoadOtherNames(t *testing.T) {
 
 	both := append(blocks, block{"fc.weight_g", "F32", []int{1, 1}, f32s(9)})
 	require.EqualError(t, norm.Load(bytes.NewReader(file(both...)), fc, sn), "norm: load: fc.weight_g, beside fc.parametrizations.weight.original0, is surplus")
-	both[len(both)-1] = block{"fc.weight_g", "F32", []int{2}, f32s(8, 9)} // which is ignored, and so may be anything
+	both[len(both)-1] = block{"fc.weight_g", "F32", []int{2}, f32s(8, 9)} // it is ignored, and so may be anything
 	require.NoError(t, norm.LoadOptions{AllowSurplus: true}.Load(bytes.NewReader(file(both...)), fc, sn))
 	require.Equal(t, []float64{1}, numbers(fc.Learnables()[1].Value()))
 	require.EqualError(t, norm.Load(bytes.NewReader(file(blocks[1:]...)), fc, sn),
 		"norm: load: fc.weight_g or fc.parametrizations.weight.original0 is missing")
 
-	// The names of one part may become one.
+	// Rename may give the two names of a part the same name.
 	o := norm.LoadOptions{Rename: strings.NewReplacer("weight_g", "g", "parametrizations.weight.original0", "g").Replace}
 	both[len(both)-1] = block{"fc.g", "F32", []int{1, 1}, f32s(7)}
 	require.NoError(t, o.Load(bytes.NewReader(file(both[1:]...)), fc, sn))
@@ -317,8 +317,8 @@ func TestLoadOtherNames(t *testing.T) {
 	require.EqualError(t, o.Load(bytes.NewReader(file(blocks[1:]...)), fc, sn), "norm: load: fc.g is missing")
 }
 
-// A weight that comes without its singular vectors gets those that a constructor
-// estimates: PyTorch keeps none for a weight of rank 1.
+// A weight that comes without its singular vectors gets newly estimated ones, as from the
+// constructor. PyTorch saves none for a weight of rank 1.
 func TestLoadEstimatesSingularVectors(t *testing.T) {
 	g := G.NewGraph()
 	matrix := norm.Must(norm.NewSpectralNorm(g, tensor.Float64, tensor.Shape{2, 2}, norm.WithName("a"),
@@ -328,7 +328,7 @@ func TestLoadEstimatesSingularVectors(t *testing.T) {
 	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(w), matrix))
 	require.InDeltaSlice(t, []float64{0, 0, 0, 1}, norm.Must(matrix.Materialize()).Data(), 1e-15)
 
-	// Of one of them alone it is not known what it is to.
+	// A single vector may not belong to the weight, so both are estimated.
 	half := file(block{"a.weight_orig", "F64", []int{2, 2}, f64s(0, 0, 0, 5)}, block{"a.weight_u", "F64", []int{2}, f64s(1, 0)})
 	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(half), matrix))
 	require.InDeltaSlice(t, []float64{0, 0, 0, 1}, norm.Must(matrix.Materialize()).Data(), 1e-15)
@@ -345,7 +345,8 @@ func TestLoadEstimatesSingularVectors(t *testing.T) {
 	require.Equal(t, []float64{1, 0, 0, 1}, append(left, right...))
 	require.Equal(t, []float64{0, 0, 0, 5}, matrix.Learnables()[0].Value().Data())
 
-	// One alone would be put beside that of another weight, as if σ were uᵀ·W·v = 0 here.
+	// A single vector would be paired with one of another weight, here with σ = uᵀ·W·v =
+	// 0.
 	u = file(block{"a.weight_u", "F64", []int{2}, f64s(1, 0)})
 	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(u), matrix))
 	require.InDeltaSlice(t, []float64{0, 0, 0, 1}, norm.Must(matrix.Materialize()).Data(), 1e-15)

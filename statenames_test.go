@@ -14,9 +14,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The file that docs/state.md has Keras write, of a Dense layer and a
-// BatchNormalization, evaluates to Keras' formula. The paths are those of a Sequential
-// and of a functional model.
+// The file that docs/state.md has Keras write, of a Dense layer and a BatchNormalization,
+// gives the result of Keras' formula. The paths are those of a Sequential and of a
+// functional model.
 func TestLoadFromKeras(t *testing.T) {
 	weights := []struct {
 		path  string
@@ -64,8 +64,8 @@ func TestLoadFromKeras(t *testing.T) {
 	}
 }
 
-// A weight under either of the two names that PyTorch has for its parts, in the shapes
-// of state_dict for each dim, is PyTorch's weight g·v/‖v‖.
+// A weight under either of PyTorch's pairs of names, in the shapes of state_dict for each
+// dim, gives PyTorch's weight g·v/‖v‖.
 func TestLoadWeightNormForms(t *testing.T) {
 	v := []float64{3, 0, 4, 2} // rows of norms 3 and √20, columns of 5 and 2, √29 altogether
 	for _, form := range [][2]string{{"weight_g", "weight_v"}, {"parametrizations.weight.original0", "parametrizations.weight.original1"}} {
@@ -87,7 +87,7 @@ func TestLoadWeightNormForms(t *testing.T) {
 	}
 }
 
-// Where an option of Param would do, the error says which.
+// If an option of Param would help, the error names it.
 func TestLoadHintsAtOptions(t *testing.T) {
 	g, f64 := G.NewGraph(), tensor.Float64
 	w := G.NewMatrix(g, f64, G.WithName("w"), G.WithShape(2, 3), G.WithInit(G.Zeroes()))
@@ -111,7 +111,7 @@ func TestLoadHintsAtOptions(t *testing.T) {
 	}
 }
 
-// A file with dtypes that are unknown here is read but for those tensors.
+// A file may have tensors of unknown dtypes, but only for entries that are not loaded.
 func TestLoadUnknownDtypes(t *testing.T) {
 	sound := soundBatchNorm()
 	others := append([]block{{"fc.weight", "F8_E4M3", []int{3}, []byte{1, 2, 3}}, {"fc.scale", "F4", []int{4}, []byte{1, 2}}}, sound...)
@@ -128,7 +128,7 @@ func TestLoadUnknownDtypes(t *testing.T) {
 	require.Equal(t, fresh, whole(bn))
 }
 
-// A file of another model is an error that can be read.
+// The error for a file of another model is short enough to be read.
 func TestLoadNamesSomeOfTheSurplus(t *testing.T) {
 	for n, more := range map[int]string{20: "", 21: "\nnorm: load: and 1 more are surplus", 1000: "\nnorm: load: and 980 more are surplus"} {
 		blocks, want := soundBatchNorm(), ""

@@ -63,14 +63,14 @@ func torchConv(dt tensor.Dtype) *torchModel {
 	return &torchModel{g, x, y, G.Nodes{w, b}, norm.State{norm.Param("", w), norm.Param("conv1.bias", b, norm.Reshaped(4)), bn, conv2, gn, conv3, in, fc}}
 }
 
-// sumOfImage sums over the height and the width. Gorgonia's sum over two axes at once
-// gives other numbers.
+// sumOfImage sums over the height and the width. It reshapes first, since Gorgonia's sum
+// over two axes at once gives wrong numbers.
 func sumOfImage(x *G.Node) *G.Node {
 	s := x.Shape()
 	return norm.Must(G.Sum(norm.Must(G.Reshape(x, tensor.Shape{s[0], s[1], s[2] * s[3]})), 2))
 }
 
-// run runs the model once; in training a solver steps and statistics move.
+// run returns the result of one run in evaluation, or trains for three steps.
 func (m *torchModel) run(t *testing.T, train bool) []float64 {
 	var y G.Value
 	G.Read(m.y, &y)
@@ -99,7 +99,7 @@ func (m *torchModel) run(t *testing.T, train bool) []float64 {
 	return nil
 }
 
-// values are a node for each name, with what a file has for it.
+// readCase returns nodes by name, with the values that a file has for them.
 func readCase(t *testing.T, path string, shapes map[string]tensor.Shape, dts map[string]tensor.Dtype) map[string]*G.Node {
 	g, nodes, state := G.NewGraph(), map[string]*G.Node{}, norm.State{}
 	for name, shape := range shapes {
@@ -128,7 +128,7 @@ func loadTorch(t *testing.T, name string, dt tensor.Dtype) (m *torchModel, logit
 	return m, numbers(c["logits"].Value()), c[dt.String()].Value().Data().(float64)
 }
 
-// of is a tensor of numbers.
+// of returns a tensor of the numbers.
 func of(dt tensor.Dtype, shape tensor.Shape, x []float64) *tensor.Dense {
 	d := tensor.New(tensor.WithShape(shape...), tensor.Of(dt))
 	for i, v := range x {
@@ -162,7 +162,7 @@ func TestLoadFromTorch(t *testing.T) {
 	}
 }
 
-// A model that goes on training here gives our logits in PyTorch.
+// PyTorch loads a model that went on training here, and gives the same logits.
 func TestTorchLoads(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starting torch takes seconds")

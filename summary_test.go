@@ -31,7 +31,7 @@ type ownLayer struct{ w *G.Node }
 func (o ownLayer) Name() string        { return "fc" }
 func (o ownLayer) Learnables() G.Nodes { return G.Nodes{o.w} }
 
-// bareLayer is one without parameters.
+// bareLayer is a layer of the user's without parameters.
 type bareLayer struct{ ownLayer }
 
 func (bareLayer) Learnables() G.Nodes { return nil }
@@ -88,7 +88,7 @@ func TestSummaryOfModes(t *testing.T) {
 	norm.Must(bn.Fwd(x))
 	norm.Must(sn.Weight())
 	require.Equal(t, []string{"training", "training", "evaluation"}, modes())
-	norm.Must(bn.FwdFrozen(x)) // which updates nothing, while the op of Fwd does
+	norm.Must(bn.FwdFrozen(x)) // it updates no statistics, but the op of Fwd does
 	require.Equal(t, "training", modes()[0])
 	G.NewTapeMachine(g, G.EvalMode()).Close()
 	require.Equal(t, []string{"evaluation", "evaluation", "evaluation"}, modes())
@@ -100,7 +100,7 @@ func TestSummaryOfModes(t *testing.T) {
 	require.Equal(t, "evaluation", modes()[0])
 }
 
-// Whatever state a layer is in, there is a line about it.
+// There is a line for a layer in any state.
 func TestSummaryOfWhatIsIncomplete(t *testing.T) {
 	var none *norm.BatchNorm
 	require.Equal(t, [][]string{
@@ -129,7 +129,7 @@ func TestSummaryOfWhatIsIncomplete(t *testing.T) {
 	require.Equal(t, 2, strings.Count(norm.Summary(), "\n"), "a heading and a total")
 }
 
-// Parameters that two layers share are added up once.
+// Parameters that two layers share count once.
 func TestSummaryCountsOnce(t *testing.T) {
 	ln := norm.Must(norm.NewLayerNorm(G.NewGraph(), tensor.Float64, tensor.Shape{3}))
 	require.Regexp(t, `total +6\n$`, norm.Summary(ln, ln))

@@ -38,7 +38,7 @@ func TestWeightNormIsOneNode(t *testing.T) {
 	require.Same(t, norm.Must(wn.Weight()), norm.Must(wn.Weight()))
 }
 
-// A zero row has no direction: w is 0 there, and so are its gradients.
+// A zero row has no direction. w is 0 there, and so are its gradients.
 func TestWeightNormZeroRow(t *testing.T) {
 	w := wave(tensor.Float64, 0.3, 3, 4)
 	clear(w.Data().([]float64)[4:8])
@@ -58,8 +58,8 @@ func TestWeightNormZeroRow(t *testing.T) {
 	}
 }
 
-// A convolution with a normalized filter: its gradients, through Gorgonia's
-// own Conv2d, against differences.
+// The gradients of a convolution with a normalized filter, through Gorgonia's own Conv2d,
+// agree with differences.
 func TestWeightNormOfConvolution(t *testing.T) {
 	f := func(in G.Nodes) (*G.Node, error) {
 		wn, err := norm.NewWeightNorm(in[0].Graph(), tensor.Float64, tensor.Shape{2, 3, 2, 2},
@@ -72,7 +72,7 @@ func TestWeightNormOfConvolution(t *testing.T) {
 	require.NoError(t, gradcheck.Check(f, []*tensor.Dense{wave(tensor.Float64, 0.5, 2, 3, 4, 4)}))
 }
 
-// A weight-normed filter by the formula, filter by filter.
+// The weight of a convolution is normalized filter by filter.
 func TestWeightNormOfConvolutionIsPerFilter(t *testing.T) {
 	w := wave(tensor.Float64, 0.3, 4, 2, 3, 3)
 	g := G.NewGraph()
@@ -91,7 +91,7 @@ func TestWeightNormOfConvolutionIsPerFilter(t *testing.T) {
 	}
 }
 
-// What is materialized is what the graph computes with.
+// Materialize gives the weight that the graph computes with.
 func TestMaterializeWeightNorm(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for _, axis := range []int{0, 1, norm.WholeTensor} {
@@ -159,7 +159,7 @@ func TestWeightNormLinearLayerGradients(t *testing.T) {
 	}
 }
 
-// countingBLAS is the BLAS that tensor.Use has set, with its products counted.
+// countingBLAS counts the matrix products of the BLAS that was set by tensor.Use.
 type countingBLAS struct {
 	tensor.BLAS
 	products *int

@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A layer that no constructor made says so, whatever is asked of it.
+// The methods of a layer that no constructor made return an error that says so.
 func TestZeroLayers(t *testing.T) {
 	g := G.NewGraph()
 	x := input(g, wave(f64, 0, 2, 4))
