@@ -12,8 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// byIndices takes some of x along an axis. Its own derivative is right along axis 0 of two
-// axes or more only, and has none itself.
+// byIndices takes slices of x along an axis. Gorgonia's derivative of it is right only
+// along axis 0 of two axes or more, and has no derivative itself.
 type byIndices struct{ G.SDOp }
 
 func (op byIndices) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
@@ -22,8 +22,8 @@ func (op byIndices) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{d, nil}, err
 }
 
-// scatter is the transposed of byIndices: zeros of a shape, to which the first input is
-// added along an axis, where the second one says.
+// scatter is the transpose of byIndices: it adds its first input to zeros of a shape, at
+// the indices along an axis that its second input has.
 type scatter struct {
 	pure
 	shape tensor.Shape
@@ -65,7 +65,7 @@ func scattered[T dense.Float](o *scatter, v G.Value, at []int) (G.Value, error) 
 	return dense.New(o.shape, to), nil
 }
 
-// DiffWRT is true for what is added.
+// DiffWRT is true for the first input only, which is the one that is added.
 func (o *scatter) DiffWRT(int) []bool { return []bool{true, false} }
 
 func (o *scatter) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {

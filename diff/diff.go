@@ -64,8 +64,8 @@ import (
 var (
 	ErrGraph = errors.New("node or graph does not fit")     // a nil node, or nodes of different graphs
 	ErrCost  = errors.New("cost is not a float scalar")     // only such a cost has a gradient
-	ErrOp    = errors.New("op is not differentiable")       // an op on the way has no derivative, or a wrong one
-	ErrPath  = errors.New("cost does not depend on node")   // or only by ways that are not differentiable
+	ErrOp    = errors.New("op is not differentiable")       // an op on the path has no derivative, or a wrong one
+	ErrPath  = errors.New("cost does not depend on node")   // or only through ops that are not differentiable
 	ErrBound = errors.New("node has a gradient already")    // by gorgonia.Grad or Bind
 	ErrShape = errors.New("gradient does not fit its node") // of Bind
 )
@@ -89,12 +89,12 @@ func newFault(kind error, format string, args ...any) error {
 	return &fault{text: "diff: " + fmt.Sprintf(format, args...), kind: kind}
 }
 
-// Grad returns the gradients of a cost, a float32 or float64 scalar, with respect
-// to nodes of its graph, each in the shape of its node. Unlike with gorgonia.Grad,
-// the nodes need not be inputs. It adds nodes to the graph and changes none; after an
-// error some may be left there, which does no harm.
+// Grad returns the gradients of a cost, a float32 or float64 scalar, with respect to
+// nodes of its graph, each in the shape of its node. Unlike with gorgonia.Grad, the nodes
+// need not be inputs. It adds nodes to the graph and changes none. After an error some
+// may be left there, which does no harm.
 //
-// Errors: ErrGraph, ErrCost, ErrOp, which names the op, ErrPath.
+// Errors: ErrGraph; ErrCost; ErrOp, which names the op; ErrPath.
 func Grad(cost *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 	if err := checkCost(cost); err != nil {
 		return nil, err
@@ -178,11 +178,11 @@ func name(n *G.Node) string {
 	return fmt.Sprintf("node %x", n.ID())
 }
 
-// Bind makes gradients those of nodes, in order: what the nodes' Grad method and
-// with it Gorgonia's solvers find. Call it once for each parameter, and
-// gorgonia.Grad not at all for a cost that depends on it: a node has one
-// gradient. Build the machine with gorgonia.BindDualValues(wrt...), or where two
-// of the gradients are one node a solver would clear both after the first.
+// Bind makes gradients those of the nodes, in order, so that the nodes' Grad method, and
+// with it Gorgonia's solvers, find them. A node has one gradient: call Bind once for each
+// parameter, and do not call gorgonia.Grad for a cost that depends on it. Build the
+// machine with gorgonia.BindDualValues(wrt...). Otherwise, if two of the gradients are
+// the same node, a solver would clear both after using the first.
 //
 // Errors: ErrGraph, ErrBound, ErrShape. After an error nothing is bound.
 func Bind(wrt, grads G.Nodes) error {

@@ -21,7 +21,7 @@ func must[V any](v V, err error) V {
 	return v
 }
 
-// wave has values of order one without a pattern.
+// wave returns values of order one without a pattern.
 func wave(shift float64, shape ...int) *tensor.Dense {
 	v := make([]float64, tensor.Shape(shape).TotalSize())
 	for i := range v {
@@ -30,7 +30,7 @@ func wave(shift float64, shape ...int) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(v))
 }
 
-// model is a cost of x and W.
+// model is a graph with a cost of x and W.
 type model struct {
 	g          *G.ExprGraph
 	x, w, cost *G.Node
@@ -66,7 +66,7 @@ var penalties = map[string]func(cost, dx *G.Node) *G.Node{
 	"cost + sum(dx²)": func(c, dx *G.Node) *G.Node { return must(G.Add(c, sum(must(G.Square(dx))))) },
 }
 
-// run returns the elements of the values of nodes.
+// run returns the elements of the nodes' values.
 func run(t testing.TB, g *G.ExprGraph, nodes ...*G.Node) [][]float64 {
 	t.Helper()
 	return runIn(t, g, nil, nodes...)
@@ -95,7 +95,7 @@ func runIn(t testing.TB, g *G.ExprGraph, opts []G.VMOpt, nodes ...*G.Node) (all 
 	return all
 }
 
-// differences are central differences of f by the elements of v.
+// differences returns the central differences of f with respect to the elements of v.
 func differences(v *tensor.Dense, f func() float64) []float64 {
 	const h = 1.0 / (1 << 10)
 	data := v.Data().([]float64)
@@ -111,15 +111,16 @@ func differences(v *tensor.Dense, f func() float64) []float64 {
 	return d
 }
 
-// takers are the ways to take the gradient of a gradient.
+// takers are the ways to take the gradient of a gradient: what takes the first, and what
+// takes the second.
 var takers = map[string][2]func(*G.Node, ...*G.Node) (G.Nodes, error){
 	"diff, diff":     {diff.Grad, diff.Grad},
 	"diff, gorgonia": {diff.Grad, G.Grad},
 	"gorgonia, diff": {G.Grad, diff.Grad},
 }
 
-// Every way to combine gorgonia.Grad and Grad, for three costs and three penalties,
-// by the input and by the weight.
+// The gradient of a gradient is right for every combination of gorgonia.Grad and Grad,
+// for all costs and penalties, with respect to the input and the weight.
 func TestGradientOfGradient(t *testing.T) {
 	for costName, cost := range costs {
 		for penaltyName, penalty := range penalties {
@@ -153,7 +154,7 @@ func TestGradientOfGradient(t *testing.T) {
 	}
 }
 
-// Three times over, Σx⁴ gives 24x.
+// Three derivatives of Σx⁴ give 24x.
 func TestThirdOrder(t *testing.T) {
 	m := build(func(x, _ *G.Node) *G.Node { return sum(must(G.Square(must(G.Square(x))))) }, wave(0, 5), wave(0, 1))
 	n := m.cost
@@ -166,7 +167,8 @@ func TestThirdOrder(t *testing.T) {
 	}
 }
 
-// Two costs on one trunk: each gradient is its own cost's, whoever comes first.
+// Two costs share a trunk. Each gradient is that of its own cost, whichever is taken
+// first.
 func TestTwoCostsOnOneTrunk(t *testing.T) {
 	x, w := wave(0.3, 4, 3), wave(1.1, 3, 2)
 	heads := []func(h *G.Node) *G.Node{
@@ -196,7 +198,7 @@ func TestTwoCostsOnOneTrunk(t *testing.T) {
 	}
 }
 
-// Inner nodes have gradients too; the cost's own is 1.
+// Inner nodes have gradients too. That of the cost itself is 1.
 func TestGradOfInnerNodes(t *testing.T) {
 	m := build(costs["sum tanh(xW)²"], wave(0.3, 4, 3), wave(1.1, 3, 2))
 	h := must(G.Mul(m.x, m.w)) // the same node again
@@ -211,7 +213,8 @@ func TestGradOfInnerNodes(t *testing.T) {
 	}
 }
 
-// Nothing goes on through an op that is flat, not even if both its input and its result are asked for.
+// No gradient passes through a flat op, even if both its input and its result are asked
+// for.
 func TestGradOfFlatOp(t *testing.T) {
 	x := wave(0.3, 5)
 	m := build(func(x, w *G.Node) *G.Node { return sum(must(G.HadamardProd(x, must(G.Sign(x))))) }, x, wave(1.1, 1))
@@ -221,7 +224,7 @@ func TestGradOfFlatOp(t *testing.T) {
 	require.Equal(t, got[2], got[1])
 }
 
-// A second call adds nothing: the nodes are the same.
+// A second call adds nothing to the graph, and returns the same nodes.
 func TestGradAgainIsTheSame(t *testing.T) {
 	m := build(costs["sum (x·w)³"], wave(0.3, 4, 3), wave(1.1, 3, 2))
 	one := must(diff.Grad(m.cost, m.x, m.w))
@@ -237,7 +240,8 @@ func TestDtypes(t *testing.T) {
 	var costs, leaves G.Nodes
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		x := G.NewVector(g, dt, G.WithShape(3), G.WithName("x"), G.WithInit(G.RangedFrom(1)))
-		// A square has a constant 2 in its gradient, and Gorgonia has one for both.
+		// The gradient of a square has a constant 2, for which Gorgonia has one node for
+		// both dtypes.
 		leaves, costs = append(leaves, x), append(costs, sum(must(G.HadamardProd(x, x))))
 	}
 	values := make([]G.Value, 2)
@@ -284,8 +288,8 @@ func TestBindServesSolvers(t *testing.T) {
 	}
 }
 
-// One element has several shapes in Gorgonia, any of which is that of a gradient of one
-// element. It is none of more.
+// Gorgonia has several shapes for one element. A gradient of one element may have any of
+// them, but does not fit a node with more elements.
 func TestBindOfOneElement(t *testing.T) {
 	g := G.NewGraph()
 	node := func(shape ...int) *G.Node {

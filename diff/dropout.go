@@ -11,8 +11,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// dropout keeps an element with a probability of 1 − p and divides it by that; in
-// evaluation it does nothing. Its own derivative divides by p, in evaluation too.
+// dropout keeps an element with a probability of 1 − p and divides it by that. In
+// evaluation it does nothing. Gorgonia's derivative divides by p instead, and does so in
+// evaluation too.
 type dropout struct{ G.SDOp }
 
 func (op dropout) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
@@ -20,11 +21,11 @@ func (op dropout) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{d}, err
 }
 
-// dropoutGrad is the gradient of dropout by its result y and a gradient. Gorgonia keeps
-// no mask: where y is 0 the element counts as dropped.
+// dropoutGrad is the gradient of dropout, from its result y and the gradient of y.
+// Gorgonia keeps no mask, so an element counts as dropped where y is 0.
 type dropoutGrad struct {
 	pure
-	of G.SDOp // whose mode a machine sets
+	of G.SDOp // a machine sets its mode
 }
 
 func (o *dropoutGrad) Arity() int { return 2 }
@@ -63,7 +64,7 @@ func (o *dropoutGrad) Do(vs ...G.Value) (G.Value, error) {
 	return tensor.Mul(kept, grad, tensor.UseUnsafe())
 }
 
-// DiffWRT is true for the gradient alone.
+// DiffWRT is true for the gradient only.
 func (o *dropoutGrad) DiffWRT(int) []bool { return []bool{false, true} }
 
 func (o *dropoutGrad) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
@@ -71,7 +72,7 @@ func (o *dropoutGrad) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{nil, d}, err
 }
 
-// DoDiff adds to the gradient of the gradient.
+// DoDiff adds to the gradient of the second input.
 func (o *dropoutGrad) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	d, err := out.Grad()
 	if err != nil {

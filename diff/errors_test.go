@@ -31,7 +31,7 @@ func (o *identity) WriteHash(h hash.Hash)            { h.Write([]byte(o.name)) }
 func (o *identity) Hashcode() uint32                 { return 7 }
 func (o *identity) String() string                   { return o.name }
 
-// faulty is an op whose derivative is what the fields say.
+// faulty is an op whose derivative is as its fields say.
 type faulty struct {
 	identity
 	wrt   func(int) []bool
@@ -56,7 +56,7 @@ func (o *pair) Type() hm.Type {
 
 func both(n int) []bool { return []bool{true, true} }
 
-// The words of the errors are in testdata/errors.txt.
+// The texts of the errors are in testdata/errors.txt.
 func TestBadInput(t *testing.T) {
 	var calls []badcall.Call
 	g, other := G.NewGraph(), G.NewGraph()
@@ -83,7 +83,7 @@ func TestBadInput(t *testing.T) {
 	grad("no way", cost, G.Nodes{x, y}, diff.ErrPath)
 	grad("blocked", sum(must(G.Gt(x, y, true))), G.Nodes{x}, diff.ErrPath)
 	at := G.NewVector(g, tensor.Int, G.WithShape(3), G.WithName("at"))
-	picked := must(G.ByIndices(x, at, 0)) // differentiable, as is what leads to it
+	picked := must(G.ByIndices(x, at, 0)) // differentiable, as are the ops before it
 	grad("blocked twice above", sum(must(G.Add(must(G.Gt(picked, y, true)), must(G.Gt(y, picked, true))))), G.Nodes{x}, diff.ErrPath)
 	row := must(G.Reshape(y, tensor.Shape{1, 3}))                       // has the memory of y
 	dx := must(diff.Grad(must(G.Add(cost, sum(cubeOf(row)))), x, y))[0] // a copy that needs the gradient by y
@@ -116,17 +116,17 @@ func TestBadInput(t *testing.T) {
 	badcall.Check(t, "diff: ", false, calls)
 	require.Nil(t, x.Deriv())
 
-	// An op without a derivative beside the way is none of our business.
+	// An op without a derivative that is not between x and the cost does no harm.
 	beside := must(G.Add(cost, sum(must(G.ApplyOp(&identity{"beside"}, y)))))
 	_, err := diff.Grad(beside, x)
 	require.NoError(t, err)
 
-	// Nor is that of a node asked for: the way ends there.
+	// Neither does the op of the node that is asked for, since the path ends there.
 	h := must(G.ApplyOp(&identity{"last"}, y))
 	_, err = diff.Grad(sum(must(G.Square(h))), h)
 	require.NoError(t, err)
 
-	// Nor is a gradient that is missing of an input that is not asked for.
+	// Neither does a missing gradient of an input that is not asked for.
 	half := &pair{faulty{identity{"half"}, both, func(_ G.Nodes, d *G.Node) (G.Nodes, error) { return G.Nodes{d, nil}, nil }}}
 	_, err = diff.Grad(sum(must(G.ApplyOp(half, x, y))), x)
 	require.NoError(t, err)

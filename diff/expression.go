@@ -8,7 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// expression is made of nodes. After the first error, in err, its results are nil.
+// expression builds expressions of nodes. After the first error, kept in err, its results
+// are nil.
 type expression struct{ err error }
 
 func (e *expression) exp(a *G.Node) *G.Node      { return e.unary(G.Exp, a) }
@@ -18,7 +19,7 @@ func (e *expression) minus(a, b *G.Node) *G.Node { return e.binary(G.Sub, a, b) 
 func (e *expression) times(a, b *G.Node) *G.Node { return e.binary(G.HadamardProd, a, b) }
 func (e *expression) over(a, b *G.Node) *G.Node  { return e.binary(G.HadamardDiv, a, b) }
 
-// transposed has the axes of a in an order, or in reverse.
+// transposed returns a with its axes in the given order, or reversed if none is given.
 func (e *expression) transposed(a *G.Node, order ...int) *G.Node {
 	if order != nil && slices.IsSorted(order) {
 		return a
@@ -30,7 +31,7 @@ func (e *expression) reshaped(a *G.Node, shape ...int) *G.Node {
 	return e.unary(func(a *G.Node) (*G.Node, error) { return G.Reshape(a, shape) }, a)
 }
 
-// sum is that along an axis, in each of its places.
+// sum returns the sum along an axis, repeated along it to the shape of a.
 func (e *expression) sum(a *G.Node, axis int) *G.Node {
 	return e.unary(func(a *G.Node) (*G.Node, error) {
 		s, err := sumAlong(a, axis)
@@ -61,8 +62,8 @@ func (e *expression) binary(op func(a, b *G.Node) (*G.Node, error), a, b *G.Node
 	return n
 }
 
-// constant returns a scalar of the graph and dtype of a node. Gorgonia merges constants
-// by their names alone, so that the name says the dtype.
+// constant returns a scalar in the graph of like, with its dtype. Gorgonia merges
+// constants by their names alone, so the name has to say the dtype.
 func constant(like *G.Node, name string, x float64) *G.Node {
 	var v G.Value = G.NewF64(x)
 	if like.Dtype() == tensor.Float32 {

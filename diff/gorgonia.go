@@ -10,11 +10,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Some derivatives of Gorgonia v0.9.18 are wrong or missing. What is here takes their
-// place, or says that there is none. The types of the ops are not exported, so they are
-// known by name.
+// Some derivatives of Gorgonia v0.9.18 are wrong or missing. The ops below replace them,
+// or rightOp says that there is none. Gorgonia does not export the types of its ops, so
+// they are recognized by name.
 
-// rightOp returns the op of a node with its right derivative, or the error that it has none.
+// rightOp returns the op of a node with the right derivative, or the error that there is
+// none.
 func rightOp(n *G.Node) (G.SDOp, error) {
 	op, ok := n.Op().(G.SDOp)
 	if !ok {
@@ -65,8 +66,8 @@ func rightOp(n *G.Node) (G.SDOp, error) {
 	return op, nil
 }
 
-// col2im is the gradient of im2col, and so of a convolution. It is the transposed of
-// im2col, whose derivative it inherits.
+// col2im is the gradient of im2col, and so of a convolution. It is the transpose of
+// im2col, but inherits the derivative of im2col.
 type col2im struct{ G.SDOp }
 
 func (op col2im) SymDiff(_ G.Nodes, _, grad *G.Node) (G.Nodes, error) {
@@ -107,7 +108,7 @@ func (outer) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{da, db}, e.err
 }
 
-// repeat is what broadcasts: an axis of one element becomes as long as another node's.
+// repeat broadcasts: it makes an axis of one element as long as that of another node.
 type repeat struct{ G.SDOp }
 
 func (op repeat) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
@@ -119,8 +120,9 @@ func (op repeat) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{d, nil}, err
 }
 
-// sumAlong is the sum along an axis. Gorgonia adds up the wrong elements along one that is
-// neither among the first two nor the last, if its size is not 2: such an axis goes first.
+// sumAlong returns the sum along an axis. Gorgonia adds up the wrong elements along an
+// axis that is neither among the first two nor the last, if its size is not 2. Such an
+// axis is moved to the front.
 func sumAlong(a *G.Node, axis int) (*G.Node, error) {
 	if axis > 1 && axis < a.Dims()-1 {
 		order := []int{axis}
@@ -138,7 +140,8 @@ func sumAlong(a *G.Node, axis int) (*G.Node, error) {
 	return G.Sum(a, axis)
 }
 
-// reshape makes the gradient of a scalar a tensor of no axes, which arithmetic refuses.
+// reshape has its own derivative for a scalar: Gorgonia's makes the gradient a tensor
+// without axes, which arithmetic refuses.
 type reshape struct{ G.SDOp }
 
 func (op reshape) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
@@ -152,8 +155,9 @@ func (op reshape) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	return G.Nodes{d}, err
 }
 
-// sliceIncr is the gradient of a slice: zeros of the shape of the first input, with the
-// second one in the slice. By itself it has a derivative by the first, too.
+// sliceIncr is the gradient of a slice: zeros in the shape of the first input, with the
+// second one in the slice. Gorgonia's claims a derivative with respect to the first
+// input, too.
 type sliceIncr struct{ G.SDOp }
 
 func (sliceIncr) DiffWRT(int) []bool { return []bool{false, true} }

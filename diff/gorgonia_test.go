@@ -11,8 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Costs of ops whose derivatives are wrong in Gorgonia, or of another shape: the
-// gradient, and the gradient of a penalty on it, against differences.
+// The costs have ops whose derivatives are wrong in Gorgonia, or have another shape. The
+// gradient, and the gradient of a penalty on it, are compared with differences.
 func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 	conv := func(kernel, pad, stride int) func(x, w *G.Node) *G.Node {
 		return func(x, w *G.Node) *G.Node {
@@ -165,8 +165,8 @@ func TestOpsThatGorgoniaGetsWrong(t *testing.T) {
 	}
 }
 
-// A LispMachine takes the gradient of the gradient of a dropout: of Σ36y⁴, with y = 2x
-// where x is kept. Gorgonia's own gradient is right for p = 0.5 alone.
+// A LispMachine takes the gradient of the gradient of a dropout, here of Σ36y⁴, with y =
+// 2x where x is kept. Gorgonia's own gradient is right only for p = 0.5.
 func TestDropoutInALispMachine(t *testing.T) {
 	g := G.NewGraph()
 	x := graphtest.Leaf(g, "x", wave(0.3, 4, 3))
@@ -187,8 +187,8 @@ func TestDropoutInALispMachine(t *testing.T) {
 }
 
 // Dropout has new noise in each run, so its derivatives are compared with what the same
-// run has kept. In evaluation it keeps all as it is. The cost Σ(y³ + y) of the result y has
-// a gradient by what is dropped, too, which does not arrive at x and stays what it is.
+// run has kept. In evaluation it keeps everything. The cost Σ(y³ + y) of the result y
+// also has a gradient with respect to dropped elements, which must not reach x.
 func TestDropout(t *testing.T) {
 	for dt, tolerance := range map[tensor.Dtype]float64{tensor.Float64: 1e-12, tensor.Float32: 1e-5} {
 		for _, p := range []float64{0.2, 0.7} {
@@ -224,7 +224,7 @@ func TestDropout(t *testing.T) {
 	}
 }
 
-// Where nothing is dropped a 0 counts as any other value.
+// If nothing is dropped, a 0 counts as any other value.
 func TestDropoutOfNothingKeepsZeros(t *testing.T) {
 	for p, opts := range map[float64][]G.VMOpt{0: nil, 0.5: {G.EvalMode()}} {
 		g := G.NewGraph()
@@ -234,7 +234,7 @@ func TestDropoutOfNothingKeepsZeros(t *testing.T) {
 	}
 }
 
-// What takes the place of Gorgonia's derivatives is of the dtype of the graph.
+// The derivatives that replace Gorgonia's have the dtype of the graph.
 func TestRightDerivativesInFloat32(t *testing.T) {
 	values := func(dt tensor.Dtype) (d []float64) {
 		g := G.NewGraph()
@@ -250,7 +250,7 @@ func TestRightDerivativesInFloat32(t *testing.T) {
 	require.InDeltaSlice(t, values(tensor.Float64), values(tensor.Float32), 1e-5)
 }
 
-// Where Gorgonia's derivative is wrong, and the right one is not here, that is an error.
+// If Gorgonia's derivative is wrong and is not replaced, that is an error.
 func TestWrongDerivatives(t *testing.T) {
 	image := func(g *G.ExprGraph, name string, shape ...int) *G.Node {
 		return G.NewTensor(g, tensor.Float64, 4, G.WithName(name), G.WithValue(wave(0.3, shape...)))
@@ -294,7 +294,7 @@ func TestWrongDerivatives(t *testing.T) {
 	}
 }
 
-// Ops of Gorgonia that have a first derivative only.
+// These ops of Gorgonia have only a first derivative.
 func TestMissingSecondDerivatives(t *testing.T) {
 	for name, op := range map[string]func(x *G.Node) (*G.Node, error){
 		"max pooling": func(x *G.Node) (*G.Node, error) {
@@ -311,8 +311,8 @@ func TestMissingSecondDerivatives(t *testing.T) {
 	}
 }
 
-// Gorgonia broadcasts along the first four axes alone, so along a fifth one the gradient of a
-// softmax has no gradient.
+// Gorgonia broadcasts only along the first four axes, so the gradient of a softmax along
+// a fifth one has no gradient.
 func TestSoftmaxAlongAFifthAxis(t *testing.T) {
 	for name, softmax := range map[string]func(*G.Node, ...int) (*G.Node, error){"softmax": G.SoftMax, "log of softmax": G.LogSoftMax} {
 		x := G.NewTensor(G.NewGraph(), tensor.Float64, 5, G.WithName("x"), G.WithValue(wave(0.3, 2, 1, 2, 1, 3)))

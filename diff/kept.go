@@ -13,12 +13,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The result of some of Gorgonia's ops has the memory of its input. A TapeMachine does not
-// know it: once it needs one of the two no longer it lets an op in place overwrite what the
-// other one still holds. As inputs of the gradients, both are needed to the end.
+// The result of some of Gorgonia's ops has the memory of its input. A TapeMachine does
+// not know this: as soon as it no longer needs one of the two, it lets an op that works
+// in place overwrite what the other still holds. So both become inputs of the gradients:
+// a machine needs inputs until they have been used.
 
-// kept returns copies of the gradients that need all that shares memory with what they are
-// made of, and each other.
+// kept returns copies of the gradients, if nodes share memory with what the gradients are
+// made of. The first copy has these nodes and all gradients as inputs, and the other
+// copies have the first one.
 func kept(grads G.Nodes) (G.Nodes, error) {
 	g := grads[0].Graph()
 	roots := slices.Clone(grads)
@@ -49,8 +51,8 @@ func kept(grads G.Nodes) (G.Nodes, error) {
 	return copies, nil
 }
 
-// sharedBy returns what shares memory with other nodes, among what nodes depend on and what
-// is made of that.
+// sharedBy returns the nodes that share memory with another, among those that the given
+// nodes depend on and those that have the memory of these.
 func sharedBy(nodes G.Nodes, g *G.ExprGraph) (G.Nodes, error) {
 	sorted, err := G.Sort(g)
 	if err != nil {
@@ -73,7 +75,8 @@ func sharedBy(nodes G.Nodes, g *G.ExprGraph) (G.Nodes, error) {
 
 func isConstant(n *G.Node) bool { return fmt.Sprintf("%T", n.Op()) == "gorgonia.constantScalar" }
 
-// keep is a copy of its first input that needs the others.
+// keep copies its first input. The others are inputs only so that a machine keeps them
+// until then.
 type keep struct {
 	pure
 	types []hm.Type // of the inputs
@@ -96,7 +99,7 @@ func (o *keep) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 
 func (o *keep) Do(vs ...G.Value) (G.Value, error) { return G.CloneValue(vs[0]) }
 
-// DiffWRT is true for what is copied.
+// DiffWRT is true for the first input only.
 func (o *keep) DiffWRT(inputs int) []bool {
 	wrt := make([]bool, inputs)
 	wrt[0] = true
@@ -109,7 +112,7 @@ func (o *keep) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	return grads, nil
 }
 
-// DoDiff adds to the gradient of what is copied.
+// DoDiff adds to the gradient of the first input.
 func (o *keep) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) error {
 	d, err := out.Grad()
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// What has the memory of a parameter is not overwritten by ops in place, such as a sum.
+// The memory of a parameter is not overwritten through another node by ops in place, such
+// as a sum.
 func TestSharedMemoryIsKept(t *testing.T) {
 	for name, share := range map[string]func(x *G.Node) (*G.Node, error){
 		"reshape":       func(x *G.Node) (*G.Node, error) { return G.Reshape(x, tensor.Shape{4, 3}) },
@@ -36,7 +37,7 @@ func TestSharedMemoryIsKept(t *testing.T) {
 	}
 }
 
-// A LispMachine takes the gradient of gradients that keep memory.
+// A LispMachine takes the gradient of gradients that are kept.
 func TestKeptGradientsInALispMachine(t *testing.T) {
 	for name, take := range map[string]func(p, x *G.Node) []float64{
 		"tape": func(p, x *G.Node) []float64 { return run(t, p.Graph(), must(diff.Grad(p, x))[0])[0] },
@@ -56,8 +57,8 @@ func TestKeptGradientsInALispMachine(t *testing.T) {
 	}
 }
 
-// The gradient by w of Σ w·x³ is kept by each of two calls. A LispMachine adds up what comes from
-// both: the gradient of the sum of the two is 6x².
+// The gradient of Σ w·x³ with respect to w is kept by each of two calls. A LispMachine
+// adds up what comes from both, so the gradient of their sum is 6x².
 func TestGradientKeptTwiceInALispMachine(t *testing.T) {
 	for dt, tolerance := range map[tensor.Dtype]float64{tensor.Float64: 1e-12, tensor.Float32: 1e-5} {
 		for _, scalar := range []bool{true, false} {
@@ -83,12 +84,12 @@ func TestGradientKeptTwiceInALispMachine(t *testing.T) {
 	}
 }
 
-// An op beside the cost does not overwrite what a gradient needs either, whatever else of the
-// graph there is: here a sum in the memory of h = tanh x, reshaped twice, of which Σ(w·h)² has
-// the gradient 2w²·h·(1 − h²) by x.
+// An op that is not part of the cost must not overwrite what a gradient needs either.
+// Here it is a sum in the memory of h = tanh x, reshaped twice. Σ(w·h)² has the gradient
+// 2w²·h·(1 − h²) with respect to x.
 func TestSharedMemoryBesideTheCostIsKept(t *testing.T) {
 	for name, c := range map[string]struct {
-		earlier bool                         // a gradient by w has been taken before the op came
+		earlier bool                         // a gradient with respect to w has been taken before the op was added
 		used    func(dw, dx *G.Node) G.Nodes // with dx last
 	}{
 		"both gradients":            {false, func(dw, dx *G.Node) G.Nodes { return G.Nodes{dw, dx} }},
@@ -123,8 +124,8 @@ func TestSharedMemoryBesideTheCostIsKept(t *testing.T) {
 	}
 }
 
-// Gradients that have the same memory are copies of their own: what is made of one of them
-// does not overwrite the other.
+// Gradients that have the same memory become separate copies, so an op in place on one of
+// them does not overwrite the other.
 func TestGradientsOfAReshapeAreApart(t *testing.T) {
 	for i := range 2 {
 		var y *G.Node
@@ -141,8 +142,8 @@ func TestGradientsOfAReshapeAreApart(t *testing.T) {
 	}
 }
 
-// A gradient is copied only if something that it needs shares memory: not for a reshape of what
-// has nothing to do with it, nor for one of a constant, into which no op writes.
+// A gradient is copied only if something that it needs shares memory. The reshape of an
+// unrelated node does not count, nor that of a constant, into which no op writes.
 func TestOtherGradientsAreNotCopied(t *testing.T) {
 	m := build(func(x, w *G.Node) *G.Node {
 		must(G.Reshape(w, tensor.Shape{4}))

@@ -7,7 +7,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A LispMachine takes gradients by an op's DoDiff, and takes those of an op without one for 0.
+// A LispMachine takes gradients by an op's DoDiff. If the op has none, it takes them for
+// 0, without an error.
 
 // addGrad adds to the gradient that a node holds.
 func addGrad(n *G.Node, d G.Value) error {

@@ -1,7 +1,7 @@
 package diff
 
-// pure is embedded by the ops of this package: their results are new, and their inputs are left
-// as they are.
+// pure is embedded in the ops of this package. It says that their results are new and
+// that they leave their inputs unchanged.
 type pure struct{}
 
 func (pure) ReturnsPtr() bool     { return false }

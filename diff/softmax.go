@@ -6,7 +6,8 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// softmaxSettings are those of y = softmax(x) or, with log, of its logarithm.
+// softmaxSettings are the settings of y = softmax(x), or of y = log softmax(x) if log is
+// set.
 type softmaxSettings struct {
 	axis int // -1: none is given
 	log  bool
@@ -18,11 +19,11 @@ func softmaxOf(op G.SDOp) softmaxSettings {
 	return softmaxSettings{int(v.FieldByName("axis").Int()), v.FieldByName("isLog").Bool()}
 }
 
-// columnSoftmax is softmax of a column, which goes down the column if no axis is given. Gorgonia
-// takes the gradient along the rows, of one element each.
+// columnSoftmax is the softmax of a column (n, 1) without an axis, which goes down the
+// column. Gorgonia takes its gradient along the rows, which have one element each.
 type columnSoftmax struct{ G.SDOp }
 
-// SymDiff takes the derivative y·(g − Σ y·g), and of the logarithm g − eʸ·Σ g.
+// SymDiff takes the derivative y·(g − Σ y·g), or g − eʸ·Σ g for the logarithm.
 func (op columnSoftmax) SymDiff(_ G.Nodes, y, g *G.Node) (G.Nodes, error) {
 	e := expression{}
 	var d *G.Node
@@ -34,16 +35,17 @@ func (op columnSoftmax) SymDiff(_ G.Nodes, y, g *G.Node) (G.Nodes, error) {
 	return G.Nodes{d}, e.err
 }
 
-// softmaxGrad is the gradient of y = softmax(x) by its output, y·(g − Σ y·g), and that of
-// y = log softmax(x), g − eʸ·Σ g. By itself it claims the derivative of softmax, which
-// panics.
+// softmaxGrad is Gorgonia's gradient of y = softmax(x) from y and its gradient g, y·(g −
+// Σ y·g), or that of y = log softmax(x), g − eʸ·Σ g. Gorgonia gives it the derivative of
+// softmax, which panics.
 type softmaxGrad struct{ G.SDOp }
 
-// DiffWRT tells of x, y and g. The values of x are not used.
+// DiffWRT is about the inputs x, y and g. The values of x are not used.
 func (softmaxGrad) DiffWRT(int) []bool { return []bool{false, true, true} }
 
-// SymDiff takes, for a gradient u, the derivatives u·(g − Σ y·g) − g·Σ u·y by y and
-// y·(u − Σ u·y) by g; of the logarithm −u·eʸ·Σ g and u − Σ u·eʸ.
+// SymDiff takes, for a gradient u, the derivatives u·(g − Σ y·g) − g·Σ u·y with respect
+// to y and y·(u − Σ u·y) with respect to g. For the logarithm they are −u·eʸ·Σ g and u −
+// Σ u·eʸ.
 func (op softmaxGrad) SymDiff(in G.Nodes, _, u *G.Node) (G.Nodes, error) {
 	of := softmaxOf(op.SDOp)
 	y, g := in[1], in[2]

@@ -8,11 +8,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// tensordot contracts axes of two tensors. Gorgonia's derivative contracts no axes where one
-// of them, a vector often, has no others: it is built, and fails in the run.
+// tensordot contracts axes of two tensors. If all axes of one of them are contracted,
+// often a vector, Gorgonia's derivative contracts no axes: the graph can be built, but
+// its run fails.
 type tensordot struct{ G.SDOp }
 
-// axes are those of an input that are contracted, in the order of their partners.
+// axes returns the contracted axes of an input, in the order of their partners.
 func (op tensordot) axes(field string) []int {
 	v := reflect.ValueOf(op.SDOp).FieldByName(field)
 	axes := make([]int, v.Len())
@@ -22,8 +23,9 @@ func (op tensordot) axes(field string) []int {
 	return axes
 }
 
-// SymDiff takes, for c = Σ a·w over all axes of w, the derivatives dc⊗w by a and Σ a·dc, over
-// the axes that a has besides, by w. In a fitting order of a's axes a and da are matrices.
+// SymDiff takes the derivatives for c = Σ a·w over all axes of w: dc⊗w with respect to a,
+// and Σ a·dc over the other axes of a with respect to w. With the contracted axes last, a
+// and da are matrices.
 func (op tensordot) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	axes := [][]int{op.axes("aAxes"), op.axes("bAxes")}
 	whole := slices.IndexFunc(in, func(n *G.Node) bool { return n.Dims() == len(axes[0]) })
@@ -32,7 +34,7 @@ func (op tensordot) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	}
 	a, w, ofA, ofW := in[1-whole], in[whole], axes[1-whole], axes[whole]
 
-	partner := map[int]int{} // axes of a, of those of w
+	partner := map[int]int{} // the axis of a, for each axis of w
 	var free []int
 	for i, axis := range ofW {
 		partner[axis] = ofA[i]
@@ -42,7 +44,7 @@ func (op tensordot) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 			free = append(free, axis)
 		}
 	}
-	order := slices.Clone(free) // axes of a: the others, then the partners of w's
+	order := slices.Clone(free) // the axes of a: free ones, then the partners of w's in order
 	for axis := range w.Dims() {
 		order = append(order, partner[axis])
 	}

@@ -9,16 +9,15 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// walk is one reverse walk through a graph.
+// walk is a reverse walk through a graph.
 type walk struct {
 	sorted G.Nodes             // the active nodes, each before its children
-	active map[*G.Node]bool    // those between the cost and what is asked for
-	below  map[*G.Node]G.Nodes // of what the cost depends on, the differentiable inputs
+	active map[*G.Node]bool    // nodes on a path from the cost to what is asked for
+	below  map[*G.Node]G.Nodes // the differentiable inputs of the nodes that the cost depends on
 	terms  map[*G.Node]G.Nodes
 }
 
-// analyse finds the nodes that lie on a differentiable way from the cost to a
-// node of wrt.
+// analyse finds the nodes on the differentiable paths from the cost to the nodes of wrt.
 func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 	sorted, err := sortedFrom(cost)
 	if err != nil {
@@ -62,20 +61,20 @@ func (w *walk) analyse(cost *G.Node, wrt G.Nodes) error {
 	return nil
 }
 
-// goesOn says whether a differentiable input of a node is active.
+// goesOn says whether an active node is among the differentiable inputs of a node.
 func (w *walk) goesOn(n *G.Node) bool {
 	return slices.ContainsFunc(w.below[n], func(c *G.Node) bool { return w.active[c] })
 }
 
-// sortedFrom returns what the cost depends on or only needs, see keep, each node before its
-// children.
+// sortedFrom returns the nodes that the cost depends on, or has as inputs only, see keep.
+// Each comes before its children.
 func sortedFrom(cost *G.Node) (G.Nodes, error) {
-	// Of its own graph Gorgonia may take other edges, see package edges.
+	// In the original graph Gorgonia may follow wrong edges, see package edges.
 	return G.Sort(cost.Graph().ExactSubgraphRoots(cost))
 }
 
-// obstacle names the ops that the ways from the cost to a node end at, given what sortedFrom
-// returns.
+// obstacle names the ops at which the paths from the cost to a node end. sorted is the
+// result of sortedFrom.
 func obstacle(cost *G.Node, sorted G.Nodes, wrt *G.Node) string {
 	depends := dependencies(G.Nodes{cost}, sorted)
 	leads := map[*G.Node]bool{wrt: true}
@@ -99,8 +98,8 @@ func obstacle(cost *G.Node, sorted G.Nodes, wrt *G.Node) string {
 	return fmt.Sprintf("; not differentiable there: %q", ops)
 }
 
-// dependencies returns nodes and all that they depend on, given nodes that are sorted, each
-// before its children.
+// dependencies returns nodes and all that they depend on. sorted has each node before its
+// children.
 func dependencies(nodes, sorted G.Nodes) map[*G.Node]bool {
 	all := map[*G.Node]bool{}
 	for _, n := range nodes {
@@ -117,7 +116,7 @@ func dependencies(nodes, sorted G.Nodes) map[*G.Node]bool {
 	return all
 }
 
-// childrenOf returns the inputs of a node, in order, that its value depends on.
+// childrenOf returns the inputs of a node that its value depends on, in order.
 func childrenOf(n *G.Node) G.Nodes {
 	inputs := edges.From(n)
 	if _, ok := n.Op().(*keep); ok {
@@ -126,7 +125,8 @@ func childrenOf(n *G.Node) G.Nodes {
 	return inputs
 }
 
-// differentiable returns the inputs of a node by which its op has a derivative.
+// differentiable returns the inputs of a node with respect to which its op has a
+// derivative.
 func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
 	if len(children) == 0 {
 		return nil, nil
@@ -147,7 +147,7 @@ func differentiable(n *G.Node, children G.Nodes) (some G.Nodes, err error) {
 	return some, nil
 }
 
-// flags is opcall.DiffWRT.
+// flags is opcall.DiffWRT with errors of this package.
 func flags(op G.SDOp, inputs int) ([]bool, error) {
 	wrt, err := opcall.DiffWRT(op, inputs)
 	if err != nil {
@@ -156,8 +156,8 @@ func flags(op G.SDOp, inputs int) ([]bool, error) {
 	return wrt, nil
 }
 
-// back walks from the cost to what is asked for, and collects the terms of each
-// node's gradient.
+// back walks from the cost to the nodes that are asked for, and collects the terms of
+// each node's gradient.
 func (w *walk) back(cost *G.Node) error {
 	w.terms[cost] = G.Nodes{constant(cost, "one", 1)}
 	for _, n := range w.sorted {
@@ -169,7 +169,7 @@ func (w *walk) back(cost *G.Node) error {
 		if err != nil {
 			return err
 		}
-		op, _ := rightOp(n) // it has one, see analyse
+		op, _ := rightOp(n) // analyse has checked that it has one
 		wrt, err := flags(op, len(children))
 		if err != nil {
 			return err
@@ -195,7 +195,7 @@ func (w *walk) back(cost *G.Node) error {
 	return nil
 }
 
-// symDiff is SymDiff without its panics.
+// symDiff calls SymDiff, and turns its panics into errors.
 func symDiff(op G.SDOp, in G.Nodes, out, grad *G.Node) (grads G.Nodes, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -11,10 +11,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The cost and its derivative are ops of this package. Built-in ones would do
-// for a result in row-major order, but some go wrong, without an error, when a
-// custom op returns another layout, and the check would then blame that op.
-// Each of the two is the derivative of the other.
+// The cost and its derivative are ops of this package. Built-in ones would do for a
+// result in row-major order. But some of them go wrong, without an error, when a custom
+// op returns another layout, and the check would then blame that op. Each of the two ops
+// is the derivative of the other.
 
 // costOp computes Σ_i w[i]·y[i] for a y of fixed shape.
 type costOp struct {
@@ -28,7 +28,7 @@ type spreadOp struct {
 	shape tensor.Shape
 }
 
-// linear is embedded by both: each has one input, which it leaves as it is.
+// linear is embedded in both ops: each has one input, which it leaves as it is.
 type linear struct{}
 
 func (linear) Arity() int                { return 1 }

@@ -78,14 +78,14 @@ func TestSumIsCompensated(t *testing.T) {
 	require.Equal(t, math.Inf(1), s.value())
 }
 
-// Of many elements some are checked, spread evenly from the first to the last.
+// If only some elements are checked, they are spread evenly from the first to the last.
 func TestSelection(t *testing.T) {
 	c := comparison{expression: &expression{config: &config{max: 3, maxSet: true}}}
 	require.Equal(t, []int{0, 3, 6}, c.selection(7))
 	require.Equal(t, []int{0, 1, 2}, c.selection(3))
 }
 
-// The text has the ten worst and the number of the others.
+// The text lists the ten worst elements and counts the others.
 func TestErrorListsTen(t *testing.T) {
 	g := group{machine: Tape, input: "x", elements: 12, off: make([]Mismatch, 12)}
 	text := newError([]group{g}).Error()

@@ -6,19 +6,19 @@ import (
 	"math/rand"
 )
 
-// directions is the number of random directions for an input that is not
-// checked element by element. An error in one element escapes a direction only
-// if it is below the tolerance.
+// directions is the number of random directions for an input whose elements are not all
+// checked one by one. An error in one element escapes a direction only if it is below the
+// tolerance.
 const directions = 3
 
-// comparison holds gradients against central differences.
+// comparison compares gradients with central differences.
 type comparison struct {
 	*expression
 	fwd *forward
 }
 
-// compare checks the gradients of one leaf from all machines. The differences
-// are the expensive part and are taken once for all.
+// compare checks the gradients of one leaf from all machines. It takes the differences,
+// which are the expensive part, once for all machines.
 func (c *comparison) compare(l *leaf, grads []gradient) ([]group, error) {
 	groups := make([]group, len(grads))
 	for k, g := range grads {
@@ -105,10 +105,10 @@ func (c *comparison) locate(l *leaf, dir []step, g gradient, to *group) error {
 	return err
 }
 
-// derivative returns the central difference of the cost along the steps, and the
-// rounding error that each unit in the last place of the result makes in it.
-// The stencil is applied to each element of y before the weighted sum, since the
-// difference of two sums would lose the digits that the sums have in common.
+// derivative returns the central difference of the cost along the steps, and the rounding
+// error in it for each unit in the last place of the result. The stencil is applied to
+// each element of y before the weighted sum, since the difference of two sums would lose
+// the digits that the sums have in common.
 func (c *comparison) derivative(l *leaf, steps []step) (d, noise float64, err error) {
 	var y [4][]float64
 	for k, t := range []float64{-2, -1, 1, 2} {
@@ -126,14 +126,14 @@ func (c *comparison) derivative(l *leaf, steps []step) (d, noise float64, err er
 		big := max(math.Abs(a), math.Abs(b), math.Abs(c), math.Abs(d))
 		noise += w * w * math.Max(1, big*big)
 	}
-	// Where no output moves, the gradient is what its own rounding leaves of 0:
-	// at least one output of order one is allowed for.
+	// If no output moves, the gradient should be 0 but for its own rounding: the
+	// tolerance allows for at least one output of order one.
 	return s.value() / (12 * c.step), epsilon * math.Sqrt(math.Max(noise, 1)) / c.step, nil
 }
 
 func (c *comparison) maxElements() int { return max(c.max, 2) }
 
-// selection returns the elements to check one by one.
+// selection returns the elements that are checked one by one.
 func (c *comparison) selection(n int) []int {
 	count := n
 	if c.maxSet {
@@ -149,9 +149,8 @@ func (c *comparison) selection(n int) []int {
 	return at
 }
 
-// randomDirection moves every element, none of them by next to nothing. Its
-// length is about one, so that many elements together do not go further than a
-// single one would.
+// randomDirection moves every element by a similar amount. Its length is about one, so
+// that many elements together move no further than a single one would.
 func randomDirection(rnd *rand.Rand, x []float64) []step {
 	dir := make([]step, len(x))
 	for i := range dir {
@@ -172,7 +171,7 @@ func dot(g []float64, dir []step) float64 {
 	return s.value()
 }
 
-// sum is a compensated sum (Neumaier).
+// sum is a compensated sum by Neumaier's method.
 type sum struct{ s, c float64 }
 
 func (a *sum) add(x float64) {

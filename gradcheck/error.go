@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// maxLines bounds the elements that the text lists for each gradient.
+// maxLines is the largest number of elements that the text lists for each gradient.
 const maxLines = 10
 
-// Mismatch is one element of a gradient, or one directional derivative, that is
-// off.
+// Mismatch is one wrong element of a gradient, or one wrong directional derivative.
 type Mismatch struct {
 	Machine   Machine // Tape or Lisp
 	Input     string  // the name of the input or leaf
@@ -23,7 +22,8 @@ type Mismatch struct {
 	Tol       float64 // how far apart they may be
 }
 
-// off is true for a NaN too, and for an infinity, to which the tolerance is relative.
+// off is true for a NaN too, and for an infinity, which would make the relative tolerance
+// infinite.
 func (m Mismatch) off() bool {
 	d := math.Abs(m.Got - m.Want)
 	return !(d <= m.Tol) || math.IsInf(d, 1)
@@ -38,7 +38,7 @@ func (m Mismatch) badness() float64 {
 	return b
 }
 
-// String is a line of the error text, such as
+// String returns a line of the error text, such as
 //
 //	x[1,2]: gradient 0.31415, central difference 0.27182, off by 0.0423 (tolerance 2.1e-08)
 func (m Mismatch) String() string {
@@ -50,16 +50,15 @@ func (m Mismatch) String() string {
 		where, m.Got, m.Want, math.Abs(m.Got-m.Want), m.Tol)
 }
 
-// Error says which gradients are off.
+// Error says which gradients are wrong.
 type Error struct {
-	// Mismatches lists all of them, grouped by input and machine, the worst
-	// first.
+	// Mismatches lists all of them, grouped by input and machine, the worst first.
 	Mismatches []Mismatch
 
 	groups []group
 }
 
-// group is what was found about one leaf with one machine.
+// group is the result for one leaf with one machine.
 type group struct {
 	machine    Machine
 	input      string
@@ -85,8 +84,8 @@ func newError(groups []group) error {
 	return e
 }
 
-// Error lists, for each gradient that is off, how many of its elements are, and
-// the ten worst.
+// Error lists, for each wrong gradient, how many of its elements are off, and the ten
+// worst.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("gradcheck: ")

@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Swish, x·σ(x), is right.
+// The gradient of swish, x·σ(x), is right.
 func Example() {
 	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
 	swish := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
@@ -24,8 +24,8 @@ func Example() {
 	// Output: <nil>
 }
 
-// In Gorgonia v0.9.18 the gradient of Reshape overwrites, under the LispMachine,
-// what other consumers of the same node have added: here the one of x itself.
+// In Gorgonia v0.9.18, the LispMachine's gradient of Reshape overwrites what other
+// consumers of the same node have added, here that of x itself.
 func Example_wrong() {
 	x := tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{0.5, -1, 2, -0.25}))
 	f := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
@@ -48,8 +48,8 @@ func Example_wrong() {
 	//   x[0,1]: gradient -3.1282889, central difference -2.20820393, off by 0.92 (tolerance 3.1e-07)
 }
 
-// A whole layer: the gradients of its γ and β are checked too, as leaves that the
-// function puts into the graph.
+// The gradients of a layer's γ and β are checked too, as leaves that the function puts
+// into the graph.
 func ExampleCheck() {
 	x := tensor.New(tensor.WithShape(4, 2), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2, 0, 3}))
 	layer := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
@@ -66,8 +66,8 @@ func ExampleCheck() {
 	// <nil>
 }
 
-// A gradient by diff.Grad is an expression like others: its own gradient is checked
-// in the TapeMachine, and taken by diff.Grad too.
+// A gradient by diff.Grad is an expression like any other. Its own gradient is checked in
+// the TapeMachine, and also taken by diff.Grad.
 func ExampleWithGrad() {
 	x := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking([]float64{0.5, -1, 2, -0.25, 1.5, -2}))
 	slope := func(in gorgonia.Nodes) (*gorgonia.Node, error) {
@@ -86,7 +86,7 @@ func ExampleWithGrad() {
 	// Output: <nil>
 }
 
-// Labels are an input without a gradient of use.
+// The labels are an input whose gradient is of no use.
 func ExampleWithoutGrad() {
 	p := tensor.New(tensor.WithShape(3), tensor.WithBacking([]float64{0.2, 0.5, 0.3}))
 	label := tensor.New(tensor.WithShape(3), tensor.WithBacking([]float64{0, 1, 0}))

@@ -22,14 +22,14 @@
 //
 //	cost = Σ_i w[i]·y[i]
 //
-// over all elements of the result y, with fixed weights of uneven size and sign.
-// With a plain sum the gradient of y would be all ones, which hides faults: for it the
-// gradient of every operation that removes a mean vanishes.
+// over all elements of the result y, with fixed weights of uneven size and sign. With a
+// plain sum the gradient of y would be all ones. That hides faults, since the gradient of
+// every operation that removes a mean vanishes for it.
 //
 // Values should stay a few steps (see WithStep) away from points where the
 // expression has no derivative, such as a rectifier's zero: a check cannot tell
-// such a point from a wrong gradient. Gorgonia runs ops in a goroutine of its
-// own, so a panic inside an op ends the process and is not reported.
+// such a point from a wrong gradient. Gorgonia runs ops in a goroutine of its own, so a
+// panic inside an op ends the process and cannot be reported.
 //
 // To check a second derivative, use an expression that contains a gradient from
 // diff.Grad, with WithMachines(Tape) and WithGrad(diff.Grad). Gradients in float32 are not
@@ -54,35 +54,34 @@ import (
 // Check calls it once.
 type Func func(inputs G.Nodes) (*G.Node, error)
 
-// Holder is implemented by ops whose Do changes state that outlives a run, such
-// as running statistics. A check runs the forward pass many times over; between
-// Hold and the call of release the op computes as always but leaves that state
-// alone. Hold is called once for every node that carries the op, so holds must
-// nest: the state is free again when each release has been called.
+// Holder is implemented by ops whose Do changes state that outlives a run, such as
+// running statistics. A check runs the forward pass many times. Between Hold and the call
+// of release the op computes as always, but leaves that state alone. Hold is called once
+// for every node that has the op, so holds must nest: the state may change again when
+// each release has been called.
 type Holder interface {
 	Hold() (release func())
 }
 
-// Check compares every gradient of the expression f builds with central
-// differences at the given values. It returns nil when all are right.
+// Check compares every gradient of the expression that f builds with central differences
+// at the given values. It returns nil if all are right.
 //
-// Gradients are taken for each of the values and for every float64 leaf of rank
-// 1 or more that f itself puts into the graph and the result depends on; such a
-// leaf goes by its node's name. The differences have four points:
+// Gradients are taken for each of the values, and for every float64 leaf of rank 1 or
+// more that f itself puts into the graph and that the result depends on; errors name such
+// a leaf after its node. The differences have four points:
 //
 //	∂cost/∂x ≈ Σ_i w[i]·(8·(y[i](x+h) − y[i](x−h)) − (y[i](x+2h) − y[i](x−2h))) / 12h
 //
-// Dtypes: float64 only, for the values and the result.
-// Layouts: any, also views, lazily transposed and column-major tensors. The
-// machines see a copy with the layout given; the values themselves are not
-// written to, so checks may run in parallel.
-// Modes: machines are in training mode unless WithEvalMode is given.
+// Dtypes: float64 only, for the values and the result. Layouts: any, also views, lazily
+// transposed and column-major tensors. The machines see a copy in the given layout. The
+// values themselves are not written to, so checks may run in parallel. Modes: machines
+// are in training mode unless WithEvalMode is given.
 //
-// Errors: an *Error lists gradients that are off. Any other error says why no
-// comparison was possible: values that are nil, empty, not finite or not
-// float64; an input that the result does not depend on or that an op declares
-// not differentiable (see WithoutGrad); a result that is not finite or differs
-// from run to run; or an error from f, an op or a machine, which is wrapped.
+// Errors: an *Error lists the wrong gradients. Any other error says why no comparison was
+// possible: values that are nil, empty, not finite or not float64; an input that the
+// result does not depend on or that an op declares not differentiable (see WithoutGrad);
+// a result that is not finite or differs from run to run; or an error from f, an op or a
+// machine, which is wrapped.
 func Check(f Func, values []*tensor.Dense, opts ...Option) error {
 	conf, err := newConfig(values, opts)
 	if err != nil {
@@ -120,20 +119,20 @@ func Check(f Func, values []*tensor.Dense, opts ...Option) error {
 	return newError(groups)
 }
 
-// expression is the built graph with what is known about it.
+// expression is the graph that was built, with what is known about it.
 type expression struct {
 	*config
 	g       *G.ExprGraph
 	y       *G.Node
 	yShape  tensor.Shape
 	weights []float64
-	leaves  []*leaf // everything that is rebound before each run
+	leaves  []*leaf // all leaves that are rebound before each run
 	targets []*leaf // the leaves whose gradients are checked
 	held    map[*G.Node]bool
 	undo    []func()
 }
 
-// build calls f on fresh input nodes and sorts out the leaves of the result.
+// build calls f on new input nodes, and finds the leaves of the result.
 func build(f Func, values []*tensor.Dense, conf *config) (*expression, error) {
 	if f == nil {
 		return nil, errors.New("gradcheck: the function is nil, want one")
@@ -145,7 +144,7 @@ func build(f Func, values []*tensor.Dense, conf *config) (*expression, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Nodes of equal name, type and shape become one. The prefix keeps a
+		// Gorgonia merges nodes of equal name, type and shape. The prefix keeps a
 		// parameter that f calls "gamma" apart from an input of that name.
 		l.node = G.NewTensor(e.g, G.Float64, v.Dims(), G.WithShape(l.shape...),
 			G.WithName(fmt.Sprintf("gradcheck/%d/%s", i, l.name)))
@@ -192,8 +191,8 @@ func (e *expression) setResult(y *G.Node) error {
 	return nil
 }
 
-// findTargets picks the leaves to check: the inputs first, then those f created
-// in the order of their creation, without the ones the caller left out.
+// findTargets selects the leaves to check: first the inputs, then the leaves that f has
+// made, in that order, without those that the caller excluded.
 func (e *expression) findTargets() error {
 	reached, err := reach(e.y, allChildren)
 	if err != nil {
@@ -221,7 +220,7 @@ func (e *expression) findTargets() error {
 	if err := e.dropExcluded(); err != nil {
 		return err
 	}
-	if e.machines&Tape == 0 || e.gradSet { // another function than G.Grad may know more than the ops do
+	if e.machines&Tape == 0 || e.gradSet { // another function than G.Grad may support more than DiffWRT says
 		return nil
 	}
 	active, err := reach(e.y, differentiableChildren)
@@ -241,7 +240,7 @@ func (e *expression) isLeaf(n *G.Node) bool {
 	return slices.ContainsFunc(e.leaves, func(l *leaf) bool { return l.node == n })
 }
 
-// dropExcluded removes the leaves that the caller left out from the targets.
+// dropExcluded removes the leaves that the caller excluded from the targets.
 func (e *expression) dropExcluded() error {
 	known := make(map[string]bool)
 	var kept []*leaf
@@ -263,7 +262,7 @@ func (e *expression) dropExcluded() error {
 	return nil
 }
 
-// hold freezes the state of all ops that are new in the graph since last time.
+// hold freezes the state of all ops that were added to the graph since the last call.
 func (e *expression) hold() {
 	for _, n := range e.g.AllNodes() {
 		if h, ok := n.Op().(Holder); ok && !e.held[n] {
@@ -282,8 +281,8 @@ func (e *expression) release() {
 	e.undo = nil
 }
 
-// reach returns the nodes that can be reached from n by the children that
-// follow selects.
+// reach returns the nodes that can be reached from n through the children that follow
+// selects.
 func reach(n *G.Node, follow func(*G.Node, G.Nodes) (G.Nodes, error)) (map[*G.Node]bool, error) {
 	seen := map[*G.Node]bool{n: true}
 	for todo := (G.Nodes{n}); len(todo) > 0; {
@@ -305,7 +304,7 @@ func reach(n *G.Node, follow func(*G.Node, G.Nodes) (G.Nodes, error)) (map[*G.No
 
 func allChildren(_ *G.Node, children G.Nodes) (G.Nodes, error) { return children, nil }
 
-// differentiableChildren refuses the ops on which G.Grad would panic.
+// differentiableChildren returns an error for the ops on which G.Grad would panic.
 func differentiableChildren(n *G.Node, children G.Nodes) (G.Nodes, error) {
 	if len(children) == 0 {
 		return nil, nil
@@ -327,9 +326,9 @@ func differentiableChildren(n *G.Node, children G.Nodes) (G.Nodes, error) {
 	return next, nil
 }
 
-// weights returns the upstream gradient: sizes between 0.5 and 1.5 without a
-// period (multiples of the golden ratio, mod 1), signs without a period that
-// could line up with an axis (multiples of √2, mod 1).
+// weights returns the upstream gradient. The sizes are between 0.5 and 1.5 and have no
+// period (multiples of the golden ratio, mod 1). The signs have no period that could
+// coincide with an axis (multiples of √2, mod 1).
 func weights(n int) []float64 {
 	w := make([]float64, n)
 	for i := range w {

@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// values returns a tensor without order, zeros or equal elements, in ±(0.2, 1.7).
+// values returns an irregular tensor without zeros or equal elements, in ±(0.2, 1.7).
 func values(shape ...int) *tensor.Dense {
 	data := make([]float64, tensor.Shape(shape).TotalSize())
 	for i := range data {
@@ -46,7 +46,7 @@ func compose(first gradcheck.Func, rest ...func(*G.Node) (*G.Node, error)) gradc
 
 func sumAll(n *G.Node) (*G.Node, error) { return G.Sum(n) }
 
-// layer has parameters of its own: tanh(x·W + b).
+// layer has parameters of its own: it is tanh(x·W + b).
 func layer(in G.Nodes) (*G.Node, error) {
 	x := in[0]
 	w := G.NewMatrix(x.Graph(), G.Float64, G.WithShape(x.Shape()[1], 3), G.WithInit(G.GlorotN(1)), G.WithName("w"))
@@ -178,7 +178,7 @@ func TestWrongOpIsCaught(t *testing.T) {
 	}
 }
 
-// An op that assigns is right until its input has a second consumer whose
+// DoDiff of an op that assigns is right until its input has a second consumer whose
 // gradient arrives first.
 func TestAssignmentInDoDiffIsCaught(t *testing.T) {
 	op := newCube()
@@ -202,7 +202,7 @@ func TestAssignmentInDoDiffIsCaught(t *testing.T) {
 	require.ErrorContains(t, err, "gradcheck: lisp machine: d cost/d input 0: 6 of 6 elements off\n  input 0[")
 }
 
-// Wrong gradients of leaves that the function creates go by the leaf's name.
+// Wrong gradients of leaves that the function makes are reported under the leaf's name.
 func TestWrongLeafIsNamed(t *testing.T) {
 	op := newCube()
 	op.symbolic = func(dx, _ []float64) { dx[1] *= 2 }
@@ -268,7 +268,7 @@ func TestMaxElementsStillFindsOneWrongElement(t *testing.T) {
 	require.Less(t, op.calls, 50)
 }
 
-// Of the elements that are off a NaN is the worst.
+// A NaN is the worst of the elements that are off.
 func TestNaNIsTheWorst(t *testing.T) {
 	op := newCube()
 	op.symbolic = func(dx, _ []float64) { dx[0], dx[1], dx[2] = 1e300, math.NaN(), math.Inf(1) }
@@ -278,7 +278,8 @@ func TestNaNIsTheWorst(t *testing.T) {
 	require.Equal(t, []int{0}, e.Mismatches[2].Index)
 }
 
-// The rounding of large elements of the result that do not move is none of a difference.
+// The tolerance does not count the rounding of large elements of the result that do not
+// move.
 func TestToleranceIsOfWhatMoves(t *testing.T) {
 	x := tensor.New(tensor.WithShape(2), tensor.WithBacking([]float64{0.5, 1e4}))
 	op := newCube()
@@ -288,14 +289,15 @@ func TestToleranceIsOfWhatMoves(t *testing.T) {
 	require.ErrorAs(t, gradcheck.Check(op.of, []*tensor.Dense{x}), &e)
 	require.Len(t, e.Mismatches, 1)
 
-	// The step grows with x, so that the rounding of y = 1e18 hides no millionth.
+	// The step grows with x, so the rounding of y = 1e18 does not hide an error of a
+	// millionth.
 	x, op = tensor.New(tensor.WithShape(1), tensor.WithBacking([]float64{1e6})), newCube()
 	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{x}))
 	op.symbolic = func(dx, _ []float64) { dx[0] *= 1 + 1e-6 }
 	require.ErrorAs(t, gradcheck.Check(op.of, []*tensor.Dense{x}), &e)
 }
 
-// Checks may run in parallel, also on the same values.
+// Checks may run in parallel, even on the same values.
 func TestParallelChecks(t *testing.T) {
 	x := []*tensor.Dense{transposed(t, values(2, 3))}
 	for range 4 {
@@ -360,13 +362,13 @@ func TestEvalMode(t *testing.T) {
 	require.NoError(t, gradcheck.Check(op.of, x, gradcheck.WithEvalMode()))
 }
 
-// Faults of Gorgonia v0.9.18 that a check meets; if one of these fails, it has
-// been mended there.
+// These faults of Gorgonia v0.9.18 affect a check. If one of these checks fails, the
+// fault has been fixed.
 func TestFaultsOfGorgonia(t *testing.T) {
 	dropout := compose(lift1(G.Exp), func(n *G.Node) (*G.Node, error) { return G.Dropout(n, 0.5) })
 	x := []*tensor.Dense{values(4, 5)}
 	require.ErrorContains(t, gradcheck.Check(dropout, x), "two runs at the same values differ")
-	// In evaluation dropout passes values on but still doubles gradients.
+	// In evaluation dropout leaves values unchanged but still doubles gradients.
 	err := gradcheck.Check(dropout, x, gradcheck.WithEvalMode(), gradcheck.WithMachines(gradcheck.Tape))
 	require.ErrorContains(t, err, "tape machine: d cost/d input 0: 20 of 20 elements off")
 
@@ -403,7 +405,8 @@ func TestWithGrad(t *testing.T) {
 	require.Error(t, gradcheck.Check(of(scaled), []*tensor.Dense{values(3, 4)}, tape))
 	require.NoError(t, gradcheck.Check(of(scaled), []*tensor.Dense{values(3, 4)}, tape, byDiff))
 	require.NoError(t, gradcheck.Check(of(convolved), []*tensor.Dense{values(2, 2, 4, 4), values(3, 2, 3, 3)}, tape, byDiff))
-	// Of the gradients of these, DiffWRT panics, and leaves out the way to the other input.
+	// DiffWRT of the gradient of a softmax panics, and that of a slice omits the other
+	// input.
 	softmax := lift1(func(n *G.Node) (*G.Node, error) { return G.SoftMax(n) })
 	require.ErrorContains(t, gradcheck.Check(of(softmax), []*tensor.Dense{values(3, 4)}, tape), "DiffWRT panics")
 	require.NoError(t, gradcheck.Check(of(softmax), []*tensor.Dense{values(3, 4)}, tape, byDiff))
@@ -413,7 +416,7 @@ func TestWithGrad(t *testing.T) {
 	require.NoError(t, gradcheck.Check(of(sliced), []*tensor.Dense{values(3, 4), values(2, 4)}, tape, byDiff))
 }
 
-// DiffWRT of CTCLoss has an entry more than there are inputs.
+// DiffWRT of CTCLoss has one entry more than there are inputs.
 func TestMoreFlagsThanInputs(t *testing.T) {
 	loss := func(in G.Nodes) (*G.Node, error) {
 		ints := func(name string, data []int, shape ...int) *G.Node {

@@ -45,7 +45,7 @@ func layouts(t *testing.T) map[string]*tensor.Dense {
 	}
 }
 
-// probe is a cube that notes what it was given.
+// probe is a cube that records what it was given.
 func probe(seen *[]string) gradcheck.Func {
 	op := newCube()
 	return func(in G.Nodes) (*G.Node, error) {
@@ -73,8 +73,8 @@ func TestLayouts(t *testing.T) {
 				require.Equal(t, []string{describe(x)}, seen)
 			}
 
-			// Built-in ops manage all but one of these layouts, though not under
-			// the LispMachine.
+			// Built-in ops support all but one of these layouts, though not in the
+			// LispMachine.
 			if name != "transposed viewed" {
 				square := func(in G.Nodes) (*G.Node, error) { return G.HadamardProd(in[0], in[0]) }
 				require.NoError(t, gradcheck.Check(square, []*tensor.Dense{x}, gradcheck.WithMachines(gradcheck.Tape)))
@@ -111,8 +111,8 @@ func snapshot(x *tensor.Dense) state {
 	return s
 }
 
-// G.Reshape moves the data of a lazily transposed input. That must neither reach
-// the caller's tensor nor spoil the next run.
+// G.Reshape moves the data of a lazily transposed input. This must neither change the
+// caller's tensor nor affect the next run.
 func TestOpsThatChangeTheirInput(t *testing.T) {
 	x := transposed(t, values(3, 4))
 	before := snapshot(x)
@@ -204,7 +204,7 @@ func lift(op *cube) func(*G.Node) (*G.Node, error) {
 	return func(n *G.Node) (*G.Node, error) { return op.of(G.Nodes{n}) }
 }
 
-// A leaf that the result does not depend on plays no part.
+// A leaf that the result does not depend on is not checked.
 func TestUnusedLeaf(t *testing.T) {
 	op := newCube()
 	require.NoError(t, gradcheck.Check(func(in G.Nodes) (*G.Node, error) {
@@ -213,7 +213,7 @@ func TestUnusedLeaf(t *testing.T) {
 	}, []*tensor.Dense{values(2)}))
 }
 
-// A difference may step out of the domain where the value itself does not.
+// A step of a difference may leave the domain even though the value is inside.
 func TestStepOutOfDomain(t *testing.T) {
 	x := []*tensor.Dense{dense([]int{2}, []float64{1, 1e-4})}
 	require.ErrorContains(t, gradcheck.Check(lift1(G.Log), x), "result[1] is NaN, want a finite number (central difference at input 0[1])")
@@ -245,7 +245,7 @@ func TestOptions(t *testing.T) {
 		require.ErrorContains(t, gradcheck.Check(lift2(G.Add), x, tc.opt), tc.text)
 	}
 
-	// An input without a gradient may be one that plays no part.
+	// An input without a gradient may also be one that the result does not depend on.
 	require.NoError(t, gradcheck.Check(lift1(G.Tanh), x, gradcheck.WithoutGrad(1)))
 
 	op := newCube()

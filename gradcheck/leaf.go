@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// leaf is a node without an op and the value it has at the point of the check.
+// leaf is a node without an op, with its value at the point of the check.
 type leaf struct {
 	node  *G.Node
 	name  string
@@ -60,8 +60,8 @@ func newLeaf(name string, v *tensor.Dense) (*leaf, error) {
 	return l, nil
 }
 
-// createdLeaf makes a leaf of a node that the function put into the graph, or
-// returns nil for a kind that has no gradient to check.
+// createdLeaf makes a leaf of a node that the function has put into the graph, or returns
+// nil for a kind of node that has no gradient to check.
 func createdLeaf(n *G.Node) (*leaf, error) {
 	if n.Value() == nil {
 		return nil, fmt.Errorf("gradcheck: leaf %q has no value, want one", n.Name())
@@ -78,9 +78,9 @@ func createdLeaf(n *G.Node) (*leaf, error) {
 	return l, nil
 }
 
-// bind gives the node a fresh copy of the value, moved by t times the steps.
-// Fresh, because built-in ops may write into the memory of an input or change
-// its shape and strides.
+// bind gives the node a new copy of the value, moved by t times the steps. It is new each
+// time because built-in ops may write into the memory of an input, or change its shape
+// and strides.
 func (l *leaf) bind(steps []step, t float64) error {
 	if len(l.shape) == 0 {
 		v := l.x[0]
@@ -101,9 +101,9 @@ func (l *leaf) bind(steps []step, t float64) error {
 }
 
 // copyLayout copies a tensor so that shape, strides, flags, the state of a lazy
-// transposition and the gaps in the data of a view all stay as they are.
-// Dense.Clone does not do: it makes a view claim it is none, and forgets the
-// axes of a lazy transposition, on which a later Reshape relies.
+// transposition and the gaps in the data of a view all stay as they are. Dense.Clone does
+// not: it marks a view as none, and forgets the axes of a lazy transposition, on which a
+// later Reshape relies.
 func copyLayout(t *tensor.Dense) (*tensor.Dense, error) {
 	if t.Dims() == 0 {
 		return tensor.New(tensor.FromScalar(t.ScalarValue()), tensor.WithEngine(t.Engine())), nil
@@ -135,8 +135,7 @@ func sameAccess(a, b *tensor.Dense) bool {
 	return a.Shape().Eq(b.Shape()) && slices.Equal(a.Strides(), b.Strides())
 }
 
-// transposition returns the axes by which T turns the layout of from into that
-// of to.
+// transposition returns the axes by which T turns the layout of from into that of to.
 func transposition(from, to *tensor.Dense) []int {
 	if from.Dims() == 2 {
 		return []int{1, 0} // T gives row and column vectors new strides
@@ -155,8 +154,8 @@ func transposition(from, to *tensor.Dense) []int {
 	return axes
 }
 
-// offsets returns where in the raw data each element is. It trusts nothing but
-// shape and strides: the flags and iterators of some layouts are wrong.
+// offsets returns where each element is in the raw data. It uses only shape and strides:
+// the flags and iterators of some layouts are wrong.
 func offsets(t *tensor.Dense) ([]int, error) {
 	if t.Dims() == 0 {
 		return []int{0}, nil // DataSize is 0
@@ -202,7 +201,7 @@ func floats(v G.Value) ([]float64, error) {
 	return nil, fmt.Errorf("a value of type %T, want float64", v)
 }
 
-// notFinite returns where the first number is that is not finite, or -1.
+// notFinite returns the index of the first number that is not finite, or -1.
 func notFinite(x []float64) int {
 	return slices.IndexFunc(x, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 }
@@ -217,7 +216,7 @@ func unravel(i int, shape tensor.Shape) []int {
 	return index
 }
 
-// element writes x[1,2].
+// element returns the name of an element, such as x[1,2].
 func element(name string, index []int) string {
 	if len(index) == 0 {
 		return name

@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// gradient is what one machine says about one leaf, in row-major order.
+// gradient is the gradient of one leaf by one machine, in row-major order.
 type gradient struct {
 	machine Machine
 	d       []float64
@@ -23,7 +23,7 @@ func (e *expression) vmOpts() []G.VMOpt {
 	return nil
 }
 
-// bindAll sets every leaf to its value, and moves those of l.
+// bindAll binds every leaf to its value, with l moved by t times the steps.
 func (e *expression) bindAll(l *leaf, steps []step, t float64) error {
 	for _, k := range e.leaves {
 		var err error
@@ -39,9 +39,9 @@ func (e *expression) bindAll(l *leaf, steps []step, t float64) error {
 	return nil
 }
 
-// gradients returns, for every target, the gradient from each machine. The
-// LispMachine has to come first: it refuses a graph that holds what G.Grad adds,
-// while the other does not mind what the LispMachine leaves behind.
+// gradients returns the gradient of every target from each machine. The LispMachine comes
+// first: it refuses a graph with the nodes that G.Grad adds, while the TapeMachine
+// accepts what the LispMachine leaves behind.
 func (e *expression) gradients() ([][]gradient, error) {
 	cost, err := G.ApplyOp(&costOp{shape: e.yShape}, e.y)
 	if err != nil {
@@ -70,10 +70,10 @@ func (e *expression) gradients() ([][]gradient, error) {
 	return found, nil
 }
 
-// lisp runs a new LispMachine, as one of them is good for a single run only.
-// When a forward op fails, its goroutine goes on into the backward pass although
-// RunAll has returned. The forward pass has run twice by now without an error,
-// so only an op that fails now and then gets there.
+// lisp runs a new LispMachine, since each can run only once. When a forward op fails, its
+// goroutine goes on into the backward pass although RunAll has returned. The forward pass
+// has run twice by now without an error, so this happens only with an op that fails now
+// and then.
 func (e *expression) lisp(cost *G.Node) ([]G.Value, error) {
 	if err := e.bindAll(nil, nil, 0); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (e *expression) tape(cost *G.Node) ([]G.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only a read gives the true value: ops may work in place on others' results.
+	// Only a read gives the true value: other ops may write into the memory of a result.
 	values := make([]G.Value, len(grads))
 	for i, n := range grads {
 		G.Read(n, &values[i])
@@ -120,12 +120,12 @@ func (e *expression) tape(cost *G.Node) ([]G.Value, error) {
 	return values, m.RunAll()
 }
 
-// gradMu makes checks safe in parallel tests: gorgonia.Grad writes to a node that all
-// graphs share, its constant 1.
+// gradMu lets checks run in parallel: gorgonia.Grad writes to its constant 1, a node that
+// all graphs share.
 var gradMu sync.Mutex
 
-// symbolic takes the gradients, and turns the panics of gorgonia.Grad on the results of a bad
-// SymDiff, such as one gradient too few, into errors.
+// symbolic takes the gradients. It returns an error if gorgonia.Grad panics on the
+// results of a bad SymDiff, such as one gradient too few.
 func (e *expression) symbolic(cost *G.Node, wrt G.Nodes) (grads G.Nodes, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -142,7 +142,8 @@ func (e *expression) symbolic(cost *G.Node, wrt G.Nodes) (grads G.Nodes, err err
 	return grads, nil
 }
 
-// newTape turns the panic for a graph that does not compile into an error.
+// newTape returns an error where gorgonia.NewTapeMachine panics, for a graph that does
+// not compile.
 func newTape(g *G.ExprGraph, opts []G.VMOpt) (m G.VM, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -152,8 +153,8 @@ func newTape(g *G.ExprGraph, opts []G.VMOpt) (m G.VM, err error) {
 	return G.NewTapeMachine(g, opts...), nil
 }
 
-// checkedGradient reads a gradient. Neither machine compares its shape with that
-// of the leaf; solvers rely on it.
+// checkedGradient reads a gradient, and checks its shape. Neither machine does, but
+// solvers rely on it.
 func checkedGradient(l *leaf, v G.Value) ([]float64, error) {
 	if v == nil {
 		return nil, errors.New("there is none, want one")
@@ -164,12 +165,12 @@ func checkedGradient(l *leaf, v G.Value) ([]float64, error) {
 	return floats(v)
 }
 
-// sameShape lets one-element shapes pass for each other.
+// sameShape accepts all shapes of one element for each other.
 func sameShape(a, b tensor.Shape) bool {
 	return a.Eq(b) || a.TotalSize() == 1 && b.TotalSize() == 1
 }
 
-// forward evaluates the result with a program that holds nothing else.
+// forward evaluates the result in a program that computes nothing else.
 type forward struct {
 	*expression
 	vm G.VM
@@ -194,7 +195,7 @@ func (f *forward) eval(l *leaf, steps []step, t float64) ([]float64, error) {
 	if err := f.vm.RunAll(); err != nil {
 		return nil, fmt.Errorf("gradcheck: forward pass: %w", err)
 	}
-	// Nothing runs after y in this program, so its memory is not taken over yet.
+	// Nothing runs after y in this program, so no op has overwritten its memory.
 	v := f.y.Value()
 	if v == nil {
 		return nil, fmt.Errorf("gradcheck: forward pass: %v gave no value, want a float64 scalar or tensor", f.y.Op())
@@ -212,8 +213,8 @@ func (f *forward) eval(l *leaf, steps []step, t float64) ([]float64, error) {
 	return y, nil
 }
 
-// checkRepeatable runs twice at the same point: differences of an expression
-// with noise, such as dropout, mean nothing.
+// checkRepeatable runs the expression twice at the same point. If it has noise, as with
+// dropout, differences are meaningless.
 func (f *forward) checkRepeatable() error {
 	a, err := f.eval(nil, nil, 0)
 	if err != nil {

@@ -21,27 +21,27 @@ const (
 	// a term of that relative size is a wrong one.
 	defaultRel = 1e-7
 
-	// The absolute term is noiseFactor·ε·S/h, where S is the root of the sum of
-	// squares of w[i]·max(1, |y[i]|) over the outputs that move, as their rounding
-	// errors are independent, and at least 1. The weights of the stencil alone make 1.5 of the
-	// factor; the rest is for the rounding inside the expression. A layer norm
-	// made of built-in ops, at values of order one, needs 1.5% of the term. With
-	// one output of order one it is 3e-11.
+	// The absolute term is noiseFactor·ε·S/h, where S is the root of the sum of squares
+	// of w[i]·max(1, |y[i]|) over the outputs that move, and at least 1. It is a sum of
+	// squares since their rounding errors are independent. The weights of the stencil
+	// alone make up 1.5 of the factor; the rest is for rounding inside the expression. A
+	// layer norm made of built-in ops, at values of order one, needs 1.5% of the term.
+	// With one output of order one it is 3e-11.
 	noiseFactor = 64
 
 	epsilon = 0x1p-52
 )
 
-// Machine is one of Gorgonia's machines, or several, added with |.
+// Machine is one of Gorgonia's machines, or both as Tape|Lisp.
 type Machine uint8
 
-// The machines. Tape checks what SymDiff gives, Lisp what DoDiff gives.
+// The machines. Tape checks the gradients of SymDiff, Lisp those of DoDiff.
 const (
 	Tape Machine = 1 << iota
 	Lisp
 )
 
-// String names the machine as error texts do.
+// String returns the name that the machine has in error texts.
 func (m Machine) String() string {
 	switch m {
 	case Tape:
@@ -54,7 +54,7 @@ func (m Machine) String() string {
 	return fmt.Sprintf("Machine(%d)", uint8(m))
 }
 
-// Option changes how Check works. A bad option makes Check return an error.
+// Option changes how Check works. If an option is invalid, Check returns an error.
 type Option func(*config)
 
 // WithNames names the inputs in order. The default is "input 0", "input 1", …
@@ -62,13 +62,13 @@ func WithNames(names ...string) Option {
 	return func(c *config) { c.names = names }
 }
 
-// WithoutGrad leaves the gradients of inputs out, counted from 0: those for
-// which the expression is not differentiable.
+// WithoutGrad excludes the gradients of inputs, counted from 0, with respect to which the
+// expression is not differentiable.
 func WithoutGrad(inputs ...int) Option {
 	return func(c *config) { c.inputs = append(c.inputs, inputs...) }
 }
 
-// WithoutGradOf leaves leaves out by name, also those that the function creates.
+// WithoutGradOf excludes inputs and leaves by name, also those that the function makes.
 func WithoutGradOf(names ...string) Option {
 	return func(c *config) { c.excluded = append(c.excluded, names...) }
 }
@@ -78,23 +78,23 @@ func WithMachines(m Machine) Option {
 	return func(c *config) { c.machines = m }
 }
 
-// WithGrad sets what takes the gradients for the tape machine, by default gorgonia.Grad. diff.Grad
-// is also right where Gorgonia's derivatives are not, and in an expression that has gradients
-// in it, those of a convolution for example.
+// WithGrad sets the function that takes the gradients for the tape machine, by default
+// gorgonia.Grad. diff.Grad is also right where Gorgonia's derivatives are wrong, and for
+// expressions that contain gradients, such as that of a convolution.
 func WithGrad(grad func(cost *G.Node, wrt ...*G.Node) (G.Nodes, error)) Option {
 	return func(c *config) { c.grad, c.gradSet = grad, true }
 }
 
-// WithEvalMode builds the machines with gorgonia.EvalMode, so ops with different modes
-// are checked in evaluation.
+// WithEvalMode builds the machines with gorgonia.EvalMode, so that ops with two modes are
+// checked in evaluation.
 func WithEvalMode() Option {
 	return func(c *config) { c.eval = true }
 }
 
-// WithStep sets the step of the differences: an element x is moved by multiples
-// of h·max(1, |x|). The default is 2^-11, where truncation and rounding are of
-// the same size for a smooth function with values of order one. Take less for
-// an expression that bends sharply or for large values that lie close together.
+// WithStep sets the step h of the differences: an element x is moved by multiples of
+// h·max(1, |x|). The default is 2^-11, for which truncation and rounding are of the same
+// size if the function is smooth and its values are of order one. Choose a smaller step
+// for an expression that bends sharply, or for large values that lie close together.
 func WithStep(h float64) Option {
 	return func(c *config) { c.step = h }
 }
@@ -112,12 +112,12 @@ func WithTolerance(rel, abs float64) Option {
 	return func(c *config) { c.rel, c.abs, c.absSet = rel, abs, true }
 }
 
-// WithMaxElements bounds the work for large tensors: of each input at most n
-// elements (and at least 2) are checked one by one, spread evenly with the first
-// and the last among them. An input that has more is also checked along three
-// random directions in which all elements move, so an error in any of them shows;
-// when one does and the single elements look right, the element is searched for.
-// Everything is deterministic. By default all elements are checked.
+// WithMaxElements bounds the work for large tensors. At most n elements of each input
+// (and at least 2) are checked one by one, spread evenly, the first and the last among
+// them. An input that has more is also checked along three random directions in which all
+// elements move, so that an error in any of them shows. If a direction shows one and the
+// single elements are right, the check searches for the element. The choice is the same
+// in every run. By default all elements are checked.
 func WithMaxElements(n int) Option {
 	return func(c *config) { c.max, c.maxSet = n, true }
 }
@@ -138,7 +138,7 @@ type config struct {
 	maxSet     bool
 }
 
-// newConfig applies the options and checks them, and the values for nil.
+// newConfig applies the options, and checks them and that the values are not nil.
 func newConfig(values []*tensor.Dense, opts []Option) (*config, error) {
 	c := &config{inputCount: len(values), machines: Tape | Lisp, grad: G.Grad, step: defaultStep, rel: defaultRel}
 	for _, opt := range opts {

@@ -14,14 +14,14 @@ import (
 
 var instances atomic.Int64
 
-// cube computes x³, and its derivative right or wrong.
+// cube computes x³, with a derivative that is right or wrong as the fields say.
 type cube struct {
 	id       int64
 	symbolic func(dx, dy []float64) // spoils the gradient from SymDiff
-	direct   func(dx, dy []float64) // spoils the term that DoDiff adds
-	assign   bool                   // DoDiff overwrites
+	direct   func(dx, dy []float64) // spoils the gradient that DoDiff adds
+	assign   bool                   // DoDiff overwrites instead of adding
 	diffErr  error
-	total    bool // SymDiff returns the sum
+	total    bool // SymDiff returns the sum of the gradient
 	wrt      []bool
 	grads    int // how many gradients SymDiff returns
 
@@ -94,7 +94,7 @@ func (op *cube) Hold() func() {
 	return func() { op.held-- }
 }
 
-// holdsNothing has nothing to release.
+// holdsNothing returns a nil release.
 type holdsNothing struct{ *cube }
 
 func (holdsNothing) Hold() func() { return nil }
@@ -182,7 +182,7 @@ func dense(shape tensor.Shape, data []float64) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
 }
 
-// positions and elements read a tensor by its strides.
+// positions returns where each element of a tensor is in its data, by its strides.
 func positions(t *tensor.Dense) []int {
 	at := []int{0}
 	for axis, n := range t.Shape() {
