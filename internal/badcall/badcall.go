@@ -1,4 +1,4 @@
-// Package badcall holds bad calls to the kind and the words of their errors, for tests.
+// Package badcall checks the kind and the text of the errors of bad calls, for tests.
 package badcall
 
 import (
@@ -16,17 +16,18 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/errors.txt")
 
-// Call must fail.
+// Call is a call that must fail.
 type Call struct {
 	Name string // begins with the op, layer or function, and a colon
 	Kind error
 	Make func(t *testing.T) error
 }
 
-// Check checks the kind and the words of every error. The words are in
-// testdata/errors.txt, to be read as a user would; -update rewrites them. They are
-// compared and written where all calls run, not where -run selects some. The error of a
-// call begins with prefix and, if named, the beginning of the call's name.
+// Check checks the kind and the text of every error. The texts are in
+// testdata/errors.txt, where they can be read as a user would read them; -update rewrites
+// them. They are compared and written only if all calls run, and not a selection by -run.
+// An error begins with prefix and, if named is true, with the beginning of the call's
+// name.
 func Check(t *testing.T, prefix string, named bool, calls []Call) {
 	var words strings.Builder
 	seen := map[string]bool{}
@@ -52,7 +53,7 @@ func Check(t *testing.T, prefix string, named bool, calls []Call) {
 	}
 	switch {
 	case t.Failed():
-	case ran == len(calls) && strconv.IntSize == 64: // the greatest sizes depend on it
+	case ran == len(calls) && strconv.IntSize == 64: // the largest sizes depend on the size of an int
 		compareWords(t, filepath.Join("testdata", "errors.txt"), words.String())
 	case *update && ran < len(calls):
 		t.Fatalf("-update ran %d of %d calls, want all", ran, len(calls))
@@ -71,7 +72,7 @@ func compareWords(t *testing.T, file, words string) {
 	require.Empty(t, changes(string(want), words), "the words of errors changed; review them and run with -update")
 }
 
-// changes returns the lines that only one of two texts has.
+// changes returns the lines that are in only one of two texts.
 func changes(want, got string) (lines []string) {
 	without := func(sign, these, others string) {
 		known := map[string]bool{}

@@ -1,5 +1,5 @@
-// Package command is what bench and the examples share as programs: exit statuses, the
-// end by Ctrl-C, and mistakes that are told in one line.
+// Package command has what the programs in bench and examples share: exit statuses, the
+// end by Ctrl-C, and errors in one line.
 package command
 
 import (
@@ -21,16 +21,16 @@ const (
 	Interrupted = 130
 )
 
-// Main ends the process with the status of run, whose context ends by Ctrl-C.
+// Main ends the process with the status of run. Ctrl-C ends the context of run.
 func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	// Once the first Ctrl-C has been seen, the default behaviour is back: a
-	// second one kills the program, should it hang while it winds up.
+	// After the first Ctrl-C the default behaviour is restored, so that a second one
+	// kills a program that does not end.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// Parse parses flags, and takes no other arguments.
+// Parse parses flags, and allows no other arguments.
 func Parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	if err := ParseFlags(fs, args, stderr); err != nil {
 		return err
@@ -41,8 +41,8 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	return nil
 }
 
-// ParseFlags parses flags, which other arguments may follow. Every mistake is told in one
-// line: the flag package would add the whole usage text to it.
+// ParseFlags parses flags, which other arguments may follow. Every error is one line; the
+// flag package would add the whole usage text to it.
 func ParseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	fs.SetOutput(io.Discard)
 	err := fs.Parse(args)
@@ -54,8 +54,8 @@ func ParseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	return err
 }
 
-// Mistake returns the status for an error of the command line, which it tells unless
-// that asked for help.
+// Mistake prints an error of the command line and returns its status. If the error is a
+// request for help, it prints nothing.
 func Mistake(name string, err error, stderr io.Writer) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return OK
@@ -64,8 +64,8 @@ func Mistake(name string, err error, stderr io.Writer) int {
 	return Usage
 }
 
-// Fail tells an error in one line, as those of Gorgonia may run over several, and
-// returns the status for it.
+// Fail prints an error in one line, since Gorgonia's errors may have several, and returns
+// its status.
 func Fail(name string, err error, stderr io.Writer) int {
 	fmt.Fprintf(stderr, "%s: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
 	return Failure

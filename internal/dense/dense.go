@@ -1,5 +1,5 @@
-// Package dense reads and makes dense tensors of any layout. It goes by shape
-// and strides: the flags of a tensor do not always tell its layout.
+// Package dense reads and makes dense tensors of any layout. It uses their shape and
+// strides, since the flags of a tensor do not always tell its layout.
 package dense
 
 import (
@@ -24,8 +24,8 @@ func Dtype[T Float]() tensor.Dtype {
 	return tensor.Float64
 }
 
-// New returns a row-major tensor of the shape over data. It costs a fraction of
-// tensor.New, which counts in an op that has little to do.
+// New returns a row-major tensor of the shape over data. It takes a fraction of the time
+// of tensor.New, which matters in an op that has little to do.
 func New[T Float](shape tensor.Shape, data []T) *tensor.Dense {
 	d := *empty[T]()
 	d.Raw = memory(data)
@@ -43,20 +43,23 @@ func New[T Float](shape tensor.Shape, data []T) *tensor.Dense {
 	return &d
 }
 
-// clearedBelow is the number of bytes below which make is as fast. To allocate and fill 16 KiB takes
-// 5.5 µs either way, but 1 MiB 160 µs by make and 70 without clearing, and 16 MiB 2.4 and 1.0 ms (Zen 3).
+// clearedBelow is the number of bytes below which make is as fast. Allocating and filling
+// 16 KiB takes 5.5 µs either way, but 1 MiB takes 160 µs with make and 70 µs without
+// clearing, and 16 MiB 2.4 and 1.0 ms (Zen 3).
 const clearedBelow = 32 << 10
 
-// Uninitialized returns n elements whose values are not defined, for a caller that writes them
-// all. To clear a large array, as make does, takes longer than most kernels take to fill it.
+// Uninitialized returns n elements whose values are not defined, for a caller that writes
+// them all. Clearing a large array, as make does, takes longer than most kernels take to
+// fill it.
 func Uninitialized[T Float](n int) []T {
 	size := n * int(unsafe.Sizeof(T(0)))
 	if size < clearedBelow {
 		return make([]T, n)
 	}
-	// Nothing but Builder.Grow allocates without clearing. The memory is like any other without
-	// pointers: it is collected when no slice of it is left. StringData forbids writing to the bytes
-	// of a string because others may share them; nobody else has this string, and the Builder is dropped.
+	// Only Builder.Grow allocates without clearing. The memory is like any other without
+	// pointers: it is collected when no slice of it is left. StringData forbids writing
+	// to the bytes of a string because others may share them, but nobody else has this
+	// string, and the Builder is dropped.
 	var b strings.Builder
 	b.Grow(size)
 	b.WriteByte(0) // an empty string need not have an address
@@ -68,7 +71,7 @@ var (
 	empty64 = tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float64))
 )
 
-// empty returns a tensor of T to be copied, for its dtype and its engine.
+// empty returns an empty tensor of T, whose dtype and engine are copied.
 func empty[T Float]() *tensor.Dense {
 	if unsafe.Sizeof(T(0)) == 4 {
 		return empty32
@@ -77,7 +80,8 @@ func empty[T Float]() *tensor.Dense {
 }
 
 // Alias returns a tensor over the memory of another, of float32 or float64. It does not
-// read the other's engine, which building a machine writes.
+// read the engine of the other, which may be written at the same time when a machine is
+// built.
 func Alias(d *tensor.Dense) *tensor.Dense {
 	if !RowMajor(d) {
 		return d.ShallowClone()
@@ -93,7 +97,7 @@ func Reshaped(d *tensor.Dense, shape tensor.Shape) *tensor.Dense {
 	return New(shape, Own[float64](d))
 }
 
-// elements returns all memory of a tensor of T.
+// elements returns the whole memory of a tensor of T.
 func elements[T Float](d *tensor.Dense) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(d.Raw))), len(d.Raw)/int(unsafe.Sizeof(T(0))))
 }
@@ -119,8 +123,8 @@ func Check[T Float](op, name string, v G.Value) (*tensor.Dense, error) {
 	return d, nil
 }
 
-// Elements returns the elements of a value in row-major order: its own memory
-// where that is how they lie, a copy where not.
+// Elements returns the elements of a value in row-major order: its own memory if they are
+// in that order, else a copy.
 func Elements[T Float](op, name string, v G.Value) ([]T, error) {
 	d, err := Check[T](op, name, v)
 	if err != nil {
@@ -134,7 +138,7 @@ func Elements[T Float](op, name string, v G.Value) ([]T, error) {
 	return out, nil
 }
 
-// Own returns the elements of a tensor of T that lie in row-major order.
+// Own returns the memory of a tensor of T in row-major order.
 func Own[T Float](d *tensor.Dense) []T {
 	n := d.Shape().TotalSize()
 	return elements[T](d)[:n:n]
@@ -152,7 +156,7 @@ func Gather[T Float](out []T, d *tensor.Dense) {
 	})
 }
 
-// Scatter is Gather the other way: it sets the elements of a tensor.
+// Scatter is the reverse of Gather: it sets the elements of a tensor.
 func Scatter[T Float](d *tensor.Dense, in []T) {
 	data := elements[T](d)
 	Each(d, func(at, count, stride int) {
@@ -173,16 +177,16 @@ func memory[T Float](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(T(0))))
 }
 
-// Overlap says whether the memory of two tensors has a part in common, the gaps
-// between the elements of a view included.
+// Overlap says whether the memory of two tensors overlaps. The gaps between the elements
+// of a view count.
 func Overlap(a, b *tensor.Dense) bool {
 	from := func(d *tensor.Dense) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(d.Raw))) }
 	return len(a.Raw) > 0 && len(b.Raw) > 0 &&
 		from(a) < from(b)+uintptr(len(b.Raw)) && from(b) < from(a)+uintptr(len(a.Raw))
 }
 
-// strides returns a stride for each axis. Column-major tensors of one element
-// have no strides, and those of shape (n, 1) or (1, n) have one.
+// strides returns one stride for each axis. A column-major tensor has none for one
+// element, and only one for the shape (n, 1) or (1, n).
 func strides(d *tensor.Dense) []int {
 	s := d.Strides()
 	switch {
@@ -195,8 +199,8 @@ func strides(d *tensor.Dense) []int {
 	}
 }
 
-// RowMajor says whether the elements of a tensor lie in row-major order without
-// gaps. The stride of an axis of size 1 is never used.
+// RowMajor says whether the elements of a tensor are in row-major order without gaps. The
+// stride of an axis of size 1 does not matter.
 func RowMajor(d *tensor.Dense) bool {
 	shape, s := d.Shape(), strides(d)
 	want := 1
@@ -213,7 +217,7 @@ func RowMajor(d *tensor.Dense) bool {
 // offset of its first element, their number and the stride between them.
 func Each(d *tensor.Dense, f func(at, count, stride int)) { lines(d.Shape(), strides(d), f) }
 
-// lines calls f for each line of a tensor of a shape and strides.
+// lines is Each for a shape and strides.
 func lines(shape tensor.Shape, s []int, f func(at, count, stride int)) {
 	last := len(shape) - 1
 	if last < 0 {
@@ -228,7 +232,7 @@ func lines(shape tensor.Shape, s []int, f func(at, count, stride int)) {
 	for at := 0; ; {
 		f(at, shape[last], s[last])
 		axis := last - 1
-		for ; axis >= 0; axis-- { // the next line, as an odometer counts
+		for ; axis >= 0; axis-- { // to the next line, as an odometer counts
 			index[axis]++
 			at += s[axis]
 			if index[axis] < shape[axis] {

@@ -14,7 +14,7 @@ func TestNew(t *testing.T) {
 	requireNew(t, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
 }
 
-// A tensor of New is what tensor.New makes of the same.
+// requireNew requires New to return the same as tensor.New.
 func requireNew[T Float](t *testing.T, data []T) {
 	for _, shape := range []tensor.Shape{{12}, {1, 12}, {12, 1}, {3, 4}, {1, 3, 1, 4}, {2, 1, 3, 2, 1, 1}} {
 		want := tensor.New(tensor.WithShape(shape.Clone()...), tensor.WithBacking(data))
@@ -25,7 +25,7 @@ func requireNew[T Float](t *testing.T, data []T) {
 	}
 }
 
-// Shape and strides are the tensor's own, whatever Gorgonia does to them.
+// Shape and strides belong to the tensor, whatever Gorgonia does to them.
 func TestNewOwnsItsShape(t *testing.T) {
 	shape := tensor.Shape{2, 3}
 	a, b := New(shape, make([]float64, 6)), New(shape, make([]float64, 6))
@@ -55,8 +55,8 @@ func must(v any, err error) any {
 	return v
 }
 
-// Memory that is not cleared is memory like any other: of its own, all of it there, and
-// aligned; around the size from which it comes another way, too.
+// Uninitialized memory is not shared, is completely there, and is aligned, also around
+// the size above which it is allocated in another way.
 func TestUninitialized(t *testing.T) {
 	requireUninitialized[float32](t)
 	requireUninitialized[float64](t)
@@ -70,7 +70,7 @@ func requireUninitialized[T Float](t *testing.T) {
 		for i := range a {
 			a[i], b[i] = T(i), -T(i)
 		}
-		runtime.GC() // a slice is all that keeps it
+		runtime.GC() // the slice alone keeps the memory
 		for i := range a {
 			if a[i] != T(i) || b[i] != -T(i) {
 				t.Fatalf("%d: element %d is %v and %v", n, i, a[i], b[i])
@@ -82,7 +82,8 @@ func requireUninitialized[T Float](t *testing.T) {
 	}
 }
 
-// Walk goes along the tensor or its transpose, and leaves its shape and strides as they are.
+// Walk visits the elements of the tensor or of its transpose, and does not change its
+// shape and strides.
 func TestWalk(t *testing.T) {
 	d := New(tensor.Shape{2, 3}, []float64{0, 1, 2, 3, 4, 5})
 	for range 2 {

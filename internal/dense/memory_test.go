@@ -30,7 +30,7 @@ func TestOverlap(t *testing.T) {
 	require.False(t, Overlap(at(0, 5), tensor.New(tensor.WithShape(5), tensor.Of(tensor.Float64))))
 }
 
-// Elements are compared as they are: NaN is itself, and −0 is not 0.
+// Elements are compared bit for bit: a NaN equals itself, and −0 does not equal 0.
 func TestSame(t *testing.T) {
 	nan := []float32{1, float32(math.NaN())}
 	require.True(t, Same(nan, []float32{1, nan[1]}))
@@ -39,7 +39,7 @@ func TestSame(t *testing.T) {
 	require.True(t, Same[float64](nil, []float64{}))
 }
 
-// Scatter puts back what Gather takes out, and leaves alone what lies between.
+// Scatter puts back what Gather has taken, and leaves the gaps unchanged.
 func TestGatherAndScatter(t *testing.T) {
 	owner := tensor.New(tensor.WithShape(3, 4), tensor.WithBacking(tensor.Range(tensor.Float64, 0, 12)))
 	v, err := owner.Slice(nil, tensor.S(1, 3))

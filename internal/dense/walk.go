@@ -6,8 +6,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Walk calls f with each element of a tensor of T, whatever its layout, in
-// row-major order: that of the tensor, or of its transpose.
+// Walk calls f with each element of a tensor of T of any layout, in the row-major order
+// of the tensor or of its transpose.
 func Walk[T Float](d *tensor.Dense, transposed bool, f func(*T)) {
 	data, shape, s := elements[T](d), d.Shape(), strides(d)
 	if transposed {

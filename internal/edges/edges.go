@@ -1,5 +1,5 @@
-// Package edges knows what of the edges of a graph Gorgonia does not: those behind a node that was
-// removed, and along which memory is shared.
+// Package edges knows two things about the edges of a graph that Gorgonia does not: the
+// right edges after a node has been removed, and along which edges memory is shared.
 package edges
 
 import (
@@ -10,12 +10,13 @@ import (
 
 // From returns the inputs of a node of a graph, in order.
 //
-// A graph keeps the places of its nodes, and not that they move up when a node before them is
-// removed, as by gorgonia.BinaryXent: its own From then returns the inputs of another node.
+// A graph records the positions of its nodes, but does not update them when an earlier
+// node is removed, as by gorgonia.BinaryXent. Its own From then returns the inputs of
+// another node.
 func From(n *G.Node) (inputs G.Nodes) {
 	g := n.Graph()
 	if g.Node(n.ID()) != n {
-		g = g.ExactSubgraphRoots(n) // which has not kept any places yet
+		g = g.ExactSubgraphRoots(n) // which has not recorded any positions yet
 	}
 	for it := g.From(n.ID()); it.Next(); {
 		inputs = append(inputs, it.Node().(*G.Node))
@@ -23,9 +24,10 @@ func From(n *G.Node) (inputs G.Nodes) {
 	return inputs
 }
 
-// SharesMemory says whether the value of a node may have the memory of its input: gorgonia.Reshape
-// returns its input in another shape, Dropout as it is in evaluation, and Concat if there is
-// nothing to append. The types of the ops are not exported.
+// SharesMemory says whether the value of a node may have the memory of its input.
+// gorgonia.Reshape returns its input in another shape, Dropout returns it unchanged in
+// evaluation, and Concat if there is nothing to append. The types of the ops are not
+// exported, so they are recognized by name.
 func SharesMemory(n *G.Node) bool {
 	switch fmt.Sprintf("%T", n.Op()) {
 	case "gorgonia.reshapeOp", "*gorgonia.dropoutOp":

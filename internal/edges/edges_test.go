@@ -8,7 +8,7 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// After a node is removed Gorgonia has the edges of those behind it wrong.
+// After a node has been removed, Gorgonia returns wrong edges for later nodes.
 func TestFromAfterRemoval(t *testing.T) {
 	g := G.NewGraph()
 	x := G.NewVector(g, G.Float64, G.WithShape(3), G.WithName("x"))

@@ -8,10 +8,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// smallestEps is the smallest normal number: some smaller ones have no finite inverse.
+// smallestEps is the smallest normal number. Some smaller numbers have no finite inverse.
 const smallestEps = 0x1p-1022
 
-// Eps checks a constant that is added to a variance or a deviation.
+// Eps checks a constant that is added to a variance or a standard deviation.
 func Eps(op string, eps float64) error {
 	if !(eps > 0) || math.IsInf(eps, 1) {
 		return New(ErrOption, op, "eps is %v, want a positive finite number", eps)
@@ -30,8 +30,8 @@ func Momentum(op string, m float64) error {
 	return nil
 }
 
-// maxSize bounds the elements of a parameter. It keeps products of sizes from
-// overflowing, and a typing error from asking for all memory.
+// maxSize is the largest number of elements of a parameter. It keeps products of sizes
+// from overflowing, and a mistyped size from taking all memory.
 const maxSize = min(1<<31-1, math.MaxInt/16) // where an int has 32 bits, 1 GiB of float64
 
 // Sizes checks the shape of a parameter, or the part of one that a layer
@@ -66,8 +66,8 @@ func Channels(op string, channels int) error {
 	return nil
 }
 
-// GivenChannelAxis checks the axis of the channels before there is an x, which errors call
-// name. They are of the given kind.
+// GivenChannelAxis checks the axis of the channels before there is an x. Errors are of
+// the given kind, and call x by name.
 func GivenChannelAxis(kind error, op, name string, axis int) error {
 	if axis < -5 || axis > 4 {
 		return New(kind, op, "the channel axis is %d, want -5 to 4, as %s has rank 2 to 5", axis, name)
@@ -75,8 +75,8 @@ func GivenChannelAxis(kind error, op, name string, axis int) error {
 	return nil
 }
 
-// ChannelAxis returns the axis of the channels of x, which errors call name, counted from
-// the front. 0 stands for 1.
+// ChannelAxis returns the axis of the channels of x, counted from the front. 0 stands for
+// 1. Errors call x by name.
 func ChannelAxis(op, name string, x tensor.Shape, axis int) (int, error) {
 	rank := len(x)
 	switch {
@@ -92,8 +92,8 @@ func ChannelAxis(op, name string, x tensor.Shape, axis int) (int, error) {
 	return axis, nil
 }
 
-// AppendAxes returns the axes that a norm of x runs over, counted from the front and
-// in ascending order, appended to all, which is empty.
+// AppendAxes appends to all, which is empty, the axes that a norm of x runs over, counted
+// from the front and in ascending order.
 func AppendAxes(all []int, op string, x tensor.Shape, axes []int) ([]int, error) {
 	if len(axes) == 0 {
 		return nil, New(ErrShape, op, "there are no axes to normalize over, want at least one")
@@ -114,7 +114,7 @@ func AppendAxes(all []int, op string, x tensor.Shape, axes []int) ([]int, error)
 	return all, nil
 }
 
-// WithChannels prints the shapes that have a number of channels in an axis.
+// WithChannels returns the shapes with a number of channels in an axis, as text.
 func WithChannels(channels, axis int) string {
 	if axis == 1 {
 		return fmt.Sprintf("(N, %d, ...)", channels)
@@ -136,7 +136,7 @@ func Axis(op string, shape tensor.Shape, axis int) error {
 	return nil
 }
 
-// Groups checks into how many groups channels fall.
+// Groups checks that the channels can be divided into that number of groups.
 func Groups(op string, groups, channels int) error {
 	if groups < 1 || channels%groups != 0 {
 		return New(ErrOption, op, "%d groups of %d channels, want a number that divides that of the channels", groups, channels)

@@ -1,4 +1,4 @@
-// Package fault has the kinds of errors of this module and how they read.
+// Package fault has the kinds of errors of this module, and the form of their texts.
 package fault
 
 import (
@@ -24,7 +24,7 @@ var (
 	ErrState  = errors.New("entries do not fit")
 	ErrFormat = errors.New("file is damaged")
 
-	// ErrInternal: a fault of this module itself.
+	// ErrInternal is a bug in this module itself.
 	ErrInternal = errors.New("internal fault")
 )
 
@@ -51,8 +51,8 @@ func New(kind error, op, format string, args ...any) error {
 	return &fault{kind: kind, op: op, text: fmt.Sprintf(format, args...)}
 }
 
-// Of returns an error of New with another name in front: that of the layer that has
-// applied the op, or of the file.
+// Of returns an error of New under another name: that of the layer that applies the op,
+// or of the file.
 func Of(name string, err error) error {
 	if e, ok := err.(*fault); ok {
 		return &fault{kind: e.kind, op: name, text: e.text}
@@ -60,7 +60,7 @@ func Of(name string, err error) error {
 	return err
 }
 
-// OfItem is Of for number i of several things that an op was given, such as statistics.
+// OfItem is Of for item i of several that an op was given, such as statistics.
 func OfItem(op, things string, i int, err error) error {
 	if e, ok := err.(*fault); ok {
 		return &fault{e.kind, fmt.Sprintf("%s: %s %d", op, things, i), e.text, i + 1}
@@ -68,7 +68,7 @@ func OfItem(op, things string, i int, err error) error {
 	return err
 }
 
-// Item returns the number of an error of OfItem.
+// Item returns the index i of an error of OfItem.
 func Item(err error) (i int, ok bool) {
 	e, _ := err.(*fault)
 	if e == nil || e.item == 0 {
@@ -77,7 +77,7 @@ func Item(err error) (i int, ok bool) {
 	return e.item - 1, true
 }
 
-// What every ErrOrder says; Is goes by it.
+// Every ErrOrder has one of these texts, by which Is recognizes it.
 const (
 	noThirdOrder = "a third derivative is not implemented, want the second at most"
 	wantDiff     = "want diff.Grad for the gradient of a gradient"
@@ -94,7 +94,7 @@ func NewSecondGrad(op, node string) error {
 // Is is errors.Is for errors that come out of a machine's RunAll or of G.Grad:
 // Gorgonia wraps them in types that errors.Is does not see through.
 func Is(err, kind error) bool {
-	// G.Grad shows no more of its cause than the text.
+	// G.Grad keeps only the text of its cause.
 	var symbolic G.SymDiffError
 	if kind == ErrOrder && errors.As(err, &symbolic) {
 		for _, text := range []string{noThirdOrder, wantDiff} {

@@ -1,5 +1,5 @@
-// Package gemm multiplies row-major matrices without gaps, by the BLAS that tensor.Use has
-// set.
+// Package gemm multiplies row-major matrices without gaps, by the BLAS that was set by
+// tensor.Use.
 package gemm
 
 import (

@@ -21,8 +21,8 @@ type Result struct {
 	Grads []*tensor.Dense
 }
 
-// Machine evaluates f at the given inputs, and its gradients from dy, the
-// gradient of its value.
+// Machine evaluates f at the given inputs, and its gradients, given dy, the gradient of
+// its value.
 type Machine func(f Func, in []*tensor.Dense, dy *tensor.Dense, opts ...G.VMOpt) (Result, error)
 
 // Machines are Gorgonia's two, by name.
@@ -72,7 +72,7 @@ func Lisp(f Func, in []*tensor.Dense, dy *tensor.Dense, opts ...G.VMOpt) (r Resu
 	return result(values)
 }
 
-// build makes the nodes of Σ f(in)·dy.
+// build makes the nodes of Σ f(in)·dy, and its inputs.
 func build(f Func, in []*tensor.Dense, dy *tensor.Dense) (nodes G.Nodes, y, cost *G.Node, err error) {
 	g := G.NewGraph()
 	for i, v := range in {
@@ -121,8 +121,8 @@ func Floats(d *tensor.Dense) []float64 {
 	return out
 }
 
-// Wave returns a tensor of values without a pattern that a norm could hide in, of spread 1
-// around the given mean.
+// Wave returns a tensor of irregular values, of spread 1 around the given mean. It has no
+// pattern that would hide an error of a norm.
 func Wave(dt tensor.Dtype, mean float64, shape ...int) *tensor.Dense {
 	v := make([]float64, tensor.Shape(shape).TotalSize())
 	for i := range v {

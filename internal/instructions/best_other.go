@@ -2,5 +2,5 @@
 
 package instructions
 
-// Best returns the best set that there is assembly for here: none.
+// Best returns Generic, since there is no assembly for this architecture.
 func Best() int { return Generic }

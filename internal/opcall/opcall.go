@@ -1,4 +1,4 @@
-// Package opcall calls methods of ops, whoever wrote them.
+// Package opcall calls methods of ops, which may be faulty ops of other packages.
 package opcall
 
 import (
@@ -9,15 +9,16 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Hashcode returns the hash of what an op writes.
+// Hashcode returns the hash of what WriteHash writes.
 func Hashcode(op interface{ WriteHash(hash.Hash) }) uint32 {
 	h := fnv.New32a()
 	op.WriteHash(h)
 	return h.Sum32()
 }
 
-// DiffWRT says by which inputs an op can be differentiated. A panic of the op is an error,
-// and so are fewer flags than inputs. More, as those of Gorgonia's CTCLoss, are left out.
+// DiffWRT says with respect to which inputs an op can be differentiated. It returns an
+// error if the op panics or returns fewer flags than there are inputs. Further flags, as
+// those of Gorgonia's CTCLoss, are dropped.
 func DiffWRT(op G.SDOp, inputs int) (wrt []bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {

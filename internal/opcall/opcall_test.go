@@ -9,19 +9,19 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// written is what an op writes.
+// written is an op whose hash is that of a text.
 type written string
 
 func (w written) WriteHash(h hash.Hash) { h.Write([]byte(w)) }
 
-// Hashcodes are those of FNV-1a in 32 bits, here test vectors of its authors.
+// Hashcode is FNV-1a in 32 bits. These are test vectors of its authors.
 func TestHashcode(t *testing.T) {
 	for text, want := range map[written]uint32{"": 0x811c9dc5, "a": 0xe40c292c, "foobar": 0xbf9cf968} {
 		require.Equal(t, want, opcall.Hashcode(text), text)
 	}
 }
 
-// flags is an op that gives these whatever it is asked.
+// flags is an op whose DiffWRT always returns wrt.
 type flags struct {
 	G.SDOp
 	wrt []bool
@@ -29,7 +29,7 @@ type flags struct {
 
 func (f flags) DiffWRT(int) []bool { return f.wrt }
 
-// There is a flag for each input, and none for others.
+// DiffWRT returns one flag for each input, even if the op returns more.
 func TestDiffWRTOfMoreThanTheInputs(t *testing.T) {
 	wrt, err := opcall.DiffWRT(flags{wrt: []bool{true, false, true}}, 2)
 	require.NoError(t, err)

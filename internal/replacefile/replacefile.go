@@ -1,4 +1,4 @@
-// Package replacefile writes a file whole or not at all.
+// Package replacefile writes a file completely or not at all.
 package replacefile
 
 import (
@@ -12,12 +12,12 @@ import (
 	"path/filepath"
 )
 
-// Write writes a file beside the one at path, and replaces that once the new one is
-// complete and on the disk: after an error the old file is still there. A link stays one,
-// also if there is no file at its end yet, and so does the mode of the old file. What is not
-// a regular file is an error. Errors, those of write too, name path, and not the temporary
-// file, which stays if the process is killed: its name is that of the file between a dot and
-// a random number.
+// Write writes a new file beside the one at path, and replaces the old file once the new
+// one is complete and on the disk: after an error the old file is still there. The mode
+// of the old file is kept. A symbolic link stays one, even if it leads to no file yet. It
+// is an error if path is not a regular file. Errors, also those of write, name path and
+// not the temporary file. If the process is killed, the temporary file stays: its name
+// has a dot before the name of the file and a random number after it.
 func Write(path string, write func(io.Writer) error) error {
 	if err := replace(path, write); err != nil {
 		return ofFile(path, err)
@@ -25,8 +25,7 @@ func Write(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// ofFile returns an error as one of the path that was given, which takes the place of the
-// temporary file beside it.
+// ofFile returns an error that names path in place of the temporary file beside it.
 func ofFile(path string, err error) error {
 	var of *os.PathError
 	var renamed *os.LinkError
@@ -39,13 +38,13 @@ func ofFile(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// replace is Write, with errors of the temporary file.
+// replace is Write, with errors that name the temporary file.
 func replace(path string, write func(io.Writer) error) (err error) {
 	old, statErr := os.Stat(path)
 	switch {
-	case statErr == nil && !old.Mode().IsRegular(): // renaming would replace a device or a pipe by a file
+	case statErr == nil && !old.Mode().IsRegular(): // renaming would replace a device or a pipe
 		return errors.New("not a regular file")
-	case statErr != nil && !errors.Is(statErr, fs.ErrNotExist): // links in a circle, say, of which renaming would replace one
+	case statErr != nil && !errors.Is(statErr, fs.ErrNotExist): // such as for a circle of links, of which renaming would replace one
 		return statErr
 	}
 	dir, base := filepath.Split(linked(path))
@@ -76,34 +75,35 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	if err := os.Rename(f.Name(), dir+base); err != nil {
 		return err
 	}
-	if d, err := os.Open(cmp.Or(dir, ".")); err == nil { // some systems cannot
+	if d, err := os.Open(cmp.Or(dir, ".")); err == nil { // some systems cannot open a folder
 		d.Sync()
 		d.Close()
 	}
 	return nil
 }
 
-// linked returns what a link, or a link to a link, stands for, which need not exist as for
-// filepath.EvalSymlinks; and any other path as it is.
+// linked returns the path to which a link leads, also through further links. Unlike for
+// filepath.EvalSymlinks the file need not exist. Any other path is returned unchanged.
 func linked(path string) string {
-	for range 100 { // not for ever, if somebody closes a circle meanwhile
+	for range 100 { // not forever, if somebody makes a circle meanwhile
 		to, err := os.Readlink(path)
 		if err != nil {
 			break
 		}
 		if !filepath.IsAbs(to) {
 			dir, _ := filepath.Split(path)
-			to = dir + to // not joined, which shortens link/.. to nothing
+			to = dir + to // filepath.Join would remove link/..
 		}
 		path = to
 	}
 	return path
 }
 
-// createTemp makes a new file in a folder, with the usual mode of new files. One from
-// os.CreateTemp could be read by its owner only. The number is random, since processes that
-// have been killed may have left any number of files, and in a container have had the same id;
-// and of a long name there is only the beginning, so that this one is not too long.
+// createTemp makes a new file in a folder, with the usual mode of new files: one from
+// os.CreateTemp could be read by its owner only. The number is random, since processes
+// that have been killed may have left any number of files, and may have had the same id
+// in a container. Only the beginning of the name is used, so that a long one does not
+// become too long.
 func createTemp(dir, base string) (*os.File, error) {
 	name := fmt.Sprintf(".%.50s.%016x.tmp", base, rand.Uint64())
 	return os.OpenFile(dir+name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)

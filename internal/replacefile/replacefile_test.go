@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A writer that fails half way, on a full disk say, leaves the old file, and no
-// other; and until the last byte the old file is there.
+// If a writer fails half way, for example on a full disk, the old file is left and no
+// other. Until the new file is complete the old one is there.
 func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -43,7 +43,7 @@ func TestWrite(t *testing.T) {
 	require.Len(t, files, 1)
 }
 
-// A link stays one, to a file that is not there yet too, and to a link.
+// A symbolic link stays one, also if it leads to no file yet or to another link.
 func TestLinks(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -60,7 +60,7 @@ func TestLinks(t *testing.T) {
 			t.Skip("no links here: ", err)
 		}
 	}
-	for range 2 { // without a file, and with one
+	for range 2 { // first without a file, then with one
 		for path, to := range map[string]string{"link": "a/file", "second": "a/file", "up": "upper", "absolute": "c/file"} {
 			require.NoError(t, Write(at(path), hello), path)
 			b, err := os.ReadFile(at(to))
@@ -79,7 +79,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// A new file has the mode that other new files have, and an old one keeps its own.
+// A new file has the mode of other new files, and an existing one keeps its mode.
 func TestModes(t *testing.T) {
 	dir := t.TempDir()
 	usual, path := filepath.Join(dir, "usual"), filepath.Join(dir, "f")
@@ -99,7 +99,7 @@ func TestModes(t *testing.T) {
 	require.Equal(t, mode(usual), mode(path))
 }
 
-// Neither what killed processes have left nor a long name is in the way.
+// Neither files left by killed processes nor a long name do any harm.
 func TestTemporaryNames(t *testing.T) {
 	dir := t.TempDir()
 	long := strings.Repeat("a", 255)
@@ -115,7 +115,7 @@ func TestTemporaryNames(t *testing.T) {
 	}
 }
 
-// Errors of the disk, of renaming and of what writes name the file, not the temporary one.
+// Errors of the disk, of renaming and of the writer name the file, not the temporary one.
 func TestErrorsOfTheTemporaryFile(t *testing.T) {
 	full := errors.New("full")
 	for _, err := range []error{

@@ -10,9 +10,9 @@ import (
 	"github.com/nlpodyssey/safetensors"
 )
 
-// parse returns the tensors of a header in the order of the text. encoding/json would
-// take 40 times the header in memory, and silently keep one of two tensors of the same
-// name.
+// parse returns the tensors of a header in their order in the text. encoding/json would
+// take 40 times the header in memory, and of two tensors of the same name silently keep
+// one.
 func parse(header []byte) ([]Entry, error) {
 	switch {
 	case !utf8.Valid(header):
@@ -20,7 +20,8 @@ func parse(header []byte) ([]Entry, error) {
 	case !json.Valid(header):
 		return nil, damaged("the header is not JSON")
 	}
-	// Texts for people may have the words of entries, but not in less than entries take.
+	// Metadata may contain the key too, but cannot have more entries than fit into the
+	// header.
 	p, n := parser{header}, min(bytes.Count(header, []byte(`"data_offsets"`)), len(header)/shortestEntry+1)
 	entries, names := make([]Entry, 0, n), make(map[string]bool, n)
 	err := p.object("the header", func(b []byte) error {
@@ -39,11 +40,11 @@ func parse(header []byte) ([]Entry, error) {
 	return entries, err
 }
 
-// shortestEntry is the length of one, in bytes.
+// shortestEntry is the length of the shortest possible entry, in bytes.
 const shortestEntry = len(`"":{"dtype":"?","shape":[],"data_offsets":[0,0]}`)
 
-// parser walks over what is left of a text that is JSON, so that each value has an
-// end and what JSON forbids need not be looked for.
+// parser parses the rest of a text. The text has been checked to be JSON, so each value
+// has an end, and the parser need not look for what JSON forbids.
 type parser struct{ rest []byte }
 
 // object calls f with each name in an object. f has to consume the value.
@@ -62,7 +63,7 @@ func (p *parser) object(what string, f func(name []byte) error) error {
 	return nil
 }
 
-// metadata skips texts for people.
+// metadata skips an object whose values have to be strings.
 func (p *parser) metadata() error {
 	return p.object("__metadata__", func(name []byte) error {
 		if _, ok := p.text(); !ok {
@@ -72,7 +73,7 @@ func (p *parser) metadata() error {
 	})
 }
 
-// entryKeys are what an entry has, each once.
+// entryKeys are the keys of an entry. Each has to occur once.
 var entryKeys = [...]string{"dtype", "shape", "data_offsets"}
 
 func (p *parser) entry(name string) (Entry, error) {

@@ -16,7 +16,7 @@ func wanted(name string) []Entry {
 	return []Entry{{Name: name, TensorInfo: safetensors.TensorInfo{DType: safetensors.F32, Shape: []uint64{2, 3}, DataOffsets: [2]uint64{0, 24}}}}
 }
 
-// Sound headers, in the freedom that JSON has.
+// sound are valid headers, with the freedom that JSON allows.
 var sound = map[string][]Entry{
 	`{}`:                              nil,
 	" \t\r\n{ \n} ":                   nil,
@@ -82,7 +82,7 @@ func TestParseUnsound(t *testing.T) {
 	}
 }
 
-// What is parsed is what the library of the format makes of it, which knows fewer dtypes.
+// The parser gives the same as the library of the format, which knows fewer dtypes.
 func FuzzParse(f *testing.F) {
 	for text := range sound {
 		f.Add([]byte(text))

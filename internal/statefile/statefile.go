@@ -1,6 +1,6 @@
-// Package statefile reads safetensors files that nobody vouches for: a length of
-// 8 bytes, little-endian, a header in JSON with the type, the shape and the place of
-// each tensor, and the data.
+// Package statefile reads safetensors files that may be damaged or hostile. A file has
+// the length of the header in 8 bytes, little-endian, the header in JSON with the dtype,
+// the shape and the position of each tensor, and the data.
 //
 // https://github.com/huggingface/safetensors
 package statefile
@@ -21,8 +21,8 @@ import (
 	"github.com/nlpodyssey/safetensors"
 )
 
-// MaxHeader is the largest header that is read, in bytes: some 100,000 tensors. The
-// reference implementation allows 100 MB.
+// MaxHeader is the largest header that is read, in bytes. It is enough for some 100,000
+// tensors. The reference implementation allows 100 MB.
 const MaxHeader = 16 << 20
 
 // Entry is a tensor in a file.
@@ -30,20 +30,19 @@ type Entry struct {
 	Name string
 	safetensors.TensorInfo
 
-	// Unknown is the dtype where the library does not know it, as those of 8 bits and
-	// of what is to come. DType says nothing then, and the shape is not checked.
+	// Unknown is the dtype if the library does not know it, such as those of 8 bits or
+	// future ones. Then DType is meaningless, and the shape is not checked.
 	Unknown string
 }
 
 // Bytes returns the length of the tensor's data.
 func (e Entry) Bytes() uint64 { return e.DataOffsets[1] - e.DataOffsets[0] }
 
-// Header reads the length and the header, and returns the tensors in the order of
-// their data, which follow each other in what is left of r without gaps. No name
-// occurs twice, and each length is that of the type and the shape, for a type that is
-// known.
+// Header reads the length and the header, and returns the tensors in the order of their
+// data, which follow each other without gaps in the rest of r. No name occurs twice, and
+// the length of each tensor fits its shape and its dtype, if the dtype is known.
 //
-// Memory is taken as bytes come in, not for what a length promises.
+// Memory is allocated as bytes arrive, and not for a length that the file only claims.
 //
 // Errors: ErrFormat, or that of r.
 func Header(r io.Reader) ([]Entry, error) {
@@ -72,8 +71,8 @@ func Header(r io.Reader) ([]Entry, error) {
 	return entries, checkPlaces(entries)
 }
 
-// Read reads n bytes, into memory that grows with what has come in. what is for the
-// error.
+// Read reads n bytes into memory that grows with the bytes that have arrived. what is for
+// the error.
 func Read(r io.Reader, n uint64, what string) ([]byte, error) {
 	const first = 1 << 18
 	var data []byte
@@ -87,7 +86,7 @@ func Read(r io.Reader, n uint64, what string) ([]byte, error) {
 	return data, nil
 }
 
-// Skip reads n bytes and forgets them.
+// Skip reads n bytes and discards them.
 func Skip(r io.Reader, n uint64, what string) error {
 	switch {
 	case n == 0: // io.CopyN would take a buffer of 8 KiB from its pool, or a new one
@@ -112,7 +111,7 @@ func End(r io.Reader) error {
 	return nil
 }
 
-// readError tells a file that is too short from a reader that fails.
+// readError distinguishes a file that is too short from a reader that fails.
 func readError(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return damaged("the file ends inside %s", Shown(what))
@@ -124,8 +123,8 @@ func damaged(format string, args ...any) error {
 	return fault.New(fault.ErrFormat, "load", "%s", cut(fmt.Sprintf(format, args...), 400))
 }
 
-// Shown is a text of a file as an error has it: not too long, and in quotes if it is
-// empty or there is more in it than what prints.
+// Shown returns a text from a file as errors show it: shortened, and in quotes if it is
+// empty or not all printable.
 func Shown(text string) string {
 	text = cut(text, 200)
 	if q := strconv.Quote(text); text == "" || len(q) != len(text)+2 {
@@ -134,7 +133,7 @@ func Shown(text string) string {
 	return text
 }
 
-// cut shortens what only a file that is damaged or hostile has.
+// cut shortens a text that is longer than those of any sound file.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text
@@ -142,8 +141,8 @@ func cut(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
-// checkPlaces checks that the tensors lie one after the other and are as long as
-// their shapes say.
+// checkPlaces checks that the tensors follow each other and have the lengths that their
+// shapes need.
 func checkPlaces(entries []Entry) error {
 	end := uint64(0)
 	for _, e := range entries {
@@ -162,7 +161,7 @@ func checkPlaces(entries []Entry) error {
 	return nil
 }
 
-// size returns the bytes of a tensor, unless they are too many for a number.
+// size returns the number of bytes of a tensor, and false if it overflows.
 func size(shape []uint64, element uint64) (uint64, bool) {
 	n, zero := element, slices.Contains(shape, 0)
 	for _, s := range shape {

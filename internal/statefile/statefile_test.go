@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// headed returns a header after its length.
+// headed returns a header preceded by its length.
 func headed(header string) *strings.Reader {
 	return strings.NewReader(string(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))) + header)
 }
 
-// The tensors come in the order of their data, and those without data in that of their names.
+// The tensors come in the order of their data, and those without data in the order of
+// their names.
 func TestHeaderSorts(t *testing.T) {
 	entries, err := Header(headed(`{
 		"last":{"dtype":"U8","shape":[3],"data_offsets":[2,5]},

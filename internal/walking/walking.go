@@ -1,5 +1,5 @@
-// Package walking knows which graphs diff.Grad is going through, so that ops can
-// tell its calls from those of gorgonia.Grad.
+// Package walking records which graphs diff.Grad is going through, so that ops can tell
+// its calls from those of gorgonia.Grad.
 package walking
 
 import (
@@ -10,10 +10,10 @@ import (
 
 var (
 	mu     sync.Mutex
-	graphs = map[*G.ExprGraph]int{} // how many walks there are
+	graphs = map[*G.ExprGraph]int{} // the number of walks
 )
 
-// Enter begins a walk and returns what ends it.
+// Enter begins a walk. The caller calls leave at its end.
 func Enter(g *G.ExprGraph) (leave func()) {
 	mu.Lock()
 	defer mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Of two walks through a graph the one goes on when the other ends. After both of them
-// nothing is known of the graph, so that it can be collected.
+// When one of two walks through a graph ends, the other goes on. After both of them
+// nothing refers to the graph, so it can be collected.
 func TestWalksThroughOneGraph(t *testing.T) {
 	g, other := G.NewGraph(), G.NewGraph()
 	require.False(t, In(g))
