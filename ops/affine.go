@@ -9,7 +9,7 @@ import (
 // x among its inputs, and their gradients follow dx in the packed vector.
 type affine struct{ gamma, beta bool }
 
-// count returns how many there are.
+// count returns how many of the two there are.
 func (a affine) count() (n int) {
 	for _, b := range []bool{a.gamma, a.beta} {
 		if b {
@@ -19,8 +19,8 @@ func (a affine) count() (n int) {
 	return n
 }
 
-// inputSpecs returns x, of a rank, what there is of γ and β, of a rank and a size, and
-// further inputs.
+// inputSpecs returns x of the given rank, then γ and β, as far as there are any, of rank
+// paramRank and n elements, and then further inputs.
 func (a affine) inputSpecs(rank, paramRank, n int, further ...inputSpec) []inputSpec {
 	in := []inputSpec{{name: "x", rank: rank}}
 	if a.gamma {
@@ -32,8 +32,7 @@ func (a affine) inputSpecs(rank, paramRank, n int, further ...inputSpec) []input
 	return append(in, further...)
 }
 
-// affineOf tells γ and β apart in the inputs that follow x; what is absent is
-// nil.
+// affineOf returns γ and β from the inputs that follow x, nil for one that is absent.
 func affineOf[T dense.Float](a affine, in [][]T) (gamma, beta []T) {
 	if a.gamma {
 		gamma, in = in[0], in[1:]
@@ -44,8 +43,8 @@ func affineOf[T dense.Float](a affine, in [][]T) (gamma, beta []T) {
 	return gamma, beta
 }
 
-// affineParts tells dγ and dβ, of n elements each, apart in what follows dx in
-// a packed vector.
+// affineParts returns dγ and dβ, of n elements each, from the part of a packed vector
+// that follows dx.
 func affineParts[T dense.Float](a affine, rest []T, n int) (dgamma, dbeta []T) {
 	if a.gamma {
 		dgamma, rest = rest[:n:n], rest[n:]

@@ -21,8 +21,8 @@ import (
 // the LayerNorm2d of ConvNeXt, which is the layer norm of (N, H, W, C) without
 // its transpositions.
 //
-// Axes that follow one another are normalized in place; for others, such as 1
-// and 3, x is copied.
+// Axes that follow one another are normalized where they are. For others, such as 1 and
+// 3, x is copied.
 //
 // Shapes: γ and β have the sizes of the axes, in the order in which x has them, or
 // are nil; y has the shape of x. Dtypes: float32 or float64, one for all.
@@ -92,9 +92,9 @@ func newRMSNormAxes[T dense.Float](rank int, axes []int, sizes tensor.Shape, aff
 	return newNorm("RMSNorm", scaledAs(how, cfg), aff, rank, sizes, cfg.Reuse)
 }
 
-// checkAxes checks the arguments of a norm over axes, nodes or values, which x is the
-// first of, and returns their dtype, the axes in ascending order, and their sizes, in
-// the memory of empty slices as far as it goes.
+// checkAxes checks the arguments of a norm over axes, nodes or values, the first of which
+// is x. It returns their dtype, the axes in ascending order, and their sizes. Both are in
+// the memory of the given empty slices if that is large enough.
 func checkAxes(name string, in []arg, axes []int, eps float64, sorted []int, sizes tensor.Shape) (tensor.Dtype, []int, tensor.Shape, error) {
 	dt, err := checkArgs(name, in)
 	if err != nil {
@@ -121,26 +121,26 @@ func checkAxes(name string, in []arg, axes []int, eps float64, sorted []int, siz
 // trailingAxes says whether axes, in ascending order, are the last ones of x.
 func trailingAxes(x tensor.Shape, axes []int) bool { return axes[0] == len(x)-len(axes) }
 
-// axesNorm is the normalizer of norms over any axes, in ascending order: x is a
-// stack of matrices whose columns are normalized, and γ and β have an element for
-// each row.
+// axesNorm is the normalizer of norms over any axes, in ascending order. It takes x as a
+// stack of matrices whose columns are normalized. γ and β have an element for each row.
 type axesNorm[T dense.Float] struct {
 	axes  []int
 	sizes tensor.Shape
-	how   kernel.Columns // but for its sizes
+	how   kernel.Columns // without its sizes
 
-	// order has the axes first and then the others, if the axes do not follow one
-	// another; else it is nil.
+	// order has the normalized axes first and then the others. It is nil if the
+	// normalized axes follow one another.
 	order []int
 }
 
-// newAxesNorm makes the normalizer for x of a rank; sizes are those of the axes.
+// newAxesNorm makes the normalizer for an x of the given rank. sizes are those of the
+// axes.
 func newAxesNorm[T dense.Float](rank int, axes []int, sizes tensor.Shape, how kernel.Columns) normalizer[T] {
 	return axesNorm[T]{axes: axes, sizes: sizes, how: how, order: orderOf(nil, rank, axes)}
 }
 
-// orderOf returns the order of axesNorm, in the memory of an empty slice as far as
-// it goes.
+// orderOf returns the order of axesNorm, in the memory of the given empty slice if that
+// is large enough.
 func orderOf(order []int, rank int, axes []int) []int {
 	if axes[len(axes)-1]-axes[0] == len(axes)-1 {
 		return nil
@@ -154,7 +154,7 @@ func orderOf(order []int, rank int, axes []int) []int {
 	return order
 }
 
-// String names the attributes.
+// String returns the attributes.
 func (n axesNorm[T]) String() string {
 	return fmt.Sprintf("axes=%v, shape=%v, eps=%v, unbiasedStd=%v, uncentred=%v", n.axes, n.sizes, n.how.Eps, n.how.UnbiasedStd, n.how.Uncentred)
 }
@@ -168,7 +168,7 @@ func (n axesNorm[T]) fits(op string, x tensor.Shape) error {
 	return nil
 }
 
-// of sees a shape as matrices.
+// of returns the sizes of a value of x as matrices.
 func (n axesNorm[T]) of(shape tensor.Shape) kernel.Columns {
 	p := n.how
 	p.Rows = n.sizes.TotalSize()
@@ -180,8 +180,8 @@ func (n axesNorm[T]) of(shape tensor.Shape) kernel.Columns {
 	return p
 }
 
-// inOrder says whether x is those matrices as it lies in memory, as it always is if all
-// axes but the normalized ones have size 1.
+// inOrder says whether the elements of x already lie in memory as those matrices. They
+// always do if all axes but the normalized ones have size 1.
 func (n axesNorm[T]) inOrder(p kernel.Columns) bool { return n.order == nil || p.Cols == 1 }
 
 func (n axesNorm[T]) forward(y, x, _, gamma, beta []T, shape tensor.Shape) {

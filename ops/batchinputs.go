@@ -6,18 +6,18 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// batchIn are the inputs of an op: those of the data's type and the statistics.
+// batchIn are the inputs of an op: those with the dtype of the data, and the statistics.
 type batchIn[T dense.Float] struct {
 	data   [maxInputs][]T // nil for the statistics
 	mask   lent[T]        // to be released
 	view   kernel.View
 	stats  kernel.Stats
 	batch  bool           // the statistics are those of x itself
-	within *channelGroups // if not nil, those of its samples are meant
+	within *channelGroups // if not nil, each sample has statistics of its own
 }
 
-// batchInputs checks and unpacks the inputs, of which x is the first and the
-// statistics are number statsAt, which the mask follows.
+// batchInputs checks and unpacks the inputs. The first is x, number statsAt is the
+// statistics, and the mask follows them.
 func batchInputs[T dense.Float](b *base, n *batchNorm, vs []G.Value, statsAt int) (in batchIn[T], err error) {
 	if err = b.checkCount(vs); err != nil {
 		return in, err

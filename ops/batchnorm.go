@@ -33,18 +33,17 @@ type BatchNormConfig struct {
 	// axis 0 itself pass −rank.
 	ChannelAxis int
 
-	// Mask, if it is not nil, says what of x is padding. It is either 0 for padding
-	// and 1 elsewhere, in the shape of x without the channel axis: (N, L) for an x
-	// (N, C, L) or (N, L, C), (N) for (N, C). Or it is (N), the length of each sample
-	// in the last axis other than that of the channels, from 0 to its size. Its dtype
-	// is that of x.
+	// Mask, if it is not nil, says which part of x is padding. Its dtype is that of x. It
+	// is one of two things: 0 for padding and 1 elsewhere, in the shape of x without the
+	// channel axis, as (N, L) for an x (N, C, L) or (N, L, C), and (N) for (N, C); or, in
+	// the shape (N), the length of each sample in the last axis other than that of the
+	// channels, from 0 to its size.
 	//
-	// Padding does not count, whatever it holds: statistics are those of the rest. In
-	// the padding y is 0, and so is the gradient of x, whatever that of y is.
+	// Padding does not count, whatever it holds: the statistics are those of the rest. In
+	// the padding y is 0, and so is the gradient of x, whatever the gradient of y is.
 	Mask *G.Node
 
-	// Reuse keeps the memory of results from run to run; see the package
-	// documentation.
+	// Reuse keeps the memory of results from run to run; see the package documentation.
 	Reuse bool
 }
 
@@ -53,18 +52,18 @@ type BatchNormConfig struct {
 //
 //	y = (x − mean)/√(variance + eps)·γ + β
 //
-// In training the mean and the biased variance are those of the batch, and the
-// running statistics are updated by them (see RunningStats). In evaluation they are
-// the running ones, constants to the gradient. With nil stats there are no
-// running statistics, and they are the batch's in both modes.
+// In training the op uses the mean and the biased variance of the batch, and updates the
+// running statistics by them (see RunningStats). In evaluation it uses the running
+// statistics, which are constants to the gradient. With nil stats there are no running
+// statistics, and it uses those of the batch in both modes.
 //
 // Building a machine sets the mode of every op in its graph: evaluation with
 // gorgonia.EvalMode(), else training. Until then the mode is training. Building a
 // machine never changes the statistics.
 //
-// The statistics are updated when the op runs, so a run that fails later has
-// updated them. A training batch with one value per channel has no unbiased variance:
-// it is ErrBatch from RunAll, or at graph building if stats are nil, and leaves the
+// The statistics are updated when the op runs, so they have been updated even if the run
+// fails later. A training batch with one value per channel has no unbiased variance: it
+// is ErrBatch from RunAll, or at graph building if stats are nil, and leaves the
 // statistics unchanged. With a mask only values outside the padding are counted, and a
 // mask value other than 0 and 1, or a length out of range, is ErrValue from RunAll.
 //
@@ -124,7 +123,7 @@ func checkBatchNorm(name string, in []arg, stats *RunningStats, cfg BatchNormCon
 	return c, fault.Momentum(name, cfg.Momentum)
 }
 
-// applyBatchNorm applies batch norm or, with within, instance norm, which in
+// applyBatchNorm applies batch norm or, if within is not nil, instance norm, which in
 // training normalizes each sample by its own statistics.
 func applyBatchNorm[T dense.Float](name string, in []arg, aff affine, c channelAxis, within *channelGroups, stats *RunningStats, cfg BatchNormConfig) (*G.Node, error) {
 	s, err := apply(name, newBatchStats[T](name, c, within != nil, stats, cfg), nodes(withMask(in[:1], cfg.Mask))...)
@@ -139,7 +138,7 @@ func applyBatchNorm[T dense.Float](name string, in []arg, aff affine, c channelA
 type batchNorm struct {
 	affine
 	channelAxis
-	within *channelGroups // if not nil, statistics of the batch are not used: each sample has its own
+	within *channelGroups // if not nil, each sample has statistics of its own, and those of the batch are not used
 	mask   masking
 	reuse  bool
 }
@@ -148,7 +147,7 @@ func (b *batchNorm) describe(name string) string {
 	return fmt.Sprintf("%s(axis=%d, within=%v, gamma=%v, beta=%v%v, reuse=%v)", name, b.axis, b.within, b.gamma, b.beta, b.mask, b.reuse)
 }
 
-// inputsWith are (x, γ?, β?, statistics, mask?), with what there is of γ and β.
+// inputsWith returns (x, γ?, β?, statistics, mask?), with γ and β as a says.
 func (b *batchNorm) inputsWith(a affine) []inputSpec {
 	stats := inputSpec{name: "statistics", rank: 1, size: statsLen(b.channels), kind: statistics}
 	return append(a.inputSpecs(b.rank, 1, b.channels, stats), b.mask.inputSpecs()...)
@@ -192,15 +191,15 @@ func (o *batchNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// gradient is that of x, γ and β.
+// gradient returns the gradient with respect to x, γ and β.
 func (o *batchNormOp[T]) gradient() gradient {
 	grad := newBatchNormGrad[T](o.batchNorm)
 	return gradientOf(&o.base, grad, grad.inputs, o.reuse)
 }
 
-// batchNormGradOp is the gradient, of (x, γ?, statistics, mask?, dy), packed as
-// [dx | dγ? | dβ?]. dx is the total derivative, through the statistics too
-// where they are the batch's.
+// batchNormGradOp is the gradient, of (x, γ?, statistics, mask?, dy), packed as [dx | dγ?
+// | dβ?]. If the statistics are those of the batch, dx is the total derivative, through
+// them too.
 type batchNormGradOp[T dense.Float] struct {
 	base
 	batchNorm
@@ -215,7 +214,7 @@ func newBatchNormGrad[T dense.Float](b batchNorm) *batchNormGradOp[T] {
 	return o
 }
 
-// statsAt is the number of the statistics among the inputs.
+// statsAt returns the number of the statistics among the inputs.
 func (o *batchNormGradOp[T]) statsAt() int { return affine{gamma: o.gamma}.count() + 1 }
 
 // InferShape returns the length of the packed gradients.
@@ -259,10 +258,10 @@ func (o *batchNormGradOp[T]) values(vs []G.Value) (in batchIn[T], x, gamma, dy [
 	return in, x, gamma, dy, nil
 }
 
-// gradient is that of x, γ and dy.
+// gradient returns the gradient with respect to x, γ and dy.
 func (o *batchNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
 
-// second returns the gradients of ⟨u, packed⟩ by x, γ and dy.
+// second returns the gradients of ⟨u, packed⟩ with respect to x, γ and dy.
 func (o *batchNormGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
 	in, x, gamma, dy, err := o.values(vs)
 	if err != nil {

@@ -10,9 +10,10 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// The statistics travel through the graph as a float64 vector for both dtypes:
-// for each channel the mean, what its rounding left over, and 1/√(variance +
-// eps), and at the end 1 if they are the batch's own, 0 if they are constants.
+// The statistics pass through the graph as a float64 vector for both dtypes. It has three
+// numbers for each channel: the mean, the rounding error of the mean, and 1/√(variance +
+// eps). The last element is 1 if they are statistics of the batch, and 0 if they are
+// constants.
 
 func statsLen(channels int) int { return 3*channels + 1 }
 
@@ -20,13 +21,13 @@ func unpackStats(packed []float64, c int) (s kernel.Stats, batch bool) {
 	return kernel.Stats{Mean: packed[:c], Residual: packed[c : 2*c], Rstd: packed[2*c : 3*c]}, packed[3*c] != 0
 }
 
-// batchStatsOp gives the statistics to normalize x by, of (x, mask?), and updates the
-// running ones.
+// batchStatsOp returns the statistics by which x is normalized, from (x, mask?), and
+// updates the running ones.
 type batchStatsOp[T dense.Float] struct {
 	stateful
 	channelAxis
 	name      string // for errors
-	instances bool   // the statistics are means of those of the samples
+	instances bool   // the statistics are the means over samples
 	mask      masking
 	stats     *RunningStats // nil: none
 	cfg       BatchNormConfig
@@ -35,7 +36,7 @@ type batchStatsOp[T dense.Float] struct {
 
 func newBatchStats[T dense.Float](name string, c channelAxis, instances bool, stats *RunningStats, cfg BatchNormConfig) *batchStatsOp[T] {
 	mask := maskingOf(cfg.Mask, c.axis)
-	cfg.Mask = nil // a node belongs to the graph
+	cfg.Mask = nil // a node belongs to a graph
 	label := fmt.Sprintf("norm.BatchStats(axis=%d, instances=%v, eps=%v%v", c.axis, instances, cfg.Eps, mask)
 	switch {
 	case stats != nil && cfg.Frozen:
@@ -93,8 +94,8 @@ func (o *batchStatsOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// ofBatch sets the statistics to those of the batch, and updates the running ones by them
-// if there are any, and if they are not held.
+// ofBatch sets the statistics to those of the batch. It updates the running ones by them,
+// if there are any and if they are not held.
 func (o *batchStatsOp[T]) ofBatch(s kernel.Stats, view kernel.View, vs []G.Value) error {
 	x, err := dense.Elements[T](o.label, "x", vs[0])
 	if err != nil {
@@ -129,7 +130,7 @@ func (o *batchStatsOp[T]) ofBatch(s kernel.Stats, view kernel.View, vs []G.Value
 	return nil
 }
 
-// flags reads the mask.
+// flags returns the flags of the mask.
 func (o *batchStatsOp[T]) flags(vs []G.Value) (f lent[T], err error) {
 	if o.mask.rank == 0 {
 		return f, nil
@@ -141,7 +142,8 @@ func (o *batchStatsOp[T]) flags(vs []G.Value) (f lent[T], err error) {
 	return flagsOf(o.label, o.mask, mask, vs[0].Shape())
 }
 
-// maxGroupCount is how many values of a channel are normalized together, at most.
+// maxGroupCount returns the largest number of values of a channel that are normalized
+// together.
 func (o *batchStatsOp[T]) maxGroupCount(v kernel.View, mask []T) (n int) {
 	switch {
 	case mask == nil && o.instances:

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// arg is an input with the name that errors use for it: a node or, where an op is
+// arg is an input with the name that errors use for it. It is a node or, if an op is
 // evaluated without a graph, a value.
 type arg struct {
 	name string
@@ -21,8 +21,8 @@ type arg struct {
 // operand is a *G.Node or a *tensor.Dense.
 type operand interface{ Shape() tensor.Shape }
 
-// checkArgs checks what all inputs of an op must have, nodes or values. It returns
-// the dtype.
+// checkArgs checks what all ops need of their inputs, nodes or values, and returns their
+// dtype.
 func checkArgs(op string, in []arg) (tensor.Dtype, error) {
 	if _, ok := in[0].node.(*tensor.Dense); ok {
 		return checkValues(op, in)
@@ -118,7 +118,7 @@ func checkShape(op string, a arg, want ...tensor.Shape) error {
 	}
 	words := make([]string, len(want))
 	for i, w := range want {
-		words[i] = fmt.Sprint(w.Clone()) // a copy escapes to the heap, and not what callers have on the stack
+		words[i] = fmt.Sprint(w.Clone()) // a copy, so that the caller's shape can stay on the stack
 	}
 	return fault.New(fault.ErrShape, op, "%s is %v, want %s", a.name, shape, strings.Join(words, " or "))
 }

@@ -22,11 +22,11 @@ var (
 	// ErrBatch: too few values to take statistics of.
 	ErrBatch = fault.ErrBatch
 
-	// ErrOrder: the gradient of a gradient of a gradient was asked for.
+	// ErrOrder: a third derivative was asked for.
 	ErrOrder = fault.ErrOrder
 
-	// ErrValue: at run time a value is not what its node promised, or a value is
-	// not what an initial value, a statistic or a singular vector has to be.
+	// ErrValue: at run time a value does not fit its node, or a value is not valid as an
+	// initial value, a statistic or a singular vector.
 	ErrValue = fault.ErrValue
 
 	// ErrInternal: a bug in this package, or an inconsistent value, such as a

@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// values are the arguments of an op that is evaluated without a graph: the tensors
-// that it normalizes, activations of them, and its parameters.
+// values are the arguments of an op that is evaluated without a graph. First come the
+// tensors that it normalizes, the activations, and then its parameters.
 type values struct {
 	args        [maxInputs]arg // an array, so that nothing is allocated
 	count       int
@@ -18,7 +18,7 @@ type values struct {
 	affine
 }
 
-// valuesOf returns x as arguments.
+// valuesOf returns x as the only argument.
 func valuesOf(x *tensor.Dense) (v values) {
 	v.add("x", x)
 	v.activations = 1
@@ -52,11 +52,11 @@ func (v *values) list() []arg { return v.args[:v.count] }
 // value returns argument i.
 func (v *values) value(i int) *tensor.Dense { return v.args[i].node.(*tensor.Dense) }
 
-// maxAxes is how many axes a shape may have for which nothing is allocated.
+// maxAxes is the largest number of axes for which nothing is allocated.
 const maxAxes = 8
 
-// evaluate runs f on the elements of the arguments, which have been checked, and
-// on those of a result of the given shape: dst or, for nil, a new tensor.
+// evaluate runs f on the elements of the arguments, which have been checked, and of a
+// result of the given shape, which is dst or, if that is nil, a new tensor.
 func evaluate[T dense.Float](op string, dst *tensor.Dense, shape tensor.Shape, v *values, f func(y []T, in [maxInputs][]T)) (_ *tensor.Dense, err error) {
 	defer guardCall(op, &err)
 	r, err := newResult[T](op, "the destination", dst, shape, v)
@@ -69,15 +69,15 @@ func evaluate[T dense.Float](op string, dst *tensor.Dense, shape tensor.Shape, v
 	return r.finish(), nil
 }
 
-// guardCall is guard for what is not an op.
+// guardCall is guard for functions that are not ops.
 func guardCall(op string, err *error) {
 	if r := recover(); r != nil {
 		*err = fault.New(fault.ErrInternal, op, "internal fault: %v", r)
 	}
 }
 
-// operands are the elements of arguments in row-major order: their own memory where
-// that is how they lie.
+// operands are the elements of the arguments in row-major order: their own memory if they
+// are in that order, else copies.
 type operands[T dense.Float] struct {
 	data   [maxInputs][]T
 	copies [maxInputs]*kernel.Scratch[T] // nil: none
@@ -105,17 +105,16 @@ func (o *operands[T]) release() {
 	}
 }
 
-// result is where a result goes.
+// result is the destination of a result.
 type result[T dense.Float] struct {
 	out  *tensor.Dense
-	data []T                // that of out, or scratch
-	copy *kernel.Scratch[T] // not nil: it has to be copied to out
+	data []T                // the elements of out, or scratch
+	copy *kernel.Scratch[T] // not nil: data has to be copied to out
 }
 
-// newResult returns a result in dst, or in a new tensor. Where the elements of dst
-// do not lie in row-major order, or share memory with what is normalized, they are
-// made in scratch. It is an error if they share memory with a parameter, which
-// would be overwritten.
+// newResult returns a result in dst, or in a new tensor. The result is made in scratch if
+// dst is not in row-major order, or shares memory with what is normalized. It is an error
+// if dst shares memory with a parameter, which would be overwritten.
 func newResult[T dense.Float](op, name string, dst *tensor.Dense, shape tensor.Shape, v *values) (r result[T], err error) {
 	if dst == nil {
 		r.data = dense.Uninitialized[T](shape.TotalSize())
@@ -150,7 +149,7 @@ func newResult[T dense.Float](op, name string, dst *tensor.Dense, shape tensor.S
 	return r, nil
 }
 
-// finish returns the result.
+// finish copies the result to its destination if necessary, and returns it.
 func (r *result[T]) finish() *tensor.Dense {
 	if r.copy != nil {
 		dense.Scatter(r.out, r.data)

@@ -141,11 +141,11 @@ func evalGroupsOf[T dense.Float](name string, dst *tensor.Dense, v *values, how 
 	})
 }
 
-// EvalBatchNorm is BatchNorm of values, as in evaluation: by a snapshot of the running
-// statistics, which it never updates, or, if they are nil, by those of the batch. See
+// EvalBatchNorm is BatchNorm of values in evaluation. It uses a snapshot of the running
+// statistics and never updates them; if stats are nil, it uses those of the batch. See
 // the package documentation.
 //
-// Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch where stats are nil.
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch if stats are nil.
 func EvalBatchNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg BatchNormConfig) (*tensor.Dense, error) {
 	const name = "batchnorm"
 	v := affineValues(x, gamma, beta)
@@ -163,11 +163,11 @@ func EvalBatchNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg B
 	return evalChannels(name, dst, &v, dt, c, stats, cfg.Eps)
 }
 
-// EvalInstanceNorm is InstanceNorm of values, as in evaluation: by a snapshot of the
-// running statistics, which it never updates, or, if they are nil, by those of each
+// EvalInstanceNorm is InstanceNorm of values in evaluation. It uses a snapshot of the
+// running statistics and never updates them; if stats are nil, it uses those of each
 // sample. See the package documentation.
 //
-// Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch where stats are nil.
+// Errors: ErrValue, ErrDtype, ErrShape, ErrOption, and ErrBatch if stats are nil.
 func EvalInstanceNorm(dst, x, gamma, beta *tensor.Dense, stats *RunningStats, cfg InstanceNormConfig) (*tensor.Dense, error) {
 	const name = "instancenorm"
 	v := affineValues(x, gamma, beta)

@@ -7,8 +7,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// EvalAddLayerNorm is AddLayerNorm of values, with a destination for each of its
-// results; see the package documentation. The sum may be in the memory of x or r.
+// EvalAddLayerNorm is AddLayerNorm of values; see the package documentation. It writes
+// its results to y and sum. sum may be x or r.
 //
 // Errors: ErrValue, ErrDtype, ErrShape, ErrOption.
 func EvalAddLayerNorm(y, sum, x, r, gamma, beta *tensor.Dense, shape tensor.Shape, cfg LayerNormConfig) (_, _ *tensor.Dense, err error) {
@@ -23,7 +23,7 @@ func EvalAddLayerNorm(y, sum, x, r, gamma, beta *tensor.Dense, shape tensor.Shap
 	return evalResidual[float64](name, y, sum, &v, cfg.rows(shape), false)
 }
 
-// EvalAddRMSNorm is AddRMSNorm of values, as EvalAddLayerNorm is AddLayerNorm.
+// EvalAddRMSNorm is AddRMSNorm of values, with results as in EvalAddLayerNorm.
 //
 // Errors: ErrValue, ErrDtype, ErrShape, ErrOption.
 func EvalAddRMSNorm(y, sum, x, r, gamma, beta *tensor.Dense, shape tensor.Shape, cfg RMSNormConfig) (_, _ *tensor.Dense, err error) {

@@ -5,22 +5,23 @@ import (
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 )
 
-// fixedNorm is batch norm by running statistics as they are. For a row of values it
-// takes longer to make the constants of the channels, a root and a quotient among
-// them, than to normalize, so they are kept from call to call: with the running
-// statistics, whose lock guards it.
+// fixedNorm is batch norm by fixed running statistics. For a single row it takes longer
+// to compute the constants of the channels, with a root and a quotient, than to
+// normalize. So they are kept between calls, with the running statistics, whose lock
+// guards them.
 type fixedNorm[T dense.Float] struct {
 	norm  kernel.FixedBatchNorm[T]
-	users int // who read it at the moment
+	users int // how many calls are reading it
 
-	// What it is made of.
+	// What the constants are computed from.
 	changes     uint64
 	eps         float64
 	gamma, beta []T // empty for none
 }
 
-// acquireFixed returns batch norm by the statistics, or nil where they are nil, or where it
-// has to be remade while others read the old one. Give it back with release.
+// acquireFixed returns batch norm by the statistics. It returns nil if they are nil, or
+// if the constants have to be computed anew while others read the old ones. The result
+// has to be given back with release.
 func acquireFixed[T dense.Float](s *RunningStats, gamma, beta []T, eps float64) *fixedNorm[T] {
 	if s == nil {
 		return nil
@@ -49,7 +50,7 @@ func acquireFixed[T dense.Float](s *RunningStats, gamma, beta []T, eps float64) 
 	return f
 }
 
-// matches says whether it is made of these.
+// matches says whether the constants are computed from these.
 func (f *fixedNorm[T]) matches(changes uint64, eps float64, gamma, beta []T) bool {
 	return f.changes == changes && f.eps == eps && dense.Same(f.gamma, gamma) && dense.Same(f.beta, beta)
 }

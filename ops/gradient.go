@@ -19,17 +19,16 @@ import (
 //	packed = op(inputs[from[0]], inputs[from[1]], ..., dy)
 //	packed = [d inputs[wrt[0]] | d inputs[wrt[1]] | ...]
 //
-// It is pure, so it is right for any subset of the gradients, in cloned graphs
-// and when the forward op is applied twice; and one pass over the data gives
-// all.
+// It is pure, so it is right for any subset of the gradients, in cloned graphs, and if
+// the forward op is applied twice. One pass over the data computes all gradients.
 type gradient struct {
 	op        derivableOp
 	from, wrt []int
 	reuse     bool // of the parts
 }
 
-// gradientOf returns the derivative of an op by all inputs that have one: an op of some of its
-// inputs, by name, and of dy.
+// gradientOf returns the derivative of an op with respect to all inputs that have one.
+// inputs are those of the derivative: some of the op's, which it finds by name, and dy.
 func gradientOf(of *base, op derivableOp, inputs []inputSpec, reuse bool) gradient {
 	g := gradient{op: op, reuse: reuse}
 	for _, in := range inputs[:len(inputs)-1] {
@@ -43,7 +42,7 @@ func gradientOf(of *base, op derivableOp, inputs []inputSpec, reuse bool) gradie
 	return g
 }
 
-// symDiff returns the nodes of the gradients, nil where an input has none.
+// symDiff returns the nodes of the gradients, nil for an input that has none.
 func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.Nodes, error) {
 	if second, ok := g.op.(*secondOp[T]); ok {
 		if err := checkWalk(cmp.Or(second.layerName(), name), in); err != nil {
@@ -70,8 +69,8 @@ func symDiff[T dense.Float](name string, g gradient, in G.Nodes, dy *G.Node) (G.
 	return grads, nil
 }
 
-// checkWalk returns an error where gorgonia.Grad is called on a gradient of its
-// own: a second gorgonia.Grad revisits nodes and silently drops terms.
+// checkWalk returns an error if gorgonia.Grad is called on one of its own gradients: a
+// second gorgonia.Grad visits nodes again and silently drops terms.
 func checkWalk(name string, in G.Nodes) error {
 	for _, n := range in {
 		if n.Deriv() != nil && !walking.In(n.Graph()) {
@@ -81,8 +80,7 @@ func checkWalk(name string, in G.Nodes) error {
 	return nil
 }
 
-// doDiff adds the gradients to those that the inputs hold, as a LispMachine
-// wants it.
+// doDiff adds the gradients to those that the inputs hold, as a LispMachine expects.
 func doDiff[T dense.Float](g gradient, in G.Nodes, out *G.Node) error {
 	args := make([]G.Value, 0, len(g.from)+1)
 	for _, i := range g.from {
@@ -120,8 +118,8 @@ func gradOf(op string, n *G.Node) (G.Value, error) {
 	return v, nil
 }
 
-// addTo adds row-major data to the gradient that a node holds. That may be of any layout: the
-// gradient of an input has the layout of the input.
+// addTo adds row-major data to the gradient that a node holds. That gradient may have any
+// layout, since the gradient of an input has the layout of the input.
 func addTo[T dense.Float](op string, n *G.Node, data []T) error {
 	v, err := gradOf(op, n)
 	if err != nil {

@@ -33,8 +33,8 @@ type GroupNormConfig struct {
 //
 // with the mean and the biased variance of each group over its channels and the
 // spatial axes. It is the same in training and evaluation and for any batch size.
-// With one group it is layer norm over all axes but the first, but for γ and β,
-// and with as many as channels instance norm.
+// With one group it is layer norm over all axes but the first, except for γ and β. With
+// as many groups as channels it is instance norm.
 //
 // A group of one element is constant, so y is β there and the gradient of x is
 // 0. In a batch of one sample that is an error, as in PyTorch.
@@ -109,7 +109,7 @@ func (c channelGroups) fits(op string, x tensor.Shape) error {
 	return nil
 }
 
-// of sees x as groups.
+// of returns the sizes of x as groups.
 func (c channelGroups) of(x tensor.Shape) kernel.GroupShape {
 	return kernel.GroupShape{N: x[0], Channels: c.channels, Groups: c.groups, Inner: x[2:].TotalSize(), Eps: c.eps}
 }

@@ -13,18 +13,18 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// heldOp is an op with further inputs, which it does not use: the tensors that its own inputs share
-// memory with. A TapeMachine does not know of it, and lets another op write into such a tensor as
-// soon as nothing has it as input any more.
+// heldOp is an op with further inputs that it does not use: the tensors with which its
+// own inputs share memory. A TapeMachine does not know about shared memory, and lets
+// another op write into such a tensor as soon as no op needs it as an input.
 type heldOp struct {
 	derivableOp
 	inputs int       // of the op
-	held   []hm.Type // the types of the further ones
+	held   []hm.Type // the types of the further inputs
 }
 
-// hold returns the op and its inputs, with what they share memory with. Of a stateful op,
-// which has to be found in the graph, nothing is held: the op that takes the statistics
-// runs later, and has the same input.
+// hold returns the op with the tensors with which its inputs share memory as further
+// inputs. A stateful op is returned unchanged, since it has to be found in the graph: the
+// op that takes its statistics runs later, has the same input, and holds them.
 func hold(op derivableOp, in G.Nodes) (derivableOp, G.Nodes) {
 	if _, ok := op.(statefulOp); ok {
 		return op, in
@@ -55,39 +55,39 @@ func original(n *G.Node) *G.Node {
 	return nil
 }
 
-// IsPart is the op's.
+// IsPart says whether the op itself is a part.
 func (o *heldOp) IsPart() bool {
 	part, ok := o.derivableOp.(opname.Part)
 	return ok && part.IsPart()
 }
 
-// Arity is the number of all inputs.
+// Arity returns the number of all inputs.
 func (o *heldOp) Arity() int { return o.inputs + len(o.held) }
 
-// Type is that of the op, with further inputs.
+// Type returns the type of the op, with further inputs.
 func (o *heldOp) Type() hm.Type {
 	ts := o.derivableOp.Type().(*hm.FunctionType).FlatTypes()
 	return hm.NewFnType(slices.Insert(ts, o.inputs, o.held...)...)
 }
 
-// InferShape is the op's.
+// InferShape returns the shape that the op returns.
 func (o *heldOp) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	return o.derivableOp.InferShape(in[:o.inputs]...)
 }
 
-// Do is the op's.
+// Do returns the result of the op.
 func (o *heldOp) Do(vs ...G.Value) (G.Value, error) { return o.derivableOp.Do(vs[:o.inputs]...) }
 
-// WriteHash writes the op's, and how many inputs are held.
+// WriteHash writes the hash of the op and the number of further inputs.
 func (o *heldOp) WriteHash(h hash.Hash) {
 	o.derivableOp.WriteHash(h)
 	fmt.Fprintf(h, ", held=%d", len(o.held))
 }
 
-// Hashcode is that of what WriteHash writes.
+// Hashcode returns the hash of what WriteHash writes.
 func (o *heldOp) Hashcode() uint32 { return opcall.Hashcode(o) }
 
-// DiffWRT is the op's, and false for what is held.
+// DiffWRT returns the flags of the op, and false for the further inputs.
 func (o *heldOp) DiffWRT(int) []bool {
 	return append(o.derivableOp.DiffWRT(o.inputs), make([]bool, len(o.held))...)
 }

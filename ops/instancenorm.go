@@ -7,10 +7,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// InstanceNormConfig says how instance norm normalizes and averages: as batch
-// norm, where a sample takes the place of the batch. All fields but Eps, Mask and
-// Reuse concern running statistics, except ChannelAxis, which must be 1, or 0 for the
-// default.
+// InstanceNormConfig says how instance norm normalizes and averages. It is as for batch
+// norm, with each sample in place of the batch. ChannelAxis must be 1, or 0 for the
+// default. The other fields, except Eps, Mask and Reuse, are about running statistics.
 type InstanceNormConfig = BatchNormConfig
 
 // InstanceNorm normalizes each channel of each sample over the spatial axes, and
@@ -21,10 +20,10 @@ type InstanceNormConfig = BatchNormConfig
 // with the mean and the biased variance of the channel in the sample. With nil
 // stats, which is PyTorch's default, it is the same in training and evaluation.
 //
-// With running statistics, training updates these towards the samples' mean and
-// unbiased variance, averaged over the batch. In evaluation x is normalized by them,
-// as in batch norm, which is a different function than in training. The mode and
-// everything else about them is as for BatchNorm.
+// With running statistics, training updates them towards the mean and the unbiased
+// variance of the samples, averaged over the batch. Evaluation normalizes by them, as in
+// batch norm, which is a different function than in training. Otherwise the mode and the
+// statistics are as for BatchNorm.
 //
 // Shapes: x is (N, C, L), (N, C, H, W) or (N, C, D, H, W), γ and β are (C), or nil
 // for none; y has the shape of x. Dtypes: float32 or float64, one for all.

@@ -13,7 +13,7 @@ import (
 
 // LayerNormConfig says how layer norm measures the spread of a row.
 type LayerNormConfig struct {
-	// Eps > 0 keeps the division finite where a row is constant.
+	// Eps > 0 keeps the division finite if a row is constant.
 	Eps float64
 
 	// UnbiasedStd divides by σ + Eps with the unbiased standard deviation σ,
@@ -57,8 +57,8 @@ func LayerNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) 
 	return apply(name, newLayerNorm[float64](x.Dims(), shape, aff, cfg), nodes(in)...)
 }
 
-// checkRows checks the arguments of a norm over rows, which x is the first of,
-// and returns their dtype.
+// checkRows checks the arguments of a norm over rows, the first of which is x, and
+// returns their dtype.
 func checkRows(name string, in []arg, shape tensor.Shape, eps float64) (tensor.Dtype, error) {
 	dt, err := checkArgs(name, in)
 	if err != nil {
@@ -91,7 +91,7 @@ func trailing(shape tensor.Shape) string {
 	return s + ")"
 }
 
-// newLayerNorm makes the op; shape is what is normalized.
+// newLayerNorm makes the op. shape is that of the normalized axes.
 func newLayerNorm[T dense.Float](rank int, shape tensor.Shape, aff affine, cfg LayerNormConfig) *normOp[T] {
 	return newNorm[T]("LayerNorm", rowNorm[T]{shape.Clone(), cfg.rows(shape)}, aff, rank, shape, cfg.Reuse)
 }
@@ -104,7 +104,7 @@ func (c LayerNormConfig) rows(shape tensor.Shape) kernel.Rows {
 // γ and β have an element for each of its elements.
 type rowNorm[T dense.Float] struct {
 	shape tensor.Shape
-	rows  kernel.Rows // but for the number of rows
+	rows  kernel.Rows // without the number of rows
 }
 
 // String names the attributes.
@@ -119,7 +119,7 @@ func (r rowNorm[T]) fits(op string, x tensor.Shape) error {
 	return nil
 }
 
-// of sees x as rows.
+// of returns the sizes of x as rows.
 func (r rowNorm[T]) of(x []T) kernel.Rows {
 	r.rows.Rows = len(x) / r.rows.Cols
 	return r.rows

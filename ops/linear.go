@@ -18,9 +18,10 @@ import (
 //	y = x·wᵀ + b,  w = g·v/‖v‖
 //
 // with w as in WeightNorm. The matrix product runs on v itself, by the BLAS set with
-// tensor.Use; the scale g/‖v‖ is applied to its result, or for axis 1 to x, and w is
-// never formed. So this product too, whose size is that of v, has to stay in the
-// range of the dtype; a product with the weight from WeightNorm does not depend on it.
+// tensor.Use. The scale g/‖v‖ is applied to its result, or for axis 1 to x, and w is
+// never formed. The product with v also has to stay in the range of the dtype, and it
+// grows with v. A product with the weight from WeightNorm does not depend on the size of
+// v.
 //
 // Shapes: x is (..., in), v is (out, in), g as in WeightNorm: (out) for axis 0,
 // (in) for axis 1, (1) for WholeTensor; b is (out), or nil for none; y is
@@ -94,7 +95,7 @@ func newLinear[T dense.Float](l linear) *linearOp[T] {
 	return o
 }
 
-// inputSpecs are those that the gradient has too.
+// inputSpecs returns the inputs that the gradient has too.
 func (l *linear) inputSpecs() []inputSpec {
 	return []inputSpec{{name: "x", rank: l.rank}, {name: "v", rank: 2}, {name: "g", rank: l.rankG}}
 }
@@ -103,7 +104,7 @@ func (l *linear) describe(name string) string {
 	return fmt.Sprintf("%s(%v, bias=%v)", name, l.cfg, l.bias)
 }
 
-// sizes are those of the product: x is rows × in, y is rows × out.
+// sizes are the sizes of the product: x is rows × in, y is rows × out.
 type sizes struct{ rows, in, out int }
 
 // linearInputs checks the inputs (x, v, g, ...) of an op.
@@ -177,8 +178,8 @@ func linearFwd[T dense.Float](y, x, v, g, b []T, s sizes, view kernel.View, axis
 	}
 }
 
-// scales returns g/‖v‖ for each of n columns; where there is a single norm it is
-// the same for all.
+// scales returns g/‖v‖ for each of n columns. If there is a single norm, it is the same
+// for all.
 func scales[T dense.Float](v, g []T, view kernel.View, n int) *kernel.Scratch[float64] {
 	scale := kernel.Borrow[float64](n)
 	kernel.WeightScales(scale.Data[:view.Channels], v, g, view)
@@ -186,14 +187,14 @@ func scales[T dense.Float](v, g []T, view kernel.View, n int) *kernel.Scratch[fl
 	return scale
 }
 
-// repeatFirst fills up a slice, of which the first n are set, with the first.
+// repeatFirst fills a slice, of which the first n elements are set, with the first one.
 func repeatFirst(s []float64, n int) {
 	for i := n; i < len(s); i++ {
 		s[i] = s[0]
 	}
 }
 
-// gradient is that of x, v, g and b.
+// gradient returns the gradient with respect to x, v, g and b.
 func (o *linearOp[T]) gradient() gradient {
 	grad := newLinearGrad[T](o.linear)
 	return gradientOf(&o.base, grad, grad.inputs, o.cfg.Reuse)

@@ -84,7 +84,7 @@ func (o *linearGradOp[T]) values(vs []G.Value) (in [maxInputs][]T, s sizes, view
 	return in, s, view, nil
 }
 
-// packedLen is the length of [dx | dv | dg | db?].
+// packedLen returns the length of [dx | dv | dg | db?].
 func (l *linear) packedLen(x, v, g, out int) int {
 	if !l.bias {
 		out = 0
@@ -92,14 +92,14 @@ func (l *linear) packedLen(x, v, g, out int) int {
 	return x + v + g + out
 }
 
-// linearParts cuts a packed vector.
+// linearParts returns dx, dv, dg and the rest of a packed vector.
 func linearParts[T dense.Float](packed []T, x, v, g int) (px, pv, pg, rest []T) {
 	px, rest = packed[:x:x], packed[x:]
 	pv, rest = rest[:v:v], rest[v:]
 	return px, pv, rest[:g:g], rest[g:]
 }
 
-// inputGrad sets dx = dy·w: the scales of w go to the columns of dy for axis 0,
+// inputGrad sets dx = dy·w. The scales of w are applied to the columns of dy for axis 0,
 // and to the columns of the product otherwise.
 func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, norm []float64, s sizes) {
 	cols := s.out
@@ -121,16 +121,16 @@ func (o *linearGradOp[T]) inputGrad(dx, v, g, dy []T, norm []float64, s sizes) {
 	gemm.Set(blas.NoTrans, blas.NoTrans, s.rows, s.in, s.out, scaled.Data, v, dx)
 }
 
-// gradient is that of x, v, g and dy.
+// gradient returns the gradient with respect to x, v, g and dy.
 func (o *linearGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }
 
-// second returns the gradients of s = ⟨u, packed⟩ by x, v, g and dy. With
-// dw = dyᵀ·x, e = ∂s/∂dw as weight norm's second derivative gives it, and
-// f = dyᵀ·ux, the gradient of w in ⟨ux, dy·w⟩,
+// second returns the gradients of s = ⟨u, packed⟩ with respect to x, v, g and dy. With dw
+// = dyᵀ·x, e = ∂s/∂dw from the second derivative of weight norm, and f = dyᵀ·ux, the
+// gradient of ⟨ux, dy·w⟩ with respect to w,
 //
 //	∂s/∂x = dy·e,  ∂s/∂dy = ux·wᵀ + x·eᵀ + ub
 //
-// and f goes on to v and g as in weight norm.
+// and f leads to the gradients of v and g as in weight norm.
 func (o *linearGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
 	in, s, view, err := o.values(vs)
 	if err != nil {

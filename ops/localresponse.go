@@ -10,17 +10,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// LocalResponseNormConfig says over which window, and by what, local response norm
-// divides.
+// LocalResponseNormConfig has the window and the constants of local response norm.
 type LocalResponseNormConfig struct {
 	// Size ≥ 1 is the number of channels in a window.
 	Size int
 
-	// Alpha ≥ 0, Beta and K ≥ 0 are those of the formula.
+	// Alpha ≥ 0, Beta and K ≥ 0 are the constants of the formula.
 	Alpha, Beta, K float64
 
-	// Mirrored takes ONNX's window: if Size is even, the extra channel comes
-	// after the centre one. PyTorch has it before.
+	// Mirrored takes ONNX's window: if Size is even, the extra channel comes after the
+	// centre. In PyTorch it comes before.
 	Mirrored bool
 
 	// Reuse keeps the memory of results from run to run; see the package
@@ -28,28 +27,29 @@ type LocalResponseNormConfig struct {
 	Reuse bool
 }
 
-// DefaultLocalResponseNorm returns the defaults of PyTorch for a size: alpha =
-// 1e-4, beta = 0.75 and k = 1. AlexNet has size 5, k = 2 and, since its alpha is not
-// divided by the size, alpha = 5e-4 here.
+// DefaultLocalResponseNorm returns the defaults of PyTorch for a size: alpha = 1e-4, beta
+// = 0.75 and k = 1. AlexNet has size 5 and k = 2. Its alpha is not divided by the size,
+// so here it is 5e-4.
 func DefaultLocalResponseNorm(size int) LocalResponseNormConfig {
 	return LocalResponseNormConfig{Size: size, Alpha: 1e-4, Beta: 0.75, K: 1}
 }
 
-// LocalResponseNorm divides each element by the activity of its neighbours, those
-// of the same place in nearby channels:
+// LocalResponseNorm divides each element by the activity of its neighbours, which are the
+// elements at the same place in nearby channels:
 //
 //	y = x/(k + alpha/size·Σx²)^beta
 //
-// with the sum over the channels c − size/2 to c + (size−1)/2 that exist, c being
-// its own, in whole numbers; with cfg.Mirrored, c − (size−1)/2 to c + size/2. Alpha
-// is divided by the size at the first and the last channels too. It is PyTorch's
-// LocalResponseNorm and ONNX's LRN; the paper does not divide alpha by the size.
+// with the sum over those of the channels c − size/2 to c + (size−1)/2 that exist, where
+// c is the element's own channel and the quotients are rounded down. With cfg.Mirrored
+// they are c − (size−1)/2 to c + size/2. Alpha is divided by the size at the first and
+// the last channels too. It is PyTorch's LocalResponseNorm and ONNX's LRN; the paper does
+// not divide alpha by the size.
 //
-// There are fast loops for a beta of 0.5 and 0.75, a simple one for 1; any other takes a
-// power for each element.
+// There are fast loops for a beta of 0.5 and 0.75, and a simple one for 1. Any other beta
+// takes a power for each element.
 //
-// If k is 0 a window of zeros gives NaN. In float64 the squares have to stay in
-// range: |x| below 1e154.
+// If k is 0, a window of zeros gives NaN. In float64 the squares have to stay in the
+// range of float64, so |x| has to be below 1e154.
 //
 // Shapes: x is (N, C, L), (N, C, H, W) or (N, C, D, H, W), and y has its shape.
 // Dtypes: float32 or float64.

@@ -10,16 +10,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A mask says what is padding. The positions of x are its shape without the axis
-// of the channels, the first axis of which has the samples. A mask has either 0 or
-// 1 for each of them, or for each sample how long it is in the last axis.
+// A mask says what is padding. A position of x is an index in its shape without the channel
+// axis; the first axis has the samples. A mask has either 0 or 1 for each position, or for
+// each sample its length in the last axis.
 
 // positionsOf returns the shape of x without the axis of the channels.
 func positionsOf(x tensor.Shape, channels int) tensor.Shape {
 	return slices.Delete(x.Clone(), channels, channels+1)
 }
 
-// withMask returns the arguments of an op with its mask, if it has one, as the last.
+// withMask returns the arguments of an op, with its mask as the last one if it has one.
 func withMask(in []arg, mask *G.Node) []arg {
 	if mask == nil {
 		return in
@@ -27,7 +27,8 @@ func withMask(in []arg, mask *G.Node) []arg {
 	return append(slices.Clip(in), arg{"mask", mask})
 }
 
-// checkNoMask is for evaluations without a graph, where a node has no value.
+// checkNoMask refuses a mask when an op is evaluated without a graph, since a node has no
+// value there.
 func checkNoMask(name string, mask *G.Node) error {
 	if mask != nil {
 		return fault.New(fault.ErrOption, name, "the mask is a node, want none without a graph")
@@ -35,8 +36,8 @@ func checkNoMask(name string, mask *G.Node) error {
 	return nil
 }
 
-// checkMask checks the shape of a mask, which may be nil, for the channels of x in
-// an axis.
+// checkMask checks the shape of a mask, which may be nil. channels is the axis of the
+// channels of x.
 func checkMask(name string, mask *G.Node, x tensor.Shape, channels int) error {
 	if mask == nil {
 		return nil
@@ -48,7 +49,7 @@ func checkMask(name string, mask *G.Node, x tensor.Shape, channels int) error {
 	return checkShape(name, arg{"mask", mask}, want...)
 }
 
-// masking is what an op knows of its mask.
+// masking is what an op knows about its mask.
 type masking struct {
 	rank     int // of the mask; 0 for none
 	channels int // the axis of x
@@ -61,7 +62,7 @@ func maskingOf(mask *G.Node, channels int) masking {
 	return masking{mask.Dims(), channels}
 }
 
-// inputSpecs are the inputs that it takes: one or none.
+// inputSpecs returns the mask as an input, or nothing.
 func (m masking) inputSpecs() []inputSpec {
 	if m.rank == 0 {
 		return nil
@@ -69,7 +70,7 @@ func (m masking) inputSpecs() []inputSpec {
 	return []inputSpec{{name: "mask", rank: m.rank, kind: constant}}
 }
 
-// exceptMasked is for errors.
+// exceptMasked is a part of error texts.
 func (m masking) exceptMasked() string {
 	if m.rank == 0 {
 		return ""
@@ -77,7 +78,7 @@ func (m masking) exceptMasked() string {
 	return " but for what the mask leaves out"
 }
 
-// String is the attribute.
+// String returns the attribute of an op.
 func (m masking) String() string {
 	switch m.rank {
 	case 0:
@@ -89,8 +90,8 @@ func (m masking) String() string {
 	}
 }
 
-// flagsOf returns what a mask says of each position of an x of the op's rank, 0 or 1, or
-// nil where there is none.
+// flagsOf returns what a mask says about each position of x, 0 or 1, or nil if there is
+// no mask.
 func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f lent[T], err error) {
 	if m.rank == 0 {
 		return f, nil
@@ -125,7 +126,8 @@ func flagsOf[T dense.Float](op string, m masking, mask []T, x tensor.Shape) (f l
 	return f, err
 }
 
-// fromLengths sets the first of each row of n flags.
+// fromLengths sets flags from lengths: in each row of n flags, the first as many as the
+// sample is long.
 func fromLengths[T dense.Float](op string, dst, lengths []T, n int) error {
 	clear(dst)
 	per := len(dst) / len(lengths)

@@ -6,16 +6,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// memory is where an op puts its results: into new memory on each run or, on
-// request, into the same again. New memory has to be collected, and may be in
-// no cache or not yet there; the same memory is overwritten by the next run.
+// memory is where an op puts its results: into new memory on each run or, with reuse,
+// into the same memory again. New memory has to be collected, and may not be in a cache
+// or not yet be mapped. Kept memory is overwritten by the next run.
 type memory[T dense.Float] struct {
 	reuse bool
 	kept  []T
 }
 
-// tensor returns a tensor of the shape, and its memory, whose content is not
-// defined. The header is new each time, since Gorgonia may pool and wipe it.
+// tensor returns a tensor of the shape, and its memory, whose content is not defined. The
+// tensor itself is new each time, since Gorgonia may pool and wipe it.
 func (m *memory[T]) tensor(shape ...int) (*tensor.Dense, []T) {
 	n := tensor.Shape(shape).TotalSize()
 	data := m.kept
@@ -29,10 +29,10 @@ func (m *memory[T]) tensor(shape ...int) (*tensor.Dense, []T) {
 	return dense.New(shape, data), data
 }
 
-// lent is data that may be in scratch, and is to be released.
+// lent is data that may be in scratch memory, which has to be released.
 type lent[T dense.Float] struct {
 	data    []T
-	scratch *kernel.Scratch[T] // nil: it is not
+	scratch *kernel.Scratch[T] // nil: data is not in scratch
 }
 
 func (l lent[T]) release() {

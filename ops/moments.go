@@ -10,12 +10,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Moments are the number, the mean and the squared deviations Σ(x − mean)² of
-// the values of each channel, in float64. They merge: what several workers have
-// gathered from parts of the data gives, merged, what one would have gathered
-// from all of it, up to rounding. Package encoding/gob sends them, see MarshalBinary.
-// RunningStats.SetMoments replaces running statistics by such moments of a batch that is
-// spread over workers, or of a whole data set.
+// Moments are the number, the mean and the squared deviations Σ(x − mean)² of the values
+// of each channel, in float64. They can be merged: the merged moments of parts of the
+// data are those of all of it, up to rounding. Package encoding/gob can send them, see
+// MarshalBinary. RunningStats.SetMoments replaces running statistics by moments, such as
+// those of a batch that is spread over workers, or of a whole data set.
 //
 // A NaN or an infinity makes the moments of its channel NaN. The methods are not safe
 // for concurrent use: give each goroutine Moments of its own.
@@ -28,9 +27,9 @@ type Moments struct {
 	batches int64
 }
 
-// NewMoments returns the moments of no values, for batches with a number of
-// channels in an axis, given as in BatchNormConfig.ChannelAxis: 0 means 1, and
-// negative numbers count from the end.
+// NewMoments returns empty moments, for batches with that number of channels in an axis.
+// The axis is given as in BatchNormConfig.ChannelAxis: 0 means 1, and negative numbers
+// count from the end.
 //
 // Errors: ErrShape.
 func NewMoments(channels, channelAxis int) (*Moments, error) {
@@ -113,7 +112,7 @@ func (m *Moments) Mean() []float64 {
 	if m.of.N == 0 {
 		return slices.Repeat([]float64{math.NaN()}, m.Channels())
 	}
-	return slices.Clone(m.of.Mean) // the residual is below its precision
+	return slices.Clone(m.of.Mean) // float64 cannot hold the residual too
 }
 
 // Variance returns the biased variance Σ(x − mean)²/n of each channel, by which

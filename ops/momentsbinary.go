@@ -8,8 +8,8 @@ import (
 	"github.com/gorgonorm/norm/ops/internal/kernel"
 )
 
-// momentsHeader begins the bytes of moments, in little endian. After it come the means of
-// all channels, their rounding errors and the squared deviations.
+// momentsHeader is the beginning of marshalled moments, in little endian. It is followed
+// by the means of all channels, their rounding errors and the squared deviations.
 type momentsHeader struct {
 	Magic    [8]byte
 	Axis     int64
@@ -20,8 +20,8 @@ type momentsHeader struct {
 
 var momentsMagic = [8]byte([]byte("moments1"))
 
-// MarshalBinary returns the moments as bytes, for another process that merges them:
-// package encoding/gob, and so net/rpc, sends them by it.
+// MarshalBinary returns the moments as bytes, for another process that merges them.
+// Package encoding/gob, and so net/rpc, uses it to send them.
 //
 // Errors: none.
 func (m *Moments) MarshalBinary() ([]byte, error) {
@@ -38,7 +38,7 @@ func (m *Moments) MarshalBinary() ([]byte, error) {
 // UnmarshalBinary sets the moments to those that MarshalBinary has returned, bit for bit.
 // After an error nothing has changed.
 //
-// Errors: ErrValue for bytes that are none of moments.
+// Errors: ErrValue for bytes that are not moments.
 func (m *Moments) UnmarshalBinary(data []byte) error {
 	var h momentsHeader
 	used, err := binary.Decode(data, binary.LittleEndian, &h)

@@ -11,27 +11,26 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A normalizer normalizes groups of elements of x by their own statistics, and
-// applies an optional scale and shift. The norms that do so, and need nothing
-// else, are one pair of ops, which differ in their normalizer: in how they see
-// x as groups, and where γ and β lie.
+// normalizer normalizes groups of elements of x by their own statistics, and applies an
+// optional scale and shift. All norms that do this, and need nothing else, share one pair
+// of ops. They differ in their normalizer: in the groups of x, and in which elements γ
+// and β belong to.
 type normalizer[T dense.Float] interface {
-	// String is the attributes, in full precision: they are hashed.
+	// String returns the attributes in full precision, since they are hashed.
 	String() string
 
-	// fits returns an error, of kind ErrValue, for a shape of x's rank that it
-	// cannot see as groups.
+	// fits returns an error, of kind ErrValue, for a shape of x's rank that cannot
+	// be divided into its groups.
 	fits(op string, x tensor.Shape) error
 
-	// forward sets y. gamma and beta may be nil. The mask is nil for all but group
-	// norm, of which alone the ops may have one.
+	// forward sets y. gamma and beta may be nil. mask is nil except for group norm.
 	forward(y, x, mask, gamma, beta []T, shape tensor.Shape)
 
 	// backward sets the gradients. gamma, dgamma and dbeta may be nil.
 	backward(dx, dgamma, dbeta, x, mask, gamma, dy []T, shape tensor.Shape)
 
-	// second sets the second derivative: the gradients of the sum of what
-	// backward gives, each times its u.
+	// second sets the second derivative: the gradients of the sum of the results of
+	// backward, each times its u.
 	second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], mask []T, shape tensor.Shape)
 }
 
@@ -57,14 +56,14 @@ func (n norm[T]) op() *normOp[T] {
 	return o
 }
 
-// kind is the name for errors.
+// kind returns the name for errors.
 func (n *norm[T]) kind() string { return strings.ToLower(n.name) }
 
 func (n *norm[T]) describe(suffix string) string {
 	return fmt.Sprintf("norm.%s%s(%v, gamma=%v, beta=%v%v, reuse=%v)", n.name, suffix, n.how, n.gamma, n.beta, n.mask, n.reuse)
 }
 
-// inputsWith are (x, γ?, β?, further...), with what there is of γ and β.
+// inputsWith returns (x, γ?, β?, further...), with γ and β as a says.
 func (n *norm[T]) inputsWith(a affine, further ...inputSpec) []inputSpec {
 	return a.inputSpecs(n.rank, n.paramRank, n.n, further...)
 }
@@ -72,7 +71,7 @@ func (n *norm[T]) inputsWith(a affine, further ...inputSpec) []inputSpec {
 // check checks the shape of a value of x.
 func (n *norm[T]) check(op string, x tensor.Shape) error {
 	switch {
-	case len(x) == 1 && n.rank == 2: // which gorgonia.Let takes for a batch of one
+	case len(x) == 1 && n.rank == 2: // gorgonia.Let accepts it for a batch of one
 		return fault.New(fault.ErrValue, op, "x is %v, want rank 2, as (1, %d)", x, x[0])
 	case len(x) != n.rank:
 		return fault.New(fault.ErrValue, op, "x is %v, want rank %d", x, n.rank)
@@ -115,7 +114,7 @@ func (o *normOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// gradient is that of x, γ and β.
+// gradient returns the gradient with respect to x, γ and β.
 func (o *normOp[T]) gradient() gradient {
 	grad := newNormGrad(o.norm)
 	return gradientOf(&o.base, grad, grad.inputs, o.reuse)
@@ -159,7 +158,7 @@ func (o *normGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// values checks the inputs and returns them; the mask is to be released.
+// values checks the inputs and returns them. The mask has to be released.
 func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask lent[T], err error) {
 	in, err := inputs[T](&o.base, vs)
 	if err != nil {
@@ -178,10 +177,10 @@ func (o *normGradOp[T]) values(vs []G.Value) (x, gamma, dy []T, mask lent[T], er
 	return x, gamma, dy, mask, err
 }
 
-// gradient is that of x, γ and dy.
+// gradient returns the gradient with respect to x, γ and dy.
 func (o *normGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
 
-// second returns the gradients of ⟨u, packed⟩ by x, γ and dy.
+// second returns the gradients of ⟨u, packed⟩ with respect to x, γ and dy.
 func (o *normGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
 	x, gamma, dy, mask, err := o.values(vs)
 	if err != nil {

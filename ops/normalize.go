@@ -12,14 +12,14 @@ import (
 
 // NormalizeConfig says which norm Normalize divides by.
 type NormalizeConfig struct {
-	// P ≥ 1 is the power of the norm; +Inf takes the largest |x|.
+	// P ≥ 1 is the power of the norm. +Inf takes the largest |x|.
 	P float64
 
-	// Axis is what the norm runs along; negative numbers count from the end.
+	// Axis is the axis that the norm runs along. Negative numbers count from the end.
 	// WholeTensor stands for a single norm over all elements.
 	Axis int
 
-	// Eps > 0 is what a smaller norm is replaced by.
+	// Eps > 0 replaces a smaller norm.
 	Eps float64
 
 	// Reuse keeps the memory of results from run to run; see the package
@@ -39,12 +39,12 @@ func DefaultNormalize() NormalizeConfig { return NormalizeConfig{P: 2, Axis: 1, 
 //
 //	dx = dy/‖x‖ − Σ(dy·x)/‖x‖²·∂‖x‖/∂x,  ∂‖x‖/∂x = sign(x)·(|x|/‖x‖)^(p−1)
 //
-// has no part through the norm if that is below eps: then dx = dy/eps. The derivative
-// of |x| at 0 is taken to be 0; and for p = +Inf several elements that are all the
-// largest have equal shares.
+// has no part through the norm if that is below eps: then dx = dy/eps. The derivative of
+// |x| at 0 is taken to be 0. For p = +Inf, if several elements are the largest, they have
+// equal shares.
 //
-// Powers of x do not overflow. There are fast loops for p = 2, simple ones for p = 1,
-// 3, 4 and +Inf; any other p takes a power for each element.
+// Powers of x do not overflow. There are fast loops for p = 2, and simple ones for p = 1,
+// 3, 4 and +Inf. Any other p takes a power for each element.
 //
 // Shapes: x has rank 1 to 5, and y its shape. Dtypes: float32 or float64.
 //
@@ -94,7 +94,7 @@ func (c NormalizeConfig) lp() kernel.Lp { return kernel.Lp{P: c.P, Eps: c.Eps} }
 
 // lpNorm is the normalizer of Normalize.
 type lpNorm[T dense.Float] struct {
-	axis, length int // of what norms run along
+	axis, length int // the axis that norms run along, and its size
 	lp           kernel.Lp
 }
 
@@ -110,7 +110,7 @@ func (l lpNorm[T]) fits(op string, x tensor.Shape) error {
 	return nil
 }
 
-// view has the axis that norms run along for its channels.
+// view returns the sizes of x, with the axis that norms run along as the channels.
 func (l lpNorm[T]) view(x tensor.Shape) kernel.View {
 	if l.axis == WholeTensor {
 		return kernel.View{Outer: 1, Channels: x.TotalSize(), Inner: 1}

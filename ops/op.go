@@ -17,20 +17,21 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// base answers for every op of this package what is the same for all.
+// base has the methods that are the same for all ops of this package.
 type base struct {
-	// label names the op and every attribute that changes its result, in full
-	// precision: Gorgonia merges nodes of equal hash, and this is hashed.
+	// label names the op and every attribute that changes its result, in full precision.
+	// It is hashed, and Gorgonia merges nodes of equal hash.
 	label  string
 	inputs []inputSpec
-	data   tensor.Dtype // of the inputs but for statistics
+	data   tensor.Dtype // the dtype of the inputs except statistics
 	result G.TensorType
 
-	// layer is what errors call the layer that has applied the op, if any.
+	// layer is the name of the layer that has applied the op, for errors, or "".
 	layer string
 }
 
-// newBase is for an op of data of T, with a result of that dtype and of a rank.
+// newBase makes the base of an op on data of T, whose result has that dtype and the given
+// rank.
 func newBase[T dense.Float](label string, rank int, inputs ...inputSpec) base {
 	return base{label: label, inputs: inputs, data: dense.Dtype[T](), result: tensorOf[T](rank)}
 }
@@ -39,25 +40,25 @@ func tensorOf[T dense.Float](rank int) G.TensorType {
 	return G.TensorType{Dims: rank, Of: dense.Dtype[T]()}
 }
 
-// inputSpec is an input of an op: what errors call it, its rank, and how many elements it
-// has, or 0, which no tensor has, where that is up to the run.
+// inputSpec is an input of an op: its name in errors, its rank, and its number of
+// elements, or 0 if that is known only in the run. No tensor has 0 elements.
 type inputSpec struct {
 	name       string
 	rank, size int
 	kind       inputKind
 }
 
-// An inputKind says whether an input has a gradient.
+// inputKind says whether an input has a gradient.
 type inputKind int
 
 const (
 	variable   inputKind = iota
-	constant             // has none
-	statistics           // has none, and is float64: its part is in the gradient of another input
+	constant             // has no gradient
+	statistics           // has no gradient and is float64: another input's gradient includes its part
 )
 
-// SetLayer says which layer applies the op. Of two layers that apply equal ops, which are
-// one, the first counts; for others it returns false.
+// SetLayer sets the name of the layer that applies the op. If two layers apply equal ops,
+// which are one, the first counts; for the other SetLayer returns false.
 func (b *base) SetLayer(label string) bool {
 	if b.layer == "" {
 		b.layer = label
@@ -65,13 +66,13 @@ func (b *base) SetLayer(label string) bool {
 	return b.layer == label
 }
 
-// layerName returns what SetLayer was given, or nothing.
+// layerName returns the name from SetLayer, or "".
 func (b *base) layerName() string { return b.layer }
 
 // Arity returns the number of inputs.
 func (b *base) Arity() int { return len(b.inputs) }
 
-// Type is (inputs...) -> result. It is made on each call since Gorgonia recycles it.
+// Type is (inputs...) -> result. It is made in each call, since Gorgonia recycles it.
 func (b *base) Type() hm.Type {
 	ts := make([]hm.Type, 0, len(b.inputs)+1)
 	for _, in := range b.inputs {
@@ -84,7 +85,7 @@ func (b *base) Type() hm.Type {
 	return hm.NewFnType(append(ts, b.result)...)
 }
 
-// DiffWRT tells which inputs have a gradient.
+// DiffWRT says which inputs have a gradient.
 func (b *base) DiffWRT(int) []bool {
 	wrt := make([]bool, len(b.inputs))
 	for i, in := range b.inputs {
@@ -108,8 +109,7 @@ func (b *base) WriteHash(h hash.Hash) { io.WriteString(h, b.label) }
 // Hashcode returns the hash of the label.
 func (b *base) Hashcode() uint32 { return opcall.Hashcode(b) }
 
-// String returns the label without the attributes that are off, for pictures of
-// graphs.
+// String returns the label without the attributes that are off, for drawings of graphs.
 func (b *base) String() string {
 	name, attributes, _ := strings.Cut(strings.TrimSuffix(b.label, ")"), "(")
 	on := slices.DeleteFunc(strings.Split(attributes, ", "), func(a string) bool {
@@ -129,14 +129,14 @@ type derivableOp interface {
 	derivatives
 }
 
-// derivatives are those of an op.
+// derivatives are the derivatives of an op.
 type derivatives interface {
 	SymDiff(in G.Nodes, out, u *G.Node) (G.Nodes, error)
-	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error // as a LispMachine wants it
+	DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) error // for a LispMachine
 }
 
-// apply is G.ApplyOp, with further inputs where those of the op share the memory of others,
-// see heldOp, and with the op's name before the error.
+// apply is G.ApplyOp with the op's name before the error. It adds further inputs if those
+// of the op share memory with others, see heldOp.
 func apply(op string, o derivableOp, children ...*G.Node) (*G.Node, error) {
 	o, children = hold(o, children)
 	n, err := G.ApplyOp(o, children...)
@@ -146,9 +146,9 @@ func apply(op string, o derivableOp, children ...*G.Node) (*G.Node, error) {
 	return n, nil
 }
 
-// lastOrder is embedded by ops that have no derivative, those of the second
-// order. They say that they do have one, since Gorgonia takes the derivative of
-// what is not differentiable for 0, and then return an error.
+// lastOrder is embedded in ops that have no derivative, those of the second order. Such
+// an op claims to have one and then returns an error, since Gorgonia takes the derivative
+// for 0 if an op says that it is not differentiable.
 type lastOrder struct{ base }
 
 // DiffWRT is true for every input.
@@ -166,11 +166,12 @@ func (l *lastOrder) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error {
 
 func (l *lastOrder) order() error { return fault.NewOrder(cmp.Or(l.layerName(), l.label)) }
 
-// noGradient is embedded by ops at which Gorgonia's differentiation ends: the op that takes the result
-// has the total derivative by what the result is made of. Their inputs are constants.
+// noGradient is embedded in ops at which Gorgonia's differentiation ends. The op that
+// takes their result has the total derivative with respect to their inputs, which are
+// constants to them.
 type noGradient struct{}
 
-// constants are inputs without gradients.
+// constants returns the inputs as inputs without gradients.
 func constants(inputs []inputSpec) []inputSpec {
 	inputs = slices.Clone(inputs)
 	for i := range inputs {
@@ -187,7 +188,7 @@ func (noGradient) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
 // DoDiff adds nothing.
 func (noGradient) DoDiff(G.ExecutionContext, G.Nodes, *G.Node) error { return nil }
 
-// differentiable is embedded by ops whose derivative is one fused op.
+// differentiable is embedded in ops whose derivative is one fused op.
 type differentiable[T dense.Float] struct {
 	kind string // for errors of SymDiff
 	op   interface {
@@ -197,7 +198,7 @@ type differentiable[T dense.Float] struct {
 	}
 }
 
-// gradient is that of the op, for the same layer.
+// gradient returns the gradient of the op, for the same layer.
 func (d differentiable[T]) gradient() gradient {
 	g := d.op.gradient()
 	g.op.SetLayer(d.op.layerName())
@@ -215,8 +216,7 @@ func (d differentiable[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node)
 	return doDiff[T](d.gradient(), in, out)
 }
 
-// shapeOf returns the shape of input i. Gorgonia may hand over sizes that are
-// no shape.
+// shapeOf returns the shape of input i. Gorgonia may pass a size that is not a shape.
 func shapeOf(op string, in []G.DimSizer, i int) (tensor.Shape, error) {
 	if i >= len(in) {
 		return nil, fault.New(fault.ErrShape, op, "%d inputs, want more than %d", len(in), i)
@@ -228,8 +228,8 @@ func shapeOf(op string, in []G.DimSizer, i int) (tensor.Shape, error) {
 	return s.Clone(), nil
 }
 
-// maxInputs is the largest number of inputs that an op has. What belongs to each
-// input is in an array of that length: a slice would have to be allocated.
+// maxInputs is the largest number of inputs of an op. Values for each input are in arrays
+// of that length, since slices would have to be allocated.
 const maxInputs = 6
 
 // checkCount checks that there is a value for each input.
@@ -266,10 +266,10 @@ func inputs[T dense.Float](b *base, vs []G.Value) (in [maxInputs][]T, err error)
 	return in, nil
 }
 
-// guard turns a panic inside an op into an error, which names it. A machine runs
-// ops in a goroutine of its own, where a panic would end the user's process. Every
-// Do and DoDiff defers it; panics of the kernels' workers come to it by way of
-// the kernel that they work for. Other errors get the name of the layer.
+// guard turns a panic inside an op into an error that names the op. A machine runs ops in
+// a goroutine of its own, where a panic would end the user's process. Every Do and DoDiff
+// defers guard. Panics of the kernels' workers are passed on to the goroutine that called
+// the kernel. Other errors get the name of the layer.
 func guard(op fmt.Stringer, err *error) {
 	if r := recover(); r != nil {
 		*err = fault.New(fault.ErrInternal, op.String(), "internal fault: %v", r)

@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// piece is a tensor that lies in a packed vector.
+// piece is a tensor that is stored in a packed vector.
 type piece[T dense.Float] struct {
 	at    int
 	shape tensor.Shape
@@ -19,14 +19,14 @@ type piece[T dense.Float] struct {
 // packedVector is what errors call the vector.
 const packedVector = "the packed vector"
 
-// copyBelow is the size up to which a piece is copied. A larger one is a header
-// on the packed memory: nobody else reads that piece of it.
+// copyBelow is the size up to which a piece is copied. A larger piece shares the packed
+// memory, of which nobody else reads that part.
 const copyBelow = 1 << 12
 
-// end is where the piece ends.
+// end returns the index after the piece.
 func (p *piece[T]) end() int { return p.at + p.shape.TotalSize() }
 
-// take returns the tensor.
+// take returns the piece as a tensor.
 func (p *piece[T]) take(packed []T) *tensor.Dense {
 	data := packed[p.at:p.end():p.end()]
 	if len(data) > copyBelow {
@@ -77,8 +77,8 @@ func (o *partOp[T]) DoDiff(_ G.ExecutionContext, in G.Nodes, out *G.Node) (err e
 	return doDiff[T](gradient{op: newPlace[T](o.of, o.at, o.shape, in[0].Shape().TotalSize(), false), wrt: []int{0}}, in, out)
 }
 
-// placeOp is the derivative of partOp: a vector of zeros with a tensor in its place. The
-// vector is the gradient of one of gradients, and so of the second order.
+// placeOp is the derivative of partOp: a vector of zeros, with a tensor at its place. The
+// vector is a gradient of packed gradients, so the op is of the second order.
 type placeOp[T dense.Float] struct {
 	lastOrder
 	at     int

@@ -7,9 +7,9 @@ import (
 	"github.com/gorgonorm/norm/internal/fault"
 )
 
-// SetMoments replaces the running statistics by those of the values that m has seen,
-// with the unbiased variance, and the number of batches by that of m. After an
-// error nothing has changed.
+// SetMoments replaces the running statistics by the mean and the unbiased variance of the
+// values that m has seen, and the number of batches by that of m. After an error nothing
+// has changed.
 //
 // Errors: ErrValue for nil and for moments that are not finite, ErrShape for another
 // number of channels, ErrBatch for fewer than two values a channel.
@@ -31,23 +31,24 @@ func (s *RunningStats) checkMoments(m *Moments) error {
 	return s.check(m.Mean(), m.UnbiasedVariance(), m.batches)
 }
 
-// Reestimate replaces running statistics by those of a whole data set: the mean
-// and the unbiased variance of all values that the training batches in run have,
-// as if they were one batch. A running average lags behind the weights, and
-// remembers the last batches best; statistics of the data at the current weights
-// bring evaluation closer to training.
+// Reestimate replaces running statistics by those of a whole data set: the mean and the
+// unbiased variance of all values in the training batches of run, as if they were one
+// batch. A running average lags behind the weights, and gives the last batches the most
+// weight. Statistics of the data at the current weights bring evaluation closer to
+// training.
 //
-// run runs a machine in training mode on one batch after the other, and must not step
-// a solver; batches may differ in size. Pass all batch norms of a model together, since
-// each sees what the ones before it make of the batch. The running statistics stay as
-// they are until run has returned, and if there is an error.
+// run runs a machine in training mode on one batch after the other, and must not step a
+// solver. Batches may differ in size. Pass all batch norms of a model together, since the
+// input of each depends on the ones before it. The running statistics change when run has
+// returned, and not at all after an error.
 //
-// Statistics of InstanceNorm are means over samples, which do not make those of a larger
-// batch: they are ErrOption from RunAll.
+// The statistics of InstanceNorm cannot be re-estimated, since they are means over
+// samples, which do not add up to the statistics of a larger batch: RunAll returns
+// ErrOption.
 //
-// Errors: that of run; ErrGraph for nil statistics; ErrBatch for statistics
-// whose ops saw no batch; ErrValue if they are not finite; ErrOption for a nil run, and if
-// they are already being estimated.
+// Errors: that of run; ErrGraph for nil statistics; ErrBatch for statistics whose ops saw
+// no batch; ErrValue if they are not finite; ErrOption for a nil run, and for statistics
+// that are in another Reestimate already.
 //
 // Wu, Johnson, "Rethinking 'Batch' in BatchNorm", 2021, arXiv:2105.07576v1,
 // section 3.
@@ -82,7 +83,7 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	if err := run(); err != nil {
 		return err
 	}
-	release() // from here on the pools are nobody else's
+	release() // no op writes to the pools after this
 	for i, s := range stats {
 		if pools[s].batches == 0 {
 			return fault.OfItem(name, "statistics", i, fault.New(fault.ErrBatch, name, "no batch was seen, want runs in training mode"))
@@ -99,8 +100,8 @@ func Reestimate(run func() error, stats ...*RunningStats) (err error) {
 	return nil
 }
 
-// poolInto makes training batches go to m instead of updating the statistics, or
-// update them again for nil. It returns false if they go elsewhere already.
+// poolInto makes training batches go to m instead of the statistics, or, for nil, to the
+// statistics again. It returns false if they go to other moments already.
 func (s *RunningStats) poolInto(m *Moments) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,13 +9,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Reshape returns the elements of x, in row-major order, in another shape. One of its sizes
-// may be −1, for what is left.
+// Reshape returns the elements of x, in row-major order, in another shape. One of its
+// sizes may be −1, which stands for the size that is left.
 //
-// The result of gorgonia.Reshape shares the memory of its input, and a TapeMachine does not
-// know it: an op that works in place, such as gorgonia.Square of the result, overwrites a value
-// of which the gradient of another op is still to be taken. In a LispMachine it replaces the gradient
-// of an input with other uses instead of adding to it. This op copies, and has none of these faults.
+// The result of gorgonia.Reshape shares the memory of its input, which a TapeMachine does
+// not know: an op that works in place, such as gorgonia.Square of the result, overwrites
+// a value that the gradient of another op still needs. In a LispMachine gorgonia.Reshape
+// replaces the gradient of an input that has other uses, instead of adding to it. This op
+// copies, and has neither fault.
 //
 // Shapes: x and the result have at least one axis; gorgonia.Sum gives a scalar. Dtypes:
 // float32 or float64.
@@ -37,13 +38,13 @@ func Reshape(x *G.Node, shape tensor.Shape) (*G.Node, error) {
 	return apply(name, newReshape[float64](x.Shape(), to, "", false), x)
 }
 
-// inferred returns the shape with a size instead of −1.
+// inferred returns the shape with its −1 replaced by a size.
 func inferred(op string, from, shape tensor.Shape) (tensor.Shape, error) {
 	if len(shape) == 0 {
 		return nil, fault.New(fault.ErrShape, op, "the new shape is that of a scalar, want at least one axis; gorgonia.Sum makes a scalar of one element")
 	}
 	to, open := shape.Clone(), -1
-	left := from.TotalSize() // over the sizes so far, or 0 if one does not divide it
+	left := from.TotalSize() // the elements divided by the sizes so far, or 0 if one does not divide them
 	for i, n := range to {
 		switch {
 		case n == -1 && open < 0:
@@ -70,7 +71,8 @@ type reshapeOp[T dense.Float] struct {
 	mem      memory[T]
 }
 
-// newReshape makes the op. What it is for tells ops apart that are to have a result each.
+// newReshape makes the op. Ops of different purposes are different ops, each with its own
+// result.
 func newReshape[T dense.Float](from, to tensor.Shape, purpose string, reuse bool) *reshapeOp[T] {
 	label := fmt.Sprintf("norm.Reshape(from=%v, to=%v%s, reuse=%v)", from, to, purpose, reuse)
 	b := newBase[T](label, len(to), inputSpec{name: "x", rank: len(from), size: from.TotalSize()})
@@ -98,7 +100,7 @@ func (o *reshapeOp[T]) SymDiff(_ G.Nodes, _, u *G.Node) (G.Nodes, error) {
 	return G.Nodes{d}, err
 }
 
-// DoDiff adds to the gradient of the input, as for a sum of one tensor.
+// DoDiff adds to the gradient of the input. It is that of a sum of one tensor.
 func (o *reshapeOp[T]) DoDiff(ctx G.ExecutionContext, in G.Nodes, out *G.Node) (err error) {
 	defer guard(o, &err)
 	return sumOf[T]{kind: "reshape"}.DoDiff(ctx, in, out)

@@ -14,10 +14,11 @@ import (
 //
 //	sum = x + r,  y = LayerNorm(sum)
 //
-// It also returns the sum, for the next residual connection. The sum is normalized
-// while it is in the cache.
+// It also returns the sum, for the next residual connection. The sum is normalized while
+// it is in the processor's cache.
 //
-// Shapes and dtypes: r and sum are as x; the rest, and the errors, as LayerNorm.
+// Shapes and dtypes: r and sum are as x. Everything else, and the errors, are as for
+// LayerNorm.
 func AddLayerNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormConfig) (y, sum *G.Node, err error) {
 	const name = "addlayernorm"
 	dt, aff, err := checkResidual(name, x, r, gamma, beta, shape, cfg.Eps)
@@ -34,8 +35,8 @@ func AddLayerNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg LayerNormCo
 //
 //	sum = x + r,  y = RMSNorm(sum)
 //
-// See AddLayerNorm. Shapes and dtypes: r and sum are as x; the rest, and the
-// errors, as RMSNorm.
+// See AddLayerNorm. Shapes and dtypes: r and sum are as x. Everything else, and the
+// errors, are as for RMSNorm.
 func AddRMSNorm(x, r, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig) (y, sum *G.Node, err error) {
 	const name = "addrmsnorm"
 	dt, aff, err := checkResidual(name, x, r, gamma, beta, shape, cfg.Eps)
@@ -60,7 +61,7 @@ func checkResidual(name string, x, r, gamma, beta *G.Node, shape tensor.Shape, e
 	return dt, aff, checkOther(name, in[0], arg{"r", r})
 }
 
-// checkOther checks that there is another like x.
+// checkOther checks that other has the shape and dtype of x.
 func checkOther(name string, x, other arg) error {
 	if _, err := checkArgs(name, []arg{x, other}); err != nil {
 		return err
@@ -82,8 +83,9 @@ func applyResidual[T dense.Float](name string, of *normOp[T], x, r, gamma, beta 
 	return y, sum, err
 }
 
-// addNormOp computes both results in one pass, of (x, r, γ?, β?): [y | sum]. It has no gradient: the ops
-// of newSum and newNormOfSum, which take its result apart, have those of x, r, γ and β.
+// addNormOp computes both results of (x, r, γ?, β?) in one pass, as [y | sum]. It has no
+// gradient: the ops of newSum and newNormOfSum take its result apart, and have the
+// gradients of x, r, γ and β.
 type addNormOp[T dense.Float] struct {
 	base
 	noGradient
@@ -99,7 +101,7 @@ func newAddNorm[T dense.Float](n norm[T], shape tensor.Shape) *addNormOp[T] {
 	return &addNormOp[T]{newBase[T](n.describe(""), 1, constants(in)...), noGradient{}, n, memory[T]{reuse: n.reuse}}
 }
 
-// IsPart is there for opname.
+// IsPart is for opname.
 func (o *addNormOp[T]) IsPart() bool { return true }
 
 // InferShape returns twice the size of x.
@@ -121,7 +123,7 @@ func (o *addNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// residual is a normalizer that can add first.
+// residual is a normalizer that can also add.
 type residual[T dense.Float] interface {
 	add(y, sum, x, r, gamma, beta []T)
 }
@@ -136,8 +138,9 @@ func (p plusOne[T]) add(y, sum, x, r, gamma, beta []T) {
 	p.normalizer.(residual[T]).add(y, sum, x, r, scale.data, beta)
 }
 
-// fusedOp is an op whose result has been made together with those of others, and is part of their
-// packed vector: its last input. It has the derivatives of the op by the inputs before it.
+// fusedOp is an op whose result has been computed together with others, and is a piece of
+// their packed vector, its last input. It has the derivatives of the op with respect to
+// its other inputs.
 type fusedOp[T dense.Float] struct {
 	base
 	piece[T]
@@ -199,8 +202,8 @@ type sumOf[T dense.Float] struct {
 	reuse bool
 }
 
-// SymDiff returns the gradient of the sum, for each term. A solver clears the gradient of a
-// parameter when it has used it, so that a term that may be one has a node of its own.
+// SymDiff returns the gradient of the sum for each term. A solver clears the gradient of
+// a parameter after using it, so a term that may be a parameter gets a node of its own.
 func (s sumOf[T]) SymDiff(in G.Nodes, _, u *G.Node) (_ G.Nodes, err error) {
 	grads := slices.Repeat(G.Nodes{u}, len(in))
 	for i, term := range in {

@@ -12,7 +12,7 @@ import (
 
 // RMSNormConfig says how RMS norm scales.
 type RMSNormConfig struct {
-	// Eps > 0 keeps the division finite where a row is zero.
+	// Eps > 0 keeps the division finite if a row is zero.
 	Eps float64
 
 	// ScalePlusOne scales by 1 + γ instead of γ, for weights that are stored as
@@ -55,7 +55,7 @@ func RMSNorm(x, gamma, beta *G.Node, shape tensor.Shape, cfg RMSNormConfig) (*G.
 	return apply(name, newRMSNorm[float64](x.Dims(), shape, aff, cfg), nodes(in)...)
 }
 
-// check checks that there is a γ where the settings want one.
+// check checks that there is a γ if the settings need one.
 func (c RMSNormConfig) check(name string, gamma bool) error {
 	if c.ScalePlusOne && !gamma {
 		return fault.New(fault.ErrOption, name, "ScalePlusOne without gamma, want gamma")
@@ -104,7 +104,7 @@ func (p plusOne[T]) second(out kernel.SecondGrads[T], in kernel.SecondArgs[T], m
 	p.normalizer.second(out, in, mask, shape)
 }
 
-// scaleOf returns what x̂ is multiplied by.
+// scaleOf returns the factors of x̂: γ, or 1 + γ with plusOne.
 func scaleOf[T dense.Float](gamma []T, plusOne bool) lent[T] {
 	if !plusOne {
 		return lent[T]{data: gamma}

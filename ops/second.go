@@ -11,18 +11,18 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A gradOp is the gradient of a forward op, a function of (inputs..., dy) that
-// is packed into a vector, and has a derivative itself.
+// gradOp is the gradient of a forward op: a function of (inputs..., dy) that is packed
+// into a vector, and has a derivative itself.
 type gradOp[T dense.Float] interface {
 	G.SDOp
 
-	// second returns the gradients of ⟨u, packed⟩ by all inputs that have one,
-	// packed one after the other into a vector from mem.
+	// second returns the gradients of ⟨u, packed⟩ with respect to all inputs that have
+	// one, packed one after the other into a vector from mem.
 	second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error)
 }
 
-// secondOp is the derivative of a gradient op, of (its inputs..., u) where u is
-// the gradient of its packed result. It has no derivative.
+// secondOp is the derivative of a gradient op. Its inputs are those of that op and u, the
+// gradient of its packed result. It has no derivative.
 type secondOp[T dense.Float] struct {
 	lastOrder
 	of  gradOp[T]
@@ -30,7 +30,7 @@ type secondOp[T dense.Float] struct {
 	mem memory[T]
 }
 
-// secondOf returns the derivative of a gradient op, of which b is the base.
+// secondOf returns the derivative of a gradient op, whose base is b.
 func secondOf[T dense.Float](b *base, of gradOp[T], reuse bool) gradient {
 	in := append(slices.Clone(b.inputs), inputSpec{name: upstreamGradient, rank: 1})
 	op := &secondOp[T]{
@@ -84,8 +84,8 @@ func checkUpstream[T dense.Float](op string, u []T, want int) error {
 	return nil
 }
 
-// secondParts cuts the packed second derivative of a norm, of which γ may be
-// absent.
+// secondParts cuts the packed second derivative of a norm. gamma is the number of
+// elements of γ, or 0.
 func secondParts[T dense.Float](packed []T, n, gamma int) (g kernel.SecondGrads[T]) {
 	g.X, g.DY = packed[:n:n], packed[n+gamma:]
 	if gamma > 0 {

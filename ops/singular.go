@@ -13,11 +13,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// SingularVectors are estimates of the singular vectors u and v of a weight for
-// its largest singular value, in float64 whatever the dtype of the weight. As a
-// matrix W the weight has a row for each index along an axis, the first for
-// PyTorch's dim=0, and everything else in its columns. A spectral norm improves
-// them by power iteration in each training run:
+// SingularVectors are estimates of the singular vectors u and v of a weight for its
+// largest singular value, in float64 whatever the dtype of the weight. The weight is
+// taken as a matrix W with a row for each index along one axis, which is 0 for PyTorch's
+// dim=0, and with all other axes in the columns. A spectral norm improves them by power
+// iteration in each training run:
 //
 //	v ← Wᵀu/‖Wᵀu‖,  u ← Wv/‖Wv‖
 //
@@ -27,7 +27,7 @@ import (
 // consistent snapshot, and several ops, graphs or machines may share one
 // SingularVectors.
 type SingularVectors struct {
-	id    uint64 // tells apart ops with vectors of their own
+	id    uint64 // tells ops with different vectors apart
 	shape tensor.Shape
 	axis  int
 
@@ -35,7 +35,7 @@ type SingularVectors struct {
 	u, v []float64
 }
 
-// firstIterations are those of a constructor, PyTorch's number.
+// firstIterations is the number of iterations of a constructor, as in PyTorch.
 const firstIterations = 15
 
 // NewSingularVectors returns estimates for a weight, by 15 iterations from random
@@ -61,9 +61,9 @@ func NewSingularVectors(w *tensor.Dense, axis int) (*SingularVectors, error) {
 	return s, iterate(s, w)
 }
 
-// Restart re-estimates the vectors for another value of the weight, as
-// NewSingularVectors does: for a weight of zeros, or with a NaN or an infinity, they
-// become the random ones that it begins with. After an error nothing has changed.
+// Restart re-estimates the vectors for another value of the weight, as NewSingularVectors
+// does. For a weight of zeros, or with a NaN or an infinity, they become the random
+// vectors that NewSingularVectors starts from. After an error nothing has changed.
 //
 // Errors: ErrValue, ErrDtype, ErrShape for another shape.
 func (s *SingularVectors) Restart(w *tensor.Dense) error {
@@ -152,16 +152,16 @@ func (s *SingularVectors) Set(u, v []float64) error {
 	return nil
 }
 
-// SetTraining sets the mode of the ops in a graph that have these vectors, as
-// building a machine does for all ops.
+// SetTraining sets the mode of the ops in a graph that have these vectors, as building a
+// machine does for all ops.
 func (s *SingularVectors) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
 
-// Training says whether an op in a graph that has these vectors is in training
-// mode, and so updates them, and by applied whether there is such an op.
+// Training says whether an op in a graph that has these vectors is in training mode, and
+// so updates them. applied says whether there is such an op.
 func (s *SingularVectors) Training(g *G.ExprGraph) (training, applied bool) { return trainingIn(g, s) }
 
-// Materialize returns w/σ for a value of the weight and the current vectors: what
-// SpectralNorm gives in evaluation, as a new tensor.
+// Materialize returns w/σ for a value of the weight and the current vectors, as a new
+// tensor. It is the result of SpectralNorm in evaluation.
 //
 // Errors: ErrValue, ErrDtype, ErrShape for another shape.
 func (s *SingularVectors) Materialize(w *tensor.Dense) (*tensor.Dense, error) {

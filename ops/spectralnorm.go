@@ -11,15 +11,15 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// spectralNorm is the name for errors.
+// spectralNorm is the op's name in errors.
 const spectralNorm = "spectralnorm"
 
 // SpectralNormConfig says how spectral norm finds the largest singular value.
 type SpectralNormConfig struct {
-	// PowerIterations ≥ 1 are those of each training run.
+	// PowerIterations ≥ 1 is the number of iterations of each training run.
 	PowerIterations int
 
-	// Eps > 0 is what a smaller norm is replaced by in an iteration.
+	// Eps > 0 replaces a smaller norm in an iteration.
 	Eps float64
 
 	// Reuse keeps the memory of results from run to run; see the package
@@ -44,10 +44,10 @@ func DefaultSpectralNorm() SpectralNormConfig {
 //
 //	dW = (dw − Σ(dw·W)/σ·u·vᵀ)/σ
 //
-// Where σ is 0, as it is for a weight of zeros, w and the gradient are 0 (PyTorch
-// gives NaN). An iteration is that of the paper and of torch.nn.utils.spectral_norm, v = Wᵀu
-// before u = Wv; torch.nn.utils.parametrizations.spectral_norm has them the other way
-// round, so that in training its estimate is half an iteration apart.
+// If σ is 0, as for a weight of zeros, w and the gradient are 0 (PyTorch gives NaN). An
+// iteration computes v from Wᵀu and then u from Wv, as in the paper and in
+// torch.nn.utils.spectral_norm. torch.nn.utils.parametrizations.spectral_norm computes
+// them in the reverse order, so in training its estimate differs by half an iteration.
 //
 // Building a machine sets the mode of every op in its graph: evaluation with
 // gorgonia.EvalMode(), else training. Until then the mode is training.
@@ -111,10 +111,10 @@ func (n *spectral) describe(name string) string {
 
 func (n *spectral) view() kernel.View { return weightView(n.shape, n.axis) }
 
-// statsLen is that of the vector.
+// statsLen returns the length of that vector.
 func (n *spectral) statsLen() int { return n.view().Channels + n.view().Count() + 1 }
 
-// unpack returns u, v and the element of σ.
+// unpack returns u, v and σ, as a slice of one element.
 func (n *spectral) unpack(packed []float64) (u, v, sigma []float64) {
 	rows, last := n.view().Channels, len(packed)-1
 	return packed[:rows:rows], packed[rows:last:last], packed[last:]
@@ -147,7 +147,7 @@ func (n *spectral) fits(op string, shape tensor.Shape) error {
 	return nil
 }
 
-// singularOp gives u, v and σ, and in training improves u and v first.
+// singularOp returns u, v and σ, and in training improves u and v first.
 type singularOp[T dense.Float] struct {
 	stateful
 	spectral
@@ -235,7 +235,7 @@ func (o *spectralNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// gradient is that of the weight.
+// gradient returns the gradient with respect to the weight.
 func (o *spectralNormOp[T]) gradient() gradient {
 	grad := newSpectralNormGrad[T](o.spectral)
 	return gradientOf(&o.base, grad, grad.inputs, o.reuse)
@@ -275,10 +275,10 @@ func (o *spectralNormGradOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// gradient is that of the weight and of dw.
+// gradient returns the gradient with respect to the weight and dw.
 func (o *spectralNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.reuse) }
 
-// second returns the gradients of ⟨upstream, dweight⟩ by the weight and dw.
+// second returns the gradients of ⟨upstream, dweight⟩ with respect to the weight and dw.
 func (o *spectralNormGradOp[T]) second(mem *memory[T], upstream []T, vs []G.Value) (*tensor.Dense, error) {
 	weight, dw, stats, err := spectralInputs[T](&o.base, &o.spectral, vs)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// stateful is embedded by the ops with state, those that give the statistics to
-// normalize by.
+// stateful is embedded in the ops with state, which return the statistics to normalize
+// by.
 type stateful struct {
 	base
 	noGradient
@@ -19,21 +19,20 @@ type stateful struct {
 	holds      atomic.Int64
 }
 
-// statefulBase is for an op of data of T, with statistics as its result.
+// statefulBase makes the base of an op on data of T whose result is statistics.
 func statefulBase[T dense.Float](label string, inputs []inputSpec) base {
 	b := newBase[T](label, 1, constants(inputs)...)
 	b.result.Of = tensor.Float64
 	return b
 }
 
-// SetTraining sets the mode, and nothing else. Machines call it when they are
-// built.
+// SetTraining sets the mode and nothing else. Machines call it when they are built.
 func (s *stateful) SetTraining(training bool) error {
 	s.evaluating.Store(!training)
 	return nil
 }
 
-// IsPart is there for opname: the result is an input of the op that normalizes.
+// IsPart is for opname: the result is an input of the op that normalizes.
 func (s *stateful) IsPart() bool { return true }
 
 // trains says whether a run updates the state.
@@ -55,7 +54,7 @@ type statefulOp interface {
 	trains() bool
 }
 
-// withState gives the ops in a graph, which may be nil, that have this state.
+// withState returns the ops in a graph, which may be nil, that have this state.
 func withState(g *G.ExprGraph, state any) iter.Seq[statefulOp] {
 	return func(yield func(statefulOp) bool) {
 		if g == nil {
@@ -76,8 +75,8 @@ func setTraining(g *G.ExprGraph, state any, training bool) {
 	}
 }
 
-// trainingIn says whether ops in a graph that have this state are in training mode and,
-// by applied, whether there are any.
+// trainingIn says whether an op in a graph that has this state is in training mode.
+// applied says whether there is such an op.
 func trainingIn(g *G.ExprGraph, state any) (training, applied bool) {
 	for op := range withState(g, state) {
 		training, applied = training || op.trains(), true

@@ -16,32 +16,32 @@ import (
 //
 //	running ← (1−m)·running + m·batch
 //
-// with the unbiased variance of the batch, Σ(x − mean)²/(n−1). A batch with a
-// NaN or an infinity makes those of its channel NaN for good, as PyTorch's, but
-// for the mean of an infinity, which is infinite; the other channels are left
-// alone. Set and Reset cure it.
+// with the unbiased variance of the batch, Σ(x − mean)²/(n−1). A batch with a NaN or an
+// infinity makes the statistics of its channel NaN, as in PyTorch, except that the mean
+// of an infinity is infinite. They stay so until Set or Reset is called. The other
+// channels are not affected.
 //
-// In a training run the statistics are updated when the op runs, once for each op and
-// all channels at once. If the run fails before or inside the op they are unchanged; if
-// it fails later they have been updated. To undo that, Set the earlier Values.
+// In a training run the statistics are updated when the op runs, once for each op and all
+// channels at once. If the run fails before or inside the op, they are unchanged. If it
+// fails later, they have been updated; to undo that, Set the earlier Values.
 //
 // All methods may be called at any time from any goroutine: every read is a consistent
 // snapshot of the mean, the variance and the number of batches. Several ops, graphs or
 // machines may share one RunningStats. An evaluation reads once per run, so it
 // normalizes by one snapshot even while others train.
 type RunningStats struct {
-	id uint64 // tells apart ops with running statistics of their own
+	id uint64 // tells ops with different running statistics apart
 
 	mu             sync.Mutex
 	mean, variance []float64
 	batches        int64
-	pool           *Moments // where batches go instead, see Reestimate
+	pool           *Moments // batches go here instead, see Reestimate
 
 	changes uint64 // how often the mean and the variance have changed
-	fixed   any    // nil or a *fixedNorm[T] of the T that it was last made for
+	fixed   any    // nil, or the *fixedNorm[T] that was made last, for either T
 }
 
-// lastState is the last id that running statistics or singular vectors have been given.
+// lastState is the last id that was given to running statistics or singular vectors.
 var lastState atomic.Uint64
 
 // NewRunningStats returns the statistics of a number of channels, at mean 0 and
@@ -61,8 +61,8 @@ func NewRunningStats(channels int) (*RunningStats, error) {
 func (s *RunningStats) Channels() int { return len(s.mean) }
 
 // Values returns copies of the mean and the variance, and the number of batches that
-// updated them: since the start or the last Reset, or on top of the number that was
-// last set.
+// updated them. The number counts from the start, from the last Reset, or from the number
+// that was last set.
 func (s *RunningStats) Values() (mean, variance []float64, batches int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +92,7 @@ func (s *RunningStats) Set(mean, variance []float64, batches int64) error {
 	return nil
 }
 
-// check says what is wrong with values to be set.
+// check returns what is wrong with values for Set.
 func (s *RunningStats) check(mean, variance []float64, batches int64) error {
 	const name = "runningstats"
 	if len(mean) != len(s.mean) || len(variance) != len(s.mean) {
@@ -116,8 +116,8 @@ func (s *RunningStats) check(mean, variance []float64, batches int64) error {
 // as building a machine does for all ops.
 func (s *RunningStats) SetTraining(g *G.ExprGraph, training bool) { setTraining(g, s, training) }
 
-// Training says whether an op in a graph that has these statistics is in training
-// mode, and so updates them, and by applied whether there is such an op.
+// Training says whether an op in a graph that has these statistics is in training mode,
+// and so updates them. applied says whether there is such an op.
 func (s *RunningStats) Training(g *G.ExprGraph) (training, applied bool) { return trainingIn(g, s) }
 
 // Reset goes back to mean 0, variance 1 and no batches.
@@ -131,9 +131,8 @@ func (s *RunningStats) Reset() {
 	s.batches = 0
 }
 
-// update updates the statistics by those of a batch, or the means of those of its
-// samples. The cumulative average takes 1/k of the k-th batch. Errors are those of the
-// op by name.
+// update updates the statistics by those of a batch or, with means, by the means of those
+// of its samples. A cumulative average takes 1/k of the k-th batch. Errors name the op.
 func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bool, cfg BatchNormConfig) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +150,7 @@ func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bo
 		m = 1 / float64(s.batches)
 	}
 	if m == 0 {
-		return nil // they never change, not by a NaN either
+		return nil // they never change, not even by a NaN
 	}
 	n := len(s.mean)
 	mean, variance := s.mean, s.variance[:n]
@@ -163,7 +162,7 @@ func (s *RunningStats) update(name string, batch kernel.ChannelMoments, means bo
 	return nil
 }
 
-// read sets the statistics that batch norm normalizes by.
+// read copies the statistics that batch norm normalizes by.
 func (s *RunningStats) read(to kernel.Stats, eps float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

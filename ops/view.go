@@ -8,8 +8,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// axisView sees a tensor as what is before an axis, the axis, and what is
-// after it.
+// axisView returns the sizes of a tensor before an axis, of the axis, and after it.
 func axisView(shape tensor.Shape, axis int) kernel.View {
 	return kernel.View{
 		Outer:    shape[:axis].TotalSize(),
@@ -18,7 +17,7 @@ func axisView(shape tensor.Shape, axis int) kernel.View {
 	}
 }
 
-// axisLabel is an axis, or WholeTensor, as an attribute of an op.
+// axisLabel returns an axis, or WholeTensor, as an attribute of an op.
 func axisLabel(axis int) string {
 	if axis == WholeTensor {
 		return "whole tensor"
@@ -29,8 +28,8 @@ func axisLabel(axis int) string {
 // channelAxis says where the channels of x are.
 type channelAxis struct{ rank, axis, channels int }
 
-// view sees a value of x as what is before the channels, the channels, and what
-// is after.
+// view returns the sizes of a value of x before the channels, of the channels, and after
+// them.
 func (c channelAxis) view(op string, x tensor.Shape) (kernel.View, error) {
 	if len(x) != c.rank || x[c.axis] != c.channels {
 		return kernel.View{}, fault.New(fault.ErrValue, op, "x is %v, want %s of rank %d", x, fault.WithChannels(c.channels, c.axis), c.rank)

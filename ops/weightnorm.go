@@ -10,15 +10,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// WholeTensor as an axis stands for one norm over all elements, PyTorch's
-// dim=None.
+// WholeTensor as an axis stands for one norm over all elements. It is PyTorch's dim=None.
 const WholeTensor = fault.WholeTensor
 
 // WeightNormConfig says along which axis a weight is normalized.
 type WeightNormConfig struct {
-	// Axis has one norm and one g for each index; WholeTensor stands for a
-	// single norm over all elements. Negative axes are an error: to PyTorch's
-	// weight_norm −1 means the whole tensor.
+	// Axis has one norm and one g for each of its indices. WholeTensor stands for a
+	// single norm over all elements. Negative axes are an error, since −1 means the whole
+	// tensor in PyTorch's weight_norm.
 	Axis int
 
 	// Reuse keeps the memory of results from run to run; see the package
@@ -30,19 +29,18 @@ type WeightNormConfig struct {
 //
 //	w = g·v/‖v‖
 //
-// with a Euclidean norm and a g for each index along the axis, over all other
-// axes: axis 0 of a weight (out, in) or (out, in, height, width) gives one for
-// each output, PyTorch's default. The axis WholeTensor gives a single norm and
-// g. g may be negative.
+// with a Euclidean norm and a g for each index along the axis, over all other axes. Axis
+// 0 of a weight (out, in) or (out, in, height, width) gives one for each output, as by
+// default in PyTorch. The axis WholeTensor gives a single norm and a single g. g may be
+// negative.
 //
-// Where ‖v‖ is 0, or below the normal range of float64, there is no direction: w is 0
-// there, and so are the gradients of v and g (PyTorch gives NaN). Such a row stays as
-// it is until v is changed.
+// If ‖v‖ is 0, or below the normal range of float64, v has no direction: w is 0 there,
+// and so are the gradients of v and g (PyTorch gives NaN). w stays 0 there until v
+// is changed.
 //
-// Shapes: v has rank 1 to 5; g is (k) with k the size of v's axis, or has the
-// rank of v with k in the axis and 1 elsewhere; for WholeTensor it is (1), or 1
-// in every axis of v. w has the shape of v. Dtypes: float32 or float64, one for
-// both.
+// Shapes: v has rank 1 to 5. g is (k), where k is the size of the axis, or has the rank
+// of v with k in the axis and 1 elsewhere. For WholeTensor g is (1), or has the rank of v
+// with 1 everywhere. w has the shape of v. Dtypes: float32 or float64, one for both.
 //
 // Errors at graph building: ErrGraph, ErrDtype, ErrShape.
 //
@@ -84,7 +82,7 @@ func checkWeight(op string, v, g arg, axis int) error {
 	return checkShape(op, g, tensor.Shape{n}, kept)
 }
 
-// weightView sees a weight as [before the axis, axis, after it].
+// weightView returns the sizes of a weight before the axis, of the axis, and after it.
 func weightView(shape tensor.Shape, axis int) kernel.View {
 	if axis == WholeTensor {
 		return kernel.View{Outer: 1, Channels: 1, Inner: shape.TotalSize()}
@@ -92,9 +90,9 @@ func weightView(shape tensor.Shape, axis int) kernel.View {
 	return axisView(shape, axis)
 }
 
-// WeightLengths returns ‖v‖ for each index along the axis, or the one norm of
-// the whole tensor: the g for which w = v, of shape (k) with k the size of the
-// axis, or (1) for WholeTensor. The dtype is that of v.
+// WeightLengths returns ‖v‖ for each index along the axis, or the one norm of the whole
+// tensor. As g it gives w = v. Its shape is (k), where k is the size of the axis, or (1)
+// for WholeTensor. The dtype is that of v.
 //
 // Errors: ErrValue, ErrDtype, ErrShape.
 func WeightLengths(v *tensor.Dense, axis int) (*tensor.Dense, error) {
@@ -141,7 +139,7 @@ type weightNorm struct {
 	cfg         WeightNormConfig
 }
 
-// inputSpecs are those that the gradient has too.
+// inputSpecs returns the inputs that the gradient has too.
 func (w *weightNorm) inputSpecs() []inputSpec {
 	return []inputSpec{{name: "v", rank: w.rank}, {name: "g", rank: w.rankG}}
 }
@@ -155,13 +153,13 @@ func newWeightNorm[T dense.Float](rank, rankG int, cfg WeightNormConfig) *weight
 
 func (w *weightNorm) describe(name string) string { return fmt.Sprintf("%s(%v)", name, w.cfg) }
 
-// String prints the settings in full.
+// String returns all settings.
 func (c WeightNormConfig) String() string {
 	return fmt.Sprintf("%s, reuse=%v", axisLabel(c.Axis), c.Reuse)
 }
 
-// weightInputs checks the inputs of an op of which v is number at and g the
-// next, and returns them with the view of v.
+// weightInputs checks the inputs of an op and returns them, with the view of v. v is
+// input number at, and g the next one.
 func weightInputs[T dense.Float](b *base, vs []G.Value, at, rank, axis int) (in [maxInputs][]T, view kernel.View, err error) {
 	if in, err = inputs[T](b, vs); err != nil {
 		return in, view, err
@@ -194,7 +192,7 @@ func (o *weightNormOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	return out, nil
 }
 
-// gradient is that of v and g.
+// gradient returns the gradient with respect to v and g.
 func (o *weightNormOp[T]) gradient() gradient {
 	grad := newWeightNormGrad[T](o.weightNorm)
 	return gradientOf(&o.base, grad, grad.inputs, o.cfg.Reuse)
@@ -251,10 +249,10 @@ func (o *weightNormGradOp[T]) values(vs []G.Value) (v, g, dw []T, view kernel.Vi
 	return v, g, dw, view, nil
 }
 
-// gradient is that of v, g and dw.
+// gradient returns the gradient with respect to v, g and dw.
 func (o *weightNormGradOp[T]) gradient() gradient { return secondOf[T](&o.base, o, o.cfg.Reuse) }
 
-// second returns the gradients of ⟨u, packed⟩ by v, g and dw.
+// second returns the gradients of ⟨u, packed⟩ with respect to v, g and dw.
 func (o *weightNormGradOp[T]) second(mem *memory[T], u []T, vs []G.Value) (*tensor.Dense, error) {
 	v, g, dw, view, err := o.values(vs)
 	if err != nil {
