@@ -66,7 +66,7 @@ var axesSets = []struct {
 	{tensor.Shape{3, 1, 4, 1}, []int{0, 2}, []int{1, 3, 0, 2}},
 }
 
-// axesNorm is a norm over any axes, and the same over the trailing ones.
+// axesNorm is a norm over any axes, and the same norm over the trailing axes.
 type axesNorm struct {
 	over     func(x, gamma, beta *G.Node, axes []int) (*G.Node, error)
 	trailing func(x, gamma, beta *G.Node, shape tensor.Shape) (*G.Node, error)
@@ -104,7 +104,7 @@ func axesNorms(eps float64) map[string]axesNorm {
 	}
 }
 
-// The norm over any axes is the norm over the trailing ones between two
+// The norm over any axes equals the norm over the trailing ones between two
 // transpositions.
 func TestNormAxesIsNormTransposed(t *testing.T) {
 	for kind, norm := range axesNorms(1e-3) {
@@ -130,7 +130,8 @@ func TestNormAxesIsNormTransposed(t *testing.T) {
 	}
 }
 
-// Behind axes of size 1 alone, columns are rows, and take the fast loops over rows.
+// If only axes of size 1 follow the normalized ones, columns are rows, and the fast loops
+// over rows are used.
 func TestNormAxesBeforeAxesOfSizeOneIsNormOfRows(t *testing.T) {
 	for kind, norm := range axesNorms(1e-3) {
 		t.Run(kind, func(t *testing.T) {
@@ -156,7 +157,7 @@ func TestNormAxesBeforeAxesOfSizeOneIsNormOfRows(t *testing.T) {
 	}
 }
 
-// The golden cases, transposed: the normalized axes come first.
+// The golden cases are transposed, so that the normalized axes come first.
 func TestNormAxesMatchesGolden(t *testing.T) {
 	t.Run("LayerNorm", func(t *testing.T) {
 		axesGolden(t, "LayerNorm", func(eps float64) axesNorm { return layerNormOverAxes(ops.LayerNormConfig{Eps: eps}) })
@@ -189,8 +190,9 @@ func axesGolden(t *testing.T, op string, norm func(eps float64) axesNorm) {
 	})
 }
 
-// Of the unbiased deviation that a short column hardly has, differences are not good
-// enough; its derivatives are those of the trailing axes by the tests above.
+// differentiated leaves out the unbiased deviation, for which differences are not
+// accurate enough in short columns. By the tests above its derivatives are those over the
+// trailing axes.
 func differentiated(eps float64) map[string]axesNorm {
 	norms := axesNorms(eps)
 	delete(norms, "unbiased")
@@ -223,7 +225,7 @@ func TestNormAxesGradients(t *testing.T) {
 	}
 }
 
-// Second derivatives over axes that lie in front, between, and apart.
+// These are second derivatives over axes in front, between others, and apart.
 func TestNormAxesSecondGradients(t *testing.T) {
 	for kind, norm := range differentiated(1e-2) {
 		for _, n := range secondSizes {
@@ -248,7 +250,7 @@ func TestNormAxesSecondGradients(t *testing.T) {
 	}
 }
 
-// Of the unbiased deviation too, where columns are long enough for differences.
+// The unbiased deviation is tested where columns are long enough for differences.
 func TestNormAxesSecondGradientsUnbiased(t *testing.T) {
 	norm := axesNorms(1e-2)["unbiased"]
 	for _, c := range []struct {

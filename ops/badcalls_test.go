@@ -6,8 +6,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// badCalls are calls that fail when a graph is built. A name starts with the
-// name of the op in errors.
+// badCalls are calls that fail when a graph is built. A name begins with the op's name in
+// errors.
 func badCalls() (all []badCall) {
 	all = append(all, badLayerNorms()...)
 	all = append(all, badBatchNorms()...)

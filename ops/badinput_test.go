@@ -31,12 +31,12 @@ func (b *bench) shapeless() *G.Node {
 	return G.NewMatrix(b.g, tensor.Float64, G.WithName("shapeless"))
 }
 
-// elsewhere is a node of another graph.
+// elsewhere returns a node of another graph.
 func (b *bench) elsewhere(shape ...int) *G.Node {
 	return (&bench{g: G.NewGraph()}).f(shape...)
 }
 
-// badCall is a call that must fail without a trace.
+// badCall is a call that must fail and change nothing.
 type badCall struct {
 	name string
 	kind error
@@ -78,19 +78,19 @@ func shape(s ...int) tensor.Shape { return s }
 // cfg is a valid configuration of a batch norm.
 var cfg = ops.BatchNormConfig{Eps: 1e-5, Momentum: 0.1}
 
-// cfgWith changes it.
+// cfgWith returns cfg after a change.
 func cfgWith(change func(*ops.BatchNormConfig)) ops.BatchNormConfig {
 	c := cfg
 	change(&c)
 	return c
 }
 
-// floats that eps and momentum may not be.
+// Numbers that eps and momentum may not be.
 var (
 	nan, inf = math.NaN(), math.Inf(1)
 )
 
-// The words of the errors are in testdata/errors.txt.
+// The texts of the errors are in testdata/errors.txt.
 func TestBadInput(t *testing.T) {
 	var calls []badcall.Call
 	for _, c := range badCalls() {
@@ -115,7 +115,7 @@ func (c badCall) callAndCount(t *testing.T, b *bench) error {
 	return err
 }
 
-// Statistics that Set refuses stay as they were.
+// Statistics are unchanged after values that Set refuses.
 func TestRunningStatsAfterBadSet(t *testing.T) {
 	for _, c := range badStats() {
 		t.Run(c.name, func(t *testing.T) {

@@ -25,7 +25,7 @@ type opCase struct {
 	masked   bool // there is a node besides the inputs, "mask", that has no gradient
 }
 
-// checkOptions are those of gradcheck.
+// checkOptions returns the options for gradcheck.
 func (c opCase) checkOptions() (opts []gradcheck.Option) {
 	if len(c.opts) > 0 {
 		opts = append(opts, gradcheck.WithEvalMode())
@@ -36,10 +36,10 @@ func (c opCase) checkOptions() (opts []gradcheck.Option) {
 	return opts
 }
 
-// moves says whether a run moves the running statistics.
+// moves says whether a run updates the running statistics.
 func (c opCase) moves() bool { return c.channels > 0 && len(c.opts) == 0 }
 
-// stats returns running statistics for the case, nil where it has none.
+// stats returns running statistics for the case, or nil if it has none.
 func (c opCase) stats(t testing.TB) *ops.RunningStats {
 	if c.channels == 0 {
 		return nil
@@ -125,7 +125,7 @@ func rmsResidualCase(name string, cfg ops.RMSNormConfig, shape tensor.Shape, x .
 		}}
 }
 
-// difference is a result of both results of a residual norm.
+// difference combines the two results of a residual norm into one.
 func difference(y, sum *G.Node, err error) (*G.Node, error) {
 	if err != nil {
 		return nil, err
@@ -162,10 +162,11 @@ func linearCase(name string, cfg ops.WeightNormConfig, g tensor.Shape, x ...int)
 		}}
 }
 
-// opCases are the forms of the ops that differ in their code or in their shapes.
+// opCases are the forms of the ops that differ in their code or in their shapes. Results
+// are new memory in each run.
 var opCases = opCasesOf(false)
 
-// opCasesOf returns them with the memory of results kept or not.
+// opCasesOf returns these forms, with Reuse or without.
 func opCasesOf(reuse bool) []opCase {
 	layer := ops.LayerNormConfig{Eps: 1e-3, Reuse: reuse}
 	unbiased := ops.LayerNormConfig{Eps: 1e-3, UnbiasedStd: true, Reuse: reuse}
@@ -187,7 +188,7 @@ func opCasesOf(reuse bool) []opCase {
 		rmsNormAxesCase("scattered axes plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true, Reuse: reuse}, []int{0, 2}, 3, 2, 4),
 		residualCase("rows", layer, tensor.Shape{6}, 4, 6),
 		rmsResidualCase("plus one", ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true, Reuse: reuse}, tensor.Shape{6}, 4, 6),
-		residualCase("large", layer, tensor.Shape{64}, 65, 64), // whose results are views
+		residualCase("large", layer, tensor.Shape{64}, 65, 64), // its results are views
 		batchNormCase("train rank 2", 3, batch, tensor.Shape{5, 3}),
 		batchNormCase("eval rank 2", 3, batch, tensor.Shape{5, 3}, G.EvalMode()),
 		batchNormCase("train rank 4", 3, batch, tensor.Shape{2, 3, 4, 2}),
@@ -229,7 +230,7 @@ func newProgram(t testing.TB, f graphtest.Func, names []string, vs []*tensor.Den
 	p.y, err = f(p.in)
 	require.NoError(t, err)
 	p.dy = graphtest.Leaf(p.g, "dy", dy)
-	// The product may be written over its first operand; y is read later.
+	// The product may be written over its first operand, but y is read later.
 	p.cost = G.Must(G.Sum(G.Must(G.HadamardProd(p.dy, p.y))))
 	if symbolic {
 		p.grads, err = G.Grad(p.cost, p.in...)

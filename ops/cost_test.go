@@ -26,8 +26,8 @@ func cost(run func()) (pieces, bytes float64) {
 
 var sink []byte
 
-// A run allocates the header of its result, and the result itself unless its
-// memory is kept. Everything else is pooled or in the op.
+// A run allocates the tensor of its result, and its memory unless it is reused.
+// Everything else is pooled or kept in the op.
 func TestCostOfDo(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector empties pools")
@@ -47,7 +47,7 @@ func TestCostOfDo(t *testing.T) {
 						maxPieces, maxBytes = maxPieces+one, maxBytes+result
 					}
 					pieces, bytes := cost(func() { k.op.Do(k.in...) })
-					require.Less(t, pieces, maxPieces+0.5, what) // the runtime's own in between
+					require.Less(t, pieces, maxPieces+0.5, what) // the runtime allocates something now and then
 					require.LessOrEqual(t, bytes, maxBytes, what)
 				}
 			}
@@ -55,10 +55,10 @@ func TestCostOfDo(t *testing.T) {
 	}
 }
 
-// BenchmarkDo shows what a run costs besides the kernel, which has next to
-// nothing to do here.
+// BenchmarkDo shows what a run costs besides the kernel, which has almost nothing to do
+// here.
 func BenchmarkDo(b *testing.B) {
-	// Without it the heap is so small that the collector runs all the time.
+	// With a small heap the collector would run all the time.
 	ballast := make([]byte, 64<<20)
 	defer runtime.KeepAlive(ballast)
 	for _, reuse := range []bool{false, true} {
@@ -66,7 +66,7 @@ func BenchmarkDo(b *testing.B) {
 			seen := map[string]bool{}
 			for _, k := range c.calls(b, tensor.Float32) {
 				op, _, _ := strings.Cut(k.op.String(), "(")
-				if seen[op] { // the parts differ in their sizes only
+				if seen[op] { // the parts differ only in their sizes
 					continue
 				}
 				seen[op] = true

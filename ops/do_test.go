@@ -22,8 +22,8 @@ type call struct {
 	in []G.Value
 }
 
-// calls evaluates a program node by node, which follow their children in the
-// graph, and returns the calls of this package's ops.
+// calls evaluates a program node by node, children first, and returns the calls of this
+// package's ops.
 func (p *program) calls(t testing.TB) (calls []call) {
 	values := map[*G.Node]G.Value{}
 	for _, n := range p.g.AllNodes() {
@@ -36,7 +36,7 @@ func (p *program) calls(t testing.TB) (calls []call) {
 			in = append(in, values[it.Node().(*G.Node)])
 		}
 		if h, ok := n.Op().(gradcheck.Holder); ok {
-			h.Hold() // so that the same call gives the same again
+			h.Hold() // so that the same call has the same result
 		}
 		v, err := n.Op().Do(in...)
 		require.NoError(t, err, "%v", n)
@@ -79,8 +79,8 @@ func (c call) replaced(i int, v G.Value) []G.Value {
 	return in
 }
 
-// Gorgonia's own ops hand over what they like, so the gradient of the output,
-// the statistics and the packed gradient may have any layout as well.
+// Gorgonia's own ops return tensors of any layout, so the gradient of the output, the
+// statistics and the packed gradient may also have any layout.
 func TestDoTakesAnyLayout(t *testing.T) {
 	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
 		want, err := c.op.Do(c.in...)
@@ -98,8 +98,8 @@ func TestDoTakesAnyLayout(t *testing.T) {
 	})
 }
 
-// Gorgonia writes into the memory of results, so a result never shares memory
-// with an input.
+// Gorgonia writes into the memory of results, so a result must not share memory with an
+// input.
 func TestResultsAreMemoryOfTheirOwn(t *testing.T) {
 	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
 		if isPiece(c.op.String()) {
@@ -115,7 +115,7 @@ func TestResultsAreMemoryOfTheirOwn(t *testing.T) {
 	})
 }
 
-// unfit are values that no node of the op could have promised.
+// unfit are values that do not fit any node of the op.
 var unfit = []struct {
 	name string
 	of   func(d *tensor.Dense) G.Value
@@ -147,8 +147,8 @@ var unfit = []struct {
 	}},
 }
 
-// anySize says whether an input may have any size: the vector that an op takes
-// its part of, and a weight with one norm over all.
+// anySize says whether an input may have any size: the packed vector of a part, and a
+// weight with one norm over all elements.
 func anySize(op string, input int) bool {
 	return isPart(op) || strings.HasPrefix(op, "norm.WeightNorm(whole tensor") && input == 0
 }
@@ -173,12 +173,13 @@ func TestDoRefusesUnfitValues(t *testing.T) {
 	require.NotZero(t, told)
 }
 
-// What an error tells of a value: its shape, or how many elements it has and how many are wanted.
+// shapeTold and countsTold match what an error says about a value: its shape, or its
+// number of elements and the wanted number.
 var shapeTold, countsTold = regexp.MustCompile(` is (\(.*?\))`), regexp.MustCompile(` has (\d+) elements, want (\d+)`)
 
-// requireTells requires an error to tell the first input's shape, and the last one's number of elements, as
-// it is and as it should be: for others the error may be that what they are to fit does not.
-// It returns whether the error tells any of that.
+// requireTells checks what an error says about the shape of the first input, and about
+// the number of elements of the last one, given and wanted. Errors about other inputs may
+// concern the value that they do not fit. It returns whether the error says any of this.
 func (c call) requireTells(t *testing.T, err error, input int, shape tensor.Shape) (tells bool) {
 	t.Helper()
 	if m := shapeTold.FindStringSubmatch(err.Error()); m != nil && input == 0 {
@@ -192,10 +193,10 @@ func (c call) requireTells(t *testing.T, err error, input int, shape tensor.Shap
 	return tells
 }
 
-// A value may have the size that its node promised and another shape: Let takes
-// (1, n) for (n), WithValue takes any shape, and tensors may be reshaped after
-// they were bound. The op knows its rank and its own axes, and all but another
-// batch is an error, unless the shape makes no difference to the result.
+// A value may have as many elements as its node and another shape: Let accepts (1, n) for
+// (n), WithValue accepts any shape, and tensors may be reshaped after they were bound.
+// The op knows its rank and its own axes. Any other shape is an error, except for another
+// batch, and for shapes that make no difference to the result.
 func TestDoRefusesOtherShapesOfTheSameSize(t *testing.T) {
 	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
 		want, err := c.op.Do(c.in...)
@@ -272,8 +273,8 @@ func TestDoRefusesOtherNumbersOfInputs(t *testing.T) {
 	})
 }
 
-// Gorgonia's types do not tell ranks, so whatever shapes an op is asked about,
-// it answers or says no.
+// Gorgonia's types do not include ranks, so an op may be asked about any shapes. It
+// returns a shape or an error.
 func TestInferShapeNeverPanics(t *testing.T) {
 	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
 		right := make([]G.DimSizer, len(c.in))
@@ -294,9 +295,9 @@ func TestInferShapeNeverPanics(t *testing.T) {
 	})
 }
 
-// isPart says whether an op takes a part of a vector, which may have any length.
+// isPart says whether an op takes a part of a vector. The vector may have any length.
 func isPart(op string) bool { return strings.HasPrefix(op, "norm.Part(") }
 
-// isPiece says whether the result of an op may be a piece of its input, of a packed vector: nobody else
-// reads that piece.
+// isPiece says whether the result of an op may share the memory of its input, a packed
+// vector. Nobody else reads that piece of it.
 func isPiece(op string) bool { return isPart(op) || strings.Contains(op, "Sum(") }

@@ -13,11 +13,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Norms that are the same function, by definition, of the same data in another
-// place. The others are TestGroupNormIsOtherNorms, TestNormAxesIsNormTransposed,
-// TestMomentsMerge and, in package norm, TestFold.
+// These tests compare norms that are the same function by definition, of the same data in
+// another place. Other such tests are TestGroupNormIsOtherNorms,
+// TestNormAxesIsNormTransposed, TestMomentsMerge and, in package norm, TestFold.
 
-// tolerances of equal results that are added up in another order.
+// tolerances are for equal results whose terms are added in another order.
 var tolerances = map[tensor.Dtype]float64{tensor.Float32: 2e-6, tensor.Float64: 1e-13}
 
 // eachMachine runs f for both dtypes in both machines.
@@ -50,7 +50,8 @@ func TestBatchNormIsLayerNormTransposed(t *testing.T) {
 	}
 }
 
-// Channels in any axis are channels in axis 1, transposed; so are the statistics.
+// Channels in any axis give the results of channels in axis 1, transposed, and the same
+// statistics.
 func TestChannelAxisIsChannelsFirstTransposed(t *testing.T) {
 	shape := tensor.Shape{4, 3, 2, 5}
 	for axis := -4; axis < 0; axis++ {
@@ -86,11 +87,11 @@ type padded struct {
 	axis  int // of the channels
 	mask  []float64
 
-	given      []float64 // what the op gets, if it is not the mask
+	given      []float64 // what the op is given, if that is not the mask
 	givenShape tensor.Shape
 }
 
-// paddedData has every layout, with lengths and with masks that have holes.
+// paddedData has every layout, with lengths, and with masks that have holes.
 var paddedData = []padded{
 	{"rows", tensor.Shape{6, 3}, 1, []float64{1, 0, 1, 1, 0, 1}, nil, tensor.Shape{6}},
 	{"lengths", tensor.Shape{3, 4, 5}, 1, lengthMask(5, 2, 5, 3), []float64{2, 5, 3}, tensor.Shape{3}},
@@ -109,7 +110,8 @@ var paddedData = []padded{
 	{"channels last, long", tensor.Shape{4, 300, 17}, 2, lengthMask(300, 300, 17, 299, 1), []float64{300, 17, 299, 1}, tensor.Shape{4}},
 }
 
-// lengthMask has rows of n, the first of each 1.
+// lengthMask returns rows of n flags, each with as many ones as its length and then
+// zeros.
 func lengthMask(n int, lengths ...int) (mask []float64) {
 	for _, l := range lengths {
 		mask = append(mask, slices.Concat(slices.Repeat([]float64{1}, l), make([]float64, n-l))...)
@@ -117,7 +119,7 @@ func lengthMask(n int, lengths ...int) (mask []float64) {
 	return mask
 }
 
-// node is the mask as the op gets it.
+// node returns the mask as the op is given it.
 func (p padded) node(x *G.Node) *G.Node {
 	if p.given == nil {
 		return maskLeaf(x, p.mask, p.givenShape)
@@ -125,7 +127,7 @@ func (p padded) node(x *G.Node) *G.Node {
 	return maskLeaf(x, p.given, p.givenShape)
 }
 
-// value returns data whose padding holds what is given.
+// value returns data in whose padding every element is padding.
 func (p padded) value(dt tensor.Dtype, mean, padding float64) *tensor.Dense {
 	rows := moveAxis(wave(mean, p.shape...), p.axis, -1)
 	data, c := rows.Data().([]float64), p.shape[p.axis]
@@ -138,7 +140,8 @@ func (p padded) value(dt tensor.Dtype, mean, padding float64) *tensor.Dense {
 	return graphtest.Dense(dt, floats(d), p.shape...)
 }
 
-// unpadded returns what counts of some samples, one position a row.
+// unpadded returns the data of some samples without padding, with one position in each
+// row.
 func (p padded) unpadded(d *tensor.Dense, samples ...int) *tensor.Dense {
 	all, c := floats(moveAxis(d, p.axis, -1)), p.shape[p.axis]
 	per := len(p.mask) / p.samples()
@@ -184,8 +187,8 @@ func (p padded) requireZeros(t *testing.T, d *tensor.Dense, what string) {
 // paddings are what padding may hold.
 var paddings = []float64{1e30, math.NaN(), math.Inf(-1)}
 
-// With a mask batch norm is batch norm of the rest: results, gradients, and running
-// statistics, in every mode and whatever the padding holds.
+// Batch norm with a mask is batch norm of the data without padding. This holds for
+// results, gradients and running statistics, in every mode and for any padding.
 func TestMaskedBatchNormIsUnpadded(t *testing.T) {
 	skipNumbersUnderRace(t)
 	modes := map[string]struct {
@@ -238,8 +241,8 @@ func TestMaskedBatchNormIsUnpadded(t *testing.T) {
 	}
 }
 
-// With a mask group norm is group norm of what counts of each sample, and so is
-// instance norm.
+// Group norm with a mask is group norm of each sample without padding, and so is instance
+// norm.
 func TestMaskedGroupNormIsUnpadded(t *testing.T) {
 	skipNumbersUnderRace(t)
 	type norm func(x, gamma, beta, mask *G.Node) (*G.Node, error)
@@ -309,7 +312,7 @@ func checkMaskedGroups(t *testing.T, p padded, f func(x, gamma, beta, mask *G.No
 	}
 }
 
-// A tensor of one element is the least that there is: by the formulas.
+// One element is the smallest tensor. The results follow the formulas.
 func TestNormsOfOneElement(t *testing.T) {
 	one := tensor.Shape{1}
 	for name, c := range map[string]struct {

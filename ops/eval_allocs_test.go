@@ -1,6 +1,6 @@
 //go:build !race
 
-// The race detector makes pools forget, so that they allocate.
+// Under the race detector pools drop what they hold, so that they allocate.
 
 package ops_test
 
@@ -15,11 +15,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Into a given destination nothing is allocated: the same, over x, into a view, and from views.
+// Nothing is allocated if a destination is given, also if it is x or a view, and for
+// inputs that are views.
 func TestEvalAllocatesNothing(t *testing.T) {
 	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
 		if strings.HasPrefix(c.name, "add") {
-			return // has two destinations; see below
+			return // it has two destinations; see below
 		}
 		in, s := c.values(dt, 0.4), c.stats(t)
 		want, err := c.eval(nil, in, s)

@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A parameter is not overwritten.
+// A destination that shares memory with a parameter is an error.
 func TestEvalRefusesToOverwriteParameters(t *testing.T) {
 	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
 		want, err := c.eval(nil, c.values(dt, 0.4), c.stats(t))
@@ -39,7 +39,7 @@ func argName(c evalCase, i int) string {
 	return c.names[i]
 }
 
-// What is wrong with a value is said, and the destination stays as it is.
+// The error says what is wrong with a value, and the destination is unchanged.
 func TestEvalRefusesUnfitValues(t *testing.T) {
 	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
 		plain := c.values(dt, 0.4)
@@ -71,26 +71,26 @@ func TestEvalRefusesUnfitValues(t *testing.T) {
 				}
 				kind := u.kind
 				if op == "groupnorm" && i == 0 && u.name == "one more in each axis" {
-					kind = ops.ErrOption // the number of channels is what the groups have to divide
+					kind = ops.ErrOption // the groups have to divide the number of channels
 				}
 				text := check(c.names[i]+" "+u.name, kind, poisoned(dt, want.Shape()...), in)
-				if slices.Contains([]string{"nil", "int", "masked"}, u.name) { // which others cannot be to blame for
+				if slices.Contains([]string{"nil", "int", "masked"}, u.name) { // no other value can be to blame
 					require.Contains(t, text, ": "+argName(c, i)+" is ", u.name)
 				}
 			}
-			if u.name != "nil" && u.name != "the zero value" { // whose elements cannot be compared
+			if u.name != "nil" && u.name != "the zero value" { // its elements can be compared
 				check("dst "+u.name, u.kind, u.of(want), plain)
 			}
 		}
 	})
 }
 
-// isFree says whether any shape of an input is right if it is alone in it.
+// isFree says whether an input may have any shape, since no other input has to fit it.
 func isFree(c evalCase, i int) bool {
 	return i == 0 && slices.Contains([]string{"normalize", "localresponsenorm"}, strings.Fields(c.name)[0])
 }
 
-// unfitValues are what a tensor cannot be replaced by, with the kind of the error.
+// unfitValues are values that must not replace a tensor, with the kind of the error.
 func unfitValues(dt tensor.Dtype) []unfitValue {
 	other := map[tensor.Dtype]tensor.Dtype{tensor.Float32: tensor.Float64, tensor.Float64: tensor.Float32}[dt]
 	return []unfitValue{
@@ -142,7 +142,7 @@ func TestEvalRefusesMasks(t *testing.T) {
 	require.ErrorIs(t, err, ops.ErrOption)
 }
 
-// 1 + γ wants a γ.
+// 1 + γ needs a γ.
 func TestEvalRefusesScalePlusOneWithoutGamma(t *testing.T) {
 	x, r := graphtest.Wave(tensor.Float64, 0, 2, 3, 4), graphtest.Wave(tensor.Float64, 1, 2, 3, 4)
 	cfg := ops.RMSNormConfig{Eps: 1e-5, ScalePlusOne: true}

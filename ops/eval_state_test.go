@@ -41,8 +41,8 @@ func TestEvalAtOnce(t *testing.T) {
 	})
 }
 
-// Running statistics that change all the time are read as a whole: a result is that
-// of one state or of the other.
+// Running statistics that change all the time are read as a whole. Each result is that of
+// one state or of the other.
 func TestEvalReadsStatisticsWhole(t *testing.T) {
 	const channels = 4096
 	all := func(v float64) []float64 { return slices.Repeat([]float64{v}, channels) }
@@ -105,7 +105,8 @@ func TestEvalReadsStatisticsWhole(t *testing.T) {
 	writers.Wait()
 }
 
-// What batch norm keeps from call to call follows everything that it is made of.
+// The constants that batch norm keeps between calls follow every change of the values
+// that they are computed from.
 func TestEvalFollowsWhatItKeeps(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		s := statsOf(t, 5)
@@ -116,7 +117,7 @@ func TestEvalFollowsWhatItKeeps(t *testing.T) {
 			t.Helper()
 			got, err := ops.EvalBatchNorm(nil, x, gamma, beta, s, cfg)
 			require.NoError(t, err, what)
-			fresh := running(5) // of which nothing is kept
+			fresh := running(5) // for which nothing is kept
 			mean, variance, _ := s.Values()
 			require.NoError(t, fresh.Set(mean, variance, 0))
 			want, err := ops.EvalBatchNorm(nil, x, gamma, beta, fresh, cfg)
@@ -161,7 +162,7 @@ func momentsOf(t *testing.T, x *tensor.Dense) *ops.Moments {
 	return m
 }
 
-// Of two dtypes that share statistics each has what it keeps.
+// Two dtypes that share statistics each have constants of their own.
 func TestEvalOfTwoDtypes(t *testing.T) {
 	s := statsOf(t, 3)
 	for range 3 {
@@ -173,7 +174,7 @@ func TestEvalOfTwoDtypes(t *testing.T) {
 	}
 }
 
-// A norm of a sum fills both destinations, and the sum may replace x or r.
+// A residual norm fills both destinations, and the sum may replace x or r.
 func TestEvalOfResiduals(t *testing.T) {
 	layer, rms := ops.LayerNormConfig{Eps: 1e-3}, ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true}
 	for _, name := range []string{"addlayernorm", "addrmsnorm"} {

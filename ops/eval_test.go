@@ -76,7 +76,8 @@ func evalRMSAxes(axes []int, cfg ops.RMSNormConfig) evalFunc {
 	}
 }
 
-// evalResidual is one of the two results, y and the sum, of a norm of a sum.
+// evalResidual returns the case of one of the two results, y and the sum, of a residual
+// norm.
 func evalResidual(name string, which int) evalCase {
 	layer, rms := ops.LayerNormConfig{Eps: 1e-3}, ops.RMSNormConfig{Eps: 1e-3, ScalePlusOne: true}
 	c := opCase{name: fmt.Sprint(name, " result ", which), names: []string{"x", "r", "gamma", "beta"}, shapes: []tensor.Shape{{4, 6}, {4, 6}, six, six},
@@ -211,14 +212,14 @@ func requireBits(t *testing.T, want, got *tensor.Dense, what string) {
 	requireSame(t, []*tensor.Dense{want}, []*tensor.Dense{got}, 0, what)
 }
 
-// The bits are those of the graph, in new memory and in given memory, and inputs
-// and running statistics stay as they are.
+// The bits are those of the graph, in new memory and in given memory. Inputs and running
+// statistics are unchanged.
 func TestEvalIsTheGraphs(t *testing.T) {
 	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
 		in, s := c.values(dt, 0.4), c.stats(t)
 		want := c.graph(t, in)
 		before, stats := c.values(dt, 0.4), snapshot(s)
-		for round := range 2 { // what is kept from the first is used by the second
+		for round := range 2 { // the second uses what the first has kept
 			made, err := c.eval(nil, in, s)
 			require.NoError(t, err)
 			requireBits(t, want, made, "made")
@@ -235,8 +236,8 @@ func TestEvalIsTheGraphs(t *testing.T) {
 	})
 }
 
-// Inputs and the destination may have any layout. What lies around the elements of
-// the destination stays as it is.
+// Inputs and the destination may have any layout. The memory between the elements of the
+// destination is unchanged.
 func TestEvalTakesAnyLayout(t *testing.T) {
 	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
 		plain, s := c.values(dt, 0.4), c.stats(t)
@@ -269,7 +270,7 @@ func TestEvalTakesAnyLayout(t *testing.T) {
 	})
 }
 
-// The destination may be what is normalized, or overlap it in any way.
+// The destination may be the normalized tensor, or overlap it in any way.
 func TestEvalOverWhatIsNormalized(t *testing.T) {
 	eachEval(t, func(t *testing.T, c evalCase, dt tensor.Dtype) {
 		want, err := c.eval(nil, c.values(dt, 0.4), c.stats(t))
@@ -301,7 +302,7 @@ func TestEvalOverWhatIsNormalized(t *testing.T) {
 	})
 }
 
-// part is a tensor in the memory of a vector.
+// part returns a tensor in the memory of a vector.
 func part(of *tensor.Dense, at int, shape tensor.Shape) *tensor.Dense {
 	n := shape.TotalSize()
 	switch all := of.Data().(type) {
@@ -312,7 +313,7 @@ func part(of *tensor.Dense, at int, shape tensor.Shape) *tensor.Dense {
 	}
 }
 
-// No b is one of zeros.
+// Without b the result is that of a b of zeros.
 func TestEvalLinearWithoutBias(t *testing.T) {
 	x, v, g := wave(0.5, 2, 3), wave(0.2, 4, 3), wave(1.1, 4)
 	want := must(ops.EvalWeightNormLinear(nil, x, v, g, graphtest.Dense(tensor.Float64, make([]float64, 4), 4), ops.WeightNormConfig{}))
@@ -320,7 +321,7 @@ func TestEvalLinearWithoutBias(t *testing.T) {
 	require.Equal(t, floats(want), floats(got))
 }
 
-// The lengths of float32 are those of float64, rounded.
+// The lengths in float32 are those in float64, rounded.
 func TestWeightLengthsOfBothDtypes(t *testing.T) {
 	v := graphtest.Wave(tensor.Float32, 0.4, 3, 4)
 	want := must(ops.WeightLengths(graphtest.Dense(tensor.Float64, floats(v), 3, 4), 1))
@@ -329,7 +330,7 @@ func TestWeightLengthsOfBothDtypes(t *testing.T) {
 	requireNear(t, floats(want), floats(got), 1e-7, "lengths")
 }
 
-// A fault is an error, also without a machine that would report it.
+// A panic becomes an error also without a machine.
 func TestEvalReturnsItsFaults(t *testing.T) {
 	x, r := wave(0.4, 4, 6), wave(0.7, 4, 6)
 	x.Raw = x.Raw[:8]

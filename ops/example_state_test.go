@@ -8,7 +8,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Statistics from elsewhere, and an evaluation by them: (x − 10)/√4.
+// Evaluation uses statistics that were computed elsewhere: (x − 10)/√4.
 func ExampleRunningStats() {
 	stats := must(ops.NewRunningStats(1))
 	fmt.Println(stats.Values())
@@ -31,7 +31,7 @@ func ExampleRunningStats() {
 	// [10] [4] 1000
 }
 
-// Frozen statistics normalize in training too, and do not move.
+// Frozen statistics normalize x in training too, and do not change.
 func ExampleBatchNormConfig() {
 	stats := must(ops.NewRunningStats(1))
 	g := gorgonia.NewGraph()
@@ -44,8 +44,8 @@ func ExampleBatchNormConfig() {
 	// [0] [1] 0
 }
 
-// The weight diag(5, 2) stretches most along the first axis: u and v point there,
-// and the weight is divided by 5. The sign of the vectors is of no account.
+// The weight diag(5, 2) stretches most along the first axis. u and v point along it, and
+// the weight is divided by 5. The sign of the vectors does not matter.
 func ExampleSingularVectors() {
 	weight := tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{5, 0, 0, 2}))
 	vectors := must(ops.NewSingularVectors(weight, 0))
@@ -57,7 +57,7 @@ func ExampleSingularVectors() {
 	// [1.00 0.00 0.00 0.40]
 }
 
-// The lengths of the rows, and that of the whole weight.
+// The lengths of the rows, and then that of the whole weight.
 func ExampleWeightLengths() {
 	v := tensor.New(tensor.WithShape(2, 2), tensor.WithBacking([]float64{3, 4, 0, 12}))
 	fmt.Println(must(ops.WeightLengths(v, 0)).Data())
@@ -67,8 +67,8 @@ func ExampleWeightLengths() {
 	// [13]
 }
 
-// Sequences of length 2 and 1 in a batch of (2, 1, 2): the values 1, 3 and 5 have
-// mean 3 and variance 8/3. What padding holds does not count, and y is 0 there.
+// Two sequences of length 2 and 1 are in a batch of shape (2, 1, 2). The values 1, 3 and
+// 5 have mean 3 and variance 8/3. The padding does not count, and y is 0 there.
 func ExampleBatchNormConfig_mask() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{2, 1, 2}, 1, 3, 5, 1e6)

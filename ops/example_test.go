@@ -30,9 +30,8 @@ func run(g *gorgonia.ExprGraph, nodes ...*gorgonia.Node) {
 	}
 }
 
-// Each channel has mean 0 and variance 1 over the batch, and the running
-// statistics have moved half the way from 0 and 1 to the mean and the unbiased
-// variance of the batch.
+// Each channel has mean 0 and variance 1 over the batch. The running statistics have
+// moved half way from 0 and 1 to the mean and the unbiased variance of the batch.
 func ExampleBatchNorm() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{2, 2}, 1, 10, 3, 50)
@@ -56,7 +55,7 @@ func ExampleLayerNorm() {
 	// Output: [-1.000 7.000 -1.000 7.000]
 }
 
-// The channels of each pixel, without moving them to the last axis first.
+// The channels of each pixel are normalized without moving them to the last axis first.
 func ExampleLayerNormAxes() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{1, 2, 1, 3}, // a sample of two channels with three pixels
@@ -76,7 +75,7 @@ func ExampleRMSNorm() {
 	// Output: [0.849 1.131]
 }
 
-// The sum goes on to the next residual.
+// The sum is also returned, for the next residual.
 func ExampleAddLayerNorm() {
 	g := gorgonia.NewGraph()
 	x, r := input(g, "x", tensor.Shape{1, 2}, 1, 2), input(g, "r", tensor.Shape{1, 2}, 10, 29)
@@ -103,7 +102,7 @@ func ExampleAddRMSNorm() {
 	// [3.000 4.000]
 }
 
-// Four channels in two groups.
+// Four channels are normalized in two groups.
 func ExampleGroupNorm() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{1, 4}, 1, 3, 100, 0)
@@ -112,7 +111,8 @@ func ExampleGroupNorm() {
 	// Output: [-1.000 1.000 1.000 -1.000]
 }
 
-// Each channel of each sample by itself: its level and its contrast go.
+// Each channel of each sample is normalized by itself, and loses its level and its
+// contrast.
 func ExampleInstanceNorm() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{2, 1, 2}, 1, 3, 500, 100)
@@ -131,7 +131,7 @@ func ExampleWeightNorm() {
 	// Output: [6.000 8.000 0.000 -1.000]
 }
 
-// The same weight in a linear layer, which never makes it.
+// The same weight is used in a linear layer, which never forms it.
 func ExampleWeightNormLinear() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{1, 2}, 1, 1)
@@ -152,7 +152,7 @@ func ExampleSpectralNorm() {
 	// Output: [1.000 0.000 0.000 0.400]
 }
 
-// Rows of length 1, as for a cosine similarity.
+// The rows of the result have length 1, as for a cosine similarity.
 func ExampleNormalize() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{2, 2}, 3, 4, 0, -2)
@@ -171,7 +171,7 @@ func ExampleLocalResponseNorm() {
 	// Output: [0.600 0.800 0.000 1.000]
 }
 
-// Two workers see parts of the data; merged they have seen all of it.
+// Two workers see parts of the data. Merged, they have seen all of it.
 func ExampleMoments() {
 	part := func(values ...float64) *ops.Moments {
 		m := must(ops.NewMoments(1, 1))
@@ -188,7 +188,7 @@ func ExampleMoments() {
 	// Output: 5 [3] [2]
 }
 
-// The running statistics of two batches as if they were one.
+// The running statistics are those of two batches, as if they were one.
 func ExampleReestimate() {
 	g := gorgonia.NewGraph()
 	x := gorgonia.NewMatrix(g, tensor.Float64, gorgonia.WithName("x"), gorgonia.WithShape(2, 1))
@@ -216,7 +216,7 @@ func ExampleReestimate() {
 	// Output: [4.000] [6.667]
 }
 
-// A wrong shape is an error where the graph is built.
+// A wrong shape is an error when the graph is built.
 func ExampleIs() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{2, 2}, 1, 2, 3, 4)
@@ -228,8 +228,7 @@ func ExampleIs() {
 	// norm: layernorm: x is (2, 2), want (..., 3)
 }
 
-// The channels of each of two pixels: (3, 4) and (0, 2) have the mean squares 12.5
-// and 2.
+// The channels of the two pixels, (3, 4) and (0, 2), have the mean squares 12.5 and 2.
 func ExampleRMSNormAxes() {
 	g := gorgonia.NewGraph()
 	x := input(g, "x", tensor.Shape{1, 2, 1, 2}, 3, 0, 4, 2)

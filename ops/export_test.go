@@ -7,16 +7,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// FaultyNorm is LayerNorm of a matrix in float64 with a fault of its own, in what
-// *in names: forward, backward or second, or nothing.
+// FaultyNorm is LayerNorm of a matrix in float64, with a fault in the method that *in
+// names: forward, backward or second. If *in is another string there is no fault.
 func FaultyNorm(x, gamma, beta *G.Node, in *string) (*G.Node, error) {
 	cols := x.Shape()[1]
 	how := faultyNorm[float64]{rowNorm[float64]{tensor.Shape{cols}, kernel.Rows{Cols: cols, Eps: 1e-5}}, in}
 	return apply("faulty", newNorm("Faulty", how, affine{true, true}, 2, tensor.Shape{cols}, false), x, gamma, beta)
 }
 
-// faultyNorm gives a kernel no memory for its result, so that it panics in all
-// its tasks, those that workers take included.
+// faultyNorm gives a kernel no memory for its result, so that it panics in all its tasks,
+// also in those that workers run.
 type faultyNorm[T dense.Float] struct {
 	rowNorm[T]
 	in *string

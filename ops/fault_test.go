@@ -16,12 +16,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// faultyCase is an op with a fault in one of its kernels, whose work is shared with
-// other goroutines.
+// faultyCase is an op with a fault in one of its kernels, whose work is shared with other
+// goroutines.
 func faultyCase(in *string) opCase {
-	rows, cols := 520, 512 // for which workers are woken
+	rows, cols := 520, 512 // enough to wake workers
 	if raceDetector {
-		rows = 40 // the kernels' own tests have the workers
+		rows = 40 // the kernels' own tests cover the workers
 	}
 	return opCase{
 		name: "faulty", names: []string{"x", "gamma", "beta"}, shapes: []tensor.Shape{{rows, cols}, {cols}, {cols}},
@@ -31,9 +31,9 @@ func faultyCase(in *string) opCase {
 	}
 }
 
-// A panic in a kernel, in a goroutine of its own or not, is an error of RunAll
-// that names the op, in both machines. Afterwards the machine, the op and what the
-// kernels keep are as they were.
+// A panic in a kernel, in a goroutine of its own or not, is an error of RunAll that names
+// the op, in both machines. Afterwards the machine, the op and the pools of the kernels
+// work as before.
 func TestFaultIsAnErrorOfRunAll(t *testing.T) {
 	const rounds = 2
 	for _, procs := range []int{1, 4} {
@@ -96,8 +96,8 @@ func TestFaultIsAnErrorOfLispMachines(t *testing.T) {
 	}
 }
 
-// Every op has the boundary: a value whose memory is shorter than its shape makes
-// Do panic inside, and no nodes at all DoDiff.
+// Every op turns panics into errors. Do panics inside for a value whose memory is shorter
+// than its shape, and DoDiff if there are no nodes.
 func TestEveryOpReturnsItsFaults(t *testing.T) {
 	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
 		for i, v := range c.in {
@@ -111,7 +111,7 @@ func TestEveryOpReturnsItsFaults(t *testing.T) {
 			require.ErrorContains(t, err, c.op.String()[len("norm."):])
 		}
 		err := c.op.(G.ADOp).DoDiff(G.ExecutionContext{}, nil, nil)
-		if !slices.Contains(c.op.(G.SDOp).DiffWRT(len(c.in)), true) { // has no gradient
+		if !slices.Contains(c.op.(G.SDOp).DiffWRT(len(c.in)), true) { // the op has no gradient
 			require.NoError(t, err)
 		} else if !errors.Is(err, ops.ErrOrder) {
 			require.ErrorIs(t, err, ops.ErrInternal)

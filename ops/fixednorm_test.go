@@ -7,7 +7,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// What is kept is remade for other statistics as soon as nobody reads it any more.
+// Kept constants are computed anew for other statistics as soon as nobody reads them any
+// more.
 func TestFixedNormIsRemade(t *testing.T) {
 	s, err := NewRunningStats(2)
 	require.NoError(t, err)
@@ -23,7 +24,8 @@ func TestFixedNormIsRemade(t *testing.T) {
 	require.True(t, a.matches(s.changes, 1e-5, nil, nil))
 }
 
-// An evaluation makes what is kept, and gives it back: then it can be remade.
+// An evaluation computes the constants and gives them back, so that they can be computed
+// anew.
 func TestEvaluationGivesFixedNormBack(t *testing.T) {
 	s, err := NewRunningStats(2)
 	require.NoError(t, err)

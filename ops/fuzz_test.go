@@ -13,12 +13,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// fuzzMachines are those of graphtest in an order.
+// fuzzMachines are those of graphtest, in a fixed order.
 var fuzzMachines = []graphtest.Machine{graphtest.Tape, graphtest.Lisp}
 
 // FuzzOps runs the ops, with their gradients, on values and layouts that the fuzzer
-// chooses. Nothing may panic, inputs stay as they are, no layout makes a difference, and
-// sane values give finite results.
+// chooses. Nothing may panic, inputs must not change, the layout must make no difference,
+// and ordinary values must give finite results.
 func FuzzOps(f *testing.F) {
 	for i := range uint64(64) {
 		f.Add(i, uint16(i), uint16(i*5), uint16(i*3), uint16(i*11))
@@ -74,11 +74,11 @@ func FuzzOps(f *testing.F) {
 	})
 }
 
-// fuzzSpecials are the bits of values for what is not a sane number.
+// fuzzSpecials are the bits of values that choose special numbers, such as a NaN.
 const fuzzSpecials = 7 << 8
 
-// fuzzValues draws values of about one of the scales that a network has, and puts a
-// special one among them if it is asked for.
+// fuzzValues draws values at one of the scales of networks, and adds a special one if
+// values asks for it.
 func fuzzValues(dt tensor.Dtype, s tensor.Shape, r *rand.Rand, values uint16) *tensor.Dense {
 	scale := []float64{1, 1e-3, 1e3, 1e-2, 1e2, 10, 0.1, 3}[values&7]
 	mean := []float64{0, 1, -10, 100}[values>>3&3]
@@ -108,8 +108,8 @@ func fuzzValues(dt tensor.Dtype, s tensor.Shape, r *rand.Rand, values uint16) *t
 	return graphtest.Dense(dt, x, s...)
 }
 
-// stretched returns the shapes of a case with each size replaced by another one,
-// equal ones alike, where the op still takes them.
+// stretched returns the shapes of a case with other sizes, equal ones changed alike, if
+// the op still accepts them.
 func stretched(c opCase, r *rand.Rand, options uint16) []tensor.Shape {
 	if options>>2&1 == 0 || c.channels > 0 {
 		return c.shapes
@@ -119,7 +119,7 @@ func stretched(c opCase, r *rand.Rand, options uint16) []tensor.Shape {
 	for i, s := range c.shapes {
 		s = s.Clone()
 		if i == 0 || s.Eq(c.shapes[0]) {
-			s[0] *= factor // samples, mostly
+			s[0] *= factor // usually the number of samples
 		}
 		shapes = append(shapes, s)
 	}
@@ -133,8 +133,8 @@ func stretched(c opCase, r *rand.Rand, options uint16) []tensor.Shape {
 	return shapes
 }
 
-// requireSameUpToNaN requires the same numbers, up to a tolerance relative to the largest,
-// and NaN for NaN, of whatever bits.
+// requireSameUpToNaN requires the same numbers, up to a tolerance relative to the
+// largest, and NaN for NaN, whatever their bits.
 func requireSameUpToNaN(t *testing.T, want, got graphtest.Result, tolerance float64, what string) {
 	t.Helper()
 	for i, w := range append([]*tensor.Dense{want.Y}, want.Grads...) {

@@ -13,8 +13,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// level is how exact the outputs of a case must be: what float64 arithmetic
-// gives, rounded once, but for float32 matrix products, which are the BLAS's.
+// level returns how exact an output has to be: as from float64 arithmetic, rounded once,
+// except for float32 matrix products, which the BLAS computes.
 func level(c *golden.Case, output string) golden.Level {
 	if c.Op == "WeightNormLinear" && output != "w" && c.DType == "float32" {
 		return golden.Strict
@@ -103,7 +103,7 @@ func TestLayerNormMatchesGolden(t *testing.T) {
 	}
 }
 
-// The cases have their channels in axis 1; moved to the end they are the same.
+// The cases have their channels in axis 1. Moved to the end, they give the same results.
 func TestBatchNormMatchesGolden(t *testing.T) {
 	t.Run("channels first", func(t *testing.T) { batchNormMatchesGolden(t, 1) })
 	t.Run("channels last", func(t *testing.T) { batchNormMatchesGolden(t, -1) })
@@ -165,13 +165,12 @@ func batchNormMatchesGolden(t *testing.T, axis int) {
 	})
 }
 
-// roundTo rounds statistics, which are float64 here, to what the case keeps
-// them in.
+// roundTo rounds statistics, which are float64 here, to the dtype of the case.
 func roundTo(c *golden.Case, v []float64) []float64 {
 	return graphtest.Floats(graphtest.Dense(dtype(c), v, len(v)))
 }
 
-// axis returns the axis of a case, by PyTorch's dim.
+// axis returns the axis of a case, from PyTorch's dim.
 func axis(c *golden.Case) int {
 	if d, ok := c.Int("dim"); ok {
 		return d

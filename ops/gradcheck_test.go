@@ -14,7 +14,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// sizes lie around vector widths and block boundaries of the kernels.
+// sizes are near vector widths and block boundaries of the kernels.
 var sizes = []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 127, 129, 257, 385, 1000, 1025}
 
 // wave is graphtest.Wave in float64.
@@ -22,8 +22,8 @@ func wave(mean float64, shape ...int) *tensor.Dense {
 	return graphtest.Wave(tensor.Float64, mean, shape...)
 }
 
-// gradients checks an op in both machines. Of large inputs it checks some
-// elements one by one and all in random directions.
+// gradients checks an op in both machines. For large inputs it checks some elements one
+// by one, and all in random directions.
 func gradients(t *testing.T, f gradcheck.Func, in []*tensor.Dense, opts ...gradcheck.Option) {
 	t.Helper()
 	skipNumbersUnderRace(t)
@@ -31,8 +31,8 @@ func gradients(t *testing.T, f gradcheck.Func, in []*tensor.Dense, opts ...gradc
 	require.NoError(t, gradcheck.Check(f, in, append([]gradcheck.Option{gradcheck.WithMaxElements(12)}, opts...)...))
 }
 
-// skipNumbersUnderRace skips a test of numbers, which the race detector makes ten
-// times slower; the tests of machines, clones and sharing are for it.
+// skipNumbersUnderRace skips a test of numbers, which the race detector makes ten times
+// slower. The race detector is for the tests of machines, clones and sharing.
 func skipNumbersUnderRace(t *testing.T) {
 	t.Helper()
 	if raceDetector {
@@ -40,9 +40,9 @@ func skipNumbersUnderRace(t *testing.T) {
 	}
 }
 
-// thinShort leaves a fifth of the cases to short runs, which are there for another
-// path of the kernels or another set of dependencies: chosen by their names and, so
-// that two runs take others, by the path.
+// thinShort skips four fifths of the cases in short runs. Short runs are for another path
+// of the kernels or other dependencies. The cases are chosen by their names and by the
+// path, so that runs of different paths test different cases.
 func thinShort(t *testing.T) {
 	t.Helper()
 	if !testing.Short() {
@@ -55,8 +55,7 @@ func thinShort(t *testing.T) {
 	}
 }
 
-// affines are the ways to have γ and β; each returns the values after x and
-// picks γ and β from the nodes.
+// affines are the combinations of γ and β.
 var affines = map[string]struct{ gamma, beta bool }{
 	"none": {}, "gamma": {gamma: true}, "beta": {beta: true}, "both": {true, true},
 }
@@ -161,7 +160,7 @@ func TestBatchNormGradients(t *testing.T) {
 	}
 }
 
-// statsOf returns running statistics away from 0 and 1.
+// statsOf returns running statistics that differ from 0 and 1.
 func statsOf(t testing.TB, channels int) *ops.RunningStats {
 	s, err := ops.NewRunningStats(channels)
 	require.NoError(t, err)

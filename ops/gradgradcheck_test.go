@@ -14,11 +14,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// secondGradients checks the second derivatives of an op: the gradients of each
-// of the gradients of Σ y²·dy/2, which depend on all inputs and on dy. For the tape
-// machine these are taken by diff.Grad; and the gradients of them, in gradcheck, by
-// gorgonia.Grad. In a lisp machine Gorgonia's own sums have no second derivative,
-// so that there they come from the op itself.
+// secondGradients checks the second derivatives of an op: the gradients of each gradient
+// of Σ y²·dy/2, which depend on all inputs and on dy. In the tape machine diff.Grad takes
+// the first gradients, and gradcheck takes theirs by gorgonia.Grad. In a lisp machine
+// Gorgonia's own sums have no second derivative, so there the first gradients come from
+// the op itself.
 func secondGradients(t *testing.T, f gradcheck.Func, in []*tensor.Dense, y tensor.Shape, opts ...gradcheck.Option) {
 	t.Helper()
 	skipNumbersUnderRace(t)
@@ -74,7 +74,7 @@ func gradsOfOp(out *G.Node, n G.Nodes) (grads G.Nodes, err error) {
 	return grads, err
 }
 
-// Every op in its forms and modes.
+// Every op is tested in all its forms and modes.
 func TestSecondGradients(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		s := c.stats(t)
@@ -155,7 +155,7 @@ func TestChannelNormSecondGradients(t *testing.T) {
 	}
 }
 
-// A γ of one element is as little as there is.
+// The smallest γ has one element.
 func TestSecondGradientsOfOneChannel(t *testing.T) {
 	for name, a := range affines {
 		t.Run(name, func(t *testing.T) {

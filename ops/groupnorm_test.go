@@ -166,7 +166,7 @@ func TestInstanceNormGradients(t *testing.T) {
 	}
 }
 
-// Norms that are the same function by definition.
+// These norms are the same function by definition.
 func TestGroupNormIsOtherNorms(t *testing.T) {
 	group := func(groups int) graphtest.Func {
 		return func(n G.Nodes) (*G.Node, error) {
@@ -197,8 +197,8 @@ func TestGroupNormIsOtherNorms(t *testing.T) {
 	}
 }
 
-// One spatial element is an error in training, and leaves the statistics alone;
-// evaluation takes it.
+// One spatial element is an error in training and leaves the statistics unchanged. In
+// evaluation it is allowed.
 func TestInstanceNormOfOneElement(t *testing.T) {
 	x := []*tensor.Dense{wave(0.5, 2, 3, 1)}
 	for name, m := range graphtest.Machines {

@@ -10,16 +10,18 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A gorgonia.Reshape shares memory with its input, into which a TapeMachine lets Square
-// write, here of each input of an op: after the first or the second of two reshapes.
+// A gorgonia.Reshape shares memory with its input, and a TapeMachine lets Square write
+// into it. Here this happens for each input of an op, after the first or the second of
+// two reshapes.
 func TestReshapedInputs(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		gradients(t, costOfReshaped(c, c.stats(t)), flattened(c), append(c.checkOptions(), gradcheck.WithMachines(gradcheck.Tape))...)
 	})
 }
 
-// The same for gradients of the gradient by the first input. Central differences of it are good to
-// three or four digits; what is read after it has been overwritten is off by as much as it is.
+// The same is tested for gradients of the gradient with respect to the first input.
+// Central differences of it have three or four correct digits, but a value that is read
+// after it has been overwritten is off by as much as its size.
 func TestReshapedInputsSecondOrder(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		gradients(t, firstGradient(costOfReshaped(c, c.stats(t))), flattened(c), append(c.checkOptions(),
@@ -27,7 +29,7 @@ func TestReshapedInputsSecondOrder(t *testing.T) {
 	})
 }
 
-// firstGradient is the gradient of a cost by the first input.
+// firstGradient returns the gradient of a cost with respect to the first input.
 func firstGradient(cost gradcheck.Func) gradcheck.Func {
 	return func(in G.Nodes) (*G.Node, error) {
 		c, err := cost(in)
@@ -42,7 +44,7 @@ func firstGradient(cost gradcheck.Func) gradcheck.Func {
 	}
 }
 
-// costOfReshaped is Σ y³ of an op of reshaped values, and Σ u² of these values.
+// costOfReshaped returns Σ y³ of an op on reshaped values, plus Σ u² of these values.
 func costOfReshaped(c opCase, s *ops.RunningStats) gradcheck.Func {
 	return costOfShared(c, s, func(i int, u *G.Node) (value, shared *G.Node) {
 		if i%2 == 1 {
@@ -52,7 +54,7 @@ func costOfReshaped(c opCase, s *ops.RunningStats) gradcheck.Func {
 	})
 }
 
-// A gorgonia.Dropout that drops nothing returns its input: in evaluation, and where the
+// A gorgonia.Dropout that drops nothing returns its input, in evaluation and if the
 // probability is 0. So does a Concat of a single tensor.
 func TestInputsThatAreOthers(t *testing.T) {
 	for name, same := range map[string]func(u *G.Node) (*G.Node, error){
@@ -68,13 +70,14 @@ func TestInputsThatAreOthers(t *testing.T) {
 	}
 }
 
-// costOfShared is Σ y³ of an op of what shares memory with values, and Σ u² of these values.
+// costOfShared returns Σ y³ of an op on values that share memory, plus Σ u² of the values
+// that they share it with.
 func costOfShared(c opCase, s *ops.RunningStats, share func(i int, u *G.Node) (value, shared *G.Node)) gradcheck.Func {
 	return func(in G.Nodes) (*G.Node, error) {
 		shared := make(G.Nodes, len(in))
 		values := make(G.Nodes, len(in))
 		for i, n := range in {
-			values[i], shared[i] = share(i, G.Must(G.Add(n, n))) // whose own gradient needs no values
+			values[i], shared[i] = share(i, G.Must(G.Add(n, n))) // its own gradient needs no values
 		}
 		y, err := c.build(shared, s)
 		if err != nil {

@@ -14,11 +14,11 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// slot is a tensor in an odd layout, and the tensor whose memory it lies in.
+// slot is a tensor in an unusual layout, and the tensor that owns its memory.
 type slot struct{ view, owner *tensor.Dense }
 
-// layouts make room for a tensor of a shape; nil where the shape has too few
-// axes. The memory around the elements is NaN, so that a read of it shows.
+// layouts make room for a tensor of a shape, or return nil if the shape has too few axes.
+// The memory around the elements is NaN, so that reading it has an effect.
 var layouts = []struct {
 	name string
 	room func(dt tensor.Dtype, shape tensor.Shape) *slot
@@ -52,8 +52,8 @@ func poisoned(dt tensor.Dtype, shape ...int) *tensor.Dense {
 	return graphtest.Dense(dt, slices.Repeat([]float64{math.NaN()}, tensor.Shape(shape).TotalSize()), shape...)
 }
 
-// sliced is a slice of a tensor that is longer in one axis, at both ends.
-// A slice of one element would lose the axis.
+// sliced returns a slice of a tensor that is longer at both ends of an axis. A slice of
+// one element would lose the axis.
 func sliced(dt tensor.Dtype, s tensor.Shape, axis int) *slot {
 	if s[axis] == 1 {
 		return nil
@@ -66,7 +66,7 @@ func sliced(dt tensor.Dtype, s tensor.Shape, axis int) *slot {
 	return &slot{cut(owner, ranges...), owner}
 }
 
-// cut slices.
+// cut returns a slice of owner, or panics.
 func cut(owner *tensor.Dense, ranges ...tensor.Slice) *tensor.Dense {
 	v, err := owner.Slice(ranges...)
 	if err != nil {
@@ -75,7 +75,8 @@ func cut(owner *tensor.Dense, ranges ...tensor.Slice) *tensor.Dense {
 	return v.(*tensor.Dense)
 }
 
-// columnSlice is a slice along the last axis: of a vector, a column of a matrix.
+// columnSlice returns a slice along the last axis. For a vector it is a column of a
+// matrix.
 func columnSlice(dt tensor.Dtype, s tensor.Shape) *slot {
 	if len(s) > 1 {
 		return sliced(dt, s, len(s)-1)
@@ -124,7 +125,7 @@ func (s *slot) put(values []float64) {
 	}
 }
 
-// state is everything that an op must leave alone.
+// state returns everything that an op must not change.
 func (s *slot) state() (all []uint64) {
 	switch data := s.owner.Data().(type) {
 	case []float32:
@@ -144,7 +145,7 @@ func (s *slot) state() (all []uint64) {
 	return all
 }
 
-// place returns the tensor in each layout that its shape allows.
+// place calls f with the tensor in each layout that its shape allows.
 func place(t *testing.T, d *tensor.Dense, f func(layout string, s *slot)) {
 	for _, l := range layouts {
 		s := l.room(d.Dtype(), d.Shape())
@@ -157,14 +158,14 @@ func place(t *testing.T, d *tensor.Dense, f func(layout string, s *slot)) {
 	}
 }
 
-// The layouts are what they say, and the elements where they belong: without this
+// The layouts are what their names say, and the elements are where they belong. Otherwise
 // the tests below could pass on plain tensors, or on elements in another order.
 func TestLayoutsOfTestsAreOdd(t *testing.T) {
 	d := wave(0, 3, 4, 2)
 	place(t, d, func(name string, s *slot) {
 		contiguous := slices.Equal(s.view.Strides(), d.Strides())
 		require.Equal(t, name == "row slice", contiguous, "%s has strides %v", name, s.view.Strides())
-		for i, want := range floats(d) { // by Gorgonia's own arithmetic, not by ours
+		for i, want := range floats(d) { // by Gorgonia's arithmetic, not by ours
 			v, err := s.view.At(i/8, i/2%4, i%2)
 			require.NoError(t, err)
 			require.Equal(t, want, v, "%s: element %d", name, i)
@@ -182,7 +183,7 @@ func TestAnyLayoutGivesTheSameBits(t *testing.T) {
 	}
 }
 
-// checkLayouts gives each input in turn in each layout.
+// checkLayouts tries each input in turn in each layout.
 func checkLayouts(t *testing.T, c opCase, dt tensor.Dtype, m graphtest.Machine) {
 	dy := c.dy(t, dt)
 	run := func(vs []*tensor.Dense) (graphtest.Result, []float64) {
@@ -201,9 +202,9 @@ func checkLayouts(t *testing.T, c opCase, dt tensor.Dtype, m graphtest.Machine) 
 			got, stats := run(vs)
 			what := c.names[i] + " as " + layout
 			if layout == "row slice" && dt == tensor.Float32 && strings.HasPrefix(c.name, "weightnormlinear") {
-				// Gonum's float32 dot product sums in an order that depends on
-				// the alignment of its operands, and this slice, being
-				// contiguous, goes to it as it is.
+				// Gonum's float32 dot product sums in an order that depends on the
+				// alignment of its operands. This slice is contiguous, and is passed to
+				// it unchanged.
 				requireSameResult(t, want, got, 1e-6, what)
 			} else {
 				requireSameResult(t, want, got, 0, what)
@@ -214,7 +215,7 @@ func checkLayouts(t *testing.T, c opCase, dt tensor.Dtype, m graphtest.Machine) 
 	}
 }
 
-// All inputs may be odd at once.
+// All inputs may have unusual layouts at once.
 func TestAllInputsInOddLayouts(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		plain, odd := c.values(tensor.Float64, 0.4), []*tensor.Dense(nil)

@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// runCompiled runs a program that is compiled for some outputs only.
+// runCompiled runs a program that is compiled for some of its outputs.
 func (p *program) runCompiled(t *testing.T, outputs G.Nodes, opts ...G.VMOpt) {
 	t.Helper()
 	used := p.g.ExactSubgraphRoots(outputs...).AllNodes()
@@ -26,7 +26,7 @@ func (p *program) runCompiled(t *testing.T, outputs G.Nodes, opts ...G.VMOpt) {
 	require.NoError(t, err)
 	vm := G.NewTapeMachine(p.g, append(opts, G.WithPrecompiled(prog, at))...)
 	defer vm.Close()
-	for range 2 { // the second run is that of a machine which was reset
+	for range 2 { // the second run is after a Reset
 		vm.Reset()
 		require.NoError(t, vm.RunAll())
 	}
@@ -81,7 +81,7 @@ func batchesOf(s *ops.RunningStats) int64 {
 	return n
 }
 
-// moved returns running statistics after the batches, by their definition.
+// moved returns the running statistics after the batches, by the definition.
 func moved(s []float64, momentum float64, batches ...*tensor.Dense) []float64 {
 	s = slices.Clone(s)
 	channels := (len(s) - 1) / 2
@@ -104,8 +104,8 @@ func moved(s []float64, momentum float64, batches ...*tensor.Dense) []float64 {
 	return s
 }
 
-// Train machines and eval machines on one graph: the one built last sets the
-// mode, and building moves no statistics.
+// Of several machines on one graph, for training and for evaluation, the one built last
+// sets the mode. Building a machine changes no statistics.
 func TestLastMachineBuiltSetsTheMode(t *testing.T) {
 	for name, build := range map[string]func(*G.ExprGraph, ...G.VMOpt) G.VM{
 		"tape": func(g *G.ExprGraph, opts ...G.VMOpt) G.VM { return G.NewTapeMachine(g, opts...) },
@@ -136,7 +136,7 @@ func TestLastMachineBuiltSetsTheMode(t *testing.T) {
 	}
 }
 
-// An older train machine runs in the mode of the machine built after it.
+// An older machine for training runs in the mode of the machine built after it.
 func TestOlderMachineTakesTheModeOfTheLast(t *testing.T) {
 	c := batchNormCase("", 3, ops.BatchNormConfig{Momentum: 0.1}, tensor.Shape{5, 3})
 	s := c.stats(t)
@@ -153,7 +153,7 @@ func TestOlderMachineTakesTheModeOfTheLast(t *testing.T) {
 	require.Equal(t, evaluated, bits(p.y.Value()))
 }
 
-// A new machine for each training step, with the value that Let gives.
+// There is a new machine for each training step, with the value that Let binds.
 func TestMachinePerStep(t *testing.T) {
 	for _, machine := range []string{"tape", "lisp", "one tape machine"} {
 		t.Run(machine, func(t *testing.T) {
@@ -186,7 +186,8 @@ func TestMachinePerStep(t *testing.T) {
 	}
 }
 
-// Values that Let replaces, in other layouts too, give their own numbers.
+// After Let replaces values, also by other layouts, the results are those of the new
+// values.
 func TestLetReplacesValues(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		dy := c.dy(t, tensor.Float64)
@@ -212,14 +213,14 @@ func TestLetReplacesValues(t *testing.T) {
 	})
 }
 
-// A training batch of one value per channel fails in the machine, moves
-// nothing, and leaves graph and machine usable.
+// A training batch of one value per channel fails in the machine and changes nothing. The
+// graph and the machine can still be used.
 func TestBatchOfOneFailsAndHarmsNothing(t *testing.T) {
 	s := statsOf(t, 3)
 	start := snapshot(s)
 	good, bad := wave(0.4, 4, 3), wave(0.4, 1, 3)
 	g := G.NewGraph()
-	// Let refuses another batch size, so the node gets it at its birth.
+	// Let refuses another batch size, so the node is made with it.
 	x := G.NewMatrix(g, tensor.Float64, G.WithShape(4, 3), G.WithName("x"), G.WithValue(bad))
 	y, err := ops.BatchNorm(x, nil, nil, s, ops.BatchNormConfig{Eps: 1e-3, Momentum: 0.1})
 	require.NoError(t, err)
@@ -239,7 +240,7 @@ func TestBatchOfOneFailsAndHarmsNothing(t *testing.T) {
 	requireNear(t, moved(start, 0.1, good), snapshot(s), 1e-14, "statistics")
 }
 
-// In evaluation a batch of one is fine, on the graph that failed to train too.
+// In evaluation a batch of one is allowed, also on a graph that has failed to train.
 func TestBatchOfOneEvaluates(t *testing.T) {
 	c := batchNormCase("", 3, ops.BatchNormConfig{Momentum: 0.1}, tensor.Shape{1, 3})
 	for name := range graphtest.Machines {
@@ -268,8 +269,7 @@ func TestBatchOfOneEvaluates(t *testing.T) {
 	}
 }
 
-// A node without a value is an error of the tape machine. (A lisp machine
-// panics on it by itself.)
+// A node without a value is an error of the tape machine. (A lisp machine itself panics.)
 func TestMissingValueIsAnError(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		for missing := range c.names {

@@ -19,7 +19,7 @@ func maskLeaf(x *G.Node, mask []float64, shape tensor.Shape) *G.Node {
 	return graphtest.Leaf(x.Graph(), "mask", graphtest.Dense(x.Dtype(), mask, shape...))
 }
 
-// maskedCase is a case with a mask, a node that is there besides the inputs.
+// maskedCase is a case with a mask, which is a node besides the inputs.
 func maskedCase(c opCase, mask []float64, shape tensor.Shape, build func(n G.Nodes, mask *G.Node, s *ops.RunningStats) (*G.Node, error)) opCase {
 	c.name, c.masked = c.name+" masked", true
 	c.build = func(n G.Nodes, s *ops.RunningStats) (*G.Node, error) {
@@ -125,8 +125,8 @@ func TestMaskChangesFromRunToRun(t *testing.T) {
 	}
 }
 
-// The running statistics of instance norm are the means of those of the samples
-// that have a variance, whatever their lengths.
+// The running statistics of instance norm are means over the samples that have a
+// variance, whatever their lengths.
 func TestMaskedInstanceStatistics(t *testing.T) {
 	p := padded{"", tensor.Shape{4, 3, 6}, 1, lengthMask(6, 6, 2, 0, 1), []float64{6, 2, 0, 1}, tensor.Shape{4}}
 	want := make([]float64, 6)
@@ -149,8 +149,8 @@ func TestMaskedInstanceStatistics(t *testing.T) {
 	})
 }
 
-// A batch of padding has no statistics: it is an error in training, and zeros where
-// none are needed.
+// A batch of padding alone has no statistics. It is an error in training, and gives zeros
+// if no statistics are needed.
 func TestMaskOfNothing(t *testing.T) {
 	for _, lengths := range [][]float64{{0, 0}, {0, 1}} {
 		for name, m := range graphtest.Machines {
@@ -204,7 +204,7 @@ func TestMaskOfNothing(t *testing.T) {
 	}
 }
 
-// Values that a mask may not have are an error of the machine, and move nothing.
+// Values that a mask may not have are an error of the machine, and change nothing.
 func TestBadMaskValues(t *testing.T) {
 	flags := slices.Repeat([]float64{1}, 10)
 	flags[7] = 0.5
@@ -255,7 +255,7 @@ func TestBadMaskValues(t *testing.T) {
 	}
 }
 
-// A mask of a matrix has a flag for each sample, and no length.
+// A mask of a matrix has a flag for each sample, not a length.
 func TestMaskOfAMatrixHasFlags(t *testing.T) {
 	x := wave(0.4, 5, 3)
 	_, err := graphtest.Tape(func(n G.Nodes) (*G.Node, error) {
@@ -265,7 +265,7 @@ func TestMaskOfAMatrixHasFlags(t *testing.T) {
 	require.ErrorContains(t, err, "the mask of sample 1 has 2, want 0 or 1")
 }
 
-// A value of x with other channels is an error, also where the mask fits it.
+// A value of x with another number of channels is an error, even if the mask fits it.
 func TestMaskedValueOfOtherChannels(t *testing.T) {
 	c := maskedBatchCase("", 3, ops.BatchNormConfig{Momentum: 0.1}, []float64{3, 5}, tensor.Shape{2}, tensor.Shape{2, 3, 5})
 	masked := 0
@@ -280,7 +280,7 @@ func TestMaskedValueOfOtherChannels(t *testing.T) {
 	require.NotZero(t, masked)
 }
 
-// Rounded to float32, a large size may become larger.
+// A large size may become larger when it is rounded to float32.
 func TestLengthBeyondALargeSize(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 200 MB")
@@ -307,7 +307,7 @@ func TestMaskHasNoGradient(t *testing.T) {
 	require.ErrorContains(t, err, "Non Differentiable")
 }
 
-// Gradients of first and second order of data of many lengths.
+// First and second gradients are checked for data of many lengths.
 func TestMaskedGradients(t *testing.T) {
 	for _, n := range []int{2, 7, 17, 65, 129} {
 		for name, a := range affines {

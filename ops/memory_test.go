@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// reusing are ops with their memory kept, or without.
+// reusing are ops with Reuse or without.
 func reusing(reuse bool) map[string]func(n G.Nodes, s *ops.RunningStats) (*G.Node, error) {
 	return map[string]func(n G.Nodes, s *ops.RunningStats) (*G.Node, error){
 		"layernorm": func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) {
@@ -39,8 +39,8 @@ func reusing(reuse bool) map[string]func(n G.Nodes, s *ops.RunningStats) (*G.Nod
 	}
 }
 
-// trace trains for some steps, with the op applied twice and its input used
-// twice, and returns what every step gave.
+// trace trains for some steps, with the op applied twice and its input used twice, and
+// returns the results of every step.
 func trace(t *testing.T, build func(n G.Nodes, s *ops.RunningStats) (*G.Node, error)) (all [][]float64) {
 	g := G.NewGraph()
 	node := func(name string, shape ...int) *G.Node { return graphtest.Leaf(g, name, wave(0.4, shape...)) }
@@ -78,7 +78,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Within its rules, reuse changes no number.
+// If its conditions hold, Reuse does not change the results.
 func TestReuseGivesTheSameNumbers(t *testing.T) {
 	fresh := reusing(false)
 	for name, build := range reusing(true) {
@@ -86,8 +86,8 @@ func TestReuseGivesTheSameNumbers(t *testing.T) {
 	}
 }
 
-// With reuse a run writes into the memory of the run before, be it of the op of a
-// case, of the ops of its gradients or of their parts; by default it does not touch it.
+// With Reuse a run writes into the memory of the run before, for the op of a case, the
+// ops of its gradients, and their parts. By default it does not.
 func TestReuseKeepsMemory(t *testing.T) {
 	for _, reuse := range []bool{false, true} {
 		for _, c := range opCasesOf(reuse) {

@@ -21,8 +21,8 @@ func newMoments(t *testing.T, channels, axis int, batches ...*tensor.Dense) *ops
 	return m
 }
 
-// Parts merged in any tree are the whole, also where the mean is a million times
-// the spread.
+// Parts merged in any tree give the moments of the whole, even if the mean is a million
+// times the spread.
 func TestMomentsMerge(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for _, offset := range []float64{0, 1e6} {
@@ -61,7 +61,7 @@ func TestMomentsMerge(t *testing.T) {
 	}
 }
 
-// A batch of one value is its mean.
+// A batch of one value has that value as its mean.
 func TestMomentsOfOneValue(t *testing.T) {
 	m := newMoments(t, 1, 1, graphtest.Dense(tensor.Float64, []float64{3}, 1, 1))
 	require.Equal(t, 1, m.Count())
@@ -71,7 +71,7 @@ func TestMomentsOfOneValue(t *testing.T) {
 	require.ErrorIs(t, running(2).SetMoments(m), ops.ErrShape, "which no other batch mends")
 }
 
-// Any layout and any axis of the channels.
+// A batch may have any layout, and its channels in any axis.
 func TestMomentsLayouts(t *testing.T) {
 	x := wave(1, 5, 3, 4)
 	want := newMoments(t, 3, 0, x)
@@ -151,7 +151,8 @@ func badMoments() []badCall {
 	}
 }
 
-// The estimate is that of all batches as if they were one, also where statistics are given twice.
+// The estimate is that of all batches as if they were one, even if the statistics are
+// passed twice.
 func TestReestimateIsOfAllBatches(t *testing.T) {
 	g, s := G.NewGraph(), running(3)
 	x := graphtest.Leaf(g, "x", wave(0, 4, 3))
@@ -174,7 +175,7 @@ func TestReestimateIsOfAllBatches(t *testing.T) {
 	require.EqualValues(t, 3, n)
 }
 
-// Means over samples are not the moments of a batch: pooled they would depend on how the
+// Means over samples are not the moments of a batch. Merged, they would depend on how the
 // data are cut into batches.
 func TestReestimateRefusesInstanceNorm(t *testing.T) {
 	g, s := G.NewGraph(), running(3)

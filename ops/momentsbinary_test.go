@@ -13,7 +13,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Moments that were sent merge to the same bits as those that were not.
+// Moments that were sent merge to the same bits as the original ones.
 func TestMomentsAreSent(t *testing.T) {
 	batch := func(from float64) *tensor.Dense { return wave(from, 5, 3, 2) }
 	here, there := newMoments(t, 3, 1, batch(0), batch(9)), newMoments(t, 3, 1, batch(1e6))
@@ -31,7 +31,7 @@ func TestMomentsAreSent(t *testing.T) {
 	require.Equal(t, here, other)
 	require.Equal(t, 40, other.Count())
 
-	// What is not a number stays so.
+	// A NaN stays a NaN.
 	nan := newMoments(t, 1, 1, tensor.New(tensor.WithShape(1, 1), tensor.WithBacking([]float64{math.NaN()})))
 	b, err := nan.MarshalBinary()
 	require.NoError(t, err)

@@ -14,12 +14,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A gradient of a gradient of a gradient is an error, whatever it is of, and all
-// that was there before still runs.
+// A third derivative of any op is an error, and everything that was there before still
+// runs.
 func TestThirdOrderIsAnError(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		dy := c.dy(t, tensor.Float64)
-		// Squared, so that every gradient depends on every input.
+		// The square makes every gradient depend on every input.
 		squared := func() graphtest.Func {
 			s := c.stats(t)
 			return func(n G.Nodes) (*G.Node, error) { return G.Square(G.Must(c.build(n, s))) }
@@ -38,13 +38,13 @@ func TestThirdOrderIsAnError(t *testing.T) {
 				require.ErrorIs(t, err, ops.ErrOrder, "d³/d%s d%s", of, wrt)
 				require.NotErrorIs(t, err, ops.ErrShape)
 				require.ErrorContains(t, err, "third derivative")
-				if i == 0 && k == 0 { // once only
+				if i == 0 && k == 0 { // only once
 					_, err = G.Grad(sumOfSquares(second[k]), p.in[k])
 					require.True(t, ops.Is(err, ops.ErrOrder), "d³/d%s d%s: %v", of, wrt, err)
 				}
 			}
 		}
-		read := make([]G.Value, len(p.grads)) // what consumes a gradient may write over it
+		read := make([]G.Value, len(p.grads)) // an op that takes a gradient may write over it
 		for i, d := range p.grads {
 			G.Read(d, &read[i])
 		}
@@ -55,7 +55,7 @@ func TestThirdOrderIsAnError(t *testing.T) {
 	})
 }
 
-// Forms of ops on one input that differ in what the name says.
+// These forms of ops on one input differ in what their names say.
 func TestOpsThatDifferAreDifferentNodes(t *testing.T) {
 	g := G.NewGraph()
 	x := graphtest.Leaf(g, "x", wave(0, 4, 6, 6))
@@ -109,7 +109,7 @@ func TestOpsThatDifferAreDifferentNodes(t *testing.T) {
 	require.Len(t, g.AllNodes(), before)
 }
 
-// An op that nobody shares its statistics with moves them by itself.
+// An op whose statistics are not shared updates them by itself.
 func TestStatisticsOfTwoOpsOnOneInput(t *testing.T) {
 	g := G.NewGraph()
 	batch := wave(0.4, 5, 3)
@@ -127,7 +127,7 @@ func TestStatisticsOfTwoOpsOnOneInput(t *testing.T) {
 	requireNear(t, moved(start, 0.1, batch), snapshot(another), 1e-14, "the other statistics")
 }
 
-// Dtypes do not merge either.
+// Ops of different dtypes are not merged either.
 func TestDtypesInOneGraph(t *testing.T) {
 	g := G.NewGraph()
 	var ys G.Nodes
@@ -144,7 +144,7 @@ func TestDtypesInOneGraph(t *testing.T) {
 	}
 }
 
-// Drawings and prints of graphs: a '|' would break the labels of the drawing.
+// Graphs can be drawn and printed. A '|' would break the labels of the drawing.
 func TestGraphsCanBePrinted(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		p := newProgram(t, c.with(c.stats(t)), c.names, c.values(tensor.Float64, 0.4), c.dy(t, tensor.Float64), true)

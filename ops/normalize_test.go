@@ -23,7 +23,7 @@ func localCase(name string, cfg ops.LocalResponseNormConfig, x ...int) opCase {
 		build: func(n G.Nodes, _ *ops.RunningStats) (*G.Node, error) { return ops.LocalResponseNorm(n[0], cfg) }}
 }
 
-// neighbourCases are those of the norms of one input without parameters.
+// neighbourCases are the cases of the norms that have one input and no parameters.
 func neighbourCases(reuse bool) []opCase {
 	lp := func(p float64, axis int) ops.NormalizeConfig {
 		return ops.NormalizeConfig{P: p, Axis: axis, Eps: 1e-3, Reuse: reuse}
@@ -75,8 +75,8 @@ func TestLocalResponseNormMatchesGolden(t *testing.T) {
 	}
 }
 
-// apart returns values away from 0 and, in their size, from each other: what is not
-// differentiable there can be seen at a difference.
+// apart returns values that are far from 0 and, in their size, from each other, since at
+// such points the norms may not be differentiable.
 func apart(shape ...int) *tensor.Dense {
 	d := wave(0.2, shape...)
 	for i, v := range d.Data().([]float64) {
@@ -133,7 +133,7 @@ func TestLocalResponseNormGradients(t *testing.T) {
 	}
 }
 
-// The least settings: a window of the channel alone, and no activity or nothing but it.
+// The smallest settings are a window of the channel alone, and an alpha or a k of 0.
 func TestLocalResponseNormOfLeastSettings(t *testing.T) {
 	x := wave(0.2, 2, 3, 4)
 	for _, cfg := range []ops.LocalResponseNormConfig{
@@ -176,7 +176,7 @@ func TestNormalizeIsWeightNormOfLengthOne(t *testing.T) {
 	}
 }
 
-// An axis counted from the end is the same op.
+// An axis counted from the end gives the same op.
 func TestNormalizeAxisFromTheEnd(t *testing.T) {
 	g := G.NewGraph()
 	x := graphtest.Leaf(g, "x", wave(0, 2, 3, 4))
@@ -257,7 +257,7 @@ func badLocalResponses() []badCall {
 	}
 }
 
-// Forms of the ops on one input that differ in what the name says.
+// These forms of the ops on one input differ in what their names say.
 func TestNeighboursThatDifferAreDifferentNodes(t *testing.T) {
 	g := G.NewGraph()
 	x := graphtest.Leaf(g, "x", wave(0, 4, 6, 6))

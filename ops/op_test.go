@@ -9,13 +9,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Pictures leave out what is off.
+// Drawings leave out attributes that are off.
 func TestStringIsWhatIsOn(t *testing.T) {
 	b := newBase[float64]("norm.BatchNorm(axis=1, within=<nil>, shape=(3, 4), gamma=true, beta=false, reuse=true)", 0)
 	require.Equal(t, "norm.BatchNorm(axis=1, shape=(3, 4), gamma, reuse)", b.String())
 }
 
-// The three ops of a residual norm are told apart from each other and from the norm.
+// The three ops of a residual norm have names that differ from each other and from that
+// of the norm.
 func TestNamesOfResidualOps(t *testing.T) {
 	x := tensor.Shape{2, 3}
 	of := newLayerNorm[float64](2, tensor.Shape{3}, affine{}, LayerNormConfig{Eps: 1e-5})
@@ -36,14 +37,14 @@ func TestOpHasTheNameOfItsFirstLayer(t *testing.T) {
 	require.ErrorContains(t, err, "first")
 }
 
-// Holding other tensors does not make an op a part.
+// An op that holds other tensors is a part if the op itself is.
 func TestHeldOpIsPartAsTheOpIs(t *testing.T) {
 	norm := newLayerNorm[float64](2, tensor.Shape{3}, affine{}, LayerNormConfig{Eps: 1e-5})
 	require.False(t, (&heldOp{derivableOp: norm, inputs: 1}).IsPart())
 	require.True(t, (&heldOp{derivableOp: newAddNorm(norm.norm, tensor.Shape{2, 3}), inputs: 2}).IsPart())
 }
 
-// Memory that has held a larger result is cut to size.
+// Memory that has held a larger result is cut to the size of the new one.
 func TestReuseForASmallerResult(t *testing.T) {
 	m := memory[float64]{reuse: true}
 	_, large := m.tensor(4, 3)
@@ -54,7 +55,7 @@ func TestReuseForASmallerResult(t *testing.T) {
 	require.Same(t, &large[0], &small[0])
 }
 
-// A gradient is not added to one of another size or dtype, or to none.
+// A gradient is not added to one of another size or dtype, or if there is none.
 func TestAddToRefusesOtherGradients(t *testing.T) {
 	vector := func(opts ...G.NodeConsOpt) *G.Node {
 		return G.NewVector(G.NewGraph(), tensor.Float64, append([]G.NodeConsOpt{G.WithName("x"), G.WithShape(3)}, opts...)...)

@@ -9,7 +9,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Large results lie in memory that nobody has cleared.
+// Large results are made in memory that has not been cleared.
 func TestPlaceInUsedMemory(t *testing.T) {
 	const n, at = 40000, 20000
 	part := dense.New(tensor.Shape{5}, []float32{1, 2, 3, 4, 5})

@@ -2,6 +2,6 @@
 
 package ops_test
 
-// raceDetector says that the race detector is on. Gorgonia's lisp machine has a
-// race of its own when its run fails.
+// raceDetector says whether the race detector is on. Gorgonia's lisp machine has a race
+// of its own when its run fails.
 const raceDetector = true

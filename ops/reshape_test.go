@@ -44,8 +44,9 @@ func testReshape(t *testing.T, x *tensor.Dense) {
 	}
 }
 
-// reshapedSums have uses of x, or of its reshaped elements, that work in place and precede others.
-// With gorgonia.Reshape all of these gradients are wrong in one machine or both.
+// reshapedSums use x, or its reshaped elements, by an op that works in place before they
+// are used again. With gorgonia.Reshape all of these gradients are wrong in one machine
+// or in both.
 var reshapedSums = map[string]func(x *G.Node) (*G.Node, error){
 	"residual": func(x *G.Node) (*G.Node, error) {
 		y := G.Must(G.Tanh(G.Must(ops.Reshape(x, tensor.Shape{2, 6}))))
@@ -99,7 +100,7 @@ func badReshapes() []badCall {
 	}
 }
 
-// A shape without axes is that of a scalar, which is not a tensor.
+// A shape without axes is that of a scalar, and not of a tensor.
 func TestReshapeRefuses(t *testing.T) {
 	g := G.NewGraph()
 	one, six := graphtest.Leaf(g, "one", wave(0, 1, 1)), graphtest.Leaf(g, "six", wave(0, 2, 3))

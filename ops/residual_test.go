@@ -75,8 +75,8 @@ func TestResidualIsNormOfSum(t *testing.T) {
 	}
 }
 
-// The terms of a residual sum have one gradient, and parameters each a node of their own for it: a
-// solver clears that of one before it takes the other's.
+// The terms of a residual sum have the same gradient. Each parameter has its own node for
+// it, since a solver clears the gradient of one before it uses the other's.
 func TestResidualOfParameters(t *testing.T) {
 	add := func(x, r *G.Node) (y, sum *G.Node) {
 		y, sum, err := ops.AddLayerNorm(x, r, nil, nil, tensor.Shape{3}, ops.LayerNormConfig{Eps: modelEps})
@@ -155,7 +155,7 @@ func badResiduals() []badCall {
 	}
 }
 
-// The gradient that the caller gives is nobody's own: it stays what it was.
+// The gradient that the caller gives is not changed.
 func TestResidualLeavesTheGivenGradient(t *testing.T) {
 	g := G.NewGraph()
 	var in G.Nodes
@@ -173,7 +173,7 @@ func TestResidualLeavesTheGivenGradient(t *testing.T) {
 		require.NoError(t, m.RunAll())
 		m.Reset()
 	}
-	for _, n := range in[:2] { // two runs without a solver add up
+	for _, n := range in[:2] { // two runs without a step of a solver add up
 		for i, v := range floats(must(n.Grad())) {
 			require.InDelta(t, 2*want[i], v, 1e-14)
 		}
@@ -182,7 +182,7 @@ func TestResidualLeavesTheGivenGradient(t *testing.T) {
 	require.Equal(t, want, floats(in[2].Value()))
 }
 
-// A constant belongs to no graph until an op takes it, as Gorgonia's own do.
+// A constant belongs to no graph until an op takes it, as with Gorgonia's own ops.
 func TestConstantsAreInputs(t *testing.T) {
 	run := func(of func(*G.ExprGraph, *tensor.Dense) *G.Node) []float64 {
 		g := G.NewGraph()

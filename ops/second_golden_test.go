@@ -57,8 +57,8 @@ func eps(c *golden.Case) float64 {
 	return e
 }
 
-// The outputs ds_d… of the cases that have inputs u_…, as they are and in float32,
-// where the tolerance is that of float32.
+// The cases that have inputs u_… have outputs ds_d…. They are tested in their dtype and
+// in float32, with the tolerance of float32.
 func TestSecondOrderMatchesGolden(t *testing.T) {
 	found := 0
 	for op, build := range secondOrder {
@@ -91,7 +91,7 @@ func TestSecondOrderMatchesGolden(t *testing.T) {
 	require.GreaterOrEqual(t, found, 8)
 }
 
-// checkSecond runs Σ_p ⟨d p, u_p⟩ and hands its gradients to check. It returns the
+// checkSecond runs Σ_p ⟨d p, u_p⟩ and calls check with its gradients. It returns the
 // names of the outputs.
 func checkSecond(t *testing.T, c *golden.Case, build func(*golden.Case, map[string]*G.Node) (*G.Node, error), dt tensor.Dtype, check func(string, []float64)) (outputs []string) {
 	g := G.NewGraph()

@@ -13,8 +13,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// One op with one γ and β applied to two inputs: the gradients of what is
-// shared are the sums of those of each, and both batches move the statistics.
+// One op with one γ and β is applied to two inputs. The gradients of γ and β are the sums
+// of those of each application, and both batches update the statistics.
 func TestAppliedTwice(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		dy := c.dy(t, tensor.Float64)
@@ -49,9 +49,9 @@ func TestAppliedTwice(t *testing.T) {
 	})
 }
 
-// neighbours are graphs around an op in which Gorgonia writes over memory, or
-// hands on an alias of it. Each takes the op's inputs and a further one of the
-// shape of y, and only in ways that Gorgonia's own ops survive.
+// neighbours are graphs around an op in which Gorgonia writes over memory or passes on an
+// alias of it. Each takes the op's inputs and a further input of the shape of y, and only
+// in ways that Gorgonia's own ops survive.
 var neighbours = []struct {
 	name  string
 	build func(c opCase, s *ops.RunningStats, n G.Nodes, w *G.Node) (*G.Node, error)
@@ -115,8 +115,8 @@ var neighbours = []struct {
 	}},
 }
 
-// The same number by a graph that Gorgonia cannot overwrite: a lisp machine
-// never writes in place. Finite differences check both.
+// The lisp machine gives the same numbers, and never writes in place. Finite differences
+// check both machines.
 func TestNeighboursInPlace(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		for _, n := range neighbours {
@@ -144,8 +144,8 @@ func clones(vs []*tensor.Dense) (cs []*tensor.Dense) {
 	return cs
 }
 
-// In the tape machine itself the user's values and the statistics are what they
-// were, or moved by one batch.
+// In the tape machine the user's values are unchanged, and the statistics are updated by
+// one batch at most.
 func TestNeighboursLeaveTheUserAlone(t *testing.T) {
 	eachOp(t, func(t *testing.T, c opCase) {
 		for _, n := range neighbours {
@@ -174,8 +174,8 @@ func TestNeighboursLeaveTheUserAlone(t *testing.T) {
 	})
 }
 
-// Ops keep nothing of a run, so clones of a graph may run at once, each with
-// values of its own. They share running statistics.
+// Ops keep nothing of a run, so clones of a graph may run at the same time, each with its
+// own values. They share running statistics.
 func TestClonedGraphsRunConcurrently(t *testing.T) {
 	const clones, runs = 3, 6
 	eachOp(t, func(t *testing.T, c opCase) {

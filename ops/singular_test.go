@@ -10,16 +10,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Vectors that are started again are those of a constructor.
+// Restart gives the vectors of a constructor.
 func TestSingularVectorsRestart(t *testing.T) {
 	old, w := wave(0.4, 3, 4), graphtest.Dense(tensor.Float64, floats(wave(-2, 3, 4)), 3, 4)
 	s, fresh := must(ops.NewSingularVectors(old, 1)), must(ops.NewSingularVectors(w, 1))
-	old.Shape()[1] = 5 // of which it has a copy
+	old.Shape()[1] = 5 // the vectors have a copy of it
 	require.NoError(t, s.Restart(w))
 	requireSameVectors(t, fresh, s)
 
-	// Zeros have no direction, and a NaN has none: the vectors become the random ones
-	// that a constructor begins with, of length 1.
+	// Zeros and a NaN have no direction. The vectors become the random ones from which a
+	// constructor starts, of length 1.
 	for _, x := range []float64{0, math.NaN()} {
 		w := graphtest.Dense(tensor.Float32, []float64{x, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 3, 4)
 		require.NoError(t, s.Restart(w))

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// solvers that work with Gorgonia; its AdamW never changes a weight.
+// solvers are those that work with Gorgonia. Its AdamW never changes a weight.
 var solvers = map[string]func() G.Solver{
 	"vanilla":  func() G.Solver { return G.NewVanillaSolver(G.WithLearnRate(0.05)) },
 	"momentum": func() G.Solver { return G.NewMomentum(G.WithLearnRate(0.05)) },
@@ -22,8 +22,8 @@ var solvers = map[string]func() G.Solver{
 
 const modelEps = 1e-3
 
-// models are made once of an op of this package and once of primitive ops of
-// Gorgonia. Their parameters are x·w's w and what the op has.
+// models are each made of an op of this package and of primitive ops of Gorgonia. Their
+// parameters are the w of x·w and those of the op.
 var models = map[string]struct {
 	params          []tensor.Shape
 	ours, primitive func(x *G.Node, p G.Nodes) (*G.Node, error)
@@ -74,8 +74,8 @@ func filled(g *G.ExprGraph, name string, v float64, rows, cols int) *G.Node {
 	return graphtest.Leaf(g, name, tensor.New(tensor.WithShape(rows, cols), tensor.WithBacking(slices.Repeat([]float64{v}, rows*cols))))
 }
 
-// rowMeans and columnMeans give means in every place of a matrix, without
-// broadcasting.
+// rowMeans returns a matrix with the mean of the row at each place, and columnMeans one
+// with that of the column, without broadcasting.
 func rowMeans(x *G.Node) *G.Node {
 	n := x.Shape()[1]
 	return G.Must(G.Mul(x, filled(x.Graph(), "average", 1/float64(n), n, n)))
@@ -86,7 +86,7 @@ func columnMeans(x *G.Node) *G.Node {
 	return G.Must(G.Mul(filled(x.Graph(), "average", 1/float64(n), n, n), x))
 }
 
-// spread gives the vector v in every row of a matrix like y.
+// spread returns a matrix like y with the vector v in every row.
 func spread(v, y *G.Node) *G.Node {
 	row := G.Must(G.Reshape(v, tensor.Shape{1, v.Shape()[0]}))
 	return G.Must(G.Mul(filled(v.Graph(), "ones", 1, y.Shape()[0], 1), row))
@@ -100,7 +100,7 @@ func primitiveNorm(x, gamma, beta *G.Node, means func(*G.Node) *G.Node) *G.Node 
 	return G.Must(G.Add(scaled, spread(beta, x)))
 }
 
-// primitiveWeight is v with the rows scaled to the lengths g.
+// primitiveWeight returns v with its rows scaled to the lengths g.
 func primitiveWeight(v, g *G.Node) *G.Node {
 	rows, cols := v.Shape()[0], v.Shape()[1]
 	squares := G.Must(G.Mul(G.Must(G.Square(v)), filled(v.Graph(), "sum", 1, cols, cols)))
@@ -136,9 +136,8 @@ func train(t *testing.T, model func(*G.Node, G.Nodes) (*G.Node, error), shapes [
 	return after
 }
 
-// A solver changes gradients in place and sets them to 0, so each must be
-// storage of its own; then the parameters are those of the same model made of
-// Gorgonia's ops.
+// A solver changes gradients in place and sets them to 0, so each must have its own
+// memory. Then the parameters are those of the same model made of Gorgonia's ops.
 func TestSolversTrainAsWithPrimitiveOps(t *testing.T) {
 	for name, m := range models {
 		for solver, s := range solvers {

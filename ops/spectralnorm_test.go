@@ -20,7 +20,8 @@ func vectorsOf(axis int, w ...int) *ops.SingularVectors {
 	return must(ops.NewSingularVectors(wave(0.4, w...), axis))
 }
 
-// spectralCase evaluates: in training its results change from run to run.
+// spectralCase is a case in evaluation, since in training the results change from run to
+// run.
 func spectralCase(name string, axis int, reuse bool, w ...int) opCase {
 	cfg := ops.DefaultSpectralNorm()
 	cfg.Reuse = reuse
@@ -37,7 +38,7 @@ func spectralCases(reuse bool) []opCase {
 	}
 }
 
-// In training golden cases begin from given vectors.
+// In training the golden cases begin with given vectors.
 func TestSpectralNormMatchesGolden(t *testing.T) {
 	eachCase(t, "SpectralNorm", func(t *testing.T, c *golden.Case, m graphtest.Machine) {
 		w := in(c, "weight")
@@ -78,10 +79,10 @@ func TestSpectralNormGradients(t *testing.T) {
 	}
 }
 
-// Each training run moves the vectors, evaluation and building machines do not,
-// and they come to where the largest singular value is.
+// Each training run improves the vectors; evaluation and building machines do not change
+// them. They converge to those of the largest singular value.
 func TestSpectralNormFindsTheLargestSingularValue(t *testing.T) {
-	// Rows at right angles, of the lengths 2 and 3.
+	// The rows are at right angles and have the lengths 2 and 3.
 	w := graphtest.Dense(tensor.Float64, []float64{0, 2, 0, 3, 0, 0}, 2, 3)
 	s := must(ops.NewSingularVectors(w, 0))
 	require.NoError(t, s.Set([]float64{0.8, 0.6}, []float64{0, 1, 0}))
@@ -144,7 +145,7 @@ func TestSpectralNormOfOrthogonal(t *testing.T) {
 	}
 }
 
-// A weight of zeros, or one that is not finite, leaves the vectors alone.
+// A weight of zeros, or one that is not finite, leaves the vectors unchanged.
 func TestSpectralNormLeavesVectorsUndamaged(t *testing.T) {
 	for _, bad := range []float64{0, nan, inf} {
 		s := vectorsOf(0, 2, 3)
@@ -164,8 +165,8 @@ func TestSpectralNormLeavesVectorsUndamaged(t *testing.T) {
 	}
 }
 
-// Where u = Wv underflows the iteration has overwritten u and v: the weight is then divided by the σ of
-// the vectors as they were, as in evaluation.
+// If u = Wv underflows, the iteration has overwritten u and v. The weight is then divided
+// by the σ of the earlier vectors, as in evaluation.
 func TestSpectralNormWhereAnIterationFails(t *testing.T) {
 	s := vectorsOf(0, 2, 3)
 	tiny := floats(wave(0.4, 2, 3))
@@ -185,7 +186,7 @@ func TestSpectralNormWhereAnIterationFails(t *testing.T) {
 	require.Equal(t, [][]float64{u, v}, [][]float64{u2, v2})
 }
 
-// Clones of a graph that train at once share the vectors, which stay whole.
+// Clones of a graph that train at the same time share the vectors, which stay consistent.
 func TestSpectralNormOfClonesInTraining(t *testing.T) {
 	s := vectorsOf(0, 6, 5)
 	g := G.NewGraph()

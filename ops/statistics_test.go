@@ -16,7 +16,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// gate is an op that hands its matrix on if pass lets it.
+// gate is an op that returns its matrix if pass returns nil.
 type gate struct{ pass func() error }
 
 func (o *gate) Arity() int { return 1 }
@@ -38,7 +38,7 @@ func (o *gate) WriteHash(h hash.Hash) { h.Write([]byte(o.String())) }
 func (o *gate) Hashcode() uint32      { return 11 }
 func (o *gate) String() string        { return "gate" }
 
-// gatedNet is batch norm, a gate, and batch norm.
+// gatedNet is a batch norm, a gate, and another batch norm.
 type gatedNet struct {
 	x             *G.Node
 	vm            G.VM
@@ -64,9 +64,9 @@ func newGatedNet(t *testing.T, cfg ops.BatchNormConfig, pass func() error, opts 
 
 var training = ops.BatchNormConfig{Momentum: 0.1}
 
-// A run that fails between two batch norms has moved the statistics of the first
-// by the batch, and not those of the second. A machine that goes on where it
-// failed, which one without Reset does, moves nothing twice.
+// A run that fails between two batch norms has updated the statistics of the first by the
+// batch, and not those of the second. A machine that goes on where it failed, as one does
+// without Reset, updates nothing twice.
 func TestStatisticsAfterAnError(t *testing.T) {
 	shut := errors.New("shut")
 	pass := func() error { return shut }
@@ -91,8 +91,8 @@ func TestStatisticsAfterAnError(t *testing.T) {
 	require.EqualValues(t, 5, batchesOf(n.after))
 }
 
-// A run that stops in the middle and never ends keeps no lock: what it has moved
-// can be read, and set back.
+// A run that stops in the middle and never ends holds no lock. Its updates can be read,
+// and undone by Set.
 func TestStatisticsDuringARun(t *testing.T) {
 	arrived, leave := make(chan bool), make(chan bool)
 	n := newGatedNet(t, training, func() error { arrived <- true; <-leave; return nil })
@@ -111,7 +111,7 @@ func TestStatisticsDuringARun(t *testing.T) {
 	require.EqualValues(t, 1, batches)
 }
 
-// A fault inside the op leaves its statistics as they were.
+// A fault inside the op leaves its statistics unchanged.
 func TestStatisticsAfterAFault(t *testing.T) {
 	n := newGatedNet(t, training, func() error { return nil })
 	before, after := snapshot(n.before), snapshot(n.after)
@@ -127,9 +127,10 @@ func TestStatisticsAfterAFault(t *testing.T) {
 	requireNear(t, moved(before, 0.1, x), snapshot(n.before), 1e-14, "moved")
 }
 
-// What is not finite makes the statistics of its channel NaN for good, or the mean
-// infinite, as PyTorch's, and leaves the bits of the others alone, for every way to
-// average; but where nothing moves them, it does not either.
+// A value that is not finite makes the statistics of its channel NaN for good, or the
+// mean infinite, as in PyTorch. It does not change the bits of the other channels, for
+// every way to average. Where nothing updates the statistics, it does not change them
+// either.
 func TestStatisticsAfterABatchThatIsNotFinite(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for _, poison := range []float64{nan, inf, -inf} {
@@ -161,7 +162,7 @@ func TestStatisticsAfterABatchThatIsNotFinite(t *testing.T) {
 				run(spoilt)
 				values[7] = kept
 				run(clean)
-				run(spoilt) // which cures nothing
+				run(spoilt) // it does not repair the statistics
 				want, got := snapshot(clean), snapshot(spoilt)
 				for i := range want {
 					switch {
@@ -178,8 +179,8 @@ func TestStatisticsAfterABatchThatIsNotFinite(t *testing.T) {
 	}
 }
 
-// A mean is the infinity that its values have; of both signs there is none, and in
-// padding they do not count.
+// The mean of values with an infinity is that infinity. With infinities of both signs it
+// is NaN. In padding they do not count.
 func TestMeansOfInfinities(t *testing.T) {
 	for name, norm := range map[string]func(x, gamma, beta *G.Node, s *ops.RunningStats, cfg ops.BatchNormConfig) (*G.Node, error){
 		"batch": ops.BatchNorm, "instance": ops.InstanceNorm,
@@ -213,7 +214,7 @@ func TestMeansOfInfinities(t *testing.T) {
 	}
 }
 
-// There are no ops in a graph that is nil.
+// A nil graph has no ops.
 func TestTrainingOfNoGraph(t *testing.T) {
 	s, err := ops.NewRunningStats(3)
 	require.NoError(t, err)
@@ -230,7 +231,7 @@ func TestTrainingOfNoGraph(t *testing.T) {
 	}
 }
 
-// Statistics are in training if one of the ops that have them is.
+// Statistics are in training mode if one of the ops that have them is.
 func TestTrainingOfOneOpOfTwo(t *testing.T) {
 	g := G.NewGraph()
 	s, other := statsOf(t, 3), statsOf(t, 3)
@@ -260,7 +261,7 @@ func TestTrainingOfOneOpOfTwo(t *testing.T) {
 	}
 }
 
-// A variance of 0 is one that channels have, and a number of batches may stay.
+// Set accepts a variance of 0, which a channel may have, and KeepBatches.
 func TestSetOfAVarianceOf0(t *testing.T) {
 	s := statsOf(t, 2)
 	require.NoError(t, s.Set([]float64{1, -2}, []float64{0, 4}, ops.KeepBatches))
@@ -269,7 +270,8 @@ func TestSetOfAVarianceOf0(t *testing.T) {
 	require.EqualValues(t, 0, batchesOf(s))
 }
 
-// Without running statistics it makes no difference how they would be averaged; Momentum is not used either.
+// Without running statistics the settings for averaging make no difference, and Momentum
+// is not checked.
 func TestCumulativeWithoutStatistics(t *testing.T) {
 	g := G.NewGraph()
 	x := graphtest.Leaf(g, "x", wave(0.4, 4, 3))
@@ -278,7 +280,7 @@ func TestCumulativeWithoutStatistics(t *testing.T) {
 	require.Same(t, G.Must(ops.BatchNorm(x, nil, nil, nil, ops.BatchNormConfig{Eps: 1e-3})), y)
 }
 
-// What is held does not move until all have released it.
+// Held statistics do not change until every hold is released.
 func TestHeldStatistics(t *testing.T) {
 	g, s := G.NewGraph(), statsOf(t, 3)
 	G.Must(ops.BatchNorm(graphtest.Leaf(g, "x", wave(0.4, 4, 3)), nil, nil, s, cfg))
