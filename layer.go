@@ -308,7 +308,7 @@ func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
 
 // Learnables returns the trainable parameters of layers, one layer after the other, for
 // gorgonia.Grad and a solver. A node that layers share is returned once, since a solver
-// would decay the weights of a second one again.
+// would decay its weights twice.
 func Learnables(layers ...Layer) (all G.Nodes) {
 	for _, l := range layers {
 		all = append(all, l.Learnables()...)

@@ -222,8 +222,8 @@ func TestWithoutParameters(t *testing.T) {
 	require.Equal(t, run(t, norm.Must(full.Fwd(x))), run(t, norm.Must(none.Fwd(x))), "gamma is 1 and beta 0 at first")
 }
 
-// A model has many layers of a kind. An error says which one it is about, whether the
-// layer finds it, an op, or Eval without a graph.
+// A model has many layers of a kind. An error says which one it is about, whether it
+// comes from the layer, from an op, or from Eval without a graph.
 func TestErrorsNameTheLayer(t *testing.T) {
 	dt := tensor.Float64
 	g := G.NewGraph()

@@ -123,7 +123,7 @@ func Save(w io.Writer, items ...Stateful) error {
 // SaveFile is Save to a file. The new file is written beside the old one and replaces it
 // once it is complete and on the disk, so that at any time, even after an error or a loss
 // of power, the file is either the old one or the new one. A process that is killed
-// before leaves an incomplete file beside it, called .model.safetensors.<number>.tmp for
+// before that leaves an incomplete file beside it, called .model.safetensors.<number>.tmp for
 // model.safetensors, which may be deleted.
 //
 // Errors: as Save, and those of the file system; after an error the old file is still
