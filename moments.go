@@ -44,10 +44,11 @@ func (l *BatchNorm) SetMoments(m *ops.Moments) error {
 //		return nil
 //	}, bn1, bn2)
 //
-// run must not step a solver. Pass all batch norms of a model together, since the input
-// of each depends on the ones before it. The statistics change when run has returned, and
-// not at all after an error. WithCumulativeAverage gives nearly the same, but weights
-// batches instead of values, and leaves out the variance between the means of batches.
+// run must not step a solver. Pass all batch norms of a model together: one that is left
+// out goes on with its running average meanwhile. The statistics change when run has
+// returned, and not at all after an error. WithCumulativeAverage gives nearly the same,
+// but weights batches instead of values, and leaves out the variance between the means of
+// batches.
 //
 // Errors: that of run; ErrGraph for a nil layer; ErrOption for a nil run, and for a layer
 // that has no running statistics or is in another Reestimate already; ErrBatch for a

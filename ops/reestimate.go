@@ -38,9 +38,9 @@ func (s *RunningStats) checkMoments(m *Moments) error {
 // training.
 //
 // run runs a machine in training mode on one batch after the other, and must not step a
-// solver. Batches may differ in size. Pass all batch norms of a model together, since the
-// input of each depends on the ones before it. The running statistics change when run has
-// returned, and not at all after an error.
+// solver. Batches may differ in size. Pass the statistics of all batch norms of a model
+// together: those that are left out go on as running averages meanwhile. The others change
+// when run has returned, and not at all after an error.
 //
 // The statistics of InstanceNorm cannot be re-estimated, since they are means over
 // samples, which do not add up to the statistics of a larger batch: RunAll returns
