@@ -10,14 +10,14 @@ package kernel
 //go:noescape
 func settleF32AVX2(mean *float64, residual *float64, m2 *float64, d *float64, q *float64, m *float32, n int, count float64, bound float64, least float64, most float64) (bad int)
 
-// setBatchNormF32AVX2 sets the constants m, scale and shift of n channels, in float64 and rounded. They
-// are padded elements apart.
+// setBatchNormF32AVX2 sets the constants m, scale and shift of n channels, in float64 and rounded. The
+// arrays lie padded elements apart.
 //
 //go:noescape
 func setBatchNormF32AVX2(exact *float64, rounded *float32, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, beta *float32, n int)
 
 // setBatchNormGradF32AVX2 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ, and the third −1 for a channel that is left to float64. The arrays of each set are padded elements apart.
+// of which the second becomes dγ, and the third −1 for a channel that is left to float64. The arrays of each set lie padded elements apart.
 //
 //go:noescape
 func setBatchNormGradF32AVX2(exact *float64, rounded *float32, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, n int, share float64, least float64, most float64)
@@ -27,7 +27,7 @@ func setBatchNormGradF32AVX2(exact *float64, rounded *float32, sums *float64, pa
 //go:noescape
 func roundF32AVX2(rounded *float32, exact *float64, n int, factor float64)
 
-// outsideF32AVX2 says by a number other than 0 that least ≤ |k| < most does not hold for all n numbers.
+// outsideF32AVX2 returns 0 if least ≤ |k| < most holds for all n numbers.
 //
 //go:noescape
 func outsideF32AVX2(k *float32, n int, least float32, most float32) (bad int)
@@ -38,14 +38,14 @@ func outsideF32AVX2(k *float32, n int, least float32, most float32) (bad int)
 //go:noescape
 func settleF64AVX2(mean *float64, residual *float64, m2 *float64, d *float64, q *float64, m *float64, n int, count float64, bound float64, least float64, most float64) (bad int)
 
-// setBatchNormF64AVX2 sets the constants m, scale and shift of n channels, in float64 and rounded. They
-// are padded elements apart.
+// setBatchNormF64AVX2 sets the constants m, scale and shift of n channels, in float64 and rounded. The
+// arrays lie padded elements apart.
 //
 //go:noescape
 func setBatchNormF64AVX2(exact *float64, rounded *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, beta *float64, n int)
 
 // setBatchNormGradF64AVX2 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ. The arrays of each set are padded elements apart.
+// of which the second becomes dγ. The arrays of each set lie padded elements apart.
 //
 //go:noescape
 func setBatchNormGradF64AVX2(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64)
@@ -66,14 +66,14 @@ func rstdF64AVX2(rstd *float64, m2 *float64, n int, perValue float64, eps float6
 //go:noescape
 func settleF32AVX512(mean *float64, residual *float64, m2 *float64, d *float64, q *float64, m *float32, n int, count float64, bound float64, least float64, most float64) (bad int)
 
-// setBatchNormF32AVX512 sets the constants m, scale and shift of n channels, in float64 and rounded. They
-// are padded elements apart.
+// setBatchNormF32AVX512 sets the constants m, scale and shift of n channels, in float64 and rounded. The
+// arrays lie padded elements apart.
 //
 //go:noescape
 func setBatchNormF32AVX512(exact *float64, rounded *float32, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, beta *float32, n int)
 
 // setBatchNormGradF32AVX512 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ, and the third −1 for a channel that is left to float64. The arrays of each set are padded elements apart.
+// of which the second becomes dγ, and the third −1 for a channel that is left to float64. The arrays of each set lie padded elements apart.
 //
 //go:noescape
 func setBatchNormGradF32AVX512(exact *float64, rounded *float32, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float32, n int, share float64, least float64, most float64)
@@ -83,7 +83,7 @@ func setBatchNormGradF32AVX512(exact *float64, rounded *float32, sums *float64, 
 //go:noescape
 func roundF32AVX512(rounded *float32, exact *float64, n int, factor float64)
 
-// outsideF32AVX512 says by a number other than 0 that least ≤ |k| < most does not hold for all n numbers.
+// outsideF32AVX512 returns 0 if least ≤ |k| < most holds for all n numbers.
 //
 //go:noescape
 func outsideF32AVX512(k *float32, n int, least float32, most float32) (bad int)
@@ -94,14 +94,14 @@ func outsideF32AVX512(k *float32, n int, least float32, most float32) (bad int)
 //go:noescape
 func settleF64AVX512(mean *float64, residual *float64, m2 *float64, d *float64, q *float64, m *float64, n int, count float64, bound float64, least float64, most float64) (bad int)
 
-// setBatchNormF64AVX512 sets the constants m, scale and shift of n channels, in float64 and rounded. They
-// are padded elements apart.
+// setBatchNormF64AVX512 sets the constants m, scale and shift of n channels, in float64 and rounded. The
+// arrays lie padded elements apart.
 //
 //go:noescape
 func setBatchNormF64AVX512(exact *float64, rounded *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, beta *float64, n int)
 
 // setBatchNormGradF64AVX512 sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,
-// of which the second becomes dγ. The arrays of each set are padded elements apart.
+// of which the second becomes dγ. The arrays of each set lie padded elements apart.
 //
 //go:noescape
 func setBatchNormGradF64AVX512(exact *float64, rounded *float64, sums *float64, padded int, mean *float64, residual *float64, rstd *float64, gamma *float64, n int, share float64)

@@ -4,17 +4,22 @@
 
 package kernel
 
-// layerNormRowsF32AVX2 normalizes rows of n elements, pitch bytes apart, in groups, until a row is left out: bad has bits for such rows of the last group.
+// layerNormRowsF32AVX2 normalizes rows of n elements, pitch bytes apart, group by group. It stops after a group of
+// which rows are left out: bad has a bit for each of them, and left is how many rows follow.
 //
 //go:noescape
 func layerNormRowsF32AVX2(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 
-// layerNormGradRowsF32AVX2 gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+// layerNormGradRowsF32AVX2 gives the gradient for rows of n elements, pitch bytes apart, group by group. It stops after a
+// group of which rows are left out: bad has a bit for each of them, again for each that lacks only dx,
+// and left is how many rows follow.
 //
 //go:noescape
 func layerNormGradRowsF32AVX2(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 
-// layerNormGradRowsInDoubleAVX2 gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+// layerNormGradRowsInDoubleAVX2 gives the gradient for rows of n elements, pitch bytes apart, group by group. It stops after a
+// group of which rows are left out: bad has a bit for each of them, again for each that lacks only dx,
+// and left is how many rows follow.
 //
 //go:noescape
 func layerNormGradRowsInDoubleAVX2(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
@@ -29,12 +34,15 @@ func carryRowsF32AVX2(total *float64, sums *float32, n int)
 //go:noescape
 func sumPartsF32AVX2(sums *float32, parts *float64, rows int, stride int, n int)
 
-// layerNormRowsF64AVX2 normalizes rows of n elements, pitch bytes apart, in groups, until a row is left out: bad has bits for such rows of the last group.
+// layerNormRowsF64AVX2 normalizes rows of n elements, pitch bytes apart, group by group. It stops after a group of
+// which rows are left out: bad has a bit for each of them, and left is how many rows follow.
 //
 //go:noescape
 func layerNormRowsF64AVX2(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 
-// layerNormGradRowsF64AVX2 gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+// layerNormGradRowsF64AVX2 gives the gradient for rows of n elements, pitch bytes apart, group by group. It stops after a
+// group of which rows are left out: bad has a bit for each of them, again for each that lacks only dx,
+// and left is how many rows follow.
 //
 //go:noescape
 func layerNormGradRowsF64AVX2(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
@@ -49,17 +57,22 @@ func carryRowsF64AVX2(total *float64, sums *float64, n int)
 //go:noescape
 func sumPartsF64AVX2(sums *float64, parts *float64, rows int, stride int, n int)
 
-// layerNormRowsF32AVX512 normalizes rows of n elements, pitch bytes apart, in groups, until a row is left out: bad has bits for such rows of the last group.
+// layerNormRowsF32AVX512 normalizes rows of n elements, pitch bytes apart, group by group. It stops after a group of
+// which rows are left out: bad has a bit for each of them, and left is how many rows follow.
 //
 //go:noescape
 func layerNormRowsF32AVX512(y *float32, x *float32, gamma *float32, beta *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 
-// layerNormGradRowsF32AVX512 gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+// layerNormGradRowsF32AVX512 gives the gradient for rows of n elements, pitch bytes apart, group by group. It stops after a
+// group of which rows are left out: bad has a bit for each of them, again for each that lacks only dx,
+// and left is how many rows follow.
 //
 //go:noescape
 func layerNormGradRowsF32AVX512(dx *float32, dgamma *float32, dbeta *float32, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
 
-// layerNormGradRowsInDoubleAVX512 gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+// layerNormGradRowsInDoubleAVX512 gives the gradient for rows of n elements, pitch bytes apart, group by group. It stops after a
+// group of which rows are left out: bad has a bit for each of them, again for each that lacks only dx,
+// and left is how many rows follow.
 //
 //go:noescape
 func layerNormGradRowsInDoubleAVX512(dx *float32, dgamma *float64, dbeta *float64, x *float32, gamma *float32, dy *float32, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)
@@ -74,12 +87,15 @@ func carryRowsF32AVX512(total *float64, sums *float32, n int)
 //go:noescape
 func sumPartsF32AVX512(sums *float32, parts *float64, rows int, stride int, n int)
 
-// layerNormRowsF64AVX512 normalizes rows of n elements, pitch bytes apart, in groups, until a row is left out: bad has bits for such rows of the last group.
+// layerNormRowsF64AVX512 normalizes rows of n elements, pitch bytes apart, group by group. It stops after a group of
+// which rows are left out: bad has a bit for each of them, and left is how many rows follow.
 //
 //go:noescape
 func layerNormRowsF64AVX512(y *float64, x *float64, gamma *float64, beta *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int)
 
-// layerNormGradRowsF64AVX512 gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.
+// layerNormGradRowsF64AVX512 gives the gradient for rows of n elements, pitch bytes apart, group by group. It stops after a
+// group of which rows are left out: bad has a bit for each of them, again for each that lacks only dx,
+// and left is how many rows follow.
 //
 //go:noescape
 func layerNormGradRowsF64AVX512(dx *float64, dgamma *float64, dbeta *float64, x *float64, gamma *float64, dy *float64, constants *float64, rows int, n int, pitch int, head int, group int, stream int) (left int, bad int, again int)

@@ -8,9 +8,9 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// channels emits the kernels over arrays with an element for each channel: what lies
-// between the sums over a batch and the map. With a root and divisions in every channel
-// that would take as long, for a small batch, as the passes over it.
+// channels emits the kernels over arrays with an element for each channel: the steps
+// between the sums over a batch and the map. They have a root and divisions for every
+// channel, and in Go would take as long as the passes over a small batch.
 func channels(v variant) {
 	settle(v)
 	setBatchNorm(v)
@@ -81,8 +81,8 @@ func settle(v variant) {
 func setBatchNorm(v variant) {
 	name := "setBatchNorm" + v.suffix()
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(exact *float64, rounded *%s, padded int, mean, residual, rstd *float64, gamma, beta *%s, n int)", v.elem(), v.elem()))
-	Doc(name+" sets the constants m, scale and shift of n channels, in float64 and rounded. They",
-		"are padded elements apart.")
+	Doc(name+" sets the constants m, scale and shift of n channels, in float64 and rounded. The",
+		"arrays lie padded elements apart.")
 	Pragma("noescape")
 	w := v.inDouble().real()
 	mean, residual, rstd := pointer("mean"), pointer("residual"), pointer("rstd")
@@ -129,7 +129,7 @@ func setBatchNormGrad(v variant) {
 	}
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(exact *float64, rounded *%s, sums *float64, padded int, mean, residual, rstd *float64, gamma *%s, n int, share%s float64)", v.elem(), v.elem(), bounds))
 	Doc(name+" sets the constants m, scale, factor, a and b of n channels from Σdy, Σdy·(x − m) and Σdy²,",
-		"of which the second becomes dγ"+marks+". The arrays of each set are padded elements apart.")
+		"of which the second becomes dγ"+marks+". The arrays of each set lie padded elements apart.")
 	Pragma("noescape")
 	w := v.inDouble().real()
 	mean, residual, rstd, gamma := pointer("mean"), pointer("residual"), pointer("rstd"), pointer("gamma")
@@ -152,8 +152,8 @@ func setBatchNormGrad(v variant) {
 		w.mul(dg, dg, r)
 		w.store(dg, Mem{Base: second}, part)
 
-		// Of u = γ·dy the sums Σu and Σu·x̂, and the means, which are in range where
-		// the sums need not be.
+		// The sums Σu and Σu·x̂ of u = γ·dy, and the means, which may be in range where
+		// the sums are not.
 		u := v.inDouble().load(at(gamma, v), part)
 		s, p, a, b := w.vec(), w.vec(), w.vec(), w.vec()
 		w.mul(a, db, share)
@@ -175,7 +175,7 @@ func setBatchNormGrad(v variant) {
 		}
 
 		// As cancels of package kernel, with leftOver and cancelled. The bounds are loaded
-		// here: AVX2 has not enough registers.
+		// here, since AVX2 has too few registers to keep them.
 		e := w.load(third, part)
 		energy, left := w.vec(), w.vec()
 		w.mul(energy, u, u)
@@ -194,8 +194,8 @@ func setBatchNormGrad(v variant) {
 	RET()
 }
 
-// centre returns a mean, of float64, as a number that the type of the data has and the
-// rest.
+// centre splits mean + residual, of float64, into a number that the type of the data has
+// and the rest.
 func (v variant) centre(mean, residual VecVirtual) (m, rest VecVirtual) {
 	m, rest = v.nearest(mean), v.vec()
 	v.sub(rest, mean, m)
@@ -235,14 +235,14 @@ func round(v variant) {
 func outside(v variant) {
 	name := "outside" + v.suffix()
 	TEXT(name, NOSPLIT, "func(k *float32, n int, least, most float32) (bad int)")
-	Doc(name + " says by a number other than 0 that least ≤ |k| < most does not hold for all n numbers.")
+	Doc(name + " returns 0 if least ≤ |k| < most holds for all n numbers.")
 	Pragma("noescape")
 	k, least, most := pointer("k"), v.constant("least"), v.constant("most")
 	i, magnitude := GP64(), v.magnitude()
 	found := v.nowhere()
 	v.loop("numbers", pointer("n"), i, 4, v.tail, func(j int, part mask) {
 		x := v.load(v.at(k, i, j), part)
-		v.maxAbs(x, x, magnitude) // which may drop a NaN beside a number, and not beside itself
+		v.maxAbs(x, x, magnitude) // of x and itself: beside a number a NaN might be dropped
 		v.either(found, v.where(x, notGreaterOrEqual, least, part))
 		v.either(found, v.where(x, notLess, most, part))
 	})

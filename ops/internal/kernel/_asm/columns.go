@@ -13,7 +13,7 @@ import (
 // columns emits a loop over rows of n elements, stride bytes apart, where each
 // column is a channel. It takes several rows at a time, so that what belongs to
 // a column, constants and sums, is fetched once for all of them, and otherwise
-// goes along the rows, as the memory likes it. Constants and sums may be read
+// goes along the rows, in the order of memory. Constants and sums may be read
 // and written up to the end of a vector.
 func (l loop) columns(v variant) {
 	TEXT(l.name+"Columns"+v.suffix(), NOSPLIT, l.signature(v, "n, rows, stride int"))
@@ -33,7 +33,7 @@ func (l loop) columns(v variant) {
 		if v.wide() {
 			wide = 4
 		}
-		group := 8 / len(l.data) // rows that L1 holds, and the next ones
+		group := 8 / len(l.data) // rows: L1 holds these and the next group's
 		l.rowGroups(v, "sum", group, wide, func(s strip) { l.sumStrip(v, s) })
 	}
 	VZEROUPPER()
@@ -69,7 +69,7 @@ func (l loop) rowGroups(v variant, name string, group, wide int, body func(s str
 	Label(name + "Done")
 }
 
-// rowGroup emits one turn of it, for count rows.
+// rowGroup emits one turn of the loop over groups, for count rows.
 func (l loop) rowGroup(v variant, label string, count, wide int, body func(s strip)) {
 	Label(label)
 	g := l.addressRows(v, count)
@@ -125,7 +125,7 @@ type rowPointers struct {
 	v               variant
 	count           int
 	moving          []string            // arrays that have rows
-	near, far       map[string]Register // of them: rows 0 and 5
+	near, far       map[string]Register // where rows 0 and 5 of these are
 	fixed           map[string]Register // the other arrays
 	stride, stride3 Register
 	i               Register // the column
@@ -178,7 +178,7 @@ func (g *rowPointers) row(a string, row int) Mem {
 	}
 }
 
-// strip is that at the pointers.
+// strip returns the strip that begins at the pointers.
 func (g *rowPointers) strip(vecs int, part mask) strip {
 	return strip{
 		rows: g.count, vecs: vecs, part: part,
@@ -188,7 +188,7 @@ func (g *rowPointers) strip(vecs int, part mask) strip {
 	}
 }
 
-// advance goes on by some vectors.
+// advance moves the pointers on by some vectors.
 func (g *rowPointers) advance(vecs int) {
 	for _, a := range g.moving {
 		ADDQ(U32(uint32(vecs*g.v.step())), g.near[a])

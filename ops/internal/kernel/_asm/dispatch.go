@@ -11,9 +11,9 @@ import (
 	"text/template"
 )
 
-// writeDispatch writes the functions of loops and steps that package kernel calls: on amd64 they
-// choose the assembly for the instruction set, the type of data and the layout;
-// elsewhere there is only the Go definition.
+// writeDispatch writes the functions of loops and steps that package kernel calls. On
+// amd64 they choose the assembly for the instruction set, the type of the data and the
+// layout; elsewhere they call the Go definition.
 func writeDispatch(dir string) error {
 	for name, of := range map[string]struct {
 		text string
@@ -89,7 +89,7 @@ func (l loop) Params() string {
 	return strings.Join(append(s, "b block"), ", ")
 }
 
-// Args passes them on.
+// Args is the list of arguments that passes the parameters on.
 func (l loop) Args() string {
 	s := slices.Concat(l.sums, l.Data())
 	if l.Maps() {
@@ -176,7 +176,7 @@ func {{.Name}}[T Float]({{.Params}}{{if .Maps}}, _ bool{{end}}) {
 func (s step) Name() string { return s.name }
 func (s step) Doc() string  { return s.doc }
 
-// Generic says whether there are data: other steps have float64 alone.
+// Generic says whether the step has arrays of data. Other steps have only float64.
 func (s step) Generic() bool { return len(s.data) > 0 }
 
 // Read is the first array that is read, and Others are those besides.
@@ -188,10 +188,10 @@ func (s step) Params() string {
 	return strings.Join(s.params("[]T", "[]float64"), ", ")
 }
 
-// Args passes them on.
+// Args is the list of arguments that passes the parameters on.
 func (s step) Args() string { return strings.Join(slices.Concat(s.arrays, s.scalars), ", ") }
 
-// Variants are those that there is assembly for.
+// Variants are the variants that there is assembly for.
 func (s step) Variants() []variant {
 	return slices.DeleteFunc(slices.Clone(variants), func(v variant) bool { return !s.Generic() && v.single() })
 }

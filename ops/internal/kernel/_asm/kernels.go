@@ -12,14 +12,14 @@ import (
 // runs and for channels that lie down columns.
 //
 // A map is in the type of the data: a few operations, each rounded. Sums are in
-// float64 whatever the data, since their terms may cancel; but those of weight
-// norm, which has its data in L1, are short chains in the type
-// of the data along a run (see variant.sums).
+// float64 whatever the data, since their terms may cancel; but those of weight norm,
+// which has its data in L1, are short chains in the type of the data along a run
+// (see variant.sums).
 type loop struct {
 	name   string
 	doc    string
 	sums   []string // added up for each channel
-	out    string   // written; nothing if there are sums
+	out    string   // written; empty if there are sums
 	data   []string // read
 	consts []string // one for each channel, of the type of the data
 	short  bool     // sums along runs are short chains

@@ -8,7 +8,7 @@ import (
 
 // Comparisons and what becomes of the lanes in which they hold.
 
-// How to compare. All but the first are true with NaN.
+// Predicates of VCMPPS and VCMPPD. All but less are true with NaN.
 const (
 	less              = 1
 	notEqual          = 4

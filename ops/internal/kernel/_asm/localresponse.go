@@ -8,7 +8,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// A step of local response norm, over n elements that lie side by side, with
+// A step is a loop of local response norm over n elements that lie side by side, with
 // scratch memory and arithmetic in float64.
 type step struct {
 	name, doc string

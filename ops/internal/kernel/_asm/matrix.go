@@ -8,9 +8,9 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// A matrix of data times a vector of float64, and the sum of a matrix and an outer
-// product, in float64 arithmetic. Rows of n elements are stride bytes apart. Several
-// go together, so that what belongs to a column is fetched once for all of them.
+// A matrix of data times a vector of float64, and the sum of two matrices and an outer
+// product, in float64 arithmetic. In a product, rows of n elements are stride bytes apart.
+// Several go together, so that what belongs to a column is fetched once for all of them.
 
 const rowsTogether = 4
 
@@ -20,8 +20,8 @@ func matrix(v variant) {
 	addOuter(v.inDouble())
 }
 
-// rowGroups emits a loop over rows of w, many at a time and then one by one. body
-// gets where they begin.
+// rowGroups emits a loop over rows of w, several at a time and then one by one. body gets
+// registers with the beginning of each.
 func (v variant) rowGroups(body func(label string, rows []Register)) {
 	w, stride, left := pointer("w"), pointer("stride"), pointer("rows")
 	for _, count := range []int{rowsTogether, 1} {
@@ -46,7 +46,8 @@ func (v variant) rowGroups(body func(label string, rows []Register)) {
 	}
 }
 
-// product emits a function of rows of w that adds to out. body is that of rowGroups.
+// product emits a function that goes over the rows of w and adds to out. body is called
+// as by rowGroups.
 func (v variant) product(name, doc string, body func(out, x, n Register, label string, rows []Register)) {
 	name += v.suffix()
 	TEXT(name, NOSPLIT, fmt.Sprintf("func(out *float64, w *%s, x *float64, rows, n, stride int)", v.elem()))
@@ -97,7 +98,7 @@ func columnProducts(v variant) {
 	})
 }
 
-// addOuter emits rows of the sum of two matrices and an outer product, which lie side by
+// addOuter emits the sum of two matrices and an outer product, for rows that lie side by
 // side in memory.
 func addOuter(v variant) {
 	name := "addOuter" + v.suffix()

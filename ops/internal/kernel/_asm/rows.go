@@ -9,10 +9,10 @@ import (
 )
 
 // Whole kernels over rows. They take groups of up to eight rows, so that what is
-// done once in a row, a root and divisions, is done for four at once, in the four
+// done once for each row, a root and divisions, is done for four at once, in the four
 // float64 of a YMM register, and for the other four while the first wait for the
-// result. Loops over the elements leave a row's sums in memory, from where those of
-// the group are added up together.
+// result. Loops over the elements leave the sums of each row in memory, where those of
+// the whole group are then added up together.
 //
 // With e = m0 − x, for a guess m0 of the mean, the statistics of a row are
 //
@@ -33,8 +33,8 @@ const (
 // half is the first half of a group, 0, or the second.
 type half int
 
-// The sums of a row take one slot in memory, four float64 to be added up, on a
-// sheet for each kind of sums.
+// Sums lie in memory on sheets, one for each kind of sum. A sheet has a slot for each row
+// of the group: four float64 that are still to be added up.
 const (
 	slot  = 4 * 8
 	sheet = rowsOfGroup * slot
@@ -42,14 +42,14 @@ const (
 
 // The constants of a call, which package kernel passes as an array of float64.
 const (
-	perHead = 8 * iota // 1/head
-	perRow             // 1/n
-	perDof             // 1/dof
-	underRoot
-	besideRoot
-	leastSquares // q must not be below it
-	leastGrad    // nor max|u|, unless it is 0
-	mostGrad     // nor max|u| above it
+	perHead      = 8 * iota // 1/head
+	perRow                  // 1/n
+	perDof                  // 1/dof
+	underRoot               // e1
+	besideRoot              // e2
+	leastSquares            // q must not be below it
+	leastGrad               // nor max|u|, unless it is 0
+	mostGrad                // nor max|u| above it
 )
 
 // rows emits all kernels of a variant.
@@ -70,7 +70,7 @@ type group struct {
 	pitch Register       // from row to row, in bytes
 	left  Mem            // rows that are not done yet
 	count Mem            // rows of this group
-	span  Mem            // the bytes that it takes
+	span  Mem            // from this group to the next, in bytes
 	early Mem            // how far to fetch ahead with the sums, see ahead
 	now   map[string]Mem // where the group begins in each array
 	sums  Mem            // sheets of slots
@@ -79,7 +79,7 @@ type group struct {
 	shift Mem            // r·rstd
 	bad   Mem            // a bit for each row that cannot be done here
 	late  bool           // see ahead
-	part  tail           // makes the mask of what is left of a row
+	part  tail           // makes the mask for the end of a row
 }
 
 // begin emits the start of a kernel with these arrays of rows, and so many kinds of
@@ -104,7 +104,7 @@ func (v variant) begin(sheets int, arrays ...string) *group {
 	return g
 }
 
-// memory has room for a constant of each row.
+// memory allocates room for a constant of each row.
 func (g *group) memory() Mem { return AllocLocal(8 * rowsOfGroup) }
 
 // in is where constants of the type of the arithmetic begin for a half, and inDouble
@@ -215,7 +215,7 @@ func (g *group) put(s VecVirtual, slot Register, page int, add func(...Op)) {
 	VMOVUPD(y, onSheet(slot, page))
 }
 
-// onSheet is the counterpart on a sheet of a slot on the first.
+// onSheet addresses the slot on a sheet of the row that has this slot on the first sheet.
 func onSheet(slot Register, page int) Mem { return Mem{Base: slot, Disp: page * sheet} }
 
 // gather adds up the slots of a half sheet: lane k of the result is for row k.
@@ -243,7 +243,7 @@ func (g *group) gather(page int, h half, add func(...Op)) VecVirtual {
 	return low
 }
 
-// constant returns a constant of the call, once for each row.
+// constant returns a constant of the call in each of the four lanes.
 func (g *group) constant(offset int) VecVirtual {
 	r := YMM()
 	VBROADCASTSD(Mem{Base: pointer("constants"), Disp: offset}, r)
@@ -279,7 +279,7 @@ func (g *group) below(x VecVirtual) mask {
 	return g.v.inDouble().where(x, notGreaterOrEqual, zero, mask{})
 }
 
-// rows returns bits for the rows of a half that have these lanes.
+// rows returns lanes of a half as bits for its rows.
 func (g *group) rows(lanes mask, h half) Register {
 	bits := g.v.inDouble().bits(lanes)
 	if h != 0 {
@@ -306,7 +306,7 @@ func (v variant) operand(m Mem, part mask) Op {
 	return v.load(m, part)
 }
 
-// skipIfBad jumps for a row that is bad.
+// skipIfBad jumps to the label if row k is bad.
 func (g *group) skipIfBad(label string, k Register) {
 	bad := GP64()
 	MOVQ(g.bad, bad)
@@ -314,7 +314,7 @@ func (g *group) skipIfBad(label string, k Register) {
 	JCS(LabelRef(label))
 }
 
-// unlessPacked jumps unless the rows are whole packs, and none is bad.
+// unlessPacked jumps to the label unless the rows make whole packs and none is bad.
 func (g *group) unlessPacked(label string) {
 	TESTQ(U32(uint32(g.v.pack()-1)), g.count)
 	JNE(LabelRef(label))

@@ -14,9 +14,9 @@ import (
 //	b = k·(r·Σu − Σu·e), a = Σu/n + r·b
 //	dx = rstd·(u − a + e·b) = t·(−rstd), t = a − u − e·b
 //
-// In float32, errors of t are relative to u. Where dx is much smaller, because u lies
-// nearly along the constants and x̂, max|t| < max|u|/2 says so, and dx is left to
-// arithmetic in float64.
+// In float32, errors of t are relative to u. Where dx is much smaller, because u is nearly
+// a combination of 1 and x̂, max|t| < max|u|/2 says so, and dx is left to arithmetic in
+// float64.
 
 // gradGroup is a group with what the gradient needs besides.
 type gradGroup struct {
@@ -35,14 +35,16 @@ func layerNormGradRows(v variant) {
 		name = "layerNormGradRowsInDouble" + v.isa
 	}
 	TEXT(name, 0, fmt.Sprintf("func(dx *%[1]s, dgamma, dbeta *%[2]s, x, gamma, dy *%[1]s, constants *float64, rows, n, pitch, head, group, stream int) (left, bad, again int)", v.elem(), v.real().elem()))
-	Doc(name + " gives the gradient for rows of n elements, pitch bytes apart, in groups, until a row is left out: bad and again have bits for such rows of the last group, the second where only dx is missing.")
+	Doc(name+" gives the gradient for rows of n elements, pitch bytes apart, group by group. It stops after a",
+		"group of which rows are left out: bad has a bit for each of them, again for each that lacks only dx,",
+		"and left is how many rows follow.")
 	Pragma("noescape")
 	arrays := []string{"dx", "x", "dy"}
 	g := &gradGroup{group: v.begin(pages, arrays...)}
 	g.r, g.k, g.most = g.memory(), g.memory(), g.memory()
 	g.a, g.b, g.again = g.memory(), g.memory(), AllocLocal(8)
-	// On Zen 3 (AVX2), where memory then reads while it writes, this takes 0.75 to 0.95 of
-	// the time.
+	// Late prefetching takes 0.75 to 0.95 of the time on Zen 3 (AVX2), as memory then reads
+	// while it writes.
 	g.late = !v.wide()
 
 	MOVQ(U32(0), g.again)
@@ -51,7 +53,7 @@ func layerNormGradRows(v variant) {
 	g.pick()
 	g.statistics(g.gradSums(), g.slope)
 	g.halves("terms", g.terms)
-	if !v.converts() { // which is for few rows
+	if !v.converts() { // the variant that does is for few rows
 		g.gradPacks()
 	}
 	dgamma := pointer("dgamma")
@@ -78,8 +80,8 @@ func (g *gradGroup) gradPacks() {
 			g.gradPack(name, affine, true)
 			return
 		}
-		// Half of a line is written at a time. Rows that lie 4096 bytes apart, written
-		// in turns, would be written to memory in such halves: four times slower on Zen 3.
+		// AVX2 writes half of a cache line at a time. Rows that lie 4096 bytes apart, written
+		// in turns, would go to memory in such halves: four times slower on Zen 3.
 		g.gradEach(name, affine, true)
 	}
 	TESTQ(dgamma, dgamma)
@@ -112,7 +114,7 @@ func (g *gradGroup) slope(r, m2 VecVirtual, h half) {
 	VMOVUPD(k, g.inDouble(g.k, h))
 }
 
-// putMost writes the largest lane of registers of data to a slot.
+// putMost writes the largest of the registers, lane by lane, to a slot.
 func (g *gradGroup) putMost(tops []VecVirtual, slot Register, page int) {
 	for _, t := range tops[1:] {
 		g.v.by(VMAXPS, VMAXPD)(t, tops[0], tops[0])
@@ -134,7 +136,7 @@ const (
 	pages
 )
 
-// gradSums gives the sums over dy, which go along with the statistics.
+// gradSums returns the sums over dy, which are taken along with the statistics.
 func (g *gradGroup) gradSums() sweep {
 	v := g.v
 	unroll := map[bool]int{true: 4, false: 2}[v.wide()]
@@ -168,7 +170,7 @@ func (g *gradGroup) terms(h half) {
 	g.keep(a, g.a, h)
 	g.keep(b, g.b, h)
 
-	// Negative, or NaN, for a row that is bad.
+	// limit becomes negative, or NaN, for a row that is bad.
 	limit, rest := YMM(), YMM()
 	VSUBPD(g.constant(leastGrad), most, limit)
 	VBROADCASTSD(float("big", 0x1p600), rest)
@@ -184,8 +186,8 @@ func (g *gradGroup) terms(h half) {
 	ORQ(g.rows(g.below(limit), h), g.bad)
 }
 
-// gradConstants are those of a row, in registers but for a and shift, which may be
-// vectors in memory.
+// gradConstants are the constants of a row. They are in registers, except that a and shift
+// may be vectors in memory.
 type gradConstants struct {
 	m0, scale, b, top VecVirtual
 	a, shift          Op
@@ -196,7 +198,7 @@ type gradConstants struct {
 func (g *gradGroup) constants(k Register, r int, magnitude Op) gradConstants {
 	of := func(m Mem) VecVirtual { return g.of(m, k, r) }
 	c := gradConstants{m0: of(g.m0), scale: of(g.scale), b: of(g.b), top: g.v.zeros(1)[0], magnitude: magnitude}
-	// AVX2 has not enough registers. The sums are no longer needed.
+	// AVX2 has too few registers, and the memory of the sums is free by now.
 	far := func(m Mem, place int) Op {
 		x := of(m)
 		if g.v.wide() {
@@ -308,8 +310,8 @@ func (g *gradGroup) gradEach(name string, affine, past bool) {
 	})
 }
 
-// fetchLate returns what prefetches vector j after i of the counterparts of rows in the
-// next group, if that is done now.
+// fetchLate returns a function that prefetches vector j after i of each row's counterpart
+// in the next group, or nothing unless that is done now.
 func (g *gradGroup) fetchLate(past bool, rows ...Register) func(i Register, j int) {
 	if !past || !g.late {
 		return func(Register, int) {}

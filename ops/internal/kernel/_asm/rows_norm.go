@@ -12,7 +12,8 @@ import (
 func layerNormRows(v variant) {
 	name := "layerNormRows" + v.suffix()
 	TEXT(name, 0, fmt.Sprintf("func(y, x, gamma, beta *%s, constants *float64, rows, n, pitch, head, group, stream int) (left, bad int)", v.elem()))
-	Doc(name + " normalizes rows of n elements, pitch bytes apart, in groups, until a row is left out: bad has bits for such rows of the last group.")
+	Doc(name+" normalizes rows of n elements, pitch bytes apart, group by group. It stops after a group of",
+		"which rows are left out: bad has a bit for each of them, and left is how many rows follow.")
 	Pragma("noescape")
 	arrays := []string{"y", "x"}
 	g := v.begin(2, arrays...)

@@ -6,13 +6,13 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// statistics emits what gives m0, and for each half the other terms above, in four
-// float64, which it hands to then: in each try, as a second one is rare.
+// statistics emits what finds m0 and, for each half, r and m2 = q − r·d (see rows.go), in
+// four float64, which it hands to then. It does so in every try, as a second one is rare.
 //
-// The guess is the mean of the first elements. Where it is bad, r·d more than a
-// quarter of q, m0 − r is the next guess, up to three times. Rows for which none
-// is good, whose q is not finite, or too small because squares were lost below the
-// range, are left to others, with a bit in bad.
+// The first guess is the mean of the first elements. A guess is bad where r·d is more
+// than a quarter of q; then m0 − r is the next one, in up to three tries. Rows for which
+// none is good, or whose q is not finite, or too small because squares were lost below
+// the range, are left to others, with a bit in bad.
 //
 // The sweep over the elements can take along more sums.
 func (g *group) statistics(along sweep, then func(r, m2 VecVirtual, h half)) {
@@ -65,8 +65,8 @@ func (g *group) statistics(along sweep, then func(r, m2 VecVirtual, h half)) {
 	Label("known")
 }
 
-// centred emits r and m2 = q − r·d from the sums of a half, and what is below 0, or NaN,
-// where they are no good.
+// centred emits r and m2 = q − r·d from the sums of a half, and limit, which is below 0 or
+// NaN where they are no good.
 func (g *group) centred(h half) (r, m2, limit VecVirtual) {
 	d, q := g.gather(0, h, VADDPD), g.gather(1, h, VADDPD)
 	r, m2, limit = YMM(), YMM(), YMM()
@@ -84,10 +84,10 @@ func (g *group) centred(h half) (r, m2, limit VecVirtual) {
 	return r, m2, limit
 }
 
-// ahead returns the address of a row's counterpart in the next group, which is fetched
-// into L2 while the sums of this group are taken. While its results are written would
-// be too late, but for a group that is late: if its results go past the caches, early is
-// 0 and the row itself is fetched, which does nothing. See fetchLate.
+// ahead returns the address of a row's counterpart in the next group, which is prefetched
+// into L2 while the sums of this group are taken; while its results are written is too
+// late for most. A group that is late prefetches then all the same, if its results go past
+// the caches (see fetchLate): here early is 0, and prefetching the row itself does nothing.
 func (g *group) ahead(row Register) Register { return after(row, g.early) }
 
 // after returns the address so many bytes after another.
@@ -105,8 +105,8 @@ func (v variant) fetch(p, i Register, j int) {
 	}
 }
 
-// guess emits the sums of the heads of the rows: their first elements, of one vector or
-// the part of one that there is, or of headVectors.
+// guess emits the sums of the heads of the rows. A head is the first headVectors vectors,
+// or in a shorter row the first vector, or what there is of one.
 func (g *group) guess() {
 	v := g.v
 	head, first, most := pointer("head"), GP64(), GP64()
@@ -134,7 +134,7 @@ func (g *group) guess() {
 	})
 }
 
-// headVectors is of how many vectors the mean is guessed, in rows that have them.
+// headVectors is from how many vectors the mean is guessed, in rows that have them.
 const headVectors = 4
 
 // sweep is what goes along with the statistics: more sums, over more arrays.

@@ -43,8 +43,8 @@ func (v variant) magnitude() Op {
 
 var magnitudes = map[int]Mem{}
 
-// accumulate adds to the sums at column i after pointers. The arrays are padded to
-// whole vectors.
+// accumulate adds sums to vector j after column i of the arrays at pointers, which are
+// padded to whole vectors.
 func (v variant) accumulate(pointers []Register, i Register, j int, sums []VecVirtual) {
 	for k, x := range sums {
 		m := v.real().at(pointers[k], i, j)
@@ -53,8 +53,8 @@ func (v variant) accumulate(pointers []Register, i Register, j int, sums []VecVi
 	}
 }
 
-// write is storeRounded, or with past, which needs data as wide as the arithmetic and
-// addresses that are multiples of width, stream for whole vectors.
+// write is storeRounded, or with past, for whole vectors, stream. past needs data as wide
+// as the arithmetic and addresses that are multiples of width.
 func (v variant) write(past bool, r VecVirtual, m Mem, part mask) {
 	if past && part.all() {
 		v.stream(r, m)

@@ -17,8 +17,8 @@ import (
 func turnsOfChain(unroll int) int { return min(8, 16/unroll) }
 
 // sums emits count sums over a run of n elements and returns them as registers of
-// float64, or none if there are not enough: then they are in memory, at place(0) and so
-// on. step adds vector number k of a turn to one register for each sum.
+// float64. If there are not enough registers it returns none, and the sums are in memory,
+// at place(0) and so on. step adds vector number k of a turn to one register for each sum.
 func (v variant) sums(name string, n Register, count, unroll int, tail tail, place func(s int) Mem, step func(i Register, k int, part mask, acc []VecVirtual)) []VecVirtual {
 	total := v.totals(count, unroll, place)
 	i, left, todo, most := GP64(), GP64(), GP64(), GP64()
@@ -50,7 +50,8 @@ type totals struct {
 	place func(s int) Mem
 }
 
-// totals returns count sums of 0, for chains of unroll vectors each. place is where in memory.
+// totals returns count sums of 0, for chains of unroll vectors each. place says where they
+// go in memory.
 func (v variant) totals(count, unroll int, place func(s int) Mem) totals {
 	registers, others := 16, 6 // what a step needs besides
 	if v.wide() {
@@ -69,7 +70,8 @@ func (v variant) totals(count, unroll int, place func(s int) Mem) totals {
 	return totals{v: v, place: place}
 }
 
-// carry adds data to total s, lane on lane: in memory, the two halves of float32 first.
+// carry adds data to total s, lane by lane. The two halves of a vector of float32 are added
+// to it one by one or, if it is in memory, first to each other.
 func (t totals) carry(s int, x VecVirtual) {
 	parts := []VecVirtual{x}
 	if t.v.single() {

@@ -85,15 +85,15 @@ func (v variant) zeros(n int) []VecVirtual {
 	return r
 }
 
-// clear0 sets a register to zero. VXORPD, not VPXORQ: avo knows that it does not
-// read what was there.
+// clear0 sets a register to zero. It is VXORPD, not VPXORQ, as avo knows of the former
+// that it does not read what was there.
 func clear0(x VecVirtual) { VXORPD(x, x, x) }
 
 // A mask says which lanes of a vector take part; the zero mask is all of them.
 type mask struct {
 	k Register   // AVX-512: a mask register
 	y VecVirtual // AVX2: a register of all ones in the lanes that take part
-	x VecVirtual // AVX2 where a load converts: the same for the lanes of the data
+	x VecVirtual // AVX2 where a load converts: the same in lanes as wide as the data
 }
 
 func (m mask) all() bool { return m.k == nil && m.y == nil }
