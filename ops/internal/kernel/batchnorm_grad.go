@@ -1,14 +1,14 @@
 package kernel
 
-// BatchNormBwd gives the gradients of BatchNormFwd from dy, that of its
-// output. With n values a channel,
+// BatchNormBwd gives the gradients of BatchNormFwd from dy, the gradient of its
+// output. With n values in a channel,
 //
 //	dγ = Σ dy·x̂,  dβ = Σ dy
 //	dx = γ·rstd·(dy − dβ/n − x̂·dγ/n)   if the statistics are the batch's
 //	dx = γ·rstd·dy                      if they are constants
 //
-// where n and the sums are of what the mask says counts. dgamma, dbeta and the mask may
-// be nil.
+// where n and the sums are over the elements that the mask says count; dx is 0 elsewhere.
+// batch says that the statistics are the batch's. dgamma, dbeta and the mask may be nil.
 func BatchNormBwd[T Float](dx, dgamma, dbeta, x, mask, gamma, dy []T, v View, s Stats, batch bool) {
 	n := v.Channels
 	p := batchNormGrad[T]{dx: dx, dgamma: dgamma, dbeta: dbeta, x: x, gamma: ones(gamma, n), dy: dy, v: v, valid: validOf(mask, v), s: s}
@@ -69,7 +69,8 @@ func (p *batchNormGrad[T]) pass() sumPass[T] {
 	return sumPass[T]{loop: gradPass, x: p.x, dy: p.dy, m: p.k.data(0)}
 }
 
-// centre rounds the means of the channels [first, last).
+// centre sets m to the means of the channels [first, last), rounded to the type of the
+// data.
 func (p *batchNormGrad[T]) centre(first, last int) {
 	m := p.k.data(0)[first:last]
 	for i, mean := range p.s.Mean[first:last] {
@@ -89,8 +90,8 @@ func (p *batchNormGrad[T]) constants(first, last int) {
 	}
 }
 
-// setConstantsGo sets the constants of dx, puts dγ in the place of its sum, and marks the
-// channels that are cancelled. setConstants is that or assembly.
+// setConstantsGo is the definition of setConstants: for the channels [first, last) it sets
+// the constants of dx, replaces Σdy·(x−m) by dγ, and marks those in which dx mostly cancels.
 func (p *batchNormGrad[T]) setConstantsGo(first, last int) {
 	k := func(i int) []float64 { return p.k.of(i)[first:last] }
 	m, scale, factor, a, b := k(0), k(1), k(2), k(3), k(4)
@@ -113,7 +114,8 @@ func (p *batchNormGrad[T]) setConstantsGo(first, last int) {
 	}
 }
 
-// mend sets dx in float64 where it is mostly cancelled.
+// mend computes dx again, in float64, for those of the channels [first, last) in which it
+// mostly cancels.
 func (p *batchNormGrad[T]) mend(first, last int) {
 	if !is32[T]() {
 		return
@@ -127,8 +129,8 @@ func (p *batchNormGrad[T]) mend(first, last int) {
 	}
 }
 
-// batchNormGradTasks does some channels at a time, which the cache keeps from
-// the sums to the map.
+// batchNormGradTasks does some channels at a time, few enough that the cache keeps them
+// from the sums to the map.
 type batchNormGradTasks[T Float] struct {
 	p     batchNormGrad[T]
 	write mapPass[T]

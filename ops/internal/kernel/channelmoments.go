@@ -7,7 +7,7 @@ type ChannelMoments struct {
 	Mean, Residual, M2 []float64
 }
 
-// NewChannelMoments returns those of no values.
+// NewChannelMoments returns the moments of no values.
 func NewChannelMoments(channels int) ChannelMoments {
 	all := make([]float64, 3*channels)
 	return ChannelMoments{Mean: all[:channels:channels], Residual: all[channels : 2*channels : 2*channels], M2: all[2*channels:]}

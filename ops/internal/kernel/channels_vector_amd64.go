@@ -2,7 +2,7 @@
 
 package kernel
 
-// settled is settle in the assembly, and false where there is none.
+// settled is settle in the assembly. Where there is none it is false.
 func (p *momentsPass[T]) settled(d, q []float64, n int, limits limits) bool {
 	if isa == generic {
 		return false
@@ -44,8 +44,8 @@ func (k constants[T]) setBatchNorm(gamma, beta []T, s Stats, n int) {
 	}
 }
 
-// setConstants sets the constants of dx, puts dγ in the place of its sum, and marks the
-// channels that are cancelled, of the channels [first, last).
+// setConstants sets, for the channels [first, last), the constants of dx, replaces
+// Σdy·(x−m) by dγ, and marks those in which dx mostly cancels.
 func (p *batchNormGrad[T]) setConstants(first, last int) {
 	if isa == generic {
 		p.setConstantsGo(first, last)
@@ -87,7 +87,7 @@ func storeTimes[T Float](dst []T, v []float64, factor float64) {
 	}
 }
 
-// within says of float32 numbers that least ≤ |k| < most.
+// within says whether least ≤ |k| < most for all k. It is for float32.
 func within[T Float](k []T, least, most float32) bool {
 	n := len(k)
 	switch {

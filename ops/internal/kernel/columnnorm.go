@@ -2,10 +2,10 @@ package kernel
 
 import "math"
 
-// Columns is the shape of a norm of columns and how their spread is measured:
-// a stack of Outer matrices of Rows × Cols, such as the samples of
-// (N, C, H, W) = (Outer, Rows, Cols), each column of which is normalized. A scale
-// and a shift belong to each row.
+// Columns is the shape of a norm of columns, and says how their spread is measured. The
+// data are a stack of Outer matrices of Rows × Cols. Each column is normalized, and each
+// row has a scale and a shift. So a norm over the channels of (N, C, H, W) has Outer = N,
+// Rows = C and Cols = H·W.
 type Columns struct {
 	Outer, Rows, Cols int
 	Eps               float64
@@ -13,7 +13,7 @@ type Columns struct {
 	Uncentred         bool
 }
 
-// asRows sees the columns as rows: those of matrices of one column lie in memory as such.
+// asRows sees the columns as rows. Those of matrices of one column lie in memory as rows.
 func (p Columns) asRows() Rows {
 	return Rows{Rows: p.Outer, Cols: p.Rows, Eps: p.Eps, UnbiasedStd: p.UnbiasedStd, Uncentred: p.Uncentred}
 }
@@ -26,7 +26,7 @@ const (
 	tileCols = 64
 )
 
-// across is how many tiles a matrix has side by side.
+// across is how many tiles a matrix has side by side, before width is rounded up.
 func (p Columns) across() int {
 	return ceilDiv(p.Cols, min(bandLen, max(tileCols, tileLen/p.Rows)))
 }
@@ -55,8 +55,8 @@ func (p Columns) rowsOf(b block) block {
 	}
 }
 
-// tasks is into how many pieces of work the tiles are cut. It depends on the shape
-// alone, so sums do not depend on the number of processors.
+// tasks is how many tasks share the tiles. It depends on the shape alone, so sums do not
+// depend on the number of processors.
 func (p Columns) tasks() int {
 	return max(1, min(p.tiles(), 2*maxTasks, p.Outer*p.Rows*p.Cols/taskLen))
 }
@@ -71,14 +71,14 @@ func ColumnNormFwd[T Float](y, x, gamma, beta []T, p Columns) {
 	columnNorm[T]{out: y, x: x, gamma: gamma, beta: beta, p: p}.do()
 }
 
-// ColumnNormBwd gives the gradients of ColumnNormFwd from dy, that of its
+// ColumnNormBwd gives the gradients of ColumnNormFwd from dy, the gradient of its
 // output:
 //
 //	dx = r·(u − mean(u) − x̂·c·Σ(u·x̂)),  u = γ·dy,  dγ = Σ dy·x̂,  dβ = Σ dy
 //
-// with the terms of Rows.spread, sums over a column for dx and over a row, of
-// all matrices, for dγ and dβ. With Uncentred there is no mean(u). dgamma and dbeta
-// may be nil.
+// with the terms of Rows.spread. The sums for dx are over a column; those for dγ and dβ
+// are over a row in all matrices. With Uncentred there is no mean(u). dgamma and dbeta may
+// be nil.
 func ColumnNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Columns) {
 	if p.Cols == 1 {
 		LayerNormBwd(dx, dgamma, dbeta, x, gamma, dy, p.asRows())
@@ -97,7 +97,7 @@ func ColumnNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Columns) {
 	sumGrads(dgamma, dbeta, a.grads.Data, n, 2*n)
 }
 
-// columnNorm is one of the two.
+// columnNorm is ColumnNormFwd, or with dy ColumnNormBwd.
 type columnNorm[T Float] struct {
 	out, x, gamma, beta, dy []T // dy is nil in the forward pass
 	dgamma, dbeta           []T
@@ -143,12 +143,12 @@ func (a *columnNorm[T]) run(first, last int) {
 	}
 }
 
-// columnWork is what is known of the columns of a tile while it is worked on.
+// columnWork holds what is known of the columns of a tile while it is worked on.
 type columnWork[T Float] struct {
 	guess *Scratch[T]  // of the means
 	stats totals       // mean, residual, and m2 or, in the end, the coefficient of Rows.spread
 	sums  totals       // Σu, Σu·(x−m), Σu²
-	k     constants[T] // m, r, and what follows in the maps
+	k     constants[T] // of normalizePass, then of normGradPass
 	grads []float64    // where the sums for dγ and dβ go
 }
 
@@ -190,7 +190,7 @@ func (a *columnNorm[T]) moments(w *columnWork[T], b block) {
 	w.k.round()
 }
 
-// squares takes Σx² for the moments about 0.
+// squares sets the moments about 0: the mean to 0 and m2 to Σx².
 func (a *columnNorm[T]) squares(w *columnWork[T], b block) {
 	mean, residual, q := w.stats.of(0), w.stats.of(1), w.stats.of(2)
 	clear(mean)
@@ -225,7 +225,7 @@ func (a *columnNorm[T]) forward(w *columnWork[T], b block) {
 	}
 }
 
-// backward uses dx for x̂ and then for u, which the cache keeps.
+// backward keeps x̂, and then u = γ·dy, in the memory of dx, which is in the cache.
 func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 	rows := a.p.rowsOf(b)
 	if a.dgamma != nil {
@@ -250,7 +250,7 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 	if !is32[T]() {
 		return
 	}
-	// In float64 what is mostly cancelled.
+	// Columns in which dx mostly cancels are done again in float64.
 	energy := w.sums.of(2)
 	for c := range b.channels {
 		if energy[c] == cancelled {
@@ -259,7 +259,7 @@ func (a *columnNorm[T]) backward(w *columnWork[T], b block) {
 	}
 }
 
-// addDots adds Σ dy·x̂ of the rows of a tile, with x̂ in dx, to the sums for dγ.
+// addDots adds Σ dy·x̂ of the rows of a tile to the sums for dγ. x̂ is in dx.
 func (a *columnNorm[T]) addDots(w *columnWork[T], rows block) {
 	n := padded(rows.channels)
 	s := Borrow[float64](2 * n)
@@ -271,7 +271,8 @@ func (a *columnNorm[T]) addDots(w *columnWork[T], rows block) {
 	}
 }
 
-// gradConstants makes those of normGradPass, and marks what is cancelled.
+// gradConstants sets the constants of normGradPass, and marks the columns in which dx
+// mostly cancels.
 func (a *columnNorm[T]) gradConstants(w *columnWork[T], b block) {
 	s, p, energy := w.sums.of(0)[:b.channels], w.sums.of(1)[:b.channels], w.sums.of(2)[:b.channels]
 	lo, coefficient := w.stats.of(1)[:b.channels], w.stats.of(2)[:b.channels]
@@ -285,7 +286,7 @@ func (a *columnNorm[T]) gradConstants(w *columnWork[T], b block) {
 		}
 		factor[c] = 1
 		ka[c], kb[c] = normGradConstants(lo[c], r, u/n, ux*coefficient[c])
-		if a.p.UnbiasedStd { // Σx̂² is about n−1
+		if a.p.UnbiasedStd { // Σx̂² is about n−1, and n for cancels
 			ux *= math.Sqrt(n * coefficient[c])
 		}
 		if cancels[T](n, energy[c], u, ux) {

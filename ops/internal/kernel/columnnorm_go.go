@@ -1,8 +1,7 @@
 package kernel
 
-// The definitions of the norm of columns, in float64 arithmetic, from the moments
-// of the columns: what runs where there is no assembly, and where dx is mostly
-// cancelled.
+// The definitions of the norm of columns, in float64 arithmetic, from the moments of the
+// columns. They run where there is no assembly, and for columns in which dx mostly cancels.
 
 func (a *columnNorm[T]) forwardGo(w *columnWork[T], b block) {
 	m, scale, shift := w.k.of(0)[:b.channels], w.k.of(1)[:b.channels], w.k.of(2)[:b.channels]
@@ -17,7 +16,8 @@ func (a *columnNorm[T]) forwardGo(w *columnWork[T], b block) {
 	}
 }
 
-// backwardGo gives dx of some columns and adds to grads, if it is not nil.
+// backwardGo sets dx of some columns and, if grads is not nil, adds to the sums for dγ and
+// dβ there.
 func (a *columnNorm[T]) backwardGo(w *columnWork[T], b block, grads []float64) {
 	from, to := b.channel, b.channel+b.channels
 	m, r, lo, coefficient := w.k.of(0)[from:to], w.k.of(1)[from:to], w.stats.of(1)[from:to], w.stats.of(2)[from:to]

@@ -1,22 +1,22 @@
 // Package kernel holds the arithmetic of the normalization ops on plain
 // slices. It knows neither Gorgonia nor tensors.
 //
-// Contract. Slices are contiguous and row-major, and as long as the sizes say:
-// the caller has checked. Outputs do not overlap inputs unless a function says
+// Contract. Slices are contiguous and row-major, and have the lengths that the sizes
+// imply; callers check that. Outputs do not overlap inputs unless a function says
 // that they may. Optional parameters (gamma, beta, their gradients) are nil
-// if absent. Results do not depend on earlier calls; FixedBatchNorm, scratch memory,
-// workers and the shared ones and zeros are all that outlives a call.
+// if absent. Results do not depend on earlier calls: only FixedBatchNorm, scratch memory,
+// workers and the shared ones and zeros outlive a call.
 //
 // Numbers. The definitions in Go compute sums and all intermediate values in
 // float64, whatever the type of the data, and round each result once, when it is
-// stored. So does the assembly with float64 data, but for the order of additions
-// and for multiplications that are fused with an addition. With float32 data the
-// assembly is exact to a few roundings of 2⁻²⁴ each, relative to the terms that a
-// result is made of, and not to the result if they cancel: sums are float64, or
-// short chains of float32 over rows and in weight norm; each element then takes two
-// to six float32 operations. If a gradient mostly cancels, or the range of float32 is
-// too small for the intermediate values, the definitions take over (extremes.go). A
-// result or an x̂ below the normal range, 2⁻¹²⁶, may lose a few times 2⁻¹⁴⁹ besides; a result
+// stored. The assembly for float64 data does the same, except that it adds in another
+// order and fuses multiplications with additions. With float32 data the assembly is
+// exact to a few roundings of 2⁻²⁴ each. These are relative to the terms that a result
+// is the sum of, and so not to the result where terms cancel. Sums are float64, or, over
+// rows and in weight norm, short chains of float32; each element then takes two to six
+// float32 operations. If a gradient mostly cancels, or the range of float32 is too small
+// for the intermediate values, float64 arithmetic takes over (extremes.go). A result or
+// an x̂ below the normal range, 2⁻¹²⁶, may be off by a few times 2⁻¹⁴⁹ more; a result
 // overflows only if its exact value is within these errors of MaxFloat32 or beyond. The
 // tests have the bounds (slack, lost32, overflows, compareY, compareDx). Means are
 // carried as an unevaluated sum of two float64, hi + lo, so that x − mean keeps its

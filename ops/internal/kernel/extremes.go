@@ -9,12 +9,12 @@ import "math"
 // take over for the channels where that happens, and only for these, since the data of
 // one channel must not change a bit of another.
 
-// largestMean bounds the means m for which no x − m overflows: half of what the
-// largest float32 is rounded by.
+// largestMean bounds the means m for which no x − m overflows: half an ulp of the largest
+// float32.
 const largestMean = 0x1p103
 
 // fits says whether the assembly can do a channel with the constant k, a mean or a
-// factor. 0, NaN and infinities give the same as in float64.
+// factor. With 0, NaN and infinities it gives what float64 arithmetic gives.
 func fits(k float64, mean bool) bool {
 	a := math.Abs(k)
 	if mean {
@@ -23,7 +23,7 @@ func fits(k float64, mean bool) bool {
 	return !(a < 0x1p-126 && a != 0 || a > math.MaxFloat32 && a <= math.MaxFloat64)
 }
 
-// usual says that each constant, rounded, fits; it is quick, and may be false
+// usual says that all of the rounded constants k fit. It is quick, and may be false
 // although they do.
 func usual[T Float](k []T, mean bool) bool {
 	if mean {
@@ -42,9 +42,9 @@ func withinGo[T Float](k []T, least, most float32) bool {
 	return true
 }
 
-// A factor is the number of an array of constants that elements are multiplied by, or of
-// one that is subtracted. γ has the type of the data, so it always fits; for the range of γ·dy
-// see cancels.
+// A factor names an array of constants by its number, one that elements are multiplied by
+// or, if mean is set, one that is subtracted. γ has the type of the data, so it always fits
+// and is not listed; for the range of γ·dy see cancels.
 type factor struct {
 	array int
 	mean  bool // subtracted, or a bound of what is
@@ -84,8 +84,8 @@ func (p *mapPass[T]) unfit(b block, f func(one block)) {
 
 // block does the pass over a block.
 func (p *mapPass[T]) block(b block) {
-	// By the definitions first, since out may be an operand of the assembly, which
-	// leaves these channels undefined.
+	// The definitions go first, and their results are kept: out may be an operand too, and
+	// the assembly overwrites these channels with anything.
 	var kept *Scratch[T]
 	var n int
 	p.unfit(b, func(one block) {
@@ -124,7 +124,8 @@ func (p *mapPass[T]) define(b block) {
 	}
 }
 
-// allDots sets q to Σv² and p to Σv·dw for the channels of a block that has all of each.
+// allDots sets q to Σv² and p to Σv·dw for the channels of a block that has all elements of
+// each.
 func allDots[T Float](q, p []float64, v, dw []T, b block) {
 	clear(q[b.channel : b.lastChannel()+1])
 	clear(p[b.channel : b.lastChannel()+1])
@@ -132,9 +133,9 @@ func allDots[T Float](q, p []float64, v, dw []T, b block) {
 	mendDots(q, p, v, dw, b)
 }
 
-// mendDots computes Σv² and Σv·dw again by the definition where they have left the range
-// of float32: theirs is the one pass over products that adds them up in float32, along
-// runs. The block has all of each channel, and the sums began at 0.
+// mendDots computes Σv² and Σv·dw again by the definition where they have left the range of
+// float32. dots is the only pass over products of two arrays that adds up in float32, and
+// only along runs. The block has all elements of each channel, and the sums began at 0.
 func mendDots[T Float](q, p []float64, v, dw []T, b block) {
 	if isa == generic || !is32[T]() || b.columns() {
 		return
@@ -145,8 +146,8 @@ func mendDots[T Float](q, p []float64, v, dw []T, b block) {
 	}
 	for i := range b.channels {
 		c := b.channel + i
-		// A product of 0 usually has zero terms. But they may all be below the range,
-		// while p/√q is not, if v is small.
+		// Usually p is 0 because its terms are. But if v is small they may all be below
+		// the range while p/√q is not.
 		zero := p[c] == 0 && q[c] >= n*0x1p-40
 		if inRange[T](n, q[c]) && (inRange[T](n, math.Abs(p[c])) || zero) {
 			continue
@@ -157,8 +158,9 @@ func mendDots[T Float](q, p []float64, v, dw []T, b block) {
 }
 
 // usualSums says that sums of n terms are well within the range of float32; it may be
-// false although they are. Bits, shifted by the sign, are in the order of magnitudes, with NaN and Inf above
-// all: one comparison for each sum, as every call of weight norm asks.
+// false although they are. Without the sign, the bits of float64 are in the order of the
+// magnitudes, with Inf and NaN above all. So one comparison for each sum is enough, which
+// matters because every call of weight norm makes them.
 func usualSums(n float64, sums []float64) bool {
 	least, most := math.Float64bits(n*0x1p-99)<<1, math.Float64bits(0x1p127)<<1
 	for _, v := range sums {
@@ -169,8 +171,9 @@ func usualSums(n float64, sums []float64) bool {
 	return true
 }
 
-// mendOverflown sets those of dγ and dβ again that short sums in float32 have made
-// infinite. again gives all of them without such sums, and dx, which is right already.
+// mendOverflown replaces the elements of dγ and dβ that have overflowed in short sums in
+// float32. again computes all of them without such sums, and dx, which is right already
+// and goes to scratch memory.
 func mendOverflown[T Float](dgamma, dbeta, dx []T, again func(dgamma, dbeta, dx []T)) {
 	if !is32[T]() || within(dgamma, 0, math.MaxFloat32) && within(dbeta, 0, math.MaxFloat32) {
 		return
@@ -192,17 +195,17 @@ func mendOverflown[T Float](dgamma, dbeta, dx []T, again func(dgamma, dbeta, dx 
 	}
 }
 
-// leftOver is the part of the energy Σu², u = γ·dy, that has to be left in
-// Σ(dx/scale)² for float32 arithmetic. Where u is nearly a combination of 1 and x̂, as
-// it is in batches of a few, dx is a difference of almost equal numbers.
+// leftOver is the fraction of the energy Σu², u = γ·dy, that must be left in Σ(dx/scale)²
+// for dx to be computed in float32. Where u is nearly a combination of 1 and x̂, as it is
+// in batches of a few, dx is a difference of almost equal numbers.
 const leftOver = 0.25
 
-// cancelled marks a channel where less is left, in place of its energy.
+// cancelled takes the place of the energy of a channel in which less is left.
 const cancelled = -1
 
-// cancels says of float32 whether less is left of the energy Σu² of n values with the sums
-// Σu = s and Σu·x̂ = p, or whether u is out of range. Float64 has no better arithmetic to
-// go to.
+// cancels says whether less than leftOver is left of the energy Σu² of n values with
+// Σu = s and Σu·x̂ = p, or u is out of range. It is false for float64, which has no better
+// arithmetic to go to.
 func cancels[T Float](n, energy, s, p float64) bool {
 	if !is32[T]() {
 		return false

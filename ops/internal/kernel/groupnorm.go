@@ -1,15 +1,15 @@
 package kernel
 
-// GroupShape is how group norm sees a tensor: N samples of channels of Inner
-// elements each, the channels in Groups groups of equal size. With as many groups
-// as channels it is instance norm.
+// GroupShape is how group norm sees a tensor: N samples of Channels channels of Inner
+// elements, the channels in Groups groups of equal size. With as many groups as channels
+// it is instance norm.
 type GroupShape struct {
 	N, Channels, Groups, Inner int
 	Eps                        float64
 }
 
-// groups sees a tensor as its groups, each of which lies in one run, and
-// channels as the channels of each sample.
+// groups is a view whose channels are the groups of all samples, each of which lies in
+// one run, and channels one whose channels are those of all samples.
 func (p GroupShape) groups() View   { return View{1, p.N * p.Groups, p.per() * p.Inner} }
 func (p GroupShape) channels() View { return View{1, p.N * p.Channels, p.Inner} }
 
@@ -23,8 +23,8 @@ func (p GroupShape) per() int { return p.Channels / p.Groups }
 
 // GroupNormFwd sets y = (x − mean)/√(variance + eps)·gamma + beta with the mean
 // and the biased variance of each group of each sample, and a gamma and a beta
-// for each channel. The mask, which may be nil, has N·Inner entries and says what
-// counts of each sample. A sample of which nothing counts gives zeros.
+// for each channel. The mask, which may be nil, has N·Inner entries, which say what
+// counts in each sample. A sample in which nothing counts gives zeros.
 func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
 	short := mask == nil && shortGroups[T](p)
 	if short && gamma == nil && beta == nil {
@@ -39,7 +39,7 @@ func GroupNormFwd[T Float](y, x, mask, gamma, beta []T, p GroupShape) {
 	a.do()
 }
 
-// GroupNormBwd gives the gradients of GroupNormFwd from dy, that of its output:
+// GroupNormBwd gives the gradients of GroupNormFwd from dy, the gradient of its output:
 //
 //	dx = rstd·(u − mean(u) − x̂·mean(u·x̂)),  u = γ·dy,  dγ = Σ dy·x̂,  dβ = Σ dy
 //
@@ -73,8 +73,8 @@ func (a groupNorm[T]) backward(dgamma, dbeta []T) {
 	sumGrads(dgamma, dbeta, a.grads.Data, n, 2*n)
 }
 
-// groupNorm is one of the two: moments of each group, of the gradient sums for
-// each channel, constants made of them, and a map.
+// groupNorm is GroupNormFwd, or with dy GroupNormBwd: moments of each group, for the
+// gradient also sums for each channel, constants made of them, and a map.
 type groupNorm[T Float] struct {
 	out, x, gamma, beta, dy []T // dy is nil in the forward pass
 	mask                    []T // nil: all counts
@@ -107,7 +107,7 @@ func (a groupNorm[T]) do() {
 		split(g.tasks(), passWork(len(a.x), a.dy), groupNormTasks[T]{a, g, stream})
 		return
 	}
-	// A few large groups, which are shared.
+	// A few large groups, each of which several tasks share.
 	w := a.borrow(groups.Channels)
 	defer w.release()
 	Moments(a.x, nil, groups, a.p.Eps, w.stats.of(0), w.stats.of(1), w.stats.of(2))
@@ -136,7 +136,7 @@ func (a *groupNorm[T]) partOf(task int) []float64 {
 	return a.grads.part(task, 2*padded(a.p.Channels))
 }
 
-// groupNormTasks does a few groups at a time, which the cache keeps from the
+// groupNormTasks does a few groups at a time, so that the cache keeps them from the
 // moments to the map.
 type groupNormTasks[T Float] struct {
 	a      groupNorm[T]
@@ -185,7 +185,7 @@ func (a *groupNorm[T]) block(w *groupWork[T], b block, grads []float64, stream b
 	clearRest(a.out, a.valid, channels)
 }
 
-// groupWork is what is known of some groups while they are worked on.
+// groupWork holds what is known of some groups while they are worked on.
 type groupWork[T Float] struct {
 	guess *Scratch[T] // of the means of the groups
 	stats totals      // of the groups: mean, residual, and m2 or, in the end, energy
@@ -218,12 +218,12 @@ func (w *groupWork[T]) moments(x []T, eps float64) momentsPass[T] {
 	return momentsPass[T]{x: x, eps: eps, m: w.guess.Data, mean: w.stats.of(0), residual: w.stats.of(1), m2: w.stats.of(2)}
 }
 
-// sums is the pass that takes those of the gradient.
+// sums is the pass that takes the sums for the gradient.
 func (a *groupNorm[T]) sums(w *groupWork[T]) sumPass[T] {
 	return sumPass[T]{loop: gradPass, x: a.x, dy: a.dy, m: w.k.data(0)}
 }
 
-// centres gives the means of groups to their channels.
+// centres sets the m of each channel to the mean of its group.
 func (a *groupNorm[T]) centres(w *groupWork[T], groups int) {
 	per, m := a.p.per(), w.k.data(0)
 	for i, mean := range w.stats.of(0)[:groups] {
@@ -233,8 +233,8 @@ func (a *groupNorm[T]) centres(w *groupWork[T], groups int) {
 	}
 }
 
-// constants makes those of the channels of a block of groups, and adds to dγ and
-// dβ.
+// constants sets the constants of the channels of a block of groups, and adds to the sums
+// for dγ and dβ.
 func (a *groupNorm[T]) constants(w *groupWork[T], b block, grads []float64) {
 	per, n := a.p.per(), float64(b.count())
 	mean, residual, m2 := w.stats.of(0), w.stats.of(1), w.stats.of(2)
@@ -266,8 +266,8 @@ func (a *groupNorm[T]) constants(w *groupWork[T], b block, grads []float64) {
 	w.k.round()
 }
 
-// gradSums returns Σu, Σu·x̂ and Σu² of a group, whose channels begin at at in w
-// and at from in the sample, and adds to dγ and dβ.
+// gradSums returns Σu, Σu·x̂ and Σu² of a group, and adds to the sums for dγ and dβ. The
+// first channel of the group has the index at in w, and from in the sample.
 func (a *groupNorm[T]) gradSums(w *groupWork[T], at, from int, lo, r float64, grads []float64) (u, ux, energy float64) {
 	s, p, e := w.sums.of(0), w.sums.of(1), w.sums.of(2)
 	for j := range a.p.per() {
@@ -285,8 +285,8 @@ func (a *groupNorm[T]) gradSums(w *groupWork[T], at, from int, lo, r float64, gr
 	return u, ux, energy
 }
 
-// mend sets dx again, in float64, for the channels of a block in whose groups it is
-// mostly cancelled.
+// mend computes dx again, in float64, for the channels of a block in whose groups it
+// mostly cancels.
 func (a *groupNorm[T]) mend(w *groupWork[T], b block) {
 	if a.dy == nil || !is32[T]() {
 		return

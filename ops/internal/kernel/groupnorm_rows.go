@@ -1,20 +1,21 @@
 package kernel
 
-// groupRows is group norm by the kernels over rows. A group of a sample is a row, each
-// element of which has a gamma and a beta; the same group of other samples gives more
-// rows, a sample apart. Without gamma and beta all groups are rows of one layer norm.
+// groupRows is group norm by the kernels over rows. A group of one sample is a row, and
+// the same group of the other samples gives more rows, a sample apart. These share a gamma
+// and a beta for each element. (Without gamma and beta all groups are rows of one layer
+// norm.)
 type groupRows[T Float] struct {
 	of    groupNorm[T]
 	rows  Rows // of a group
-	cuts  int  // of the samples
+	cuts  int  // tasks that share the samples of a group
 	grads rowGrads
 }
 
-// Rows of up to groupBytes are faster than to go from channel to channel; longer ones leave
-// L1 and L2 too little room for what all of them share. So do channels of runBytes, if
-// there are sums for dγ and dβ, of which each element of a row has its own. Where elements
-// have a gamma and a beta, there must be fewSamples to share these, and to share the sums
-// of channels of sumsBytes manySamples.
+// Going by rows is faster than going from channel to channel if groups have up to
+// groupBytes: longer rows leave L1 and L2 too little room for what all of them share. With
+// gamma and beta, which each element of a row then has, at least fewSamples must share
+// them. With sums for dγ and dβ, which each element has too, channels must be shorter than
+// runBytes, and shorter than sumsBytes where fewer than manySamples share the sums.
 const (
 	groupBytes  = 1 << 14
 	runBytes    = 1 << 12
@@ -23,12 +24,12 @@ const (
 	manySamples = 16
 )
 
-// shortGroups says whether groups are done by rows.
+// shortGroups says whether groups are short enough to be done by rows.
 func shortGroups[T Float](p GroupShape) bool {
 	return !byDefinition[T](p.rows()) && p.per()*p.Inner*sizeOf[T]() <= groupBytes
 }
 
-// longRuns says whether the sums of short groups are too many.
+// longRuns says whether channels are too long for sums for dγ and dβ by rows.
 func longRuns[T Float](p GroupShape) bool {
 	n := p.Inner * sizeOf[T]()
 	return n >= runBytes || n >= sumsBytes && p.N < manySamples
@@ -44,13 +45,13 @@ func (a groupNorm[T]) byRows() groupRows[T] {
 	return r
 }
 
-// do does the pass, and in the backward pass leaves sums for dγ and dβ in grads, if they
-// are wanted.
+// do does the pass. The backward pass leaves the sums for dγ and dβ in grads, if they are
+// wanted.
 func (r groupRows[T]) do() {
 	split(r.of.p.Groups*r.cuts, passWork(len(r.of.x), r.of.dy), r)
 }
 
-// run does tasks: a group of some of the samples each.
+// run does tasks, each of which is one group of some of the samples.
 func (r *groupRows[T]) run(first, last int) {
 	a, n, per := &r.of, r.rows.Cols, r.of.p.per()
 	each := Borrow[T](2 * n) // gamma and beta for each element of a row

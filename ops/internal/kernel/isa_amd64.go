@@ -10,7 +10,7 @@ import (
 )
 
 // isa is the instruction set in use. The environment variable NORM_ISA lowers
-// it, to one of the names above, to tell whether a fault is in the assembly.
+// it to one of isaNames, which shows whether a fault is in the assembly.
 var isa = lower(instructions.Best(), os.Getenv("NORM_ISA"))
 
 func lower(isa int, name string) int {
@@ -22,6 +22,6 @@ func lower(isa int, name string) int {
 	return isa
 }
 
-// f32 and f64 point to the elements of data of that type.
+// f32 and f64 return a pointer to the elements of x, where T is that type.
 func f32[T Float](x []T) *float32 { return (*float32)(unsafe.Pointer(unsafe.SliceData(x))) }
 func f64[T Float](x []T) *float64 { return (*float64)(unsafe.Pointer(unsafe.SliceData(x))) }

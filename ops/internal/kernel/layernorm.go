@@ -2,7 +2,7 @@ package kernel
 
 import "math"
 
-// Rows is the shape of a row-wise norm and how its spread is measured.
+// Rows is the shape of a row-wise norm, and says how the spread of a row is measured.
 type Rows struct {
 	Rows, Cols int
 	Eps        float64
@@ -39,9 +39,9 @@ func (p Rows) spread(m moments) (r, c float64) {
 	return r, 1 / ((m.n - 1) * sigma * r)
 }
 
-// rowsPerTask is how many rows go to one task: enough to be worth it, and few
-// enough tasks that their partial sums of dγ and dβ, two float64 a column, stay
-// small beside the data.
+// rowsPerTask is how many rows a task has: enough to be worth its hand-over, and so many
+// that the partial sums of all tasks for dγ and dβ, two float64 for each column, stay small
+// beside the data.
 func (p Rows) rowsPerTask() int {
 	most := max(4, min(4*maxTasks, partialCols/p.Cols)) // tasks
 	n := max(ceilDiv(taskLen, p.Cols), ceilDiv(p.Rows, most))
@@ -51,7 +51,7 @@ func (p Rows) rowsPerTask() int {
 	return n
 }
 
-// partialCols bounds the columns of all partial sums together, 16 MiB.
+// partialCols bounds the columns of all partial sums together: 16 MiB for dγ and dβ.
 const partialCols = 1 << 20
 
 func (p Rows) tasks() int { return ceilDiv(p.Rows, p.rowsPerTask()) }
@@ -62,12 +62,12 @@ func (p Rows) task(t int) (first, last int) {
 	return t * n, min((t+1)*n, p.Rows)
 }
 
-// apart is how many elements rows are apart.
+// apart is the distance from row to row, in elements.
 func (p Rows) apart() int { return max(p.pitch, p.Cols) }
 
 func (p Rows) row(i int) (from, to int) { return i * p.apart(), i*p.apart() + p.Cols }
 
-// in is how many rows there are in n elements, which end with one.
+// in is how many rows there are in n elements that end where a row does.
 func (p Rows) in(n int) int { return (n + p.apart() - p.Cols) / p.apart() }
 
 // LayerNormFwd sets y = (x − mean)·r·gamma + beta for each row of x, with the
@@ -88,12 +88,13 @@ func (a *layerNormFwd[T]) run(first, last int) {
 	layerNormRows(a.y[from:to], a.x[from:to], a.gamma, a.beta, a.p, len(a.x))
 }
 
-// LayerNormBwd gives the gradients of LayerNormFwd from dy, that of its
+// LayerNormBwd gives the gradients of LayerNormFwd from dy, the gradient of its
 // output:
 //
 //	dx = r·(u − mean(u) − x̂·c·Σ(u·x̂)),  dγ = Σ_rows dy·x̂,  dβ = Σ_rows dy
 //
-// with the terms of Rows.spread. dgamma and dbeta may be nil.
+// with the terms of Rows.spread. With Uncentred there is no mean(u). dgamma and dbeta may
+// be nil.
 func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	a := layerNormBwd[T]{dx: dx, x: x, gamma: ones(gamma, p.Cols), dy: dy, p: p}
 	if dgamma == nil && dbeta == nil {
@@ -105,7 +106,7 @@ func LayerNormBwd[T Float](dx, dgamma, dbeta, x, gamma, dy []T, p Rows) {
 	split(p.tasks(), passWork(len(x), dy), a)
 	addUpRowGrads(dgamma, dbeta, a.grads)
 	if p.Rows == 1 {
-		return // no sums
+		return // no sums, which might overflow
 	}
 	mendOverflown(dgamma, dbeta, dx, func(dgamma, dbeta, dx []T) {
 		a.dx, a.plain = dx, true

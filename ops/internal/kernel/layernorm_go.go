@@ -1,7 +1,7 @@
 package kernel
 
-// The definitions of the kernels over rows, in float64 arithmetic: what runs where
-// there is no assembly, and what the assembly leaves out.
+// The definitions of the kernels over rows, in float64 arithmetic. They run where there
+// is no assembly, and for rows that the assembly leaves out.
 
 // layerNormRowsGo normalizes rows.
 func layerNormRowsGo[T Float](y, x, gamma, beta []T, p Rows) {
@@ -19,7 +19,7 @@ func layerNormRowGo[T Float](y, x, gamma, beta []T, p Rows) {
 	}
 }
 
-// momentsOfRow returns the moments of a row, about 0 where it is not centred.
+// momentsOfRow returns the moments of a row, or if it is not centred its moments about 0.
 func momentsOfRow[T Float](x []T, p Rows) moments {
 	if p.Uncentred {
 		return moments{n: float64(len(x)), m2: dotGo(x, x)}
@@ -27,8 +27,8 @@ func momentsOfRow[T Float](x []T, p Rows) moments {
 	return runMoments(x)
 }
 
-// layerNormGradRowsGo gives dx of rows and adds to grads, which are dgamma and dbeta,
-// padded, one after the other, or empty.
+// layerNormGradRowsGo sets dx of rows and adds to grads, which is empty or has the sums
+// for dγ and, in its second half, those for dβ.
 func layerNormGradRowsGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Rows) {
 	for i := range p.in(len(x)) {
 		from, to := p.row(i)
@@ -64,8 +64,8 @@ func layerNormGradRowGo[T Float](dx []T, grads []float64, x, gamma, dy []T, p Ro
 	}
 }
 
-// sumPartsGo sets out to the sums down the columns of a matrix, of which every row has
-// stride elements.
+// sumPartsGo sets out to the sums of the columns of parts, a matrix whose rows have stride
+// elements.
 func sumPartsGo[T Float](out []T, parts []float64, stride int) {
 	for j := range out {
 		var s float64

@@ -2,12 +2,12 @@ package kernel
 
 import "math"
 
-// LocalResponse is the denominator of a local response norm: for channel c
+// LocalResponse has the parameters of a local response norm: for channel c
 //
 //	d = K + Alpha/Size·Σx²,  y = x/d^Beta
 //
-// over the channels c−Size/2 to c+(Size−1)/2 that exist, or where Mirrored is set
-// c−(Size−1)/2 to c+Size/2.
+// with the sum over those of the channels c−Size/2 to c+(Size−1)/2 that exist, or, if
+// Mirrored is set, of c−(Size−1)/2 to c+Size/2.
 type LocalResponse struct {
 	Size           int
 	Alpha, Beta, K float64
@@ -51,38 +51,39 @@ func LocalResponseNormFwd[T Float](y, x []T, v View, p LocalResponse) {
 	localResponse[T]{out: y, x: x, v: v, p: p}.do()
 }
 
-// LocalResponseNormBwd gives the gradient of LocalResponseNormFwd from dy, that
-// of its output. An element is in its own d and in those of its neighbours:
+// LocalResponseNormBwd gives the gradient of LocalResponseNormFwd from dy, the
+// gradient of its output. An element is in its own d and in those of its neighbours:
 //
 //	dx = dy·d^−β − 2·αβ/size·x·Σ(dy·x·d^(−β−1))
 //
-// over the channels whose windows the element is in, which is the window turned
+// with the sum over the channels whose windows the element is in: the window turned
 // around.
 func LocalResponseNormBwd[T Float](dx, x, dy []T, v View, p LocalResponse) {
 	localResponse[T]{out: dx, x: x, dy: dy, v: v, p: p}.do()
 }
 
-// localResponse is one of the two: without dy it goes forward.
+// localResponse is LocalResponseNormFwd, or with dy LocalResponseNormBwd.
 type localResponse[T Float] struct {
 	out, x, dy []T
 	v          View
 	p          LocalResponse
 }
 
-// windowLen is about how many elements a task has at once in each of its arrays,
-// so that the caches keep them, and leastRun how many of them lie side by side at
-// least, as far as there are.
+// windowLen is about how many elements a task has at once in each of its arrays, few
+// enough that the caches keep them. At least leastRun of these lie side by side, if a
+// channel has as many.
 const (
 	windowLen = 1 << 15
 	leastRun  = 16
 )
 
-// width is how many elements of a channel go together.
+// width is how many elements of a channel a task takes.
 func (a *localResponse[T]) width() int {
 	return min(a.v.Inner, max(leastRun, windowLen/a.v.Channels))
 }
 
-// An element takes as long as in a loop in Go, since it has two roots and a division.
+// do counts the work as that of a loop in Go: with two roots and a division an element
+// takes as long.
 func (a localResponse[T]) do() {
 	split(a.v.Outer*ceilDiv(a.v.Inner, a.width()), workInGo(a.v.Len()), a)
 }
@@ -108,15 +109,14 @@ func (a *localResponse[T]) run(first, last int) {
 	}
 }
 
-// window is a run of each channel of one sample, with memory for as many
+// window is a run of each channel of one sample, with four arrays of memory for as many
 // elements, channel by channel.
 type window struct {
 	block
 	s [4][]float64
 }
 
-// strips are the pieces that lie side by side in the tensors too: where they begin
-// there and in the memory of the window, and their length.
+// strips gives the pieces of a window that lie side by side in the tensors too.
 func (b window) strips(yield func(strip) bool) {
 	channels, n := b.channels, b.inner
 	if b.inner == b.pitch {
@@ -129,6 +129,7 @@ func (b window) strips(yield func(strip) bool) {
 	}
 }
 
+// A strip has n elements. It begins at at in the tensors and at own in a window's memory.
 type strip struct{ at, own, n int }
 
 func cut[T any](x []T, s strip) []T           { return x[s.at:][:s.n] }
@@ -164,12 +165,12 @@ func (a *localResponse[T]) block(b window) {
 //
 // Rows are added up in groups of the length of the window, forward into q and
 // backward into t. A window is the end of one group and the beginning of the
-// next. So each sum takes the same few additions for any length, and, other than
-// a running sum, none of what is outside of the window: what is large there
-// leaves no rounding error, and what is not finite nothing at all.
+// next. So each sum takes the same few additions for any length. Unlike a running
+// sum, it has no trace of what is outside of the window: neither the rounding errors
+// of large numbers nor a NaN or an infinity.
 //
 // Gil, Werman, "Computing 2-D min, median, and max filters", IEEE Transactions
-// on Pattern Analysis and Machine Intelligence 15 (1993), have it for maxima.
+// on Pattern Analysis and Machine Intelligence 15 (1993), do the same for maxima.
 func windowSums(s, q, t []float64, n, before, after int) {
 	rows, length := len(q)/n, before+after+1
 	row := func(x []float64, c int) []float64 { return x[c*n:][:n] }

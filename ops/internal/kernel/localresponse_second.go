@@ -1,8 +1,8 @@
 package kernel
 
-// LocalResponseNormSecond gives the second derivative of local response norm, that
-// is the gradients of s = ⟨u, dx⟩ by x and dy, dx being what LocalResponseNormBwd
-// gives. With a = 2·αβ/size and t = Σ(x·u) over the window,
+// LocalResponseNormSecond gives the second derivative of local response norm: the
+// gradients of s = ⟨u, dx⟩ by x and dy, where dx is the result of LocalResponseNormBwd.
+// With a = 2·αβ/size and t = Σ(x·u) over the window,
 //
 //	s      = Σ dy·(u·d^−β − a·x·t·d^(−β−1))
 //	∂s/∂dy = u·d^−β − a·x·t·d^(−β−1)
@@ -30,11 +30,11 @@ func (a *localResponseSecond[T]) run(first, last int) {
 	}
 }
 
-// placeTerms are those of each channel at one place: d, d^−β, t and then
+// placeTerms has for each channel at one place d, d^−β, t, which then gives way to
 // −a·dy·t·d^(−β−1), and the terms of the two sums.
 type placeTerms struct{ base, power, own, byU, byX []float64 }
 
-// place does one place of all channels, the first of which is at.
+// place does all channels at one place. at is the element of the first.
 func (a *localResponseSecond[T]) place(at int, p placeTerms) {
 	before, after := a.p.reach()
 	share, beta := a.p.share(), a.p.Beta

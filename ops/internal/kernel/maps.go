@@ -3,7 +3,8 @@ package kernel
 // The loops that set each element of a block from others and from the constants
 // of its channel. As in sums.go these are the definitions.
 
-// A line is a run of elements with the constants of each: those of channel + i·step.
+// A line is a run of n elements, of which element i has the constants of
+// channel + i·step.
 type line struct{ at, n, channel, step int }
 
 // lines gives the lines of a block: runs of one channel, or rows where each

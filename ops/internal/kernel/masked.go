@@ -3,9 +3,9 @@ package kernel
 import "slices"
 
 // Norms of data with padding. A mask has an entry for each of the Outer·Inner
-// positions of a View, at which every channel has an element; it is 0 where these
-// are padding. They do not count, whatever they are, NaN included, and results
-// are 0 there.
+// positions of a View, at which every channel has an element. An entry of 0 says that
+// these are padding: they do not count, whatever they are, NaN included, and results are
+// 0 there.
 
 // valid says which positions of a view count.
 type valid struct {
@@ -20,7 +20,7 @@ type span struct {
 	counts  bool
 }
 
-// all is where all positions of a view count.
+// all says that all positions of a view count.
 func all(v View) valid { return valid{v: v, n: v.Count()} }
 
 // validOf reads a mask, which may be nil. Spans end where a run of the view does.
@@ -53,7 +53,7 @@ func validOf[T Float](mask []T, v View) valid {
 	return a
 }
 
-// longestSpan bounds the chains of additions, as grid does.
+// longestSpan bounds the spans, and so the chains of additions, as grid does.
 func (a valid) longestSpan() int {
 	if a.v.Inner == 1 {
 		return max(pad, min(maxRows, taskLen/a.v.Channels))
@@ -67,7 +67,7 @@ func (a valid) release() {
 	}
 }
 
-// at is the part of a block that is a span. The block has all positions.
+// at is the part of a block that lies in a span. The block has all positions.
 func (a valid) at(b block, s span) block {
 	if a.v.Inner == 1 {
 		b.at, b.rows = b.at+s.from*b.stride, s.n
@@ -80,8 +80,8 @@ func (a valid) at(b block, s span) block {
 	return b
 }
 
-// counted is a block with as many elements of each channel as count of b. It is not
-// where they are.
+// counted is a block with as many elements of each channel as count in b. Only its size
+// means something, not where it is.
 func (a valid) counted(b block) block {
 	if a.spans != nil {
 		b.rows, b.inner = b.rows/a.v.Outer, a.n
@@ -105,7 +105,7 @@ func (s span) size() int {
 	return 0
 }
 
-// parts are those of a block, which has all positions, that count.
+// parts are the parts of a block that count. The block has all positions.
 type parts struct {
 	valid
 	b block
@@ -141,8 +141,8 @@ func clearBlock[T Float](x []T, b block) {
 	}
 }
 
-// A validGrid cuts the spans into chunks, and the channels into bands, a task for
-// each pair.
+// A validGrid cuts the spans into chunks and the channels into bands. Each pair of these
+// is a task.
 type validGrid struct{ chunks, bands, channels int } // channels of a band
 
 func (a valid) grid() validGrid {
@@ -172,7 +172,7 @@ func (a valid) task(g validGrid, task int) (spans []span, chunk int, b block) {
 	return a.spans.Data[n*chunk/g.chunks : n*(chunk+1)/g.chunks], chunk, b
 }
 
-// overValid is over for what counts of a view.
+// overValid is over for what counts in a view.
 func (p sumPass[T]) overValid(a valid) totals {
 	if a.spans == nil {
 		return p.over(a.v)
@@ -207,7 +207,7 @@ func (t *validSums[T]) run(first, last int) {
 	}
 }
 
-// overValid is over for what counts of a view, and sets the rest to 0.
+// overValid is over for what counts in a view, and sets the rest to 0.
 func (p mapPass[T]) overValid(a valid) {
 	if a.spans == nil {
 		p.over(a.v)

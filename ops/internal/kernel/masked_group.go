@@ -2,29 +2,29 @@ package kernel
 
 // Group norm of data with padding, sample by sample.
 
-// sample is the shape of one.
+// sample is the shape of one sample.
 func (p GroupShape) sample() GroupShape {
 	p.N = 1
 	return p
 }
 
-// sampleOf returns what is one sample's of data.
+// sampleOf returns the elements of sample i.
 func sampleOf[T Float](x []T, p GroupShape, i int) []T {
 	n := p.Channels * p.Inner
 	return x[i*n:][:n]
 }
 
-// sampleMask reads what is one sample's of a mask.
+// sampleMask reads the mask of sample i.
 func sampleMask[T Float](mask []T, p GroupShape, i int) valid {
 	return validOf(mask[i*p.Inner:][:p.Inner], p.sample().channels())
 }
 
-// sampleTasks is into how many tasks the samples are cut.
+// sampleTasks is how many tasks share the samples.
 func (p GroupShape) sampleTasks() int {
 	return max(1, min(maxTasks, p.N, p.N*p.Channels*p.Inner/taskLen))
 }
 
-// samples returns those of a task.
+// samples returns the samples [from, to) of a task.
 func (p GroupShape) samples(task int) (from, to int) {
 	tasks := p.sampleTasks()
 	return p.N * task / tasks, p.N * (task + 1) / tasks
@@ -42,7 +42,7 @@ func (t *maskedGroups[T]) run(first, last int) {
 	}
 }
 
-// sample does one, a few groups at a time; sums for dγ and dβ go to grads.
+// sample does sample i, a few groups at a time. Sums for dγ and dβ go to grads.
 func (t *maskedGroups[T]) sample(i int, grads []float64) {
 	a, p := t.of, t.of.p
 	a.valid = sampleMask(a.mask, p, i)

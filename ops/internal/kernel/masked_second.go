@@ -1,8 +1,8 @@
 package kernel
 
-// maskedSecond does it sample by sample.
+// maskedSecond does GroupNormSecond with a mask, sample by sample.
 type maskedSecond[T Float] struct {
-	of   normSecond[T] // of a sample, but for its data
+	of   normSecond[T] // of a sample, but with the data of all
 	mask []T
 	p    GroupShape
 }

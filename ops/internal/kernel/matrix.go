@@ -1,8 +1,7 @@
 package kernel
 
-// Products of the matrix W of a spectral norm, which has a row for each channel of a
-// view, and the elements of a channel, in their order, in its columns. Vectors are
-// float64, and so is the arithmetic.
+// Products of the matrix W of a spectral norm. A row of W is a channel of a view, with its
+// elements in their order. Vectors are float64, and so is the arithmetic.
 
 // times sets out = W·x.
 func times[T Float](out []float64, w []T, x []float64, v View) {
@@ -16,8 +15,9 @@ func timesTransposed[T Float](out []float64, w []T, x []float64, v View) {
 	product[T]{out, w, x, v}.split(turned)
 }
 
-// inRuns returns a view of the same matrix in the longest runs there are. Without inner
-// elements these are its columns: then it is the transpose, turned.
+// inRuns returns a view of the same matrix in the longest runs there are. Where Inner is 1
+// these are the columns of the matrix: then the view is of its transpose, which turned
+// says.
 func (v View) inRuns() (runs View, turned bool) {
 	switch {
 	case v.Channels == 1:
@@ -50,8 +50,8 @@ func (p product[T]) channelsOfTask() int {
 	return ceilDiv(taskLen, p.v.Count()*rowsTogether) * rowsTogether
 }
 
-// pieces is into how many a run is cut, for sums that the cache keeps from row to
-// row.
+// pieces is into how many pieces a run is cut, so that the cache keeps the sums from row
+// to row.
 func (p product[T]) pieces() int { return ceilDiv(p.v.Inner, bandLen) }
 
 type productByRows[T Float] product[T]

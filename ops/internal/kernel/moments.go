@@ -6,8 +6,8 @@ import "math"
 // m2 = Σ(x − mean)² of some values.
 type moments struct{ n, hi, lo, m2 float64 }
 
-// momentsOf finishes a pass over n values: with any m near the mean,
-// d = Σ(x − m) and q = Σ(x − m)².
+// momentsOf returns the moments of n values from d = Σ(x − m) and q = Σ(x − m)², with any
+// m near the mean.
 //
 // Chan, Golub, LeVeque, "Algorithms for computing the sample variance:
 // analysis and recommendations", The American Statistician 37 (1983),
@@ -47,8 +47,8 @@ func twoSum(a, b float64) (s, e float64) {
 // rstd returns 1/√(variance + eps) with the biased variance m2/n.
 func (m moments) rstd(eps float64) float64 { return 1 / math.Sqrt(m.m2/m.n+eps) }
 
-// chainLen is how many elements the two passes of runMoments go over before
-// the result is merged: the L1 cache keeps them for the second pass.
+// chainLen is how many elements the two passes of runMoments go over before the result
+// is merged: so few that the L1 cache keeps them for the second pass.
 const chainLen = 4096
 
 // runMoments returns the moments of one run, by two passes in float64.
@@ -151,7 +151,7 @@ func (p *momentsPass[T]) settle(d, q []float64, b block) (good bool) {
 	return good
 }
 
-// mend does in float64 what could not be trusted.
+// mend computes in float64 the moments that could not be trusted.
 func (p *momentsPass[T]) mend(b block) {
 	for c, q := range p.m2[:b.channels] {
 		if q != q {
@@ -167,8 +167,9 @@ func (p *momentsPass[T]) mend(b block) {
 	}
 }
 
-// sum returns the sum of one channel: a mean that is NaN by the differences from an
-// infinity is that infinity, if there are not two.
+// sum returns the sum of one channel, for a mean that came out as NaN. Differences from an
+// infinity do that, but the mean is that infinity, unless there is one of the other sign,
+// or a NaN, in the data: then the sum is NaN too.
 func (p *momentsPass[T]) sum(b block) (sum float64) {
 	for part := range (parts{p.valid, b}).each {
 		for row := range part.eachRow {
@@ -213,8 +214,9 @@ func inRange[T Float](n, q float64) bool {
 	return q >= least && q < most
 }
 
-// A guess of the mean of a channel is made of at most guessRows rows, or guessLen
-// values of a run, or as many runs as have guessRows values.
+// A guess of the mean of a channel is made of at most guessRows values of a column. Of
+// runs it is made of at most guessLen values of one, or of as many short ones as have
+// guessRows values together.
 const (
 	guessRows = 16
 	guessLen  = 256

@@ -1,15 +1,15 @@
 package kernel
 
 // A view is narrow where a channel has few elements in a row: most of the time would go
-// into getting from one channel to the next. Its rows, or several of them as one, are
-// those of a matrix, each column of which has a channel:
+// into getting from one channel to the next. So its rows, or several of them as one, are
+// taken for the rows of a matrix, each column of which belongs to a channel:
 //
 //	View{1000, 3, 1}: 31 rows of 32·3 columns, and 8 rows of the view are left over
 //
 // Passes go over the matrix, with constants repeated for its columns and the sums of
 // columns added up.
 const (
-	narrowBytes = 64 // runs of fewer are narrow, and rows of columns
+	narrowBytes = 64 // runs of fewer bytes are narrow, or rows where Inner is 1
 	wideLen     = 64 // elements that a row of the matrix has at least
 	wideRows    = 8  // rows that the matrix has at least, to be worth the repetition
 )
@@ -51,7 +51,7 @@ func (f folding) left() block {
 	return b
 }
 
-// repeatInto sets wide, with an element for each column, to what their channels have in k.
+// repeatInto sets each element of wide, one for each column, to that of its channel in k.
 func repeatInto[T Float](wide, k []T, f folding) {
 	row := f.v.Channels * f.v.Inner
 	repeatEach(wide[:row], k[:f.v.Channels], f.v.Inner)

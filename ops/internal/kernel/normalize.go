@@ -12,20 +12,20 @@ func NormalizeFwd[T Float](y, x []T, v View, p Lp) {
 	lpNormalize[T]{out: y, x: x, p: p}.over(v)
 }
 
-// NormalizeBwd gives the gradient of NormalizeFwd from dy, that of its output. With
-// n = ‖x‖,
+// NormalizeBwd gives the gradient of NormalizeFwd from dy, the gradient of its output.
+// With n = ‖x‖,
 //
 //	dx = dy/n − Σ(dy·x)/n²·∂n/∂x,  ∂n/∂x = sign(x)·(|x|/n)^(p−1)   where n ≥ eps
 //	dx = dy/eps                                                   where n < eps
 //
-// At x = 0 the derivative of |x| is 0, and of the largest |x| of several they have
-// equal shares.
+// At x = 0 the derivative of |x| is taken for 0. Where p is +Inf and several elements have
+// the largest |x|, they have equal shares of the derivative.
 func NormalizeBwd[T Float](dx, x, dy []T, v View, p Lp) {
 	lpNormalize[T]{out: dx, x: x, dy: dy, p: p}.over(v)
 }
 
-// lpNormalize is one of the two: without dy it goes forward. x is a number of
-// slices, each a view with the groups for channels.
+// lpNormalize is NormalizeFwd, or with dy NormalizeBwd. x is a number of slices, each a
+// view whose channels are the groups.
 type lpNormalize[T Float] struct {
 	out, x, dy []T
 	slices     int
@@ -33,8 +33,8 @@ type lpNormalize[T Float] struct {
 	p          Lp
 }
 
-// over turns the view around, and shares the slices unless each is enough to be
-// shared by itself.
+// over turns the view around. Tasks share the slices, unless each slice is enough work to
+// be shared by itself.
 func (a lpNormalize[T]) over(v View) {
 	a.slices, a.view = v.Outer, View{v.Channels, v.Inner, 1} // columns
 	if v.Inner == 1 {
@@ -49,7 +49,7 @@ func (a lpNormalize[T]) over(v View) {
 	}
 }
 
-// work is that of n elements.
+// work is the work on n elements.
 func (a *lpNormalize[T]) work(n int) int {
 	if a.p.P != 2 {
 		return workInGo(n)
@@ -102,8 +102,8 @@ func (t *lpTasks[T]) run(first, last int) {
 	}
 }
 
-// lpSums are what is needed of each channel: top = max|x|, the norm of x/top, of which no
-// power leaves the range, Σ dy·x/top, and how many |x| are top.
+// lpSums has for each channel top = max|x|, the norm of x/top, none of whose powers
+// overflows, Σ dy·x/top, and how many |x| are top.
 type lpSums struct{ top, norm, along, ties []float64 }
 
 // tops sets top.
@@ -194,7 +194,7 @@ func (t *lpTasks[T]) write(b block, s *lpSums) {
 // The next four are loops over a run of one channel, whose numbers stay in
 // registers.
 
-// largest returns the larger of top and max|x|, or NaN if one is.
+// largest returns the larger of top and max|x|, or NaN if any of them is.
 func largest[T Float](x []T, top float64) float64 {
 	for _, v := range x {
 		if a := math.Abs(float64(v)); a > top || a != a {
@@ -204,7 +204,7 @@ func largest[T Float](x []T, top float64) float64 {
 	return top
 }
 
-// addPowers adds the powers of |x|/top. For +Inf, where they are not used, it adds none.
+// addPowers adds the powers of |x|/top. Where p is +Inf they are not used, and it adds none.
 func addPowers[T Float](sum float64, x []T, top float64, p Lp) float64 {
 	if top == 0 || math.IsInf(p.P, 1) {
 		return sum
@@ -246,7 +246,7 @@ func divide[T Float](y, x []T, top, norm, eps float64) {
 	}
 }
 
-// ratio is x/top, where 0 is no larger than 0.
+// ratio is x/top, or 0 where top is 0.
 func ratio(x, top float64) float64 {
 	if top == 0 {
 		return 0
@@ -254,7 +254,7 @@ func ratio(x, top float64) float64 {
 	return x / top
 }
 
-// power returns r^p, r ≥ 0. What it gives for +Inf is not used.
+// power returns r^p, r ≥ 0. What it returns where p is +Inf is not used.
 func (p Lp) power(r float64) float64 {
 	switch p.P {
 	case 1:
@@ -270,7 +270,7 @@ func (p Lp) power(r float64) float64 {
 	return math.Pow(r, p.P)
 }
 
-// slope returns ∂n/∂x at x = r·top, where n is norm·top and ties of |x| are top.
+// slope returns ∂n/∂x at x = r·top, where n = norm·top and ties is how many |x| are top.
 func (p Lp) slope(r, norm, ties float64) float64 {
 	switch {
 	case r == 0:

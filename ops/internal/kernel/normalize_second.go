@@ -2,16 +2,16 @@ package kernel
 
 import "math"
 
-// NormalizeSecond gives the second derivative of Normalize, that is the gradients
-// of s = ⟨u, dx⟩ by x and dy, dx being what NormalizeBwd gives. With n = ‖x‖,
+// NormalizeSecond gives the second derivative of Normalize: the gradients of
+// s = ⟨u, dx⟩ by x and dy, where dx is the result of NormalizeBwd. With n = ‖x‖,
 // x̂ = x/n, q = ∂n/∂x, d = ⟨dy, x̂⟩ and h = ⟨u, q⟩,
 //
 //	s     = (⟨u, dy⟩ − d·h)/n
 //	∂s/∂dy = (u − x̂·h)/n
 //	∂s/∂x  = ((2·d·h − ⟨u, dy⟩)·q − dy·h − d·(p−1)·(u·|x̂|^(p−2) − q·h))/n²
 //
-// and where n < eps, u/eps and 0. For p = 1 and p = +Inf q is constant; at x = 0 and
-// p < 2 it has no derivative, and 0 is taken.
+// and where n < eps, ∂s/∂dy = u/eps and ∂s/∂x = 0. For p = 1 and p = +Inf q is constant;
+// at x = 0 and p < 2 it has no derivative, and 0 is taken.
 func NormalizeSecond[T Float](sx, sdy, x, dy, u []T, v View, p Lp) {
 	split(v.mapGrid().tasks(), workInGo(v.Len()), lpSecond[T]{sx, sdy, x, dy, u, v, p})
 }
@@ -28,7 +28,7 @@ func (a *lpSecond[T]) run(first, last int) {
 	}
 }
 
-// group does the elements of one norm, from at on.
+// group does the elements that share a norm. at is the first.
 func (a *lpSecond[T]) group(at int) {
 	end, step := at+a.v.Channels*a.v.Inner, a.v.Inner
 	var top, norm, ties float64
@@ -70,7 +70,7 @@ func (a *lpSecond[T]) group(at int) {
 	}
 }
 
-// bend returns (p−1)·|x̂|^(p−2), 0 where that is not defined.
+// bend returns (p−1)·|x̂|^(p−2), or 0 where that is not defined.
 func (p Lp) bend(x float64) float64 {
 	switch {
 	case p.P == 2:

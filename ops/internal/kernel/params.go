@@ -23,7 +23,7 @@ var (
 	ones64, zeros64 = constant[float64]{value: 1}, constant[float64]{}
 )
 
-// pick returns the one that is of T.
+// pick returns the one of the two that is of type T.
 func pick[T Float](c32 *constant[float32], c64 *constant[float64]) *constant[T] {
 	if c, ok := any(c32).(*constant[T]); ok {
 		return c
@@ -80,8 +80,8 @@ func storeTimesGo[T Float](dst []T, v []float64, factor float64) {
 	}
 }
 
-// sumGrads sets dγ and dβ, of which either may be nil, to what tasks have added up: a
-// part of stride elements each, with dγ at its beginning and dβ n elements later.
+// sumGrads sets dγ and dβ, of which either may be nil, to what tasks have added up. Each
+// task has a part of stride elements, with dγ at its beginning and dβ n elements later.
 func sumGrads[T Float](dgamma, dbeta []T, parts []float64, n, stride int) {
 	if dgamma != nil {
 		sumParts(dgamma, parts, stride)

@@ -2,8 +2,8 @@ package kernel
 
 import "unsafe"
 
-// A sumPass adds up, for each channel of a view, what its loop says. x, dy and m
-// are the operands of the loop as far as it has them.
+// A sumPass adds up, for each channel of a view, what its loop says. x, dy and m are the
+// operands of the loop; it need not have all of them.
 type sumPass[T Float] struct {
 	loop     sumLoop
 	x, dy, m []T
@@ -22,7 +22,7 @@ const (
 // results is how many sums a loop has.
 func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
 
-// work is that of sums over n elements.
+// work is the work of sums over n elements.
 func (p sumPass[T]) work(n int) int { return passWork(n, p.dy) }
 
 // add adds the sums over one block to s. Those of dotsPass are not mended, see mendDots.
@@ -108,10 +108,10 @@ const (
 	scaleGradPass                // (dy−x·k1)·k0
 )
 
-// arrays is how many a loop moves.
+// arrays is how many arrays a loop moves.
 func (l mapLoop) arrays() int { return [...]int{2, 3, 2, 3}[l] }
 
-// fast does the pass over a block, on the whole: see block.
+// fast does the pass over a block, but for channels that the assembly cannot do: see block.
 func (p *mapPass[T]) fast(b block) {
 	switch p.loop {
 	case normalizePass:
@@ -152,14 +152,15 @@ func (t *mapTasks[T]) run(first, last int) {
 }
 
 // streamBytes is how much a pass must read and write for its result to be written past
-// the caches: it would no longer be in them when it is read. Measured on Zen 5 with
-// 32 MiB of L3: passes of 24 to 29 MiB along runs gain up to 17 % by it, those of 16 to
-// 19 lose up to 25; down columns, on Zen 3, all passes from here on gain.
+// the caches, in which it would no longer be by the time it is read. Measured on Zen 5
+// with 32 MiB of L3, passes of 24 to 29 MiB along runs gain up to 17 %, and those of 16 to
+// 19 MiB lose up to 25 %; down columns, on Zen 3, all passes from here on gain.
 const streamBytes = 24 << 20
 
 // pastCaches says whether a pass that moves so many arrays of n elements writes its
-// result past the caches, into out, the whole or a part. That needs whole vectors: out
-// begins at one here, and that runs begin and end at one is for callers to see.
+// result past the caches; out is the result or a part of it. Only whole, aligned vectors
+// can be written so: pastCaches checks that out begins at one, and callers check that runs
+// begin and end at one.
 func pastCaches[T Float](arrays, n int, out []T) bool {
 	return arrays*n*sizeOf[T]() >= streamBytes && uintptr(unsafe.Pointer(unsafe.SliceData(out)))%64 == 0
 }

@@ -13,9 +13,9 @@ func (p Permuted[T]) Gather(src []T) *Scratch[T] {
 // Scatter copies from the other order.
 func (p Permuted[T]) Scatter(dst, src []T) { p.move(dst, src, true, 0, 0, 0) }
 
-// move copies what there is of one index in each of the axes Order[:k], which
-// begins at at in the order of the shape and at permuted in the other one, where it
-// returns its end.
+// move copies the part of the data that has a fixed index in each of the axes Order[:k].
+// It begins at at in the order of the shape and at permuted in the other order; move
+// returns its end in the latter.
 func (p Permuted[T]) move(dst, src []T, scatter bool, k, at, permuted int) int {
 	axis, stride := p.Order[k], 1
 	for _, n := range p.Shape[axis+1:] {

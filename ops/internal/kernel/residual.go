@@ -1,7 +1,7 @@
 package kernel
 
-// AddNormFwd sets sum = x + r and y to the layer norm of sum, whose rows are
-// normalized while the cache has them.
+// AddNormFwd sets sum = x + r and y to the layer norm of sum. Rows are normalized while
+// the cache still has their sums.
 func AddNormFwd[T Float](y, sum, x, r, gamma, beta []T, p Rows) {
 	// The sum is made by the loop of a gradient: ((r·1 − 0) − (x − 0)·(−1))·1, of
 	// which every step but the addition is exact.

@@ -17,7 +17,7 @@ func (g rowGrads) release() { g.scratch.Release() }
 // rowSums are the sums of one task, empty where they are not wanted.
 type rowSums struct {
 	sums  []float64 // for dγ and, after them, for dβ
-	short []float64 // as many, where the assembly adds up a few rows in the type of the data
+	short []float64 // memory for as many, in which the assembly adds up a few rows in the type of the data
 }
 
 // of returns the sums of a task, at 0.

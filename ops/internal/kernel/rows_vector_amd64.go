@@ -8,13 +8,13 @@ import "unsafe"
 // assembly: see _asm/rows.go.
 type rowConstants [8]float64
 
-// headVectors is of how many vectors the mean of a row is guessed, if it has them: see
-// _asm/rows.go.
+// headVectors is from how many vectors the mean of a row is guessed, if it has them: see
+// _asm/rows_stats.go.
 const headVectors = 4
 
 // shortRow and longRow are numbers of bytes that a pass reads of a row. Up to shortRow
-// it takes rows eight together: beyond, eight gain nothing over four. Beyond longRow it
-// takes them one by one: L1 does not keep four from the statistics to the result.
+// it takes eight rows together; beyond it eight gain nothing over four. Beyond longRow it
+// takes them one by one, as L1 does not keep four from the statistics to the result.
 const (
 	shortRow = 1 << 10
 	longRow  = 8 << 10
@@ -23,12 +23,12 @@ const (
 // groupOf is how many rows the forward pass takes together.
 func groupOf[T Float](p Rows) int { return rowsOfGroup(sizeOf[T]() * p.Cols) }
 
-// gradGroupOf is groupOf for the gradient, which reads x and dy. Its long rows too share γ
-// and the sums for dγ and dβ.
+// gradGroupOf is groupOf for the gradient, which reads x and dy. It takes long rows together
+// too, as they share γ and the sums for dγ and dβ.
 func gradGroupOf[T Float](p Rows) int { return max(4, rowsOfGroup(2*sizeOf[T]()*p.Cols)) }
 
-// rowsOfGroup is for rows of which a pass reads so many bytes: 8 at most, see
-// _asm/rows.go.
+// rowsOfGroup is how many rows a pass that reads so many bytes of a row takes together:
+// 8 at most, see _asm/rows.go.
 func rowsOfGroup(bytes int) int {
 	switch {
 	case bytes <= shortRow:
@@ -58,18 +58,18 @@ func rowConstantsOf[T Float](p Rows, single bool) (c rowConstants, head int) {
 	if p.UnbiasedStd {
 		dof, underRoot, besideRoot = n-1, 0, p.Eps
 	}
-	// Squares, or products with the gradient, that are smaller are lost below the
-	// range, or lose digits.
+	// Smaller squares, or products with the gradient, are lost below the range, or lose
+	// digits.
 	least, leastGrad, mostGrad := 0x1p-960, 0x1p-480, 0x1p960
 	if single {
 		least, leastGrad, mostGrad = 0x1p-100, 0x1p-60, 0x1p100
 	}
 	if underRoot >= negligible {
-		least = 0 // whatever they are, they are nothing beside eps
+		least = 0 // such squares are negligible beside eps
 	}
 	perHead, perRow := 1/float64(head), 1/n
 	if p.Uncentred {
-		perHead, perRow = 0, 0 // so are the guess of the mean, the mean, and that of u
+		perHead, perRow = 0, 0 // makes the guess of the mean, the mean, and that of u 0
 	}
 	return rowConstants{perHead, perRow, 1 / dof, underRoot, besideRoot, n * least, leastGrad, mostGrad}, head
 }
@@ -81,8 +81,8 @@ const largestEps = 0x1p40
 // byDefinition says whether rows are left to the definitions altogether.
 func byDefinition[T Float](p Rows) bool { return isa == generic || is32[T]() && p.Eps > largestEps }
 
-// streamed says whether a pass over rows that moves so many arrays of all elements
-// writes past the caches.
+// streamed is 1 if a pass over rows that moves so many arrays of all elements writes past
+// the caches, and else 0.
 func streamed[T Float](arrays int, out []T, all int, p Rows) int {
 	size := sizeOf[T]()
 	if pastCaches(arrays, all, out) && p.Cols*size%64 == 0 && p.apart()*size%64 == 0 {
@@ -114,8 +114,9 @@ func layerNormRows[T Float](y, x, gamma, beta []T, p Rows, all int) {
 	}
 }
 
-// layerNormGroups normalizes rows in the assembly, in groups, until it left some of
-// a group out: bad has bits for them.
+// layerNormGroups normalizes rows in the assembly, group by group. It stops after a group
+// of which it leaves rows out: bad has a bit for each of them, and left is how many rows
+// follow the group.
 func layerNormGroups[T Float](y, x, gamma, beta []T, c *rowConstants, rows int, p Rows, head, group, stream int) (left, bad int) {
 	n, pitch := p.Cols, p.apart()*sizeOf[T]()
 	switch {
@@ -226,8 +227,8 @@ func (k *gradKernel[T]) inGo(row int, grads []float64, p Rows) {
 	layerNormGradRowGo(k.dx[a:b], grads, k.x[a:b], k.gamma, k.dy[a:b], p)
 }
 
-// groups does groups of rows until some of a group are left out: bad has bits for them,
-// and again for those that only lack dx.
+// groups does groups of rows. It stops after a group of which it leaves rows out: bad has a
+// bit for each of them, again for each that only lacks dx, and left is how many rows follow.
 func (k *gradKernel[T]) groups(from, rows int, p Rows) (left, bad, again int) {
 	at, _ := p.row(from)
 	dx, x, dy := k.dx[at:], k.x[at:], k.dy[at:]
@@ -259,8 +260,8 @@ func carryRows[T Float](total []float64, sums []T) {
 	}
 }
 
-// sumParts sets out to the sums down the columns of a matrix, of which every row has
-// stride elements.
+// sumParts sets out to the sums of the columns of parts, a matrix whose rows have stride
+// elements.
 func sumParts[T Float](out []T, parts []float64, stride int) {
 	rows, n := ceilDiv(len(parts), stride), len(out)
 	_ = parts[(rows-1)*stride+padded(n)-1]

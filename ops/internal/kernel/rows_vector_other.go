@@ -15,6 +15,6 @@ func layerNormGradRows[T Float](dx []T, grads rowSums, x, gamma, dy []T, p Rows,
 	layerNormGradRowsGo(dx, grads.sums, x, gamma, dy, p)
 }
 
-// sumParts sets out to the sums down the columns of a matrix, of which every row has
-// stride elements.
+// sumParts sets out to the sums of the columns of parts, a matrix whose rows have stride
+// elements.
 func sumParts[T Float](out []T, parts []float64, stride int) { sumPartsGo(out, parts, stride) }

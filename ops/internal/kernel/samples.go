@@ -10,8 +10,9 @@ func CountOf[T Float](mask []T) (n int) {
 	return n
 }
 
-// SampleMoments gives for each channel the means over the samples of their moments,
-// and how many values a sample has of it. A mask, which may be nil, says what counts.
+// SampleMoments gives for each channel the means, over the samples, of its moments in a
+// sample, and returns how many values a sample has of a channel. A mask, which may be nil,
+// says what counts.
 func SampleMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) (n float64) {
 	if mask != nil {
 		return maskedSampleMoments(x, mask, v, eps, mean, residual, m2)
@@ -30,9 +31,9 @@ func SampleMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2
 	return float64(v.Inner)
 }
 
-// maskedSampleMoments is SampleMoments of the samples of which more than one value of
-// a channel counts. As their numbers differ, m2 is made of the means of the unbiased
-// variances, for the mean number n.
+// maskedSampleMoments is SampleMoments over the samples in which more than one value of a
+// channel counts: n values on average. As their numbers differ, m2 is the mean of the
+// unbiased variances times n − 1.
 func maskedSampleMoments[T Float](x, mask []T, v View, eps float64, mean, residual, m2 []float64) (n float64) {
 	s := Borrow[float64](3 * v.Channels)
 	defer s.Release()

@@ -5,18 +5,18 @@ import "math"
 // grouping says how a tensor falls into groups that are normalized together, and
 // which element of γ and β belongs to an element of the tensor: number
 // (i/ParamInner) mod Params for element i. The groups are the channels of the
-// View; there are Batches such views one after the other. A run of a channel begins
-// with the first element of a parameter, and where these have one each it has no
-// parameter twice; or it is a single element.
+// View; there are Batches such views one after the other. A run of a channel is a single
+// element, or begins with the first element of a parameter and, if ParamInner is 1, has no
+// parameter twice.
 type grouping struct {
 	Batches int
 	View
 	Params, ParamInner int
 }
 
-// SecondArgs are the inputs of the second derivative: those of the gradient, with
-// a nil Gamma for ones, and what its outputs dx, dγ and dβ are multiplied by. Of
-// these UGamma and UBeta may be nil, for zeros.
+// SecondArgs are the inputs of the second derivative: those of the gradient, and UX,
+// UGamma and UBeta, by which its outputs dx, dγ and dβ are multiplied. A nil Gamma stands
+// for ones, a nil UGamma or UBeta for zeros.
 type SecondArgs[T Float] struct {
 	X, Gamma, DY      []T
 	UX, UGamma, UBeta []T
@@ -32,7 +32,7 @@ func LayerNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Rows) {
 	normSecond[T]{out: out, in: in, g: g, p: p}.do()
 }
 
-// ColumnNormSecond gives that of a norm of columns.
+// ColumnNormSecond gives the second derivative of a norm of columns, see normSecond.
 func ColumnNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Columns) {
 	if p.Cols == 1 {
 		LayerNormSecond(out, in, p.asRows())
@@ -42,8 +42,8 @@ func ColumnNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], p Columns) 
 	normSecond[T]{out: out, in: in, g: g, p: p.asRows()}.do()
 }
 
-// BatchNormSecond gives that of batch norm, of what the mask, which may be nil, says
-// counts.
+// BatchNormSecond gives the second derivative of batch norm, see normSecond, over what the
+// mask, which may be nil, says counts. batch says that the statistics are the batch's.
 func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v View, s Stats, batch bool) {
 	a := validOf(mask, v)
 	defer a.release()
@@ -55,8 +55,8 @@ func BatchNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, v 
 	normSecond[T]{out: out, in: in, g: g, valid: a, stats: s, given: true, batch: batch}.do()
 }
 
-// GroupNormSecond gives that of group norm, of what the mask, which may be nil, says
-// counts.
+// GroupNormSecond gives the second derivative of group norm, see normSecond, over what the
+// mask, which may be nil, says counts.
 func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p GroupShape) {
 	g := grouping{Batches: 1, View: p.groups(), Params: p.Channels, ParamInner: p.Inner}
 	if mask == nil {
@@ -77,8 +77,8 @@ func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p 
 	}
 }
 
-// normSecond gives the second derivative of a norm, that is the gradients of
-// s = ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩ where
+// normSecond gives the second derivative of a norm: the gradients of
+// s = ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩, where
 //
 //	dx = r·P(a),  dγ = Σ dy·x̂,  dβ = Σ dy,  a = γ·dy,  P(z) = z − mean(z) − x̂·c·Σ(x̂·z)
 //
@@ -93,8 +93,8 @@ func GroupNormSecond[T Float](out SecondGrads[T], in SecondArgs[T], mask []T, p 
 //
 // Uncentred, P(z) = z − x̂·c·Σ(x̂·z).
 //
-// With statistics that are given the mean and r are theirs, and not those of x; where they
-// are not the batch's they are constants, and P(z) = z.
+// If statistics are given, the mean and r are theirs. If these are not the batch's, they
+// are constants, and P(z) = z.
 type normSecond[T Float] struct {
 	out          SecondGrads[T]
 	in           SecondArgs[T]
@@ -102,7 +102,7 @@ type normSecond[T Float] struct {
 	valid        valid // of the channels of g; the groups have whole channels
 	p            Rows
 	stats        Stats
-	given, batch bool // statistics are given; they are the batch's
+	given, batch bool // statistics are given, and they are the batch's
 	tasks        int
 	gamma        *Scratch[float64] // of [tasks, Params]
 }
@@ -142,8 +142,8 @@ func (a *normSecond[T]) run(first, last int) {
 	}
 }
 
-// spread of a group: what normalizes it, c of Rows.spread, and the factor of x̂·c²
-// in the derivative of −c. Without the c² it would overflow where σ is tiny.
+// spread returns what normalizes a group, c of Rows.spread, and slope: the derivative of
+// −c is slope·c²·x̂. The whole factor of x̂ would overflow where σ is tiny.
 func (a *normSecond[T]) spread(batch, c int) (by hat, coef, slope float64) {
 	n := a.count()
 	if a.given {
@@ -183,7 +183,7 @@ type hat struct{ hi, lo, r float64 }
 
 func (h hat) of(x float64) float64 { return ((x - h.hi) - h.lo) * h.r }
 
-// group adds one group's part of ∂s/∂γ to dgamma and sets the rest.
+// group adds one group's part of ∂s/∂γ to dgamma, and sets ∂s/∂x and ∂s/∂dy.
 func (a *normSecond[T]) group(batch, c int, dgamma []float64) {
 	by, coef, slope := a.spread(batch, c)
 	g := a.groupOf(batch, c)
@@ -197,7 +197,7 @@ func (a *normSecond[T]) group(batch, c int, dgamma []float64) {
 	}
 }
 
-// bandOfSecond is how many columns are taken together, a line of the cache of float32.
+// bandOfSecond is how many columns are taken together: a cache line of float32.
 const bandOfSecond = 16
 
 // columns says whether the groups are the columns of a matrix.
@@ -258,7 +258,7 @@ func (s *secondSums) add(xhat, u, aa, z float64) {
 	s.xz += xhat * z
 }
 
-// sum adds those of a line.
+// sum adds the sums over a line to t.
 func (a *normSecond[T]) sum(t *secondSums, l line, by hat) {
 	var s secondSums
 	gamma, ugamma := a.in.Gamma[l.channel:], a.in.UGamma[l.channel:]
@@ -281,15 +281,16 @@ func (a *normSecond[T]) sumEach(t []secondSums, l line, by []hat) {
 	}
 }
 
-// projected has what P and ∂s/∂x take of a group: means, c·Σx̂·a and so on, and the
-// factor of x̂.
+// projected has what P and ∂s/∂x need of a group: means, c·Σx̂·a and so on, and along, the
+// factor of x̂ in ∂s/∂x.
 type projected struct {
 	hat
 	meanA, meanU, meanZ, xa, xu, xz float64
 	along                           float64
 }
 
-// write sets the results of a line, which is of one group, or has an element of each.
+// write sets the results of a line, which is of one group, or has one element of each of
+// the groups.
 func (a *normSecond[T]) write(l line, groups []projected, dgamma []float64) {
 	gamma, ugamma, ubeta := a.in.Gamma[l.channel:], a.in.UGamma[l.channel:], a.in.UBeta[l.channel:]
 	dy, ux, outX, outDY := a.in.DY[l.at:][:l.n], a.in.UX[l.at:][:l.n], a.out.X[l.at:][:l.n], a.out.DY[l.at:][:l.n]
@@ -315,8 +316,8 @@ type group struct {
 	valid          valid
 }
 
-// lines gives the elements of a group as lines of those whose parameters are
-// the same, or lie one after the other.
+// lines gives the elements of a group as lines, in which the parameters are the same or
+// lie one after the other.
 func (g group) lines(yield func(line) bool) {
 	if g.valid.spans != nil {
 		g.validLines(yield)
@@ -337,7 +338,7 @@ func (g group) lines(yield func(line) bool) {
 	}
 }
 
-// validLines gives those that count.
+// validLines is lines for the elements that count.
 func (g group) validLines(yield func(line) bool) {
 	per := g.valid.v.Channels / g.Channels
 	for c := g.channel * per; c < (g.channel+1)*per; c++ {

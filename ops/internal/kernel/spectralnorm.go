@@ -10,8 +10,8 @@ import "math"
 //
 //	v = unit(Wᵀu),  u = unit(Wv),  unit(x) = x/max(‖x‖, eps)
 //
-// It returns σ = u·Wv, or false where a product is 0 or not finite, and u and v are of
-// no use any more.
+// It returns σ = u·Wv, or false where a product is 0 or not finite, after which u and v
+// are of no use.
 func PowerIteration[T Float](w []T, view View, u, v []float64, n int, eps float64) (sigma float64, ok bool) {
 	for range n {
 		timesTransposed(v, w, u, view)
@@ -27,7 +27,7 @@ func PowerIteration[T Float](w []T, view View, u, v []float64, n int, eps float6
 }
 
 // unit divides x by its norm, or by eps where that is larger. It returns the product of
-// both x, and false if that is 0 or not finite.
+// the old x and the new one, and false if the norm is 0 or not finite.
 func unit(x []float64, eps float64) (product float64, ok bool) {
 	norm := Borrow[float64](1)
 	defer norm.Release()
@@ -64,7 +64,7 @@ func inverse(sigma float64) float64 {
 	return 1 / sigma
 }
 
-// SpectralNormBwd gives the gradient of SpectralNormFwd from dy, that of its
+// SpectralNormBwd gives the gradient of SpectralNormFwd from dy, the gradient of its
 // output, where u and v are constants and σ = u·Wv:
 //
 //	dw = (dy − Σ(dy·w)/σ·u·vᵀ)/σ

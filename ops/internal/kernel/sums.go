@@ -1,10 +1,10 @@
 package kernel
 
-// The loops that add up, for each channel of a block. These are their
-// definitions, in float64 arithmetic, and what runs where there is no assembly;
-// the functions without Go in their names choose (loops_amd64.go). In runs, sums
-// go to four accumulators in turn, which hides the latency of the addition and
-// shortens the chains that rounding errors grow along.
+// The loops that add up, for each channel of a block. These are their definitions, in
+// float64 arithmetic, which run where there is no assembly. The functions without Go in
+// their names choose between the two (loops_amd64.go). In runs, sums go to four
+// accumulators in turn, which hides the latency of the addition and shortens the chains
+// that rounding errors grow along.
 
 // sumsGo adds Σ x.
 func sumsGo[T Float](s []float64, x []T, b block) {

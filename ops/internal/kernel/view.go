@@ -14,9 +14,9 @@ func (v View) Len() int { return v.Outer * v.Channels * v.Inner }
 // Count is the number of elements of one channel.
 func (v View) Count() int { return v.Outer * v.Inner }
 
-// A block is a part of a view: rows, stride elements apart, of channels, pitch
-// apart, of inner contiguous elements. Where inner and pitch are 1, channels lie
-// down columns.
+// A block is a part of a view. Its rows begin stride elements apart; in each row the
+// channels begin pitch elements apart, and have inner contiguous elements. Where inner
+// and pitch are 1, channels lie down columns.
 type block struct {
 	at                int // the first element
 	channel, channels int // the first channel, and how many
@@ -46,9 +46,9 @@ func (b block) split(n int) block {
 // fewLen is how many elements the cache keeps from one pass to the next.
 const fewLen = taskLen / 4
 
-// pieceLen is how many elements are read before their results are written. What is written
-// past the caches is so in longer turns: memory that two processors share takes 0.8 to 0.95 of
-// the time for it (4096 rows of 4096, Zen 3).
+// pieceLen is how many elements are read before their results are written. Results that
+// go past the caches are written in longer turns: where two processors share the memory
+// this takes 0.8 to 0.95 of the time (4096 rows of 4096, Zen 3).
 func pieceLen(stream bool) int {
 	if stream {
 		return 4 * fewLen
@@ -59,7 +59,8 @@ func pieceLen(stream bool) int {
 // few is how many channels n elements make, at least one.
 func (b block) few(n int) int { return min(b.channels, max(1, n/b.count())) }
 
-// pieces gives a block some channels at a time, of n elements together, or of one channel.
+// pieces gives a block some channels at a time: as many as have up to n elements together,
+// or one.
 func (b block) pieces(n int) iter.Seq[block] {
 	return func(yield func(block) bool) {
 		few := b.few(n)
@@ -73,12 +74,13 @@ func (b block) pieces(n int) iter.Seq[block] {
 	}
 }
 
-// last returns the last element of the block.
+// last is the index of the last element of the block.
 func (b block) last() int {
 	return b.at + (b.rows-1)*b.stride + (b.channels-1)*b.pitch + b.inner - 1
 }
 
-// lastChannel is the last element of the channels' arrays that is touched.
+// lastChannel is the last index that is touched in arrays with an element for each
+// channel.
 func (b block) lastChannel() int {
 	if b.columns() {
 		return padded(b.channel+b.channels) - 1
@@ -87,28 +89,28 @@ func (b block) lastChannel() int {
 }
 
 const (
-	// taskLen is how many elements make a task worth its hand-over, and
-	// maxTasks into how many a view is cut at most, so that some cores share it
-	// evenly. There are more where that keeps chains of additions short. Rows
-	// are cut where there are less than fewTasks without.
+	// taskLen is how many elements make a task worth its hand-over. A view is
+	// cut into at most maxTasks, enough for some cores to share it evenly, or
+	// more where columns are longer than maxRows, to keep chains of additions
+	// short. Rows are cut where there would be fewer than fewTasks otherwise.
 	taskLen  = 1 << 14
 	maxTasks = 16
 	fewTasks = 8
 	maxRows  = 512
 
-	// manyTasks are the most for work that leaves no partial results, see finer.
+	// manyTasks is the most tasks for work without partial results, see finer.
 	manyTasks = 64
 
 	// sumsLen is how many elements of a channel a block has at least, if its
 	// sums are to be stored.
 	sumsLen = 64
 
-	// bandLen bounds the columns of a block: so many constants and sums stay in L1
-	// and L2 from row to row.
+	// bandLen bounds the columns of a block: L1 and L2 keep the constants and sums
+	// of so many from row to row.
 	bandLen = 1024
 
-	// pad is the longest vector. Arrays with an element for each channel are
-	// padded to a multiple of it, and blocks of columns begin at one.
+	// pad is the length of the longest vector. Arrays with an element for each
+	// channel are padded to a multiple of it, and blocks of columns begin at one.
 	pad = 16
 )
 
@@ -123,15 +125,16 @@ type grid struct {
 	channelsOfBand      int
 }
 
-// sumsGrid is for sums over channels: the blocks of a channel have a part of the
-// results each.
+// sumsGrid is for sums over channels: each block of a channel has its own part of the
+// results.
 func (v View) sumsGrid() grid { return v.grid(ceilDiv(sumsLen, v.Inner)) }
 
 // mapGrid is for maps over all elements.
 func (v View) mapGrid() grid { return v.grid(1) }
 
-// places gives the first channel of each place that tasks [first, last) of mapGrid have to do, where
-// they do not share blocks but places: each with all of its channels.
+// places is for work that needs all channels of a place, one of the Outer·Inner positions
+// of a view. The tasks of mapGrid then share places and not blocks. places gives the
+// element of the first channel at each place of the tasks [first, last).
 func (v View) places(first, last int) iter.Seq[int] {
 	return func(yield func(at int) bool) {
 		n, tasks := v.Outer*v.Inner, v.mapGrid().tasks()
@@ -164,7 +167,7 @@ func (g grid) tasks() int { return g.rows * g.bands * g.slices }
 // parts is how many blocks a channel has.
 func (g grid) parts() int { return g.rows * g.slices }
 
-// block returns that of a task.
+// block returns the block of a task.
 func (g grid) block(task int) block {
 	slice, band, row := task%g.slices, task/g.slices%g.bands, task/g.slices/g.bands
 	r0, r1 := g.v.Outer*row/g.rows, g.v.Outer*(row+1)/g.rows
@@ -187,9 +190,9 @@ func (v View) whole() block {
 // channel is the block of all elements of one channel.
 func (v View) channel(c int) block { return v.whole().one(c) }
 
-// wholeGrid cuts a view between channels only, for work that goes over each of
-// them more than once. It is for channels that lie in one run; ok is false too
-// where there are too few of them to share large ones.
+// wholeGrid cuts a view between channels only, for work that goes over each of them more
+// than once. ok is false where channels do not lie in one run, or are large and too few
+// to be shared whole.
 func (v View) wholeGrid() (g grid, ok bool) {
 	g = v.mapGrid()
 	if v.Channels >= fewTasks {
@@ -198,9 +201,9 @@ func (v View) wholeGrid() (g grid, ok bool) {
 	return g, v.Outer == 1 && g.slices == 1
 }
 
-// finer cuts the channels of a wholeGrid into more tasks, for work without partial results:
-// of processors that share a memory one may be slower, or begin later. Channels of one
-// element are in more bands already.
+// finer cuts the channels of a wholeGrid into more tasks, for work without partial
+// results. They even out processors that are slower, or begin later, than others.
+// Channels of one element are in more bands already.
 func (g grid) finer() grid {
 	if most := min(manyTasks, g.v.Len()/taskLen, g.v.Channels); most > g.bands {
 		g.channelsOfBand = ceilDiv(g.v.Channels, most)
@@ -221,9 +224,9 @@ func (v View) bandGrid() grid {
 
 const (
 	// keptBytes is the size of an array of which the L2 cache keeps two
-	// from one pass to the next. Bands of larger ones were tried and lost: rows of
-	// the usual sizes lie powers of two apart, and a band of them falls into a few
-	// sets of the cache.
+	// from one pass to the next. Bands of larger arrays were slower: rows of the
+	// usual sizes lie powers of two apart, so a band of them falls into a few sets
+	// of the cache.
 	keptBytes = 1 << 18
 
 	// bandBytes is the least width of a band of columns.

@@ -11,8 +11,7 @@ func Norms[T Float](v []T, view View, norm []float64) {
 	rootOfSquares(norm, v, view, 0)
 }
 
-// rootOfSquares makes norms of sums of squares, those of the channels from the
-// first on.
+// rootOfSquares replaces sums of squares by norms, for the channels from first on.
 func rootOfSquares[T Float](norm []float64, v []T, view View, first int) {
 	n := float64(view.Count())
 	for i, q := range norm {
@@ -24,7 +23,7 @@ func rootOfSquares[T Float](norm []float64, v []T, view View, first int) {
 	}
 }
 
-// smallestNorm is the smallest that is divided by: 1/‖v‖ may overflow below.
+// smallestNorm is the smallest norm that is divided by: below it 1/‖v‖ may overflow.
 const smallestNorm = 0x1p-1022
 
 // scaledNorm is the norm of channel c by way of v/max|v|, for values whose
@@ -81,14 +80,14 @@ func WeightNormBwd[T Float](dv, dg, v, g, dw []T, view View) {
 	weightNorm[T]{out: dv, v: v, dw: dw, g: g, dg: dg, view: view}.do()
 }
 
-// weightNorm is one of the two: sums for each channel, constants made of them,
-// and a map.
+// weightNorm is WeightNormFwd, or with dw WeightNormBwd: sums for each channel, constants
+// made of them, and a map.
 type weightNorm[T Float] struct {
 	out, v, dw    []T     // dw is nil in the forward pass
 	g, dg         []T     // nil: g is 1
-	least         float64 // what ‖v‖ is at least taken for
+	least         float64 // stands for a ‖v‖ that is smaller
 	view          View
-	k             constants[T] // scale and, of the gradient, b and the bound of |v·b|
+	k             constants[T] // scale and, for the gradient, b and a bound of |v·b|
 	squares, dots []float64
 }
 
@@ -129,9 +128,9 @@ func (w *weightNorm[T]) borrowSums() totals {
 	return s
 }
 
-// fewValues is up to how many values of a channel the gradient is computed by the
-// definitions, in float64. It is what dw has across v, and of a few values that is
-// often only a small part of dw, of one value nothing.
+// fewValues is how many values a channel may have for the gradient to be computed by the
+// definitions, in float64. dv is made of the part of dw across v: of a few values that is
+// often only a little of dw, and of one value nothing.
 const fewValues = 4
 
 // ofFew is the gradient for few values of a channel.
@@ -173,7 +172,7 @@ func (t *gradOfFewTasks[T]) run(first, last int) {
 	}
 }
 
-// constants makes those of the channels [first, last).
+// constants makes the constants of the channels [first, last).
 func (w *weightNorm[T]) constants(first, last int) {
 	scale, b, bound := w.k.of(0)[first:last], w.k.of(1)[first:last], w.k.of(2)[first:last]
 	norm := w.squares[first:last]
@@ -198,8 +197,8 @@ func (w *weightNorm[T]) constants(first, last int) {
 	store(w.k.data(2)[first:last], bound)
 }
 
-// weightNormTasks does a few channels at a time, which the cache keeps from the
-// sums to the map, where all of a channel lies in one run.
+// weightNormTasks does a few channels at a time, so that the cache keeps them from the
+// sums to the map. Each channel lies in one run.
 type weightNormTasks[T Float] struct {
 	w      weightNorm[T]
 	g      grid

@@ -7,8 +7,8 @@ type WeightSecondArgs[T Float] struct{ V, G, DW, UV, UG []T }
 // WeightSecondGrads are the gradients of ⟨uv, dv⟩ + ⟨ug, dg⟩.
 type WeightSecondGrads[T Float] struct{ V, G, DW []T }
 
-// WeightNormSecond gives the second derivative of w = g·v/‖v‖, that is the
-// gradients of s = ⟨uv, dv⟩ + ⟨ug, dg⟩ where
+// WeightNormSecond gives the second derivative of w = g·v/‖v‖: the gradients of
+// s = ⟨uv, dv⟩ + ⟨ug, dg⟩, where
 //
 //	dv = ρ·P(dw),  dg = ⟨v̂, dw⟩,  v̂ = v/‖v‖,  ρ = g/‖v‖,  P(z) = z − v̂·⟨v̂, z⟩
 //
@@ -47,7 +47,7 @@ func WeightNormSecond[T Float](out WeightSecondGrads[T], in WeightSecondArgs[T],
 	split(a.g.tasks(), workInGo(len(in.V)), a)
 }
 
-// weightSecond is what one channel has: u = ⟨v̂, uv⟩, d = ⟨v̂, dw⟩ and
+// weightSecond has the terms of one channel, with u = ⟨v̂, uv⟩, d = ⟨v̂, dw⟩ and
 // across = ⟨uv, P(dw)⟩.
 type weightSecond struct{ norm, rho, ug, u, d, across float64 }
 
