@@ -44,8 +44,8 @@ func requireNoAllocations(t *testing.T, what string, run func()) {
 	t.Helper()
 	for _, procs := range []int{1, 4} {
 		onProcs(procs, func() {
-			// What allocates does so in each run. Besides, pools may lack a little, as
-			// long as a processor has not filled its own, and the runtime may take some.
+			// A kernel that allocates does so in each run. Other allocations end when each
+			// processor has filled its pools, or are a few of the runtime now and then.
 			n := mallocs(run)
 			for try := 1; n >= 1 && try < 20; try++ {
 				n = mallocs(run)

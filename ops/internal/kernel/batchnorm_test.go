@@ -81,8 +81,8 @@ func (c batchNormCase[T]) checkBatch(t *testing.T, what string) {
 func (c batchNormCase[T]) checkMoments(t *testing.T, what string, got batchNormResult[T], ch int, x []dd) {
 	mean, m2, sigma := spreadOf(x)
 	hi, lo := got.s.Mean[ch], got.s.Residual[ch]
-	// Of the sum hi + lo only the errors of the deviations from it count, and
-	// the rounding of lo.
+	// hi + lo may be off by the errors of deviations from it and the rounding of lo,
+	// not by roundings of the mean.
 	limit := (growth(len(x))+slack[T]())*sigma + growth(len(x))*mean.abs()*0x1p-53
 	if diff := mean.sub(exactSum(hi, lo)).abs(); !(diff <= limit) {
 		t.Fatalf("%s mean[%d] is %v + %v, want %v: error %.3g, limit %.3g", what, ch, hi, lo, mean.hi, diff, limit)
@@ -91,7 +91,7 @@ func (c batchNormCase[T]) checkMoments(t *testing.T, what string, got batchNormR
 		t.Fatalf("%s: residual %v reaches into the mean %v", what, lo, hi)
 	}
 	if m2.hi/float64(len(x)) < c.eps*0x1p-60 {
-		return // lost, which is allowed
+		return // squares may be lost where eps outweighs them so far
 	}
 	compareSums[T](t, what+" m2", got.m2[ch:ch+1], []value{{m2, m2.hi}}, len(x))
 }

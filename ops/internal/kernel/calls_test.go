@@ -94,8 +94,8 @@ func allBits[T Float](x []T) []uint64 {
 	return b
 }
 
-// calls are all kernels that the package exports, on data seen by v, with
-// arrays that no other call has.
+// calls are all kernels that the package exports, on data seen by v, each with arrays of
+// its own.
 func calls[T Float](v View, affine bool) []call[T] {
 	cs := []call[T]{
 		layerNormFwdCall[T](v, affine), layerNormBwdCall[T](v, affine), addNormFwdCall[T](v, affine),

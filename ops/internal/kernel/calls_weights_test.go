@@ -16,7 +16,7 @@ func neighbourCalls[T Float](v View) (cs []call[T]) {
 		func(dx, x, dy []T) { LocalResponseNormBwd(dx, x, dy, v, p) })...)
 }
 
-// pairOfCalls are those of an op on x alone.
+// pairOfCalls are the two calls of an op on x alone.
 func pairOfCalls[T Float](name string, v View, fwd func(y, x []T), bwd func(dx, x, dy []T)) []call[T] {
 	x, y := input[T](v.Len()), blank[T](v.Len())
 	x2, dy, dx := input[T](v.Len()), input[T](v.Len()), blank[T](v.Len())

@@ -33,7 +33,7 @@ func channels[T Float](t *testing.T) {
 			Rstd(rstd, m2, count, eps)
 
 			exact, out := g.out(2*padded(n)+n), r.out(2*padded(n)+n)
-			for i := range exact { // the rest of the vectors is for anything
+			for i := range exact { // the padding may hold anything
 				exact[i], out[i] = 0, 0
 			}
 			k := constants[T]{&Scratch[float64]{Data: exact}, &Scratch[T]{Data: out}, padded(n)}
@@ -147,8 +147,8 @@ func requireNear[T Float](t *testing.T, want, got []T, off float64, what string)
 	}
 }
 
-// One channel that cannot be trusted, wherever it is, is seen, its guess becomes the mean
-// just found, and the moments of the others keep their bits.
+// A channel that cannot be trusted is found wherever it is. Its guess becomes the mean just
+// found, and the moments of the others keep their bits.
 func TestUntrustedChannels(t *testing.T) {
 	skipUnderRace(t)
 	const count = 7
@@ -179,8 +179,9 @@ func TestUntrustedChannels(t *testing.T) {
 	}
 }
 
-// A mean that is off by 2⁻⁵³⁸, the last digit, makes Σ(x − m)² = 0 of squares that are
-// rounded to 0 one by one, and d²/n = ¾ of the smallest number, rounded up.
+// If the mean of x, x, x is off by 2⁻⁵³⁸, its last digit, each (x − m)² is rounded to 0, and so
+// is their sum, but d²/n is ¾ of the smallest number and is rounded up. The difference must
+// not make m2 negative.
 func TestMomentsAreNotNegative(t *testing.T) {
 	x := math.Ldexp(0.1, -482)
 	require.Equal(t, 0x1p-538, (x+x+x)/3-x)

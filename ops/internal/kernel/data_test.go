@@ -163,8 +163,8 @@ func slack[T Float]() float64 {
 // arithmetic on float32 data the former are below an ulp of the result by a
 // factor of 10⁶ or more, unless terms cancel.
 //
-// It is called hundreds of thousands of times, and t.Helper, which walks the stack, only
-// where it fails.
+// It is called hundreds of thousands of times. So it calls t.Helper, which walks the stack,
+// only where it fails.
 func compare[T Float](t *testing.T, what string, got []T, want []value, n int) {
 	if fault := differs(what, got, want, n, slack[T]()); fault != "" {
 		t.Helper()
@@ -186,16 +186,16 @@ func compareSums[T Float](t *testing.T, what string, got []float64, want []value
 const smallest32 = 0x1p-149
 
 // lost32 bounds, in units of smallest32, what elements of a result may lose in that way
-// before the last rounding, which halfUlp knows. The assembly works with factors that
+// before the last rounding, which halfUlp is for. The assembly works with factors that
 // are normal numbers only (fits), so what is lost matters where small data make a small
 // result. The most is lost in γ·((x − m)·r + s) + β: half a unit in s and half in x̂,
 // times γ, for which tests draw numbers below 8. The maps that are a single sum of
-// products lose half a unit in their constant. Gradients of data lose what is nothing
+// products lose half a unit in their constant. What gradients of data lose is negligible
 // beside their other terms, as no test draws all of dy below the range.
 const lost32 = 8
 
-// lostInProducts is lost32 for Σ dy·x̂ of n terms where x̂ is a float32, from Σ|dy|: half
-// a unit in each product, and a unit in each x̂, times dy.
+// lostInProducts is lost32 for Σ dy·x̂ of n terms where x̂ is a float32. dy is Σ|dy|: half
+// a unit is lost in each product, and a unit in each x̂, times dy.
 func lostInProducts(n int, dy float64) float64 { return (float64(n)/2 + dy) * smallest32 }
 
 func differs[T Float](what string, got []T, want []value, n int, slack float64) string {
@@ -204,7 +204,7 @@ func differs[T Float](what string, got []T, want []value, n int, slack float64) 
 	}
 	for i, w := range want {
 		diff := math.Abs(w.want.minus(float64(got[i])))
-		before := (growth(n) + slack) * w.size // the last rounding
+		before := (growth(n) + slack) * w.size // errors before the last rounding
 		if isa != generic && is32[T]() {
 			before += lost32 * smallest32
 		}
@@ -217,7 +217,8 @@ func differs[T Float](what string, got []T, want []value, n int, slack float64) 
 }
 
 // overflows says that got is the infinity of the sign of want, and that a number within
-// some distance of want is rounded to it: one from half an ulp above the largest T on.
+// some distance of want is rounded to it. Numbers are from half an ulp above the largest T
+// on.
 func overflows[T Float](got T, want, distance float64) bool {
 	top := math.MaxFloat64
 	if is32[T]() {
@@ -234,8 +235,8 @@ func both(t *testing.T, f32, f64 func(t *testing.T)) {
 	t.Run("f64", f64)
 }
 
-// skipUnderRace skips a test of numbers only, which the race detector makes ten
-// times slower; the tests of parallel work are for it.
+// skipUnderRace skips a test of numbers only under the race detector, which makes it ten
+// times slower. The tests of parallel work are the ones for the detector.
 func skipUnderRace(t *testing.T) {
 	t.Helper()
 	if raceEnabled {
@@ -243,6 +244,6 @@ func skipUnderRace(t *testing.T) {
 	}
 }
 
-// label names a case. It is only worth its time when something fails, and
-// names many cases in one test, where a subtest each would take longer.
+// label names one of many cases of a test in its messages. A subtest for each case would
+// take longer.
 func label(what string, args ...any) string { return what + fmt.Sprintf("%+v", args) }

@@ -19,7 +19,7 @@ func TestExtremeFloat32(t *testing.T) {
 			far.Mean[ch], far.Rstd[ch] = 0, 1
 		}
 		c.x[0], c.dy[0] = top, 3
-		for _, rstd := range []float64{1 / top, 1e-20} { // of which float32 has the second
+		for _, rstd := range []float64{1 / top, 1e-20} { // the first is denormal as a float32
 			far.Mean[0], far.Rstd[0] = -top/1.5, rstd
 			paths(func(path string) {
 				c.checkFixed(t, label("x − mean and dy·(x − mean) overflow "+path, v, rstd), far)
@@ -51,8 +51,8 @@ func TestExtremeFloat32(t *testing.T) {
 	}
 }
 
-// Where the definitions take over, they do so for one channel: the others keep their
-// bits.
+// Where the definitions take over, they do so for that channel alone: the others keep
+// their bits.
 func TestExtremesAreIsolated(t *testing.T) {
 	for _, v := range []View{{18, 5, 16}, {66, 14, 1}, {1, 3, 5000}} {
 		c := newBatchNormCase[float32](v, 1e-5, condition{scale: 1})
@@ -68,8 +68,8 @@ func TestExtremesAreIsolated(t *testing.T) {
 	}
 }
 
-// Products of data and gradients that are denormal or less, where these are far from it:
-// results have rstd or 1/‖v‖ for a factor, which brings them back.
+// Data and gradients whose products are denormal or less, while they themselves are far
+// from it. Results have rstd or 1/‖v‖ for a factor, which brings them back into the range.
 func TestTinyProducts(t *testing.T) {
 	skipUnderRace(t)
 	tiny := condition{scale: 1e-16}
@@ -138,7 +138,7 @@ func TestProductsWithGamma(t *testing.T) {
 	}
 }
 
-// Sums of a few rows that overflow, where all of them do not.
+// Sums of a few rows that overflow, where the sum of all rows does not.
 func TestLayerNormHugeGradients(t *testing.T) {
 	p := Rows{Rows: 48, Cols: 33, Eps: 1e-5}
 	c := newLayerNormCase[float32](p, condition{scale: 1})
@@ -183,8 +183,8 @@ func TestRangeOfGradients(t *testing.T) {
 	}
 }
 
-// In float64, where no better arithmetic is left, sums of γ·dy may leave the range, and
-// their means do not. A power of two changes no digit.
+// In float64, where no better arithmetic is left, sums of γ·dy may leave the range while
+// their means do not. Scaling by a power of two changes no digit.
 func TestHugeMeansOfGradients(t *testing.T) {
 	const scale = 0x1p1010
 	c := newBatchNormCase[float64](View{200, 5, 1}, 1e-5, condition{scale: 1})
@@ -205,7 +205,7 @@ func TestHugeMeansOfGradients(t *testing.T) {
 	})
 }
 
-// Gradients near the largest number, of which dv has little: dw − v·b overflows.
+// Gradients dw near the largest number, of which little is left in dv: dw − v·b overflows.
 func TestHugeGradientsAlongWeights(t *testing.T) {
 	for _, v := range []View{{1, 3, 40}, {1, 2, 5000}, {64, 5, 1}, {3, 2, 64}} {
 		for _, scale := range []float64{1, 1e20} {
@@ -229,7 +229,7 @@ func TestBatchNormCancelledGradient(t *testing.T) {
 	for _, v := range []View{{18, 2, 16}, {66, 14, 1}, {1, 3, 5000}, {100, 10, 3}} {
 		for _, noise := range []float32{0.3, 0.1, 1e-2, 1e-3} {
 			c := newBatchNormCase[float32](v, 1e-5, condition{scale: 1})
-			multiply(c.gamma, 0.1) // dy by itself would have energy enough
+			multiply(c.gamma, 0.1) // without γ the energy would be large enough
 			for i := range c.dy {
 				c.dy[i] = 2*c.x[i] + noise*c.dy[i]
 			}
@@ -240,7 +240,7 @@ func TestBatchNormCancelledGradient(t *testing.T) {
 	}
 }
 
-// closeToLargest allows roundings of the largest of the wanted values.
+// closeToLargest allows a few roundings, relative to the largest of the wanted values.
 func closeToLargest(t *testing.T, what string, got []float32, want []float64) {
 	t.Helper()
 	var largest float64
@@ -289,8 +289,8 @@ func TestColumnNormCancelledGradient(t *testing.T) {
 	}
 }
 
-// overflowing makes dy so large that sums over n elements overflow, and with x almost
-// the opposite of that in the n after these, so that something is left of all.
+// overflowing makes dy so large that sums over n elements overflow. The n elements after
+// these have the same x and almost the opposite dy, so that sums over all of them do not.
 func overflowing(x, dy []float32, n int) {
 	for i := range dy {
 		if i/n%2 == 0 {

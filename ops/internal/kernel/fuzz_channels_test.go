@@ -22,8 +22,8 @@ func FuzzChannels(f *testing.F) {
 	})
 }
 
-// fuzzChannels is for batch norm with the statistics of the batch, the moments
-// included, and with others.
+// fuzzChannels is for batch norm with the statistics of the batch, which it checks too,
+// and with others.
 func fuzzChannels[T Float](t *testing.T, f *fuzzed, v View, options uint16) {
 	c := batchNormCase[T]{v: v, eps: f.eps(), x: fuzzX[T](f, v), dy: drawn[T](f).normal(v.Len(), 0, 1)}
 	c.gamma, c.beta = fuzzAffine[T](f, v.Channels, options)
@@ -85,7 +85,7 @@ func fuzzGroups[T Float](t *testing.T, f *fuzzed, p GroupShape, options uint16) 
 		requireIsolated(t, what+" y", clean.y, got.y, group)
 		requireIsolated(t, what+" dx", clean.dx, got.dx, group)
 		requireIsolated(t, what+" dgamma", clean.dgamma, got.dgamma, func(ch int) bool { return ch/per == p.channelOf(i)/per })
-		for ch := range got.dbeta { // by last bits in the channels of the group
+		for ch := range got.dbeta { // last bits may differ in the channels of the group
 			if ch/per == p.channelOf(i)/per {
 				got.dbeta[ch] = clean.dbeta[ch]
 			}

@@ -17,8 +17,8 @@ func FuzzMasks(f *testing.F) {
 	})
 }
 
-// fuzzMask draws lengths of the samples, single positions, or runs of them. At least
-// one counts.
+// fuzzMask draws a mask: of lengths of the samples, of single positions, or of runs of
+// them. At least one position counts.
 func fuzzMask[T Float](f *fuzzed, v View, kind uint16) []T {
 	n := v.Outer * v.Inner
 	mask := make([]T, n)
@@ -101,8 +101,8 @@ func (c maskedNorm[T]) groups() (all [][]int) {
 	return all
 }
 
-// fuzzMasks fills what does not count with what must not spread, holds what counts to
-// the oracle, which knows no masks, and then spoils an element that counts.
+// fuzzMasks fills what does not count with values that must not spread, compares the rest
+// with the oracle, which knows no masks, and then spoils an element that counts.
 func fuzzMasks[T Float](t *testing.T, f *fuzzed, v View, options uint16) {
 	p := GroupShape{v.Outer, v.Channels, 1 + int(options>>6)%v.Channels, v.Inner, f.eps()}
 	for p.Channels%p.Groups != 0 {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// The fuzz targets draw cases from numbers that the fuzzer mutates, hold every path
-// of this processor to the oracle, between guards, and then put a NaN or an infinity
-// into the data, which must not spread.
+// The fuzz targets draw cases from numbers that the fuzzer mutates. They compare every path
+// of this processor with the oracle, between guards, and then put a NaN or an infinity into
+// the data, which must not spread.
 
 // paths runs f with the Go definitions and with each instruction set.
 func paths(f func(path string)) {
@@ -24,9 +24,9 @@ func paths(f func(path string)) {
 type fuzzed struct {
 	r *rand.Rand
 
-	// values says how the data lie: three bits each for the scale and eps, two for
-	// the mean, and then one each for an outlier, constant groups, zeros and −0, and
-	// for one that is the largest of its type.
+	// values says how the data lie: three bits each for the scale and eps, two for the
+	// mean, and then one each for an outlier, constant groups, zeros and −0, and an
+	// element that is the largest of its type.
 	values uint16
 }
 
@@ -43,7 +43,8 @@ func fuzzSize(n uint16, limit int) int {
 }
 
 var (
-	// scales include one that makes float32 denormal, and those whose squares do.
+	// fuzzScales has one that makes float32 denormal, and some whose squares leave its
+	// range.
 	fuzzScales = [8]float64{1, 1e-3, 1e3, 1e-30, 1e30, 1e-20, 1e20, 1e-42}
 	fuzzEps    = [8]float64{1e-5, 1e-12, 1e-3, 1, 1e-30, 1e-5, 1e-8, 1e-20}
 	fuzzMeans  = [4]float64{0, 1, 100, 1e4}
@@ -55,7 +56,7 @@ func (f *fuzzed) is(bit int) bool { return f.values>>(8+bit)&1 == 1 }
 
 func drawn[T Float](f *fuzzed) data[T] { return data[T]{f.r} }
 
-// x draws the data of a view.
+// fuzzX draws the data of a view.
 func fuzzX[T Float](f *fuzzed, v View) []T {
 	x := drawn[T](f).view(v, condition{fuzzMeans[f.values>>6&3], f.scale(), f.is(0)})
 	for c := range v.Channels {
@@ -81,8 +82,8 @@ func fuzzX[T Float](f *fuzzed, v View) []T {
 	return x
 }
 
-// poison draws an element to spoil, and what with: NaN or, unless only that spoils
-// the whole group, an infinity.
+// poison draws an element to spoil, and the value to do it with: NaN or, unless onlyNaN
+// says that only that spoils the whole group, an infinity.
 func (f *fuzzed) poison(n int, onlyNaN bool) (i int, bad float64) {
 	bad = poisons[f.r.IntN(len(poisons))]
 	if onlyNaN {
@@ -91,7 +92,7 @@ func (f *fuzzed) poison(n int, onlyNaN bool) (i int, bad float64) {
 	return f.r.IntN(n), bad
 }
 
-// poisoned returns a copy of x with one such element, and which it is.
+// poisoned returns a copy of x with one element spoilt, and the index of that.
 func poisoned[T Float](f *fuzzed, x []T, onlyNaN bool) (bad []T, at int) {
 	at, v := f.poison(len(x), onlyNaN)
 	bad = append([]T(nil), x...)
@@ -99,8 +100,8 @@ func poisoned[T Float](f *fuzzed, x []T, onlyNaN bool) (bad []T, at int) {
 	return bad, at
 }
 
-// requireIsolated requires that the elements that are spoilt are NaN, and that the
-// others have the bits that they have without.
+// requireIsolated requires that the elements that are spoilt are NaN, and that the others
+// have the bits that they have in clean.
 func requireIsolated[T Float](t *testing.T, what string, clean, got []T, spoilt func(i int) bool) {
 	for i := range got {
 		if s := spoilt(i); s != (got[i] != got[i]) || !s && bits(got[i]) != bits(clean[i]) {

@@ -147,7 +147,7 @@ func groupNormOptional[T Float](t *testing.T) {
 			require.True(t, sameBits(all.dx, run(nil, dbeta)))
 			require.Equal(t, all.dgamma, dgamma)
 			require.Equal(t, all.dbeta, dbeta)
-			if gamma { // else done as rows, by other sums
+			if gamma { // without, groups are done as rows, by other sums
 				require.True(t, sameBits(all.dx, run(nil, nil)))
 			}
 		}
@@ -158,7 +158,7 @@ func TestGroupNormWithoutParameters(t *testing.T) {
 	both(t, groupNormWithoutParameters[float32], groupNormWithoutParameters[float64])
 }
 
-// Without gamma and beta there are no sums over samples, and another way to go.
+// Without gamma and beta there are no sums over samples, and kernels take another path.
 func groupNormWithoutParameters[T Float](t *testing.T) {
 	skipUnderRace(t)
 	check := func(p GroupShape, lies condition) {
@@ -217,8 +217,8 @@ func TestGroupNormIsolation(t *testing.T) {
 	both(t, groupNormIsolation[float32], groupNormIsolation[float64])
 }
 
-// A NaN or an infinity spoils its own group, dγ of that group's channels, and but for
-// the last bits of their dβ no other bit.
+// A NaN or an infinity spoils its own group and dγ of that group's channels. It changes no
+// other bit, but for the last ones of dβ of these channels.
 func groupNormIsolation[T Float](t *testing.T) {
 	for _, p := range []GroupShape{{3, 6, 3, 1, 1e-5}, {3, 6, 3, 7, 1e-5}, {40, 6, 3, 100, 1e-5}, {1, 6, 3, 40000, 1e-5}} {
 		c := newGroupNormCase[T](p, easy)
@@ -265,8 +265,8 @@ func groupNormCalls[T Float](v View, affine bool) (cs []call[T]) {
 	return cs
 }
 
-// The pieces of the blocks of a grid of whole channels cover every element once,
-// and so do their channels apart and split.
+// The pieces of the blocks of a grid of whole channels cover every element once, channel
+// by channel and with each channel split.
 func TestPiecesCoverOnce(t *testing.T) {
 	for _, v := range geometries() {
 		g, ok := v.wholeGrid()

@@ -23,8 +23,8 @@ func (g *guards[T]) out(n int) []T {
 	return f.data()
 }
 
-// check panics, since runs have no test at hand, unless each output is written, and
-// nothing else.
+// check panics unless each output is written, and nothing else. (Runs have no *testing.T
+// to fail.)
 func (g *guards[T]) check() {
 	for _, f := range slices.Concat(g.inputs, g.outputs) {
 		if !f.marginsUntouched() {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// useISA sets the instruction set, and returns what sets the one before.
+// useISA sets the instruction set, and returns a function that restores the one before.
 func useISA(i int) (restore func()) {
 	before := isa
 	isa = i

@@ -97,7 +97,7 @@ func layerNormHard[T Float](t *testing.T) {
 					x, dy := make([]float64, n), make([]float64, n)
 					set(x, draw)
 					set(dy, draw)
-					if i != 3 && i != 6 { // which stay as they are among the others
+					if i != 3 && i != 6 { // two ordinary rows stay among the others
 						h.change(r, x, dy, gamma)
 					}
 					from, to := p.row(i)
@@ -111,8 +111,8 @@ func layerNormHard[T Float](t *testing.T) {
 	}
 }
 
-// Arrays above the size from which results are written past the caches have the bits
-// that their parts have, which are below it.
+// Results that are large enough to be written past the caches have the bits that their
+// parts have, which are not.
 func TestLayerNormStreams(t *testing.T) {
 	both(t, layerNormStreams[float32], layerNormStreams[float64])
 }
@@ -168,7 +168,7 @@ func layerNormInfinite[T Float](t *testing.T) {
 	})
 }
 
-// The result may take the place of x.
+// y may be x.
 func TestLayerNormFwdInPlace(t *testing.T) {
 	both(t, layerNormInPlace[float32], layerNormInPlace[float64])
 }
@@ -230,7 +230,7 @@ func layerNormGuards[T Float](t *testing.T) {
 	}
 }
 
-// Beside an eps far above all squares, what is in between may lie below the range of
+// Beside an eps far above all squares, intermediate values may lie below the range of
 // float32 where results do not.
 func TestLayerNormHugeEps(t *testing.T) {
 	both(t, layerNormHugeEps[float32], layerNormHugeEps[float64])

@@ -24,9 +24,9 @@ func newLayerNormCase[T Float](p Rows, c condition) layerNormCase[T] {
 	}
 }
 
-// The assembly's float32 arithmetic leaves a few roundings, of at most u = 2⁻²⁴ each
-// of what it works on. What the golden cases' goal allows are about four, in units of
-// the largest value of the row.
+// u32 is the largest relative error u of a rounding to float32. The assembly's float32
+// arithmetic leaves a few of these. The goal for the golden cases allows about four, in
+// units of the largest value of the row.
 const u32 = 0x1p-24
 
 // loosen allows the assembly more than one rounding, where it works in float32.
@@ -47,10 +47,10 @@ func strictly[T Float](t *testing.T, what string, got []T, want []value, n int) 
 	}
 }
 
-// compareY allows what x − m0, the factor, the multiplication and the sum take, in units
-// of the largest γ·x̂ of the row, or y, and a part of a rounding for the sums of squares.
-// The mean errs by roundings of the largest x − m0, and so each y by γ times those of
-// the largest x̂, which has another γ.
+// compareY allows for the roundings of x − m0, the factor, the multiplication and the sum,
+// in units of the largest γ·x̂ or y of the row, and for a part of a rounding by the sums of
+// squares. The mean errs by roundings of the largest x − m0, and so each y by its own γ
+// times those of the largest x̂.
 func compareY[T Float](t *testing.T, what string, got []T, want []value, gamma, beta []dd) {
 	t.Helper()
 	var top, xhat float64
@@ -65,9 +65,10 @@ func compareY[T Float](t *testing.T, what string, got []T, want []value, gamma, 
 	strictly(t, what, got, want, len(want))
 }
 
-// compareDx allows some five roundings of max|u|, which may be twice max|dx|/r: from
-// there on dx is made again in float64. Half of it does for most rows; where one element
-// outweighs all others in x and in dy, the rounding errors of Σu·x̂ all meet in its dx.
+// compareDx allows some five roundings of max|u|, which is at most twice max|dx|/r: beyond
+// that dx is computed again in float64. Half as much is enough for most rows; where one
+// element outweighs all others in x and in dy, the rounding errors of Σu·x̂ all meet in its
+// dx.
 func compareDx[T Float](t *testing.T, what string, got []T, want []value) {
 	t.Helper()
 	var top float64
@@ -100,14 +101,14 @@ func (s *columnSum) add(v value) {
 	s.value = s.value.add(v)
 }
 
-// spread is the root.
+// spread is the root of the sum of the squares of all chains.
 func (s *columnSum) spread() float64 { return math.Sqrt(s.squares + s.chain*s.chain) }
 
 // compareColumns also allows what is lost below the range of float32.
 //
-// Of m partial sums that are roundings u/√3 off, all of one sign, the error is about
-// u·√m/3 of Σ|term|: 1.4 for a chain and, with the product and x̂, a bit more for dγ. Four
-// times that has a chance of 10⁻⁴ where all is so, which it is in few columns.
+// If all terms have one sign, the roundings of m partial sums, each of the deviation u/√3,
+// make an error of about u·√m/3 of Σ|term|: 1.4·u for a chain and, with the product and x̂, a
+// bit more for dγ. Four times that has a chance of 10⁻⁴ in such columns, which are few.
 func compareColumns[T Float](t *testing.T, what string, got []T, sums []columnSum, n int, lost func(j int) float64) {
 	t.Helper()
 	want := make([]value, len(sums))

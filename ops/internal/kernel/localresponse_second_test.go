@@ -37,7 +37,7 @@ func TestLocalResponseNormSecond(t *testing.T) {
 	both(t, localResponseNormSecond[float32], localResponseNormSecond[float64])
 }
 
-// Differences of the first derivative.
+// The second derivative agrees with differences of the first.
 func localResponseNormSecond[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, v := range []View{{2, 1, 1}, {2, 5, 2}, {1, 8, 1}} {

@@ -146,8 +146,8 @@ func localResponseNormCuts[T Float](t *testing.T) {
 	}
 }
 
-// A value that is large or not finite touches the windows that it is in, and no
-// bit after them.
+// A value that is large or not finite changes the windows that it is in, and no bit of
+// those after them.
 func TestLocalResponseNormIsolation(t *testing.T) {
 	p := LocalResponse{5, 1, 0.75, 1, false}
 	for _, v := range []View{{1, 40, 7}, {2, 12, 1}} {

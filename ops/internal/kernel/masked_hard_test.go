@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is hard without padding is so with it: data that squares of do not fit, or
+// What is hard without padding is as exact with it: data whose squares leave the range or
 // whose mean is large, and gradients that mostly cancel.
 func TestMaskedHard(t *testing.T) { both(t, maskedHard[float32], maskedHard[float64]) }
 
@@ -14,7 +14,7 @@ func maskedHard[T Float](t *testing.T) {
 		for _, c := range conditions {
 			d := newData[T]()
 			m := newMaskedData[T](v, maskOf[T](v.Outer*v.Inner, 5, 0))
-			m.x, m.dy = d.view(v, c), d.normal(v.Len(), 1e3, 1e-3) // 1 and a thousandth
+			m.x, m.dy = d.view(v, c), d.normal(v.Len(), 1e3, 1e-3) // dy is about 1 ± 0.001
 			for _, x := range [][]T{m.x, m.dy, m.ux} {
 				poison(x, m.mask, v, math.NaN())
 			}
@@ -36,7 +36,7 @@ func maskedHard[T Float](t *testing.T) {
 			m.runGroups(v.Channels) // γ is one number, so that dx mostly cancels
 			for sample := range v.Outer {
 				want := m.compact([]int{sample})
-				want.runGroups(v.Channels) // γ is one number, so that dx mostly cancels
+				want.runGroups(v.Channels)
 				for ch := range v.Channels {
 					got := gather(m.dx, elementsAt(v, ch, m.positions([]int{sample})))
 					relative(t, label(what+" dx of groups", sample), got, want.dx[ch*want.v.Inner:][:want.v.Inner])
@@ -46,7 +46,7 @@ func maskedHard[T Float](t *testing.T) {
 	}
 }
 
-// relative requires results that differ by little of the largest.
+// relative requires results that differ by little, relative to the largest.
 func relative[T Float](t *testing.T, what string, got, want []T) {
 	t.Helper()
 	largest := 0.0

@@ -45,7 +45,7 @@ func elementsAt(v View, channel int, positions []int) []int {
 	return at
 }
 
-// poison sets what does not count.
+// poison sets all elements that do not count to one value.
 func poison[T Float](x, mask []T, v View, with float64) {
 	for p, f := range mask {
 		if f == 0 {
@@ -190,8 +190,8 @@ func near[T Float](t *testing.T, what string, got, want []T) {
 	}
 }
 
-// Spans are as long as the mask allows, but not longer than a task or a vector; means are
-// guessed from the largest one that counts.
+// Spans are as long as the mask allows, but no longer than a task or, if that is less than
+// a vector, than a vector. Means are guessed from the longest one that counts.
 func TestSpans(t *testing.T) {
 	v := View{8, 3, 1}
 	a := validOf([]float32{0, 0, 0, 0, 1, 1, 0, 1}, v)
@@ -231,7 +231,7 @@ func TestMaskedBatchNorm(t *testing.T) {
 	both(t, testMaskedBatchNorm[float32], testMaskedBatchNorm[float64])
 }
 
-// What counts gives what it gives without padding, whatever that holds.
+// What counts gives what it gives without padding, whatever the padding holds.
 func testMaskedBatchNorm[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, v := range maskedViews {
@@ -269,7 +269,8 @@ func testMaskedBatchNorm[T Float](t *testing.T) {
 	}
 }
 
-// scale divides sums of n terms, which are compared relative to the size of those.
+// scale divides sums by their number of terms, n, since they are compared relative to the
+// size of a term.
 func scale[T Float](x []T, n int) {
 	for i := range x {
 		x[i] /= T(n)
@@ -334,8 +335,8 @@ func testMaskedGroupNorm[T Float](t *testing.T) {
 	}
 }
 
-// Of a mask without padding results are those without a mask, and of one that is
-// all padding they are zeros.
+// With a mask without padding the results are those without a mask; with one that is all
+// padding they are zeros.
 func TestMaskedAllOrNothing(t *testing.T) {
 	both(t, maskedAllOrNothing[float32], maskedAllOrNothing[float64])
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// narrowViews have rows in every number that the matrix has left over, and some.
+// narrowViews have short runs or rows, and leave over no rows of the matrix or some.
 var narrowViews = []View{
 	{1000, 1, 1}, {4001, 1, 1}, {517, 2, 1}, {1030, 3, 1}, {333, 5, 1}, {120, 15, 1}, {64, 1, 2}, {70, 3, 2},
 	{41, 10, 3}, {20, 25, 4}, {8, 33, 7}, {100, 2, 9}, {9, 70, 15},

@@ -44,8 +44,8 @@ func TestNormalizeSecond(t *testing.T) {
 	both(t, testNormalizeSecond[float32], testNormalizeSecond[float64])
 }
 
-// Differences of the first derivative, with a group whose norm is below eps and, where
-// these see it as a polynomial, an element that is 0.
+// The second derivative agrees with differences of the first, also for a group whose norm
+// is below eps and, where |x|^p is a polynomial, for an element that is 0.
 func testNormalizeSecond[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, p := range lpNorms {
@@ -95,8 +95,8 @@ func TestNormalizeSecondOfTies(t *testing.T) {
 	require.InDeltaSlice(t, []float64{(3 + 2) / 2.0, (5 + 1) / 2.0, (7 - 2) / 2.0}, sdy, 1e-15)
 }
 
-// At 0, where p < 2 has no second derivative, that of |x|^p counts as 0; a group at eps
-// is not below it.
+// At 0 |x|^p has no second derivative for p < 2, and 0 is taken; a group at eps is not
+// below it.
 func TestNormalizeSecondAtZeroAndEps(t *testing.T) {
 	for _, p := range []float64{1, 1.5, 3} {
 		c := normalizeCase[float64]{View{1, 2, 1}, Lp{p, 0.5}, []float64{0.5, 0}, []float64{3, 5}}

@@ -30,8 +30,8 @@ func (c normalizeCase[T]) run() (y, dx []T) {
 	return y, dx
 }
 
-// group returns the indices of a group: the elements that share what is before
-// and what is after the axis.
+// group returns the elements of a group, which have the same indices before and after the
+// axis.
 func (c normalizeCase[T]) group(outer, inner int) (at []int) {
 	for k := range c.view.Channels {
 		at = append(at, (outer*c.view.Channels+k)*c.view.Inner+inner)
@@ -39,7 +39,7 @@ func (c normalizeCase[T]) group(outer, inner int) (at []int) {
 	return at
 }
 
-// cbrt is by Newton's iteration.
+// cbrt is the cube root, by Newton's iteration.
 func (a dd) cbrt() dd {
 	if a.hi == 0 {
 		return dd{}
@@ -261,8 +261,8 @@ func TestNormalizeIsolation(t *testing.T) {
 	both(t, normalizeIsolation[float32], normalizeIsolation[float64])
 }
 
-// A NaN or an infinity spoils its own group, and no bit of any other. A norm that is NaN
-// makes all NaN, and one that is infinite all else 0.
+// A NaN or an infinity spoils its own group, and no bit of any other. In the group, a norm
+// that is NaN makes all elements NaN, and one that is infinite makes the others 0.
 func normalizeIsolation[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, p := range lpNorms {

@@ -43,7 +43,7 @@ func spreadOf(x []dd) (mean, m2 dd, sigma float64) {
 	return mean, m2, math.Sqrt(m2.hi / n.hi)
 }
 
-// spreadAbout is spreadOf, or about 0 where a row is not centred.
+// spreadAbout is spreadOf, or the same about 0 where a row is not centred.
 func spreadAbout(x []dd, p Rows) (mean, m2 dd, sigma float64) {
 	if !p.Uncentred {
 		return spreadOf(x)

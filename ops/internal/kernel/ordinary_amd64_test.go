@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Ordinary data is done in the assembly. Others do what it leaves out, and do it right, so
-// that nothing but the time tells if it leaves out too much.
+// Ordinary data is done in the assembly. What it leaves out is done elsewhere, with the same
+// results, so without these tests only the time would tell if it left out too much.
 
 // ordinary runs a test on each kind of ordinary data, where there is assembly.
 func ordinary(t *testing.T, f func(c condition)) {
@@ -56,7 +56,8 @@ func requireInAssembly[T Float](t *testing.T, d layerNormCase[T], what string) {
 	require.Zero(t, again, what)
 }
 
-// Nor are rows whose first elements are far from the mean of all: a better guess is made.
+// Rows whose first elements are far from the mean of all are not left out either: a better
+// guess is made.
 func TestBadGuessesAreMended(t *testing.T) { both(t, badGuesses[float32], badGuesses[float64]) }
 
 func badGuesses[T Float](t *testing.T) {

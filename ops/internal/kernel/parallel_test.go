@@ -389,7 +389,7 @@ func TestWithdraw(t *testing.T) {
 // A caller does not wait for workers who have not come when the tasks are done,
 // and they do not come later.
 func TestLateWorkersStayOut(t *testing.T) {
-	var ran atomic.Int64 // as a worker who is awake from another test may have come
+	var ran atomic.Int64 // atomic: a worker that is awake from another test may join
 	j := newJob(func(first, last int) { ran.Add(int64(last - first)) })
 	j.share(5, 0, false)
 	require.EqualValues(t, 5, ran.Load())
@@ -457,7 +457,7 @@ func TestSplitKeepsNoArguments(t *testing.T) {
 	x := new([64]byte)
 	kept := weak.Make(x)
 	split(1, 0, pointerArgs{x})
-	runtime.GC() // which leaves the pool what was in it
+	runtime.GC() // a single one leaves the pool what was in it
 	require.Nil(t, kept.Value())
 }
 

@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Maps write past the caches what the caches would not keep, in whole lines, for
-// channels in runs and down columns, with the bits that they have otherwise.
+// Maps write results that the caches would not keep past them, in whole lines, for channels
+// in runs and down columns. The bits are those of ordinary stores.
 func TestMapsStream(t *testing.T) { both(t, mapsStream[float32], mapsStream[float64]) }
 
 func mapsStream[T Float](t *testing.T) {
 	skipUnderRace(t)
 	size := int(unsafe.Sizeof(T(0)))
-	const most = streamBytes/8 + 3*64*1056 // with the last row of the longest
+	const most = streamBytes/8 + 3*64*1056 // room for the last rows of any view
 	x, dy, out, want := make([]T, most), make([]T, most), make([]T, most), make([]T, most)
 	for i := range x {
 		x[i], dy[i] = T(i%83)/7-5, T(i%61)/9-3
@@ -49,7 +49,8 @@ func mapsStream[T Float](t *testing.T) {
 	}
 }
 
-// mapBoth does a pass over a view as it is done, and at once with ordinary stores.
+// mapBoth compares a pass over a view with the same pass over all of it at once, with
+// ordinary stores.
 func mapBoth[T Float](t *testing.T, p mapPass[T], want []T, v View) {
 	t.Helper()
 	n := v.Len()
@@ -69,8 +70,8 @@ func mapBoth[T Float](t *testing.T, p mapPass[T], want []T, v View) {
 	require.True(t, sameBits(want[:n], got), "%v %v", p.loop, v)
 }
 
-// Groups are written past the caches where all that is written at once are whole lines:
-// groups by themselves, and the channels of groups that are not done by rows.
+// Groups are written past the caches where each stretch that is written at once is whole
+// lines: a group, or where groups are not done by rows a channel.
 func TestGroupNormStreams(t *testing.T) {
 	both(t, groupNormStreams[float32], groupNormStreams[float64])
 }

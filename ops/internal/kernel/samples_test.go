@@ -7,11 +7,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Means of the moments of two samples with two channels, by hand: of the first 1, 2, 3
-// with the mean 2 and m2 = 2, and 4, 4, 10 with 6 and 24; of the second 5, 7, 9 with 7
-// and 8, and 0, 3, 6 with 3 and 18. Without the last position of the second these are
-// 6 and 2, and 1½ and 4½; a third sample with one value is none. What the results held
-// before does not matter.
+// Means of the moments of two samples with two channels, by hand. The first sample has
+// 1, 2, 3 with the mean 2 and m2 = 2, and 4, 4, 10 with 6 and 24; the second 5, 7, 9 with
+// 7 and 8, and 0, 3, 6 with 3 and 18. Without the last position, the channels of the second
+// have 6 and 2, and 1½ and 4½. A third sample, in which one value counts, is left out. What
+// the results held before does not matter.
 func TestSampleMoments(t *testing.T) {
 	x := []float32{1, 2, 3, 4, 4, 10, 5, 7, 9, 0, 3, 6, 100, 100, 100, 100, 100, 100}
 	for _, row := range []struct {
@@ -35,7 +35,7 @@ func TestSampleMoments(t *testing.T) {
 	}
 }
 
-// The residual is the mean of those of the samples, by themselves.
+// The residual is the mean of the residuals that the samples have by themselves.
 func TestSampleMomentsResidual(t *testing.T) {
 	v, one := View{2, 1, 3}, View{1, 1, 3}
 	x := []float64{1, 2, 2, 4, 4, 6}

@@ -16,8 +16,8 @@ func TestKernelsIgnoreOldMemory(t *testing.T) {
 	both(t, kernelsIgnoreOldMemory[float32], kernelsIgnoreOldMemory[float64])
 }
 
-// Results have the same bits whatever scratch memory held before: not even sums that
-// nobody wants may begin with it, as sums decide which arithmetic makes them.
+// Results have the same bits whatever scratch memory held before. Even sums that nobody
+// wants must not begin with it, as sums decide which arithmetic is used.
 func kernelsIgnoreOldMemory[T Float](t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector empties pools too
 	onProcs(1, func() {                              // one pool, so what is in it is what kernels get

@@ -88,7 +88,7 @@ func (c secondCase[T]) run() SecondGrads[T] {
 	return out
 }
 
-// elements are those of a group, and the numbers of their parameters, by the
+// elements returns the elements of a group and the numbers of their parameters, by the
 // definition of grouping.
 func (g grouping) elements(batch, c int) (at, params []int) {
 	for _, i := range indices(g.View, c) {
@@ -98,7 +98,7 @@ func (g grouping) elements(batch, c int) (at, params []int) {
 	return at, params
 }
 
-// s is ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩ of one group, by the oracle of the first
+// secondSum is ⟨ux, dx⟩ + ⟨uγ, dγ⟩ + ⟨uβ, dβ⟩ of one group, by the oracle of the first
 // derivative. Parameters are spread over the elements.
 type secondSum struct {
 	x, gamma, dy, ux, ug, ub []dd
@@ -154,7 +154,7 @@ func slope(f func() dd, x []dd, i int, scale float64) dd {
 	return at(1).sub(at(-1)).mul(num(8)).sub(at(2).sub(at(-2))).div(h.mul(num(12)))
 }
 
-// slopes are those by each element.
+// slopes are the derivatives of f by each element.
 func slopes(f func() dd, x []dd, scale float64) []dd {
 	d := make([]dd, len(x))
 	for i := range x {
@@ -163,7 +163,7 @@ func slopes(f func() dd, x []dd, scale float64) []dd {
 	return d
 }
 
-// size bounds the terms of the gradient by x, by their products.
+// size bounds the terms of the gradients by x and by dy.
 func (s *secondSum) size() (x, dy float64) {
 	r := s.r.hi
 	if !s.fixed {
@@ -217,8 +217,8 @@ func (c secondCase[T]) check(t *testing.T, what string, scale float64) {
 	}
 }
 
-// requireClose allows for the rounding to T, and for some of float64 in terms of
-// a size.
+// requireClose allows for the rounding to T, and for some roundings of terms of the given
+// size in the arithmetic before.
 func requireClose[T Float](t *testing.T, what string, got []T, want []dd, size float64) {
 	for i, w := range want {
 		diff, limit := math.Abs(w.minus(float64(got[i]))), halfUlp[T](w.hi)+(50*0x1p-53+slack[T]())*size
@@ -316,7 +316,7 @@ func TestNormSecondOfConstantRows(t *testing.T) {
 	}
 }
 
-// Where σ is tiny beside eps the derivative by x does not depend on it, though small factors
+// Where σ is tiny beside eps the derivative by x does not depend on σ, though small factors
 // meet large ones.
 func TestNormSecondOfNearlyConstantRows(t *testing.T) {
 	for _, unbiased := range []bool{false, true} {

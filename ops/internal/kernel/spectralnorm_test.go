@@ -91,7 +91,7 @@ func (c spectralCase[T]) check(t *testing.T, what string) {
 	s := Sigma(c.w, c.view, c.u, c.v)
 	compare(t, what+" σ", []float64{s}, []value{sigma}, n)
 
-	// From the σ that was found, whose own error is the matter of the line above.
+	// These start from the σ that was computed, whose own error the line above checks.
 	var g guards[T]
 	y, dw := g.out(n), g.out(n)
 	SpectralNormFwd(y, g.in(c.w), s)
@@ -116,7 +116,7 @@ func TestSpectralNormSecond(t *testing.T) {
 	both(t, spectralNormSecond[float32], spectralNormSecond[float64])
 }
 
-// Differences of ⟨up, dw⟩, where σ = u·Wv moves with w.
+// The second derivative agrees with differences of ⟨up, dw⟩, in which σ = u·Wv depends on w.
 func spectralNormSecond[T Float](t *testing.T) {
 	skipUnderRace(t)
 	for _, view := range []View{{1, 4, 6}, {6, 4, 1}, {3, 4, 5}, {1, 1, 33}, {1, 33, 1}} {
@@ -146,7 +146,7 @@ func spectralNormSecond[T Float](t *testing.T) {
 				return dot(u, dy).want.sub(dot(dy, w).want.mul(dot(u, outer).want).div(k)).div(k)
 			}
 			terms, k := dot(outer, w), math.Abs(sigma)
-			loss := terms.size / k // of digits in σ
+			loss := terms.size / k // by which cancelled terms of σ enlarge its error
 			along, p := dot(dy, w).size/k, dot(u, outer).size/k
 			bySW, bySDY := make([]value, n), make([]value, n)
 			slopesW, slopesDY := slopes(s, w, scale), slopes(s, dy, 1)
@@ -161,8 +161,8 @@ func spectralNormSecond[T Float](t *testing.T) {
 	}
 }
 
-// One iteration by its definition; and many find the largest singular value of a
-// matrix that has one by construction, U·diag(s)·Vᵀ with reflections for U and V.
+// One iteration agrees with its definition. Many find the largest singular value of a
+// matrix made with known ones, U·diag(s)·Vᵀ with reflections for U and V.
 func TestPowerIteration(t *testing.T) {
 	for _, view := range []View{{1, 4, 6}, {6, 4, 1}, {3, 4, 5}} {
 		c := newSpectralCase[float64](view, 1)
@@ -225,8 +225,8 @@ func reflection(n int, seed float64) [][]float64 {
 	return m
 }
 
-// Where there is no direction, the iteration says so; W = 0 has w = 0 and no
-// gradient.
+// Where a product has no direction, the iteration says so. W = 0 gives 0 and the gradient
+// 0.
 func TestSpectralNormWithoutDirection(t *testing.T) {
 	for _, bad := range append(poisons, 0) {
 		c := newSpectralCase[float64](View{1, 2, 3}, 0)
@@ -246,7 +246,7 @@ func TestSpectralNormWithoutDirection(t *testing.T) {
 	require.Equal(t, make([]float32, 6), dw)
 }
 
-// Where 1/σ overflows y is 0, and not before.
+// y is 0 where 1/σ overflows, and only there.
 func TestSpectralNormOfTinySigma(t *testing.T) {
 	for _, row := range [][2]float64{{0x1p-1022, 1}, {-0x1p-1022, -1}, {0x1p-1025, 0}, {-0x1p-1025, 0}} {
 		y := make([]float64, 1)
@@ -273,7 +273,8 @@ func TestOuterSumTasks(t *testing.T) {
 	}
 }
 
-// Squares of a product that leave the range of float64 are no obstacle.
+// The elements of a product may be so large or small that their squares leave the range of
+// float64.
 func TestPowerIterationExtremes(t *testing.T) {
 	for _, k := range []int{-900, -500, 500, 900} {
 		c, scaled := newSpectralCase[float64](View{1, 4, 6}, 1), newSpectralCase[float64](View{1, 4, 6}, 1)

@@ -70,8 +70,8 @@ func (c weightNormCase[T]) compare(t *testing.T, what string, r weightNormResult
 	}
 }
 
-// Of a few values often little of dw is left across v, and of one nothing: that is
-// exact to the rounding of float64, whatever dv is rounded to.
+// In channels of a few values often little of dw is left across v, and of one value
+// nothing. dv has only the errors of float64 arithmetic and its own rounding.
 func TestWeightNormGradientOfFew(t *testing.T) {
 	for _, view := range []View{{1, 300, 1}, {1, 300, 2}, {2, 300, 1}, {1, 40, 3}, {3, 40, 1}, {1, 7, 4}, {4, 70000, 1}, {1, 70000, 4}, {2, 50, 2}} {
 		c := newWeightNormCase[float32](view, condition{ratio: 1, scale: 1})
