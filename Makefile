@@ -1,7 +1,7 @@
 # The commands of the project. CI (.ci/run) runs ci.
 
-# Without U1000: it takes the methods of generic types that are called by way of a
-# generic interface for unused.
+# Without U1000, which reports methods of generic types as unused if they are called
+# through a generic interface.
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.6.1 -checks inherit,-U1000
 MODULES     = . ./bench ./examples
 GENERATOR   = ops/internal/kernel/_asm# a module outside the workspace
@@ -13,7 +13,7 @@ FIGURES     = out/bench.jsonl
 test: ## what the README says
 	go test ./...
 
-race: ## the root module under the race detector; of the kernels what shares work, as the rest takes minutes
+race: ## the root module under the race detector; of the kernels only tests of shared work, as the rest takes minutes
 	go test -race -short $$(go list ./... | grep -v internal/kernel)
 	go test -race -short -run 'Split|Panic|Worker|Caller|Tasks|Scratch|Concurrent' ./ops/internal/kernel
 
@@ -30,21 +30,21 @@ staticcheck:
 	@for m in $(MODULES); do (cd $$m && $(STATICCHECK) ./...) || exit 1; done
 	cd $(GENERATOR) && GOWORK=off $(STATICCHECK) ./...
 
-paths: ## the paths that `test` does not take; of purego and generic, which is the same code, the kernels once
+paths: ## the paths that `test` does not take; the kernels once for purego and generic, which are the same code
 	@if [ -r /proc/cpuinfo ] && ! grep -q avx512vl /proc/cpuinfo; then echo "no AVX-512 here: test has taken the best path"; \
 	else set -x; NORM_ISA=avx2 go test -count=1 ./ops/internal/kernel/; fi
 	NORM_ISA=generic go test -count=1 -short ./ops
 	go test -count=1 -tags purego ./ops/internal/kernel/
 
-portable: ## the root module with the dependencies of its own go.mod, all of them for other processors, and tests on 32 bits
+portable: ## the root module with the dependencies of its own go.mod, all modules for other processors, and tests on 32 bits
 	GOWORK=off go test -short $$(go list ./... | grep -v internal/kernel)
 	@for arch in arm64 386; do for m in $(MODULES); do \
 		echo "GOARCH=$$arch go vet $$m"; (cd $$m && CGO_ENABLED=0 GOARCH=$$arch go vet ./...) || exit 1; done; done
 	@if [ "$$(go env GOHOSTOS GOHOSTARCH | paste -sd/)" = linux/amd64 ]; then set -x; \
 	CGO_ENABLED=0 GOARCH=386 GOWORK=off go test -short . ./diff ./internal/...; fi
 
-# What runs under emulation: a tenth of the speed is left, so each family once. Runs under
-# qemu have hung on a loaded machine, so there is an end to them.
+# The tests that run under emulation. It leaves a tenth of the speed, so each family is
+# tested once. Runs under qemu have hung on a loaded machine, so they have a time limit.
 EMULATED_KERNEL = DoubleDouble|Merge|Scratch|Split|Panic|AddNorm|PowerIteration|ConstantRow|ConstantChannel|ConstantGroup|Isolation|Extremes|BelowEps|Second
 EMULATED_OPS    = MatchesGolden|Fault|Statistics|Moments|BadInput|RefusesUnfit
 
@@ -59,13 +59,13 @@ emulated: ## kernels and ops on arm64, where Debian's qemu-user is installed
 example: ## trains an MLP on MNIST and writes learning curves to out/
 	go run ./examples/mlp
 
-generate: ## the assembly and what chooses it
+generate: ## the assembly and the functions that choose it
 	go generate ./...
 
 bench: ## each kernel by itself; go run ./bench times whole ops and steps
 	go test -run '^$$' -bench . -benchmem ./ops/internal/kernel/
 
-peers: ## PyTorch and oneDNN, where they are installed, and ours in turns, and tables
+peers: ## PyTorch and oneDNN, where they are installed, in turns with ours; then tables
 	bench/run.sh $(ROUNDS) $(FIGURES)
 	go run ./bench -table $(FIGURES)
 

@@ -78,8 +78,8 @@ func TestEveryCaseIsTimed(t *testing.T) {
 	})
 }
 
-// What is wrong is not timed: with another number in an argument than the op had,
-// the check fails.
+// Wrong results are not timed: the check fails if a number in an argument is not the one
+// that the op had.
 func TestChecksFail(t *testing.T) {
 	eachSmall(t, func(t *testing.T, c benchCase, s system, pass string) {
 		if c.isModel() {
@@ -172,7 +172,8 @@ func TestListNamesTheCases(t *testing.T) {
 		output(t, "-list", "-system", "norm", "-filter", "^layernorm", "-filter", "32x64 float32"))
 }
 
-// The cases of the peers' program are ours, but for other ways to do the same.
+// The cases of the peers' program are ours, apart from names for other ways to the same
+// result.
 func TestListOfThePeers(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -217,7 +218,7 @@ func TestRunWithoutFilter(t *testing.T) {
 	require.Contains(t, string(out), "-system in the place of FILTER")
 }
 
-// Every mistake in the command line is told once, in a line.
+// Every mistake in the command line is reported once, in one line.
 func TestFlags(t *testing.T) {
 	for want, args := range map[string][]string{
 		`no system "torch"`:                                    {"-system", "torch"},

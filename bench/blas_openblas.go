@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	G.Use(netlib.Implementation{}) // sets tensor's too
+	G.Use(netlib.Implementation{}) // also sets the BLAS of package tensor
 	systemSuffix += "-openblas"
 	setBLASThreads = func(n int) { C.openblas_set_num_threads(C.int(n)) }
 }

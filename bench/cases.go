@@ -24,7 +24,7 @@ const (
 	step   = "step"   // a training step of a model
 )
 
-// shapes are those of each name. A linear map has (batch, in, out), a
+// shapes are the shapes of the cases, by name. A linear map has (batch, in, out), a
 // multi-layer perceptron (batch, in, hidden..., classes).
 var shapes = []struct {
 	names  []string
@@ -58,7 +58,7 @@ func allCases(dt tensor.Dtype) (cs []benchCase) {
 	return cs
 }
 
-// passes returns the passes that a system has of the case.
+// passes returns the passes of the case that a system has.
 func (c benchCase) passes(s system) []string {
 	if f, ok := c.family(); ok && s.raw && !f.raw {
 		return nil
@@ -67,7 +67,7 @@ func (c benchCase) passes(s system) []string {
 	case s.today && !c.hasGorgonia():
 		return nil
 	case s.copies && (c.isModel() || c.isLinear() || c.evaluates()):
-		return nil // the others have all sizes
+		return nil // the other cases have all sizes already
 	case s.copies:
 		return []string{fwd}
 	case c.isModel() && s.raw:
@@ -101,13 +101,13 @@ func shapeKey(shape []int) string {
 	return strings.Join(dims, "x")
 }
 
-// arrays are those that a pass of a norm must read or write. Forward and backward
+// arrays is how many arrays a pass of a norm must read or write. Forward and backward
 // together read the input twice, once each.
 var arrays = map[string]int{fwd: 2, bwd: 3, fwdbwd: 5}
 
 // bytes counts what a pass must read and what it must write, whatever the algorithm:
 // each tensor once, but in fwdbwd the input of a norm twice. The peers' programs count
-// alike.
+// in the same way.
 func (c benchCase) bytes(pass string) int64 {
 	return int64(c.elements(pass)) * int64(c.dtype.Size())
 }
@@ -126,7 +126,7 @@ func (c benchCase) elements(pass string) int {
 	return map[string]int{fwd: x + w + y, bwd: 2*x + 2*w + y, fwdbwd: 2 * (x + w + y)}[pass]
 }
 
-// parameters counts those of a model.
+// parameters is the number of parameters of a model.
 func (c benchCase) parameters() (n int) {
 	for i, in := range c.shape[1 : len(c.shape)-1] {
 		out := c.shape[i+2]
@@ -138,7 +138,7 @@ func (c benchCase) parameters() (n int) {
 	return n
 }
 
-// flops counts those of the matrix products, 0 where there are none.
+// flops counts the operations of the matrix products. It is 0 where there are none.
 func (c benchCase) flops(pass string) (n int64) {
 	switch {
 	case c.isLinear():

@@ -11,16 +11,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Nothing wrong is timed: what a case gives first is compared, in its first and
-// its last row or channel, with plain float64 arithmetic.
+// Wrong results are not timed: the first result of a case is compared with plain float64
+// arithmetic, in its first and its last row or channel.
 
-// outcome is what a run has given: the result, and the gradients of the
-// arguments where the pass has them.
+// outcome has the results of a run: y, and the gradients of the arguments if the pass has
+// them.
 type outcome struct {
 	y     vector // empty where the pass has none
 	grads []vector
 	stats *ops.RunningStats // batch norm's, or nil
-	slack float64           // the tolerance is at least that
+	slack float64           // the tolerance is at least this
 
 	vectors *ops.SingularVectors // spectral norm's
 }
@@ -108,8 +108,8 @@ func verify(c benchCase, d *data, o outcome) error {
 	return k.err
 }
 
-// tolerance is relative to the largest value of a row. What it must allow for
-// is the product in the dtype itself.
+// tolerance is relative to the largest value of a row. It must allow for products that are
+// computed in the dtype itself.
 func tolerance(dt tensor.Dtype) float64 {
 	if dt == tensor.Float32 {
 		return 2e-5
@@ -125,7 +125,7 @@ type checker struct {
 	err       error
 }
 
-// result compares a run of the result, if the pass has one.
+// result compares a stretch of the result, if the pass has one.
 func (k *checker) result(what string, at int, want []float64) {
 	if k.y.len() > 0 {
 		k.compare(what, k.y, at, 1, want)
@@ -247,7 +247,7 @@ func (k *checker) weightNorm(shape []int) {
 	}
 }
 
-// weightGradient returns the gradients of a row v and of its g, for that of
+// weightGradient returns the gradients of a row v and of its g from dw, the gradient of
 // w = g·v/‖v‖.
 func weightGradient(v []float64, g float64, dw []float64) (dv []float64, dg float64) {
 	n := length(v)
@@ -293,7 +293,7 @@ func (k *checker) linear(shape []int) {
 	}
 }
 
-// linearParameters checks the gradients of the parameters of an output.
+// linearParameters checks the gradients of the parameters that output o has.
 func (k *checker) linearParameters(o, batch, in, out int, normed bool) {
 	dy := vectorOf(k.dy).pick(o, out, batch)
 	dw := make([]float64, in)
@@ -313,8 +313,8 @@ func (k *checker) linearParameters(o, batch, in, out int, normed bool) {
 	k.gradient(len(k.args)-1, o, 1, []float64{dot(dy, repeated(1, batch))})
 }
 
-// weightRow says where the weights of an output lie: a weight is (out, in) or
-// (in, out), and the bias has an axis more with the latter.
+// weightRow says where the weights of an output lie. A weight is (out, in), or (in, out)
+// if the bias has two axes.
 func (k *checker) weightRow(o, in, out int) (at, step int) {
 	if k.args[len(k.args)-1].Dims() == 2 {
 		return o, out

@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// newCopy copies the input of a case to a result that is there: what the memory
-// gives a pass that reads one array and writes one. Each thread copies a part.
+// newCopy copies the input of a case to a result whose memory is kept. It shows the speed
+// of the memory for a pass that reads one array and writes one. Each thread copies a part.
 func newCopy(c benchCase, d *data) *program {
 	if c.dtype == tensor.Float32 {
 		return copying[float32](d)
@@ -37,14 +37,13 @@ func copying[T float32 | float64](d *data) *program {
 	}
 }
 
-// team does work in parts, one of them in the goroutine that asks for it. The
-// others spin while they wait: to wake a goroutine takes longer than to copy a
-// small array.
+// team does work in parts, one of them in the goroutine that asks for it. The other
+// goroutines spin while they wait: waking one takes longer than copying a small array.
 type team struct {
 	part  func(i, n int)
 	n     int
 	turn  atomic.Int64 // counts the calls of work
-	done  atomic.Int64 // parts of the turn
+	done  atomic.Int64 // parts of this turn that are done, but the caller's
 	quits atomic.Bool
 }
 

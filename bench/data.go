@@ -18,9 +18,9 @@ type data struct {
 
 // newData draws the values of a case, the same on each call: inputs and output
 // gradients are normal, parameters uniform. A plain linear map has its weight
-// as (in, out) for a graph, where Gorgonia's product takes it so without a
-// copy, and as (out, in), PyTorch's way, for a raw call. Gorgonia's ops take the parameters of a norm
-// in the shape in which they are broadcast.
+// as (in, out) for a graph, where Gorgonia's product takes it without a copy, and
+// as (out, in), PyTorch's way, for a raw call. For Gorgonia's ops the parameters of
+// a norm have the shape in which they are broadcast.
 func newData(c benchCase, s system) *data {
 	r := source{rand.New(rand.NewPCG(1, 2)), c.dtype}
 	d := &data{}

@@ -10,16 +10,16 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// family is a norm beside layer, batch and weight norm.
+// family is a norm other than layer, batch and weight norm.
 type family struct {
 	raw    bool           // its gradient is one op, which may be called without a graph
-	arrays map[string]int // that a pass must read or write, where not as arrays says
+	arrays map[string]int // how many a pass must read or write, if not what arrays says
 	args   func(r source, shape []int, add func(name string, v *tensor.Dense))
 	apply  func(e *expression, shape []int, reuse bool) (*G.Node, error)
 	check  func(k *checker, shape []int)
 }
 
-// of returns the family of a case, if it is of one.
+// family returns the family of a case, if it belongs to one.
 func (c benchCase) family() (family, bool) {
 	f, ok := families[c.name]
 	return f, ok
@@ -132,7 +132,7 @@ var families = map[string]family{
 	},
 }
 
-// families prints the norms beside layer, batch and weight norm.
+// families prints the norms other than layer, batch and weight norm.
 func (f *figures) families(w io.Writer) {
 	var rows [][]string
 	for _, c := range f.cells(kernelSystem, graphSystem, reuseSystem) {
@@ -167,7 +167,7 @@ func activation(size func(shape []int) int, params ...string) func(r source, sha
 
 func groupsOf(shape []int) int { return min(channelGroups, shape[1]/2) }
 
-// lengthOf is how much of the last axis counts of a sample: 40 to 100 %.
+// lengthOf is how much of the last axis counts in a sample: 40 to 100 %.
 func lengthOf(sample int, shape []int) int {
 	return int(math.Ceil(float64(last(shape)) * (0.4 + 0.6*float64(sample+1)/float64(shape[0]))))
 }

@@ -15,7 +15,7 @@ type partition struct {
 	counts         func(i int) bool // nil: every element
 }
 
-// rowsOf are the rows of the last axis.
+// rowsOf makes groups of the rows along the last axis.
 func rowsOf(shape []int, uncentred bool) partition {
 	n := last(shape)
 	return partition{
@@ -24,7 +24,7 @@ func rowsOf(shape []int, uncentred bool) partition {
 	}
 }
 
-// channelsOf are so many channels of each sample.
+// channelsOf makes groups of per channels of a sample.
 func channelsOf(shape []int, per int) partition {
 	c, inner := shape[1], tensor.Shape(shape[2:]).TotalSize()
 	return partition{
@@ -33,8 +33,8 @@ func channelsOf(shape []int, per int) partition {
 	}
 }
 
-// partitioned checks every element of a norm by its definition. The arguments are x,
-// and in this order what there is of r, which is added to it, γ and β.
+// partitioned checks every element of a norm by its definition. The arguments are x, then
+// those that the norm has of r, which is added to x, γ and β.
 func (k *checker) partitioned(p partition) {
 	x, dy := k.arg(0).all(), vectorOf(k.dy).all()
 	gamma, beta := repeated(1, p.params), make([]float64, p.params)
@@ -141,7 +141,7 @@ func (k *checker) localResponse(shape []int) {
 	k.gradient(0, 0, 1, dx)
 }
 
-// spectralNorm checks W/σ for the vectors of the run, and that u is what the
+// spectralNorm checks W/σ for the vectors u and v of the run, and that u is what the
 // iteration makes of v.
 func (k *checker) spectralNorm(shape []int) {
 	w, dy := k.arg(0).all(), vectorOf(k.dy).all()

@@ -63,9 +63,9 @@ func readFigures(files []string) (*figures, error) {
 // hasReference says whether there are quoted figures and targets.
 func (f *figures) hasReference() bool { return f.reference != nil }
 
-// otherISA returns an instruction set that our lines have in the place of that of the
-// reference machine, or "". Systems that are named after theirs do not count: they are
-// measured on that machine too. Older lines have none.
+// otherISA returns an instruction set of our lines that is not the reference machine's, or
+// "" if there is none. Systems that are named after their instruction set do not count, as
+// they are measured on that machine too. Older lines do not say what they used.
 func (f *figures) otherISA() string {
 	var others []string
 	for _, systems := range f.lines {
@@ -116,7 +116,7 @@ func (f *figures) read(r io.Reader) error {
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
-		if l.Median <= 0 || l.System == "" || l.Name == "" { // a peer that gave up, or no figure at all
+		if l.Median <= 0 || l.System == "" || l.Name == "" { // from a peer that gave up, or not a figure
 			continue
 		}
 		f.add(l)
@@ -144,8 +144,8 @@ func common(name string) string {
 	return name
 }
 
-// commonPass does that for passes: an operator without its module, and oneDNN's
-// forward pass that keeps the statistics.
+// commonPass is common for passes: _raw is an operator without its module, and fwdtrain
+// oneDNN's forward pass that keeps the statistics.
 func commonPass(pass string) string {
 	if pass == "fwdtrain" {
 		return fwd
@@ -153,8 +153,8 @@ func commonPass(pass string) string {
 	return strings.TrimSuffix(pass, "_raw")
 }
 
-// maxForeign is the part of a processor that other programs may use before a
-// line counts as disturbed.
+// maxForeign is how much of a processor other programs may use before a line counts as
+// disturbed.
 const maxForeign = 0.15
 
 func disturbed(l result) bool { return l.Foreign > maxForeign }
@@ -168,9 +168,8 @@ func (f *figures) rounds(c cell, system string) []result {
 	return all
 }
 
-// line returns the line with the lowest median over the rounds, since
-// disturbance only adds time: of the undisturbed ones, or else of the least
-// disturbed.
+// line returns the undisturbed line with the lowest median of all rounds, since
+// disturbance only adds time. If there is none, it returns the least disturbed line.
 func (f *figures) line(c cell, system string) (best result, ok bool) {
 	lines := f.rounds(c, system)
 	if len(lines) == 0 {
@@ -187,18 +186,19 @@ func (f *figures) line(c cell, system string) (best result, ok bool) {
 // figure is a time in a cell; the zero value is none.
 type figure struct {
 	us       float64
-	system   string // that was measured
-	which    string // the set-up that has it
-	quoted   bool   // not measured with the rest but taken from reference.csv
-	doubtful bool   // the memory was slow, as far as one can tell
+	system   string // the one that was measured
+	which    string // its set-up
+	quoted   bool   // taken from reference.csv, not measured with the rest
+	doubtful bool   // the memory was probably slow
 }
 
-// maxSlow is how many times its fastest round, or its reference, a figure may be before
-// it is doubtful. Slow memory does not show in the time that other programs use.
+// maxSlow is how many times its fastest round, or its reference, a figure may be without
+// being doubtful. This finds slow memory, which does not show in the time that other
+// programs use.
 const maxSlow = 3
 
-// time returns that of a system. It is doubtful if the middle one of the rounds is far
-// above the fastest: none need have been quick then.
+// time returns the time of a system. It is doubtful if the median of the rounds is far
+// above the fastest one: then that, too, may have been slow.
 func (f *figures) time(c cell, system string) figure {
 	l, ok := f.line(c, system)
 	if !ok {
@@ -220,15 +220,14 @@ func (f *figures) time(c cell, system string) figure {
 	return figure{us: l.Median, system: system, which: which, doubtful: median(medians) > maxSlow*slices.Min(medians)}
 }
 
-// peerGroup are systems of which the fastest counts.
+// peerGroup is a group of systems of which the fastest counts.
 type peerGroup struct {
 	title   string
 	systems []string
 	column  string // of reference.csv
 }
 
-// oneDNN's own blocked layout is not among them: a caller's tensor does not have
-// it.
+// oneDNN's own blocked layout is not in its group, as a caller's tensor does not have it.
 var (
 	torchDefault     = peerGroup{"PyTorch default", []string{"torch-default"}, "torch_default"}
 	torchBest        = peerGroup{"PyTorch", []string{"torch-default", "torch-warm", "torch-tuned", "torch-tuned-omp"}, "torch_best"}
@@ -244,7 +243,7 @@ func (f *figures) fastest(c cell, g peerGroup) figure {
 	q := f.reference[c]
 	if best := f.measured(c, g); best.us > 0 {
 		column := g.column
-		if best.system == torchDefault.systems[0] { // the others may not have been measured
+		if best.system == torchDefault.systems[0] { // the best set-up may not have been measured
 			column = torchDefault.column
 		}
 		if usual := q.us[column]; usual > 0 && best.us > maxSlow*usual {
@@ -269,7 +268,7 @@ func (f *figures) measured(c cell, g peerGroup) (best figure) {
 	return best
 }
 
-// doubtful counts the figures of a system that are.
+// doubtful counts the doubtful figures of a system.
 func (f *figures) doubtful(system string) (n int) {
 	for c := range f.lines {
 		all := []figure{f.time(c, system)}
@@ -306,8 +305,7 @@ func (f *figures) bestPeer(c cell) (best figure) {
 	return best
 }
 
-// cells returns the cells that one of the systems has, in the order of the
-// cases.
+// cells returns the cells that any of the systems has, in the order of the cases.
 func (f *figures) cells(systems ...string) (cs []cell) {
 	for c, lines := range f.lines {
 		if slices.ContainsFunc(systems, func(s string) bool { return lines[s] != nil }) {
@@ -328,7 +326,7 @@ func (f *figures) cells(systems ...string) (cs []cell) {
 	return cs
 }
 
-// ours are our systems among those measured whose names start so, sorted.
+// ours returns those of our measured systems whose names have the prefix, sorted.
 func (f *figures) ours(prefix string) []string {
 	s := slices.DeleteFunc(slices.Clone(f.systems), func(s string) bool { return !strings.HasPrefix(s, prefix) })
 	slices.Sort(s)

@@ -35,13 +35,13 @@ type settings struct {
 	files      []string
 }
 
-// reports says whether lines are to be read and none to be measured.
+// reports says whether lines are read, and nothing is measured.
 func (s settings) reports() bool { return s.table || s.page != "" || s.plot != "" }
 
 // usageError is a mistake in the command line.
 type usageError struct{ error }
 
-// status returns the exit status for the error of a run, which it tells.
+// status prints the error of a run and returns the exit status for it.
 func status(err error, stderr io.Writer) int {
 	switch {
 	case err == nil:
@@ -52,8 +52,8 @@ func status(err error, stderr io.Writer) int {
 	return command.Fail("bench", err, stderr)
 }
 
-// numCPU is how many threads there may be: the copy spins while it waits, and would
-// take the processor from itself.
+// numCPU is how many threads there may be. With more, the copy would take the processor
+// from itself, as it spins while it waits.
 var numCPU = runtime.NumCPU()
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -174,7 +174,7 @@ func (f *filters) String() string {
 	return strings.Join(quoted, " and ")
 }
 
-// Set adds one.
+// Set adds a filter.
 func (f *filters) Set(s string) error {
 	re, err := regexp.Compile(s)
 	if err == nil {

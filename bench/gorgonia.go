@@ -5,8 +5,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// applyGorgonia is what the case is without this package: Gorgonia's batch norm, and
-// formulas made of its ops for what it has none of.
+// applyGorgonia applies what there is without this package: Gorgonia's batch norm, and for
+// the other norms formulas made of its ops.
 func (e *expression) applyGorgonia(c benchCase) (*G.Node, error) {
 	a := e.args
 	switch {

@@ -129,11 +129,11 @@ func newGraph(c benchCase, s system, pass string, d *data) (*program, error) {
 				o.grads = append(o.grads, vectorOf(n.Value()))
 			}
 			if s.today && c.isBatchNorm() {
-				if c.evaluates() { // by statistics that are lost
+				if c.evaluates() { // the statistics that it used are not kept
 					return nil
 				}
-				o.grads, o.stats = nil, nil // are wrong
-				o.slack = 1e-3              // float32 sums: 2e-4 of 800,000 values
+				o.grads, o.stats = nil, nil // they are wrong
+				o.slack = 1e-3              // float32 sums of 800,000 values are 2e-4 off
 			}
 			return verify(c, d, o)
 		},

@@ -8,9 +8,10 @@ import (
 	"github.com/gorgonorm/norm/internal/instructions"
 )
 
-// isaInUse returns what the kernels use where best is what the processor has, if
-// NORM_ISA is as given. The kernels ignore what they do not know or have; here that
-// is an error, as figures would be called what they are not.
+// isaInUse returns the instruction set that the kernels use, from the best one that the
+// processor has and the value of NORM_ISA. The kernels ignore a value that they do not
+// know or the processor does not have. Here that is an error, as figures would go by the
+// wrong name.
 func isaInUse(best, given string) (string, error) {
 	if given == "" {
 		return best, nil
@@ -22,13 +23,13 @@ func isaInUse(best, given string) (string, error) {
 	return given, nil
 }
 
-// isa is the instruction set in use, or why there is none to speak of.
+// isa is the instruction set in use. isaErr is not nil if NORM_ISA has no effect.
 var isa, isaErr = isaInUse(instructions.Names[instructions.Best()], os.Getenv("NORM_ISA"))
 
-// systemSuffix tells apart what is measured with other kernels and another BLAS.
+// systemSuffix tells apart systems that are measured with other kernels and another BLAS.
 var systemSuffix = isaSuffix(os.Getenv("NORM_ISA"))
 
-// isaSuffixes are those of the instruction sets that NORM_ISA lowers to.
+// isaSuffixes are the suffixes for the instruction sets that NORM_ISA lowers to.
 var isaSuffixes = []string{"-avx2", "-generic"}
 
 func isaSuffix(isa string) string {

@@ -7,7 +7,7 @@ import (
 )
 
 // newRawLinear is a plain linear map, y = x·wᵀ + b, by direct calls of the BLAS
-// that is in use: what weight norm is to be compared with.
+// that is in use. The weight-norm linear layer is compared with it.
 func newRawLinear(c benchCase, pass string, d *data) *program {
 	if c.dtype == tensor.Float32 {
 		return rawLinear[float32](c, pass, d)

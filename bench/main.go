@@ -34,9 +34,9 @@
 // kernels, they are called norm-raw-avx2 and so on. A NORM_ISA without effect is an
 // error.
 //
-// Tables show figures and targets beside the lines, which reference.csv has for a machine
-// with AVX-512. They are left out if the lines are of another machine: -elsewhere says so,
-// and so does the instruction set in the lines of this package.
+// Beside the lines, tables show the figures and targets that reference.csv has for a
+// machine with AVX-512. These are left out if the lines are of another machine, which
+// -elsewhere says, or another instruction set in the lines of this package.
 package main
 
 import (
@@ -75,7 +75,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 }
 
-// report makes of the lines in files what is asked for.
+// report makes the table, page or plot that is asked for from the lines in files.
 func report(stdout, stderr io.Writer, s settings) error {
 	f, err := readFigures(s.files)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s settings) each(f func(c benchCase, sys system, passes []string) error) e
 	return nil
 }
 
-// some says whether there is a case at all.
+// some says whether the settings select any case.
 func (s settings) some() bool {
 	found := errors.New("found")
 	return s.each(func(benchCase, system, []string) error { return found }) == found
@@ -164,7 +164,7 @@ func timeAll(w io.Writer, s settings) error {
 	})
 }
 
-// setThreads is what the number of threads means.
+// setThreads sets the number of threads of the Go runtime and of the BLAS.
 func setThreads(n int) {
 	runtime.GOMAXPROCS(n)
 	if setBLASThreads != nil {
@@ -189,9 +189,9 @@ func measure(c benchCase, sys system, pass string, d *data, threads int, minTime
 	if err := p.check(); err != nil {
 		return r, fmt.Errorf("wrong result: %w", err)
 	}
-	// What the check and earlier cases have left is not the case's, nor is the size to which they let
-	// the heap grow: results would be in pages that are not there yet. A machine takes two
-	// cycles, as it has a finalizer, and pools three.
+	// The case must not pay for what the check and earlier cases have left, nor for the size
+	// to which they let the heap grow: its results would be in pages that are not there yet.
+	// A machine takes two collections, as it has a finalizer, and pools three.
 	for range 3 {
 		runtime.GC()
 	}

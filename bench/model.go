@@ -34,7 +34,7 @@ func newModel(c benchCase, s system) (*program, error) {
 	}
 	var loss G.Value
 	G.Read(cost, &loss)
-	// Before a step changes them.
+	// Before a step changes the parameters.
 	want := m.wantLoss()
 	vm := G.NewTapeMachine(m.g, G.BindDualValues(m.params...))
 	solver := G.NewAdamSolver(G.WithLearnRate(1e-3))
@@ -102,7 +102,7 @@ func (m *mlp) build(reuse bool) (*G.Node, error) {
 
 // normalize applies the norm that the name asks for.
 func (m *mlp) normalize(h *G.Node, features int, reuse bool) (*G.Node, error) {
-	var opt norm.AnyOption // nil is none
+	var opt norm.AnyOption // nil: no option
 	if reuse {
 		opt = norm.WithReuse()
 	}

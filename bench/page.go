@@ -12,12 +12,12 @@ import (
 	"github.com/gorgonorm/norm/internal/replacefile"
 )
 
-// marks begin the place of a section.
+// marks matches the mark at which the place of a section begins.
 var marks = regexp.MustCompile(`<!-- (\S+) begin -->`)
 
 // writePage puts the sections between their marks in the Markdown page at path,
-// in the place of what is there. A page need not have a place for all of them. It
-// stays as it is after an error.
+// in the place of what is there. A page need not have a place for all sections. After
+// an error the page stays as it is.
 func (f *figures) writePage(path string) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func (f *figures) replace(page []byte, s section) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// countRows counts those of the Markdown tables in a text, their heads left out.
+// countRows counts the rows of the Markdown tables in a text, without their heads.
 func countRows(text string) (n int) {
 	for _, line := range strings.Split(text, "\n") {
 		switch {

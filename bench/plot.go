@@ -123,8 +123,9 @@ func withoutGaps(grid [][]panel) (plots [][]*plot.Plot) {
 }
 
 // rates returns the GB/s of a curve in cells like the one given, of every shape,
-// against the bytes of an array. A copy is the same under every name, and moves two
-// arrays as forward passes do: beside the three of a backward pass it has no place.
+// against the bytes of an array. A copy is the same under every name. It moves two
+// arrays, as a forward pass does, so it has no place beside a backward pass, which
+// moves three.
 func (f *figures) rates(c curve, like cell) (xys plotter.XYs) {
 	if c.copies && like.pass != fwd {
 		return nil
@@ -179,7 +180,7 @@ func newPanel(title string) *plot.Plot {
 	return p
 }
 
-// setAxes makes both logarithmic, from a tick to a tick around all points.
+// setAxes makes both axes logarithmic, each from a tick to a tick around all points.
 func setAxes(p *plot.Plot, all plotter.XYs) {
 	xmin, xmax, ymin, ymax := plotter.XYRange(all)
 	xs, ys := sizeTicks(xmin, xmax), rateTicks(ymin, ymax)
@@ -192,8 +193,8 @@ func setAxes(p *plot.Plot, all plotter.XYs) {
 	}
 }
 
-// sizeTicks returns ticks at powers of two that enclose the range, with names at
-// every eighth.
+// sizeTicks returns ticks at powers of two that enclose the range. Every third, a factor of
+// 8, has a name.
 func sizeTicks(from, to float64) (ticks []plot.Tick) {
 	first, last := int(math.Floor(math.Log2(from))), int(math.Ceil(math.Log2(to)))
 	for e := first; e <= max(last, first+1); e++ {
@@ -220,7 +221,7 @@ func rateTicks(from, to float64) (ticks []plot.Tick) {
 		for _, m := range []float64{1, 2, 5} {
 			v := m * math.Pow10(e)
 			if v <= from {
-				ticks = ticks[:0] // a closer one below the range
+				ticks = ticks[:0] // this one is closer below the range
 			}
 			ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', 6, 64)})
 			if v >= to && len(ticks) > 1 {

@@ -7,20 +7,21 @@ import (
 	"strconv"
 )
 
-// variants sets ways to do a thing side by side: what the norms cost there.
+// variants are ways to do the same thing, without a norm and with norms. Side by side they
+// show what the norms cost.
 type variants struct {
 	plain  string
 	normed []string
 	titles []string // of plain and the normed ones
 }
 
-// linear sets the linear layer with a normalized weight beside the plain one, on
-// the same BLAS.
+// linear prints the linear layer with a normalized weight beside the plain one, on the same
+// BLAS.
 func (f *figures) linear(w io.Writer) {
 	f.printVariants(w, variants{"linear", []string{"weightnorm_linear"}, []string{"plain", "weight norm"}})
 }
 
-// steps sets training steps with norms beside the same without.
+// steps prints training steps with norms beside the same steps without.
 func (f *figures) steps(w io.Writer) {
 	var models []variants
 	for _, name := range []string{"mlp_small", "mlp_big"} {
@@ -29,7 +30,7 @@ func (f *figures) steps(w io.Writer) {
 	f.printVariants(w, models...)
 }
 
-// printVariants prints a table for each of the variants that there is something of.
+// printVariants prints a table for each of the variants that has figures.
 func (f *figures) printVariants(w io.Writer, all ...variants) {
 	some := false
 	for _, v := range all {
@@ -90,7 +91,7 @@ func (v variants) row(c cell, time func(c cell) figure) []string {
 		c.name = name
 		normed := time(c)
 		row = append(row, normed.String())
-		if normed.us == 0 || normed.quoted != plain.quoted { // of other runs: no difference
+		if normed.us == 0 || normed.quoted != plain.quoted { // times of different runs have no difference
 			costs = append(costs, "", "")
 			continue
 		}

@@ -52,7 +52,7 @@ func newRaw(c benchCase, s system, pass string, d *data) (*program, error) {
 		}
 	}
 	run := map[string]func() error{fwd: r.runForward, bwd: r.runGradient, fwdbwd: r.runBoth}[pass]
-	if pass == bwd { // the statistics, once and for all
+	if pass == bwd { // it needs the statistics, which do not change
 		if err := r.runForward(); err != nil {
 			return nil, err
 		}
@@ -97,8 +97,8 @@ func opsOf(e *expression) (*rawOps, error) {
 	return r, nil
 }
 
-// callOf returns the op of a node with the values of its children. The children
-// that are computed have none yet: those are the statistics.
+// callOf returns the op of a node with the values of its children. A child that is
+// computed has none yet: it is the statistics.
 func callOf(g *G.ExprGraph, n *G.Node) *rawCall {
 	r := &rawCall{op: n.Op(), statsAt: -1}
 	for it := g.From(n.ID()); it.Next(); {

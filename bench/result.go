@@ -30,8 +30,8 @@ type result struct {
 	Allocs     float64 `json:"allocs_per_step"`
 	AllocBytes float64 `json:"alloc_bytes_per_step"`
 
-	// What the runner of rounds adds: the round, the part of a processor that
-	// other programs used meanwhile, and the day.
+	// What the runner of rounds adds: the round, how much of a processor other
+	// programs used meanwhile, and the day.
 	Round   int     `json:"round,omitempty"`
 	Foreign float64 `json:"foreign,omitempty"`
 	Date    string  `json:"date,omitempty"`

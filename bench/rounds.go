@@ -57,7 +57,7 @@ func (p *peers) String() string {
 	return strings.Join(names, ",")
 }
 
-// Set adds one.
+// Set adds a peer.
 func (p *peers) Set(s string) error {
 	name, command, ok := strings.Cut(s, "=")
 	if !ok || len(strings.Fields(command)) == 0 {
@@ -84,7 +84,7 @@ func (j job) command(words []string) []string {
 	return out
 }
 
-// order is that of the systems in a round: turned round every other time.
+// order returns the systems in their order in a round: every other round it is reversed.
 func order(ps []peer, round int) []peer {
 	ps = slices.Clone(ps)
 	if round%2 == 0 {
@@ -130,8 +130,8 @@ func (r rounds) run(s settings, log io.Writer) error {
 	return out.Close()
 }
 
-// lastRound is the highest in a file that may exist, so that those which are added to it
-// go on from there.
+// lastRound is the number of the last round in a file, so that rounds which are added to it
+// go on from there. It is 0 if there is no file.
 func lastRound(name string) (last int, err error) {
 	f := &figures{lines: map[cell]map[string][]result{}}
 	if err := f.readFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -172,7 +172,7 @@ func jobs(s settings) (js []job) {
 			wanted := s
 			wanted.dtypes = s.dtypes[slices.Index(s.dtypes, dt):][:1]
 			wanted.filters = append(filters{}, s.filters...)
-			wanted.filters.Set(g) // compiles
+			wanted.filters.Set(g) // no error: all groups compile
 			some := wanted.some()
 			for _, t := range s.threads {
 				if some {
@@ -188,7 +188,7 @@ func jobs(s settings) (js []job) {
 type turn struct {
 	output  []byte
 	date    string
-	foreign float64 // the part of a processor that other programs used
+	foreign float64 // how much of a processor other programs used
 	wall    time.Duration
 	err     error
 }

@@ -44,13 +44,13 @@ args=()
 case_flags="-allow-none -threads {threads} -dtype {dtype} -min-time {min_time} -filter {group} -filter {filter}"
 
 for path in ${PATHS:-}; do
-	NORM_ISA=$path "$tmp/bench" -list >/dev/null # says if there is no such thing
+	NORM_ISA=$path "$tmp/bench" -list >/dev/null # fails if there is no such path here
 	args+=(-peer "norm-raw-$path=env NORM_ISA=$path $tmp/bench -system norm-raw -filter ^(layernorm|batchnorm|weight_norm) $case_flags")
 done
 
 if [ "${BLAS:-}" = openblas ]; then
 	go build -tags openblas -o "$tmp/bench-openblas" ./bench
-	# OpenBLAS need not know the processor, and then leaves its AVX-512 alone.
+	# An OpenBLAS that does not know the processor makes no use of its AVX-512.
 	coretype=
 	if grep -qs avx512bw /proc/cpuinfo; then coretype=OPENBLAS_CORETYPE=SkylakeX; fi
 	for system in norm-raw norm norm-reuse; do
@@ -58,7 +58,7 @@ if [ "${BLAS:-}" = openblas ]; then
 	done
 fi
 
-# Debian's packages are for its own Python, which need not be the first.
+# Debian's packages are for its own Python, which need not be the first in PATH.
 torch=
 for python in /usr/bin/python3 python3; do
 	if "$python" -c 'import torch' 2>/dev/null; then

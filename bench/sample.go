@@ -9,16 +9,16 @@ import (
 // sampler times a function. The rules are those of the peers' programs.
 type sampler struct {
 	minTime time.Duration
-	now     func() time.Duration // a clock
+	now     func() time.Duration // the time since some moment
 }
 
 const (
 	minSamples  = 11
-	slowSamples = 3 // where a call takes over a second
+	slowSamples = 3 // the least where a call takes over a second
 	maxSamples  = 3000
 
-	longCall   = 40 * time.Microsecond // from here a sample is one call
-	sampleTime = 80 * time.Microsecond // that a sample takes at least
+	longCall   = 40 * time.Microsecond // above it a sample is one call
+	sampleTime = 80 * time.Microsecond // the least that a sample of several calls takes
 )
 
 // samples are microseconds of a call, sorted.
@@ -35,7 +35,7 @@ func (s sampler) sample(run func() error) (samples, error) {
 		return samples{}, err
 	}
 	one := time.Duration(math.MaxInt64)
-	for i := 0; i < 3 && !(slow && i > 0); i++ { // the lowest: a pause must not decide
+	for i := 0; i < 3 && !(slow && i > 0); i++ { // takes the lowest, as a pause must not decide
 		d, err := s.time(run, 1)
 		if err != nil {
 			return samples{}, err
@@ -61,8 +61,8 @@ func (s sampler) sample(run func() error) (samples, error) {
 	return out, nil
 }
 
-// warmUp calls run a few times, only once where that takes half a second, which
-// is what slow says.
+// warmUp calls run a few times, or only once if that takes over half a second. slow says
+// so.
 func (s sampler) warmUp(run func() error) (slow bool, err error) {
 	d, err := s.time(run, 1)
 	if err != nil || d > time.Second/2 {
@@ -85,7 +85,7 @@ func (s sampler) time(run func() error, n int) (time.Duration, error) {
 	return s.now() - start, nil
 }
 
-// quantile returns the sample at a fraction of the way up.
+// quantile returns the sample at the fraction q of the way from the lowest to the highest.
 func (s samples) quantile(q float64) float64 {
 	return s.us[min(int(q*float64(len(s.us))), len(s.us)-1)]
 }

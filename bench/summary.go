@@ -73,13 +73,13 @@ func (f *figures) kernelCounts(title string, cells []cell) []string {
 	return append(row, ratio(median(ratios), 1))
 }
 
-// graphCounts has the ways without and with Reuse side by side. Gorgonia has no figures
-// for some rows.
+// graphCounts returns a row with the counts without and with Reuse side by side. Gorgonia
+// has no figures for some rows.
 func (f *figures) graphCounts(title string, cells []cell) []string {
 	row := []string{title, strconv.Itoa(len(cells))}
 	var medians []string
 	for _, g := range []peerGroup{torchBest, gorgonia} {
-		medians = nil // those of Gorgonia are the last
+		medians = nil // in the end only those of Gorgonia are left
 		for _, s := range []string{graphSystem, reuseSystem} {
 			ratios := f.ratios(cells, func(c cell) figure { return f.fastest(c, g) }, s)
 			row = append(row, ahead(ratios, len(cells)))
@@ -92,7 +92,7 @@ func (f *figures) graphCounts(title string, cells []cell) []string {
 // nearKernels counts the rows of fwdbwd that take little more with Reuse than their two
 // kernels, among those that both have figures of.
 func (f *figures) nearKernels(cells []cell) string {
-	var ratios []float64 // of what is allowed and what it takes
+	var ratios []float64 // of the time that is allowed to the time that it takes
 	for _, c := range cells {
 		if c.pass != fwdbwd {
 			continue
@@ -107,8 +107,8 @@ func (f *figures) nearKernels(cells []cell) string {
 	return aheadBy(1, ratios, len(cells))
 }
 
-// A row in a graph is near its kernels if it takes no longer than 60 µs, which a run of a
-// machine takes itself, and 1.2 times what its kernels take alone.
+// A row in a graph is near its kernels if it takes no longer than 60 µs, for the run of the
+// machine itself, plus 1.2 times what its kernels take alone.
 const (
 	machineTime     = 60
 	moreThanKernels = 1.2
@@ -125,12 +125,13 @@ func (f *figures) ratios(cells []cell, peer func(c cell) figure, system string) 
 	return ratios
 }
 
-// ahead counts the ratios above 1, and says of how many if not every row has one.
+// ahead counts the ratios above 1. It adds how many ratios there are if not every row has
+// one.
 func ahead(ratios []float64, rows int) string {
 	return count(ratios, rows, func(r float64) bool { return r > 1 })
 }
 
-// aheadBy counts those from a ratio on.
+// aheadBy counts the ratios from least on.
 func aheadBy(least float64, ratios []float64, rows int) string {
 	return count(ratios, rows, func(r float64) bool { return r >= least })
 }
@@ -162,9 +163,9 @@ func quantile(x []float64, q float64) float64 {
 	return x[min(int(q*float64(len(x))), len(x)-1)]
 }
 
-// runs says what the figures come from: the rounds of each system, how many of
-// its lines other programs disturbed, how many of its figures are doubtful, and how far the slowest undisturbed round
-// of a row lies above the fastest.
+// runs says what the figures come from: the rounds of each system, how many of its lines
+// other programs disturbed, how many of its figures are doubtful, and how far the slowest
+// undisturbed round of a row lies above the fastest.
 func (f *figures) runs(w io.Writer) {
 	var rows [][]string
 	for _, s := range f.systems {
@@ -190,7 +191,7 @@ func (f *figures) runs(w io.Writer) {
 	printTable(w, []string{"system", "days", "rounds", "lines", "disturbed", "figures with †", "spread, median", "spread, 90th percentile"}, rows)
 }
 
-// spreads are those of a system between rounds, in all rows that have several.
+// spreads are the spreads of a system between rounds, in all rows that have several.
 func (f *figures) spreads(system string) (spreads []float64) {
 	for _, c := range f.lines {
 		medians := map[string][]float64{} // ways to the same result are not rounds

@@ -14,7 +14,7 @@ import (
 type section struct {
 	name, title string
 	print       func(f *figures, w io.Writer)
-	shrinks     bool // the better the kernels, the fewer rows
+	shrinks     bool // has fewer rows the better the kernels are
 }
 
 // write prints the section, with a line below if figures are doubtful.
@@ -101,8 +101,8 @@ func printByCase(w io.Writer, cells []cell, columns []string, row func(c cell) [
 	}
 }
 
-// The system whose rows are the kernel level, and those in a graph. Systems with
-// a suffix are other instruction sets and other libraries.
+// The system of the tables at the kernel level, and the systems in a graph. Systems with a
+// suffix use other instruction sets or another BLAS.
 const (
 	kernelSystem = "norm-raw"
 	graphSystem  = "norm"
@@ -132,7 +132,7 @@ func (f *figures) kernelLevel(w io.Writer) {
 	})
 }
 
-// met says which target a row meets.
+// met says which target of the reference a row meets.
 func (f *figures) met(c cell) string {
 	ours, q := f.time(c, kernelSystem).us, f.reference[c].us
 	switch {
@@ -156,8 +156,8 @@ func (f *figures) inGraph(w io.Writer) {
 	})
 }
 
-// paths sets the kernels on lower instruction sets beside PyTorch as it is
-// installed, which uses AVX2.
+// paths prints the kernels on lower instruction sets beside PyTorch as it is installed,
+// which uses AVX2.
 func (f *figures) paths(w io.Writer) {
 	systems := slices.DeleteFunc(f.ours(kernelSystem+"-"), func(s string) bool { return !slices.Contains(isaSuffixes, strings.TrimPrefix(s, kernelSystem)) })
 	columns := []string{kernelSystem, "torch default"}

@@ -160,8 +160,8 @@ func newFigures(t *testing.T) *figures {
 	return &figures{lines: map[cell]map[string][]result{}, reference: reference}
 }
 
-// Rows are counted only where there is something to compare with, and small
-// differences apart.
+// Rows are counted only where there is something to compare with, and once more without
+// small differences.
 func TestSummaryElsewhere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lines.jsonl")
 	table := func(lines ...string) string {
@@ -186,7 +186,7 @@ func TestSummaryElsewhere(t *testing.T) {
 	require.Contains(t, some, "| 1024×1024 | float32 | 1 | fwd | 20.00 | 19.00 |")
 }
 
-// So are those of lines that say that they are of one.
+// Lines that name another instruction set are of another machine too.
 func TestLinesOfAnotherInstructionSet(t *testing.T) {
 	lines, err := os.ReadFile(linesFile)
 	require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestLinesOfAnotherInstructionSet(t *testing.T) {
 	}
 }
 
-// A page need not have all sections, but some.
+// A page need not have all sections, but it must have at least one.
 func TestPageOfOneSection(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page.md")
 	require.NoError(t, os.WriteFile(path, []byte("a\n<!-- runs begin -->\n<!-- runs end -->\nb\n"), 0o644))
@@ -252,7 +252,8 @@ func TestPageKeepsItsTables(t *testing.T) {
 		require.Equal(t, string(before), string(after))
 	}
 
-	// Half of the rows are enough, and of rows where a peer is faster any number.
+	// Half as many rows as before are enough, and where rows are those in which a peer is
+	// faster, any number.
 	page = write("page.md", head+strings.Repeat("| x |\n", 8)+end)
 	require.NoError(t, os.Chmod(page, 0o600))
 	link := filepath.Join(dir, "link.md")
@@ -286,7 +287,7 @@ func TestPagesOfTheDocumentation(t *testing.T) {
 			i := slices.IndexFunc(sections, func(s section) bool { return s.name == string(mark[1]) })
 			require.GreaterOrEqual(t, i, 0, "%s: %s", name, mark[1])
 			s := sections[i]
-			s.shrinks = true // the figures are few
+			s.shrinks = true // these files have few figures
 			_, err := f.replace(page, s)
 			require.NoError(t, err, name)
 			placed[s.name] = true
@@ -320,8 +321,8 @@ func TestReference(t *testing.T) {
 	require.Equal(t, 220, targets)
 }
 
-// The fastest peer is the one that the targets of the reference were made from:
-// must is 15 % less.
+// The fastest peer is the one that the targets of the reference were made from: must is
+// 15 % below its time.
 func TestBestPeerOfTheReference(t *testing.T) {
 	reference, err := readReference(referenceCSV)
 	require.NoError(t, err)
@@ -343,7 +344,7 @@ func TestNearKernels(t *testing.T) {
 			{System: reuseSystem, Pass: fwdbwd, Median: graph}, {System: reuseSystem, Pass: fwd, Median: 90},
 		} {
 			l.Name, l.Shape, l.Dtype, l.Threads = "layernorm", []int{i + 1, 8}, "float32", 1
-			if i < 3 || l.System == reuseSystem { // the last row has no kernels to compare with
+			if i < 3 || l.System == reuseSystem { // the last row has no figures of the kernels
 				lines.add(l)
 			}
 		}
