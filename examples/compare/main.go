@@ -91,7 +91,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	return cfg, cfg.check()
 }
 
-// clash tells the first flag that would be ignored.
+// clash returns an error for the first flag that would be ignored.
 func (c config) clash(given map[string]bool) error {
 	if c.redraw {
 		for _, name := range []string{"only", "share", "seeds", "quick", "search", "data"} {

@@ -78,8 +78,8 @@ func TestRunTimeErrors(t *testing.T) {
 	}
 }
 
-// All that the program does, in little: figures, table and numbers, which depend
-// neither on the processors nor on the run.
+// All that the program does, on a small scale. Figures, table and numbers depend neither
+// on the number of processors nor on the run.
 func TestCompare(t *testing.T) {
 	dir := mnisttest.Synthetic(300, 60).Write(t)
 	all := func() (out, stdout string) {
@@ -214,7 +214,7 @@ func TestInterrupt(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(out, numbers))
 }
 
-// trigger is where the program writes to, which calls f when it reads a text.
+// trigger takes the output of the program, and calls f when that has a text.
 type trigger struct {
 	text string
 	f    func()
@@ -227,7 +227,7 @@ func (t trigger) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// All that is written is written when Ctrl-C comes after the training.
+// If Ctrl-C comes after the training, all files are written nevertheless.
 func TestInterruptAfterTraining(t *testing.T) {
 	dir, out := mnisttest.Synthetic(300, 60).Write(t), t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -157,7 +157,7 @@ func addCurves(p *plot.Plot, gs []group, number func(Point) float64, ticks []plo
 	return nil
 }
 
-// setAxes is for when all has been added, which widens axes.
+// setAxes comes after all curves, since adding them widens the axes.
 func setAxes(p *plot.Plot, steps int, y []plot.Tick) {
 	figure.SetTicks(&p.X, figure.LinearTicks(0, float64(steps), 6))
 	figure.SetTicks(&p.Y, y)

@@ -22,8 +22,8 @@ type outcome struct {
 }
 
 // runAll does the jobs, one on each processor at a time, and returns what they came
-// to in the order of the jobs. The numbers do not depend on how many there are. The
-// first error ends all.
+// to in the order of the jobs. The numbers do not depend on how many processors there
+// are. The first error ends all jobs.
 func runAll(ctx context.Context, jobs []job, d data, stdout, stderr io.Writer) ([]outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -78,8 +78,8 @@ func longestFirst(jobs []job) []int {
 	return order
 }
 
-// cost is about how long a job takes: for each step its images and, as much as some
-// forty of them, the solver and the machine.
+// cost is about how long a job takes. In each step the solver and the machine take as
+// long as some forty images.
 func (j *job) cost() int { return j.steps * (j.batch + 40) }
 
 func (o outcome) summary() string {

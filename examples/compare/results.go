@@ -36,8 +36,8 @@ func readRuns(dir string) (runs []*Run, err error) {
 	return runs, nil
 }
 
-// check says what figures and tables miss in the runs: of an experiment they take every
-// kind, from the same seeds and with points at the same steps.
+// check returns an error if the runs lack what figures and tables need: of an experiment
+// every kind, from the same seeds and with points at the same steps.
 func check(runs []*Run) error {
 	if len(runs) == 0 {
 		return errors.New("no runs")
@@ -112,7 +112,7 @@ type group struct {
 	runs []*Run
 }
 
-// groups returns those of an experiment, in the order of kinds.
+// groups returns the groups of an experiment, in the order of kinds.
 func groups(runs []*Run, experiment string) (gs []group) {
 	for _, kind := range kinds {
 		g := group{kind: kind}
@@ -137,7 +137,7 @@ func (g group) over(number func(r *Run) float64) (low, mid, high float64) {
 	return slices.Min(v), median(v), slices.Max(v)
 }
 
-// at returns the same of a number of the points with index i.
+// at is over for a number of the points with index i.
 func (g group) at(i int, number func(p Point) float64) (low, mid, high float64) {
 	return g.over(func(r *Run) float64 { return number(r.Points[i]) })
 }

@@ -68,7 +68,7 @@ func TestBatcher(t *testing.T) {
 	}
 }
 
-// By the formula: at the place q·(n − 1) of n values in order.
+// A quantile lies at the place q·(n − 1) of n sorted values, counted from 0.
 func TestQuantile(t *testing.T) {
 	v := []float64{1, 2, 4, 8}
 	assert.InDelta(t, 1.45, quantile(v, 0.15), 1e-12)
@@ -119,7 +119,7 @@ func TestSpreadWindow(t *testing.T) {
 		r.step(s, steps, []float32{float32(s)})
 	}
 	got := r.result()
-	require.Equal(t, windows+1, len(got.Steps)) // the first window is one more
+	require.Equal(t, windows+1, len(got.Steps)) // with the first window
 	assert.Equal(t, []int{10, 50, 100}, got.Steps[:3])
 	assert.InDelta(t, 5.5, got.Values[0][1], 1e-9)
 	assert.InDelta(t, 45.5, got.Values[1][1], 1e-9)

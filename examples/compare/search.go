@@ -16,7 +16,7 @@ const (
 )
 
 // search trains with each rate of the grids and prints the accuracy on the images
-// that were held out. None of those in experiments was chosen so.
+// that were held out. The rates in experiments were not chosen by it.
 func search(ctx context.Context, cfg config, d data, stdout, stderr io.Writer) error {
 	held := min(heldOut, d.train.Count()/2)
 	cut := d.train.Count() - held

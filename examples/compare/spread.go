@@ -16,8 +16,8 @@ const (
 // percentiles are those that the paper shows.
 var percentiles = [3]float64{0.15, 0.50, 0.85}
 
-// Spread is how the input of one unit lies over the images during training, and
-// numbers of all units of its layer.
+// Spread is how the inputs of one unit are spread over the images during training, with
+// medians over all units of its layer.
 type Spread struct {
 	Unit   int
 	Steps  []int
@@ -47,7 +47,7 @@ func (r *spreadRecorder) step(step, steps int, inputs []float32) {
 	at := step >= window && due(step, steps, windows) || step == min(window, steps)
 	ahead := min(step+window-1, steps)
 	if !at && step > window && ahead*windows/steps == step*windows/steps {
-		return // no point within the next window
+		return // the next point is more than a window away
 	}
 	r.add(inputs)
 	if at {

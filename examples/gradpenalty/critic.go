@@ -86,9 +86,9 @@ func (c *critic) slopePenalty(x *G.Node) (penalty, slope *G.Node, err error) {
 	return penalty, slope, err
 }
 
-// cost is what training makes small: the penalty, λ times, minus how much higher the
-// numbers of real points are than those of fakes, in the mean. of has this distance, the
-// penalty and the slope.
+// cost is what training makes small: λ times the penalty, minus the distance, which is how
+// much higher the mean number of the real points is than that of the fakes. of has the
+// distance, the penalty and the slope.
 func (c *critic) cost(reals, fakes, between *G.Node) (cost *G.Node, of [3]*G.Node, err error) {
 	onReals, err := chain(reals, c.fwd, mean)
 	if err != nil {
@@ -191,8 +191,8 @@ func mean(x *G.Node) (*G.Node, error)      { return G.Mean(x) }
 func total(x *G.Node) (*G.Node, error)     { return G.Sum(x) }
 func sumOfRows(x *G.Node) (*G.Node, error) { return G.Sum(x, 1) }
 
-// clouds draws points of a ring of eight and of a blob, and points on the lines
-// between each two.
+// clouds draws points of a ring of eight small clouds and points of a blob, and for each
+// such pair a point on the line between them.
 func clouds(r *rand.Rand) (ring, blob, between *tensor.Dense) {
 	a, b, mid := make([]float32, 2*batch), make([]float32, 2*batch), make([]float32, 2*batch)
 	for i := range batch {

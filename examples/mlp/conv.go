@@ -47,8 +47,8 @@ func newConvNetwork(kind string, inputs int, rng *rand.Rand) (*nn.Network, error
 }
 
 // convLayer returns the convolution with the given number and its normalization.
-// Weight normalization is one of the filters themselves. The convolutions have no
-// bias: the β of a normalization does the same, and without one it makes no
+// Weight normalization is that of the filters themselves. The convolutions have no
+// bias: the β of a normalization does the same, and without one a bias makes no
 // difference here.
 func convLayer(g *G.ExprGraph, kind string, number, in, out, side int, rng *rand.Rand) ([]nn.Stage, error) {
 	name := fmt.Sprint(kind, number)

@@ -153,9 +153,8 @@ func TestReport(t *testing.T) {
 	assert.Greater(t, cfg.Width, 600)
 }
 
-// What was learned before the training diverges is reported, and the error all the same.
-// There is one step in an epoch; its rate sends the weights far away, and the next step
-// out of range.
+// What was learned before the training diverges is reported, and so is the error. An epoch
+// has one step here; its rate sends the weights far away, and the next step out of range.
 func TestLateDivergence(t *testing.T) {
 	dir, out := mnisttest.Synthetic(20, 5).Write(t), t.TempDir()
 	status, stdout, stderr := mlp(context.Background(),

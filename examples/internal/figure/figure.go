@@ -44,7 +44,7 @@ func NewPanel(title, x, y string) *plot.Plot {
 	return p
 }
 
-// SetTicks has an axis go from the first of its ticks to the last.
+// SetTicks sets the ticks of an axis, and makes it go from the first to the last.
 func SetTicks(a *plot.Axis, ticks []plot.Tick) {
 	a.Tick.Marker = plot.ConstantTicks(ticks)
 	a.Min, a.Max = ticks[0].Value, ticks[len(ticks)-1].Value

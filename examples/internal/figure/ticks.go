@@ -43,7 +43,7 @@ func LogTicks(from, to float64) (ticks []plot.Tick) {
 		for _, m := range factors {
 			v := m * math.Pow10(e)
 			if v <= from {
-				ticks = ticks[:0] // a closer one below the range
+				ticks = ticks[:0] // this one is closer below the range
 			}
 			ticks = append(ticks, tick(v))
 			if v >= to && len(ticks) > 1 {

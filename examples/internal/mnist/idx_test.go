@@ -174,7 +174,7 @@ func TestFillScalesPixelsAndSetsOneHotLabels(t *testing.T) {
 	assert.Equal(t, []float32{Standardized[30], Standardized[40], Standardized[0], Standardized[255]}, x)
 
 	y := make([]float32, 2*Classes)
-	y[7] = 5 // of the batch before
+	y[7] = 5 // left over from the batch before
 	d.FillOneHot(y, []int{2, 0})
 	want := make([]float32, 2*Classes)
 	want[0*2+0], want[9*2+1] = 1, 1

@@ -11,7 +11,7 @@ import (
 // Gorgonia's own initializers draw from a generator seeded with the time, so that
 // no two runs would be alike.
 
-// HeUniform draws from ±√(6/fanIn), which keeps the variance from layer to
+// HeUniform draws uniformly from ±√(6/fanIn), which keeps the variance from layer to
 // layer when rectifiers lie between them.
 //
 // He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", 2015, arXiv:1502.01852.

@@ -109,8 +109,8 @@ func (n *Network) In(g *G.ExprGraph) (*Network, error) {
 	return n2, nil
 }
 
-// Linear computes y = x·w + b. Its w is (in, out), other than in the formula
-// with wᵀ, because transposing costs Gorgonia a copy in every step.
+// Linear computes y = x·w + b. Its w is (in, out), and not (out, in) as in x·wᵀ + b,
+// because transposing costs Gorgonia a copy in every step.
 type Linear struct {
 	w, b *G.Node // b is nil in a layer without bias
 }
@@ -159,10 +159,9 @@ func Share(g *G.ExprGraph, n *G.Node) *G.Node {
 // the network gives to the right class. logits is (images, classes), y is
 // (classes, images) and has a one for each right class.
 //
-// The logits are transposed since LogSoftMax subtracts the largest of the right
-// numbers along the first axis only: along the last axis it starts the search
-// for it with the first element of the whole tensor (tensor v0.9.24), so that
-// the exponentials can overflow.
+// The logits are transposed since LogSoftMax finds the right maximum to subtract along
+// the first axis only. Along the last axis it starts the search for it with the first
+// element of the whole tensor (tensor v0.9.24), so that the exponentials can overflow.
 func CrossEntropy(logits, y *G.Node) (*G.Node, error) {
 	lt, err := G.Transpose(logits, 1, 0)
 	if err != nil {

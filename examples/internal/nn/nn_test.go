@@ -93,7 +93,7 @@ func TestEvaluatorAgreesWithTrainer(t *testing.T) {
 	require.NoError(t, err)
 	defer e.Close()
 
-	for range 3 { // a step is seen by both
+	for range 3 { // both see what a step has changed
 		wantLoss, wantAccuracy, err := e.Measure(d)
 		require.NoError(t, err)
 		loss, err := tr.Step(d, mnist.Sequence(0, batch))

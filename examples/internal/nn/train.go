@@ -137,7 +137,7 @@ func (e *Evaluator) Measure(d *mnist.Dataset) (loss, accuracy float64, err error
 // Close ends the machine.
 func (e *Evaluator) Close() error { return e.vm.Close() }
 
-// crossEntropy is −log of what the softmax of the logits gives to the label.
+// crossEntropy is −log of the probability that the softmax of the logits gives to the label.
 func crossEntropy(logits []float32, label int) float64 {
 	top, sum := float64(logits[argmax(logits)]), 0.0
 	for _, v := range logits {

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Check makes the folder of a file and says whether the file can be written, for a
-// program to know before it trains.
+// Check makes the folder of a file and returns an error if the file cannot be written, so
+// that a program knows before it trains.
 func Check(path string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
