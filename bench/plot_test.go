@@ -29,7 +29,7 @@ func TestPlot(t *testing.T) {
 
 	require.Error(t, run([]string{"-plot", "picture.txt", linesFile}, os.Stdout, os.Stderr))
 	none := filepath.Join(t.TempDir(), "none", "x.png")
-	require.EqualError(t, run([]string{"-plot", none, linesFile}, os.Stdout, os.Stderr), "open "+none+": no such file or directory")
+	require.EqualError(t, run([]string{"-plot", none, linesFile}, os.Stdout, os.Stderr), "make a file beside "+none+": no such file or directory")
 	f := &figures{}
 	require.Error(t, f.draw(path), "there is nothing to draw")
 }
