@@ -28,8 +28,12 @@ func TestStateBadCalls(t *testing.T) {
 	noValue := G.NewVector(g, tensor.Float32, G.WithShape(3))
 	turned := G.NewMatrix(g, tensor.Float32, G.WithName("turned"), G.WithShape(2, 3), G.WithInit(G.Zeroes()))
 	require.NoError(t, turned.Value().(*tensor.Dense).Reshape(3, 2)) // behind Gorgonia's back
+	flat := G.NewMatrix(g, tensor.Float32, G.WithName("flat"), G.WithShape(1, 3), G.WithInit(G.Zeroes()))
+	require.NoError(t, flat.Value().(*tensor.Dense).Reshape(3))
 	result, constant := norm.Must(G.Square(cube)), G.NewConstant(float32(1))
 	bn := newBN(t)
+	wide := norm.Must(norm.NewRMSNorm(g, tensor.Float32, tensor.Shape{2}, norm.WithName("wide")))
+	*wide.Learnables()[0].Value().(*tensor.Dense) = *wave(tensor.Float64, 0, 2) // which Let does not allow
 	fc := norm.Must(norm.NewWeightNorm(g, tensor.Float32, tensor.Shape{2, 2}, norm.WithName("fc")))
 	bare := norm.Must(norm.NewInstanceNorm(g, tensor.Float32, 2)) // has nothing to keep
 	endless := norm.State{bn, nil}
@@ -51,6 +55,8 @@ func TestStateBadCalls(t *testing.T) {
 		"a constant":      {norm.Param("c", constant), norm.ErrGraph, "norm: param: c is the result of an op or a constant, want an input"},
 		"integers":        {norm.Param("", ints), norm.ErrValue, "norm: param: ints holds int, want float32 or float64"},
 		"other shape":     {norm.Param("", turned), norm.ErrValue, "norm: param: turned holds (3, 2), want (2, 3)"},
+		"other rank":      {norm.Param("", flat), norm.ErrValue, "norm: param: flat holds (3), want (1, 3)"},
+		"other dtype":     {wide, norm.ErrValue, `norm: rmsnorm "wide": wide.gamma holds F64, want F32`},
 		"transposed":      {norm.Param("", cube, norm.Transposed()), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a matrix to transpose"},
 		"reshaped":        {norm.Param("", cube, norm.Reshaped(3)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (3)"},
 		"negative":        {norm.Param("", cube, norm.Reshaped(-2, -4)), norm.ErrShape, "norm: param: cube is (2, 2, 2), want a shape of as many elements as (-2, -4)"},
@@ -88,6 +94,16 @@ func TestStateBadCalls(t *testing.T) {
 	require.ErrorIs(t, failed, broken)
 	require.EqualError(t, failed, "norm: save: broken")
 	require.ErrorIs(t, norm.Save(failing{nil}, bn), io.ErrShortWrite)
+}
+
+// What is nested as deep as an error says is saved.
+func TestSaveNested(t *testing.T) {
+	state := norm.State{newBN(t)}
+	for range 99 {
+		state = norm.State{state}
+	}
+	require.NoError(t, norm.Save(io.Discard, state))
+	require.ErrorIs(t, norm.Save(io.Discard, norm.State{state}), norm.ErrGraph)
 }
 
 // failing is a writer that takes nothing, even if its error is nil.

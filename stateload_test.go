@@ -146,6 +146,11 @@ func TestLoadIsStrict(t *testing.T) {
 	bn := newBN(t)
 	require.NoError(t, norm.Load(bytes.NewReader(file(sound...)), bn))
 	require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+
+	sound[4].data = i64s(1<<53 - 1) // the largest
+	require.NoError(t, norm.Load(bytes.NewReader(file(sound...)), bn))
+	_, _, n := bn.Running().Values()
+	require.EqualValues(t, 1<<53-1, n)
 }
 
 func TestLoadOptions(t *testing.T) {
@@ -208,6 +213,12 @@ func TestLoadOptions(t *testing.T) {
 		require.NoError(t, load(bn, norm.LoadOptions{AllowMissing: true}, sound[0]), "statistics are left alone")
 		require.NoError(t, load(bn, norm.LoadOptions{}, sound...))
 		require.Equal(t, []float64{3, 4, 5, 6, 7, 8, 9, 10, 11}, whole(bn))
+	})
+	t.Run("a broken bias stays", func(t *testing.T) { // parameters are read one by one
+		bn := newBN(t)
+		set(t, bn.Learnables()[1], []float64{math.NaN(), 0})
+		require.NoError(t, load(bn, norm.LoadOptions{AllowMissing: true}, sound[0]))
+		require.Equal(t, []float64{3, 4}, whole(bn)[:2])
 	})
 	t.Run("convert", func(t *testing.T) {
 		wide := []block{{"bn.weight", "F64", []int{2}, f64s(1+1e-12, -0.1)}, sound[1], sound[2], sound[3], sound[4]}
@@ -344,6 +355,13 @@ func TestLoadEstimatesSingularVectors(t *testing.T) {
 	left, right := matrix.Vectors().Values()
 	require.Equal(t, []float64{1, 0, 0, 1}, append(left, right...))
 	require.Equal(t, []float64{0, 0, 0, 5}, matrix.Learnables()[0].Value().Data())
+
+	// Where neither is in the file both stay as they are.
+	other := norm.Must(norm.NewRMSNorm(g, tensor.Float64, tensor.Shape{1}, norm.WithName("c")))
+	c := file(block{"c.weight", "F64", []int{1}, f64s(2)})
+	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(c), other, matrix))
+	left, right = matrix.Vectors().Values()
+	require.Equal(t, []float64{1, 0, 0, 1}, append(left, right...))
 
 	// A single vector would be paired with one of another weight, here with σ = uᵀ·W·v =
 	// 0.

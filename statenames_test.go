@@ -109,6 +109,10 @@ func TestLoadHintsAtOptions(t *testing.T) {
 		err := norm.Load(bytes.NewReader(file(block{c.name, "F64", c.shape, f64s(data...)})), c.item)
 		require.EqualError(t, err, "norm: load: "+c.want)
 	}
+
+	// It does for another dtype as well, which is converted.
+	err := norm.Load(bytes.NewReader(file(block{"w", "F32", []int{6}, make([]byte, 24)})), norm.Param("", w))
+	require.EqualError(t, err, "norm: load: w is (6), want (2, 3) (or Reshaped)")
 }
 
 // A file may have tensors of unknown dtypes, but only for entries that are not loaded.
