@@ -223,6 +223,7 @@ func badConstructors() (all []badCall) {
 	add("groupnorm: scale of float32", norm.ErrValue, gn(2, 4, norm.WithScaleInit(initial(make([]float32, 4)))))
 	add("layernorm: scale of NaN", norm.ErrValue, ln(tensor.Shape{3}, norm.WithScaleInit(initial([]float64{1, math.NaN(), 1}))))
 	add("batchnorm: bias too short", norm.ErrValue, bn(4, norm.WithBiasInit(initial(make([]float64, 3)))))
+	add("batchnorm: bias too long", norm.ErrValue, bn(4, norm.WithBiasInit(initial(make([]float64, 5)))))
 	return all
 }
 

@@ -199,6 +199,21 @@ func TestEvaluationWhileTrainingSeesWholeVectors(t *testing.T) {
 	})
 }
 
+// Each worker may make layers in a graph of its own.
+func TestLayersOfWorkers(t *testing.T) {
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for range 100 {
+				norm.Must(norm.NewGroupNorm(G.NewGraph(), tensor.Float32, 1, 1))
+			}
+		}()
+	}
+	wait.Wait()
+}
+
 // A worker has its own graph of the layer, and may build its machine while others build
 // and run theirs. This is mainly a test for the race detector.
 func TestMachinesOfWorkers(t *testing.T) {

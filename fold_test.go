@@ -106,6 +106,8 @@ func TestFoldRefuses(t *testing.T) {
 	w, b := wave(f64, 0, 3, 4), wave(f64, 0, 3)
 	grown := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3))
 	*grown.Learnables()[0].Value().(*tensor.Dense) = *wave(f64, 0, 4) // Let would refuse it
+	grownBias := norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3))
+	*grownBias.Learnables()[1].Value().(*tensor.Dense) = *wave(f64, 0, 4)
 	masked := tensor.New(tensor.WithShape(3, 1), tensor.WithBacking([]float64{1, 2, 3}, []bool{true, false, false}))
 	for _, c := range []struct {
 		bn   *norm.BatchNorm
@@ -129,6 +131,7 @@ func TestFoldRefuses(t *testing.T) {
 		{one, wave(f64, 0, 1, 3), tensor.New(tensor.FromScalar(1.0)), 0, norm.ErrShape, "the bias is (), want (1), or 1 in one axis and 1 in the others"},
 		{bn, tensor.New(tensor.WithShape(3, 0), tensor.Of(tensor.Float64)), b, 0, norm.ErrValue, "the weight is (3, 0), want no empty axis"},
 		{grown, w, b, 0, norm.ErrValue, "batchnorm.gamma has 4 elements, want 3"},
+		{grownBias, w, b, 0, norm.ErrValue, "batchnorm.beta has 4 elements, want 3"},
 		{bn, masked, b, 0, norm.ErrValue, "the weight is masked, want a tensor without mask"},
 		{norm.Must(norm.NewBatchNorm(G.NewGraph(), f64, 3, norm.WithoutRunningStats())), w, b, 0, norm.ErrOption,
 			"the layer has no running statistics, want WithoutRunningStats left out"},

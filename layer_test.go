@@ -335,6 +335,16 @@ func TestVectorsAsRowsAndColumns(t *testing.T) {
 			require.Equal(t, []float64{1, 2, 3}, numbers(l.Learnable("gamma").Value()))
 		}
 	}
+
+	// The memory of a column with gaps is not that of a vector.
+	gaps := wave(tensor.Float64, 0, 1, 3, 2)
+	require.NoError(t, gaps.T(1, 0, 2))
+	column := norm.Must(gaps.Slice(nil, nil, G.S(0))).(*tensor.Dense)
+	require.Equal(t, tensor.Shape{3, 1}, column.Shape())
+	bn := norm.Must(norm.NewBatchNorm(G.NewGraph(), tensor.Float64, 3))
+	require.NoError(t, G.Let(bn.Learnables()[0], column))
+	_, err := bn.Eval(nil, wave(tensor.Float64, 0, 4, 3))
+	require.ErrorIs(t, err, norm.ErrShape)
 }
 
 // The caller may reuse the slices of a shape and of axes.

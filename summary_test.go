@@ -41,7 +41,7 @@ func TestSummaryOfEachLayer(t *testing.T) {
 	f32, f64 := tensor.Float32, tensor.Float64
 	own := ownLayer{G.NewMatrix(g, f32, G.WithName("fc.w"), G.WithShape(2, 3), G.WithInit(G.Zeroes()))}
 	bn := norm.Must(norm.NewBatchNorm(g, f32, 3, norm.WithName("bn")))
-	require.NoError(t, bn.SetStats([]float64{-1.23456, 0, 7}, []float64{0.5, 2, 1e6}))
+	require.NoError(t, bn.SetStats([]float64{-1.23456, 7, 0}, []float64{0.5, 1e6, 2}))
 	sn := norm.Must(norm.NewSpectralNorm(g, f64, tensor.Shape{4, 2, 3, 3}))
 	layers := []norm.Layer{own, bareLayer{}, bn,
 		norm.Must(norm.NewLayerNorm(G.NewGraph(), f64, tensor.Shape{3}, norm.WithoutAffine())),
