@@ -92,11 +92,24 @@ func TestModes(t *testing.T) {
 	require.NoError(t, os.WriteFile(usual, nil, 0o666))
 	require.NoError(t, Write(path, nothing))
 	require.Equal(t, mode(usual), mode(path))
-	for _, p := range []string{usual, path} {
-		require.NoError(t, os.Chmod(p, 0o640))
+	for _, bits := range []os.FileMode{0o640, 0o440} {
+		for _, p := range []string{usual, path} {
+			require.NoError(t, os.Chmod(p, bits))
+		}
+		require.NoError(t, Write(path, nothing))
+		require.Equal(t, mode(usual), mode(path))
 	}
-	require.NoError(t, Write(path, nothing))
-	require.Equal(t, mode(usual), mode(path))
+}
+
+// A folder that somebody makes at the path meanwhile is an error, and stays.
+func TestRenameFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	require.ErrorContains(t, Write(path, func(io.Writer) error { return os.Mkdir(path, 0o777) }), "rename "+path)
+	require.DirExists(t, path)
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, files, 1)
 }
 
 // Neither files left by killed processes nor a long name do any harm.
