@@ -20,7 +20,7 @@ func headed(header string) *strings.Reader {
 // their names.
 func TestHeaderSorts(t *testing.T) {
 	entries, err := Header(headed(`{
-		"last":{"dtype":"U8","shape":[3],"data_offsets":[2,5]},
+		"Last":{"dtype":"U8","shape":[3],"data_offsets":[2,5]},
 		"b":{"dtype":"U8","shape":[0],"data_offsets":[2,2]},
 		"a":{"dtype":"U8","shape":[0],"data_offsets":[2,2]},
 		"first":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}`))
@@ -29,7 +29,7 @@ func TestHeaderSorts(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name)
 	}
-	require.Equal(t, []string{"first", "a", "b", "last"}, names)
+	require.Equal(t, []string{"first", "a", "b", "Last"}, names)
 }
 
 // An axis of 0 makes a tensor empty, however long the others are.
@@ -51,10 +51,12 @@ func TestSkipTooMuch(t *testing.T) {
 	require.Equal(t, 1, r.Len())
 }
 
-// Tensors follow each other without gaps.
+// Tensors follow each other without gaps, and do not overlap.
 func TestHeaderOfGap(t *testing.T) {
 	_, err := Header(headed(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}}`))
 	require.EqualError(t, err, "norm: load: the data of b are at [3 5], want them to follow those before, from 2")
+	_, err = Header(headed(`{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}`))
+	require.EqualError(t, err, "norm: load: the data of b are at [1 3], want them to follow those before, from 2")
 }
 
 // A reader that fails has not come to its end.
@@ -65,7 +67,10 @@ func TestEnd(t *testing.T) {
 	require.ErrorIs(t, End(iotest.ErrReader(broken)), broken)
 }
 
-// What is cut is not cut inside a character.
+// What is cut is not cut inside a character. What does not print as it is comes in quotes.
 func TestShown(t *testing.T) {
+	require.Equal(t, strings.Repeat("a", 200), Shown(strings.Repeat("a", 200)))
+	require.Equal(t, strings.Repeat("a", 200)+"...", Shown(strings.Repeat("a", 201)))
+	require.Equal(t, `"a\n"`, Shown("a\n"))
 	require.Equal(t, "a"+strings.Repeat("é", 99)+"...", Shown("a"+strings.Repeat("é", 150)))
 }
