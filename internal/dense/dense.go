@@ -170,7 +170,7 @@ func Scatter[T Float](d *tensor.Dense, in []T) {
 
 // Same says whether two slices have the same elements, bit for bit.
 func Same[T Float](a, b []T) bool {
-	return len(a) == len(b) && bytes.Equal(memory(a), memory(b))
+	return bytes.Equal(memory(a), memory(b))
 }
 
 func memory[T Float](s []T) []byte {

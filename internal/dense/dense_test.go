@@ -5,7 +5,9 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -95,4 +97,50 @@ func TestWalk(t *testing.T) {
 	}
 	require.Equal(t, tensor.Shape{2, 3}, d.Shape())
 	require.Equal(t, []int{3, 1}, d.Strides())
+}
+
+// Whatever the ops cannot take is an error.
+func TestCheck(t *testing.T) {
+	masked := tensor.New(tensor.WithShape(1), tensor.WithBacking([]float64{1}, []bool{true}))
+	number := G.F64(1)
+	for want, v := range map[string]G.Value{
+		"x has no value, want a tensor":              nil,
+		"x holds *gorgonia.F64, want a dense tensor": &number,
+		"x holds float32, want float64":              tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float32)),
+		"x is (0, 2), want no empty axis":            tensor.New(tensor.WithShape(0, 2), tensor.Of(tensor.Float64)),
+		"x is masked, want a tensor without mask":    masked,
+		"x is a scalar, want a tensor":               tensor.New(tensor.FromScalar(1.0)),
+	} {
+		_, err := Check[float64]("op", "x", v)
+		require.EqualError(t, err, "norm: op: "+want)
+		require.ErrorIs(t, err, fault.ErrValue)
+	}
+	_, err := Check[float64]("op", "x", (*tensor.Dense)(nil))
+	require.EqualError(t, err, "norm: op: x has no value, want a tensor")
+}
+
+// The stride of an axis of size 1 does not matter, and any other does.
+func TestRowMajor(t *testing.T) {
+	d := New(tensor.Shape{1, 3, 2}, make([]float64, 6))
+	require.NoError(t, d.T(1, 0, 2))
+	require.Equal(t, []int{2, 6, 1}, d.Strides())
+	require.True(t, RowMajor(d))
+	d = New(tensor.Shape{2, 3}, make([]float64, 6))
+	require.NoError(t, d.T())
+	require.False(t, RowMajor(d))
+}
+
+// There are more axes than the usual ones.
+func TestWalkOfManyAxes(t *testing.T) {
+	shape := tensor.Shape{2, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2}
+	for axes := range len(shape) { // the last of them
+		s := shape[axes:]
+		want := make([]float64, s.TotalSize())
+		for i := range want {
+			want[i] = float64(i)
+		}
+		var got []float64
+		Walk(New(s, want), false, func(v *float64) { got = append(got, *v) })
+		require.Equal(t, want, got)
+	}
 }
