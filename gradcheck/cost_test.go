@@ -1,6 +1,7 @@
 package gradcheck
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -48,8 +49,11 @@ func TestCostErrors(t *testing.T) {
 		require.ErrorContains(t, err, "want float64")
 		require.Equal(t, opcall.Hashcode(op), op.Hashcode())
 	}
-	_, err := (&costOp{shape: tensor.Shape{3}}).Do(short)
-	require.ErrorContains(t, err, "an input of shape (2)")
+	long := tensor.New(tensor.WithShape(4), tensor.WithBacking([]float64{1, 2, 3, 4}))
+	for _, y := range []*tensor.Dense{short, long} {
+		_, err := (&costOp{shape: tensor.Shape{3}}).Do(y)
+		require.ErrorContains(t, err, fmt.Sprintf("an input of shape %v, want (3)", y.Shape()))
+	}
 }
 
 func TestWeightsAreUneven(t *testing.T) {
@@ -83,6 +87,8 @@ func TestSelection(t *testing.T) {
 	c := comparison{expression: &expression{config: &config{max: 3, maxSet: true}}}
 	require.Equal(t, []int{0, 3, 6}, c.selection(7))
 	require.Equal(t, []int{0, 1, 2}, c.selection(3))
+	c.max = 1
+	require.Equal(t, []int{0, 6}, c.selection(7), "two at least")
 }
 
 // The text lists the ten worst elements and counts the others.

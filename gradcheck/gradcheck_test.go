@@ -108,6 +108,7 @@ func TestRightGradientsPass(t *testing.T) {
 		{"own parameters", layer, []*tensor.Dense{values(4, 2)}},
 		{"own parameters, scalar result", compose(layer, sumAll), []*tensor.Dense{values(4, 2)}},
 		{"binary cross-entropy of probabilities", lift2(G.BinaryXent), []*tensor.Dense{dense([]int{3}, []float64{0.2, 0.7, 0.4}), dense([]int{3}, []float64{1, 0, 0.3})}},
+		{"as much on one side as on the other", lift1(G.Square), []*tensor.Dense{dense([]int{1}, []float64{1.5 / (1 << 11)})}},
 		{"large values", lift1(G.Sqrt), []*tensor.Dense{dense([]int{3}, []float64{1e6, 300, 2})}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -208,6 +209,7 @@ func TestWrongLeafIsNamed(t *testing.T) {
 	op.symbolic = func(dx, _ []float64) { dx[1] *= 2 }
 	f := func(in G.Nodes) (*G.Node, error) {
 		gamma := G.NewVector(in[0].Graph(), G.Float64, G.WithShape(3), G.WithValue(values(3)), G.WithName("gamma"))
+		require.NotSame(t, in[0], gamma, "as a node of its name would be")
 		y, err := G.ApplyOp(op, gamma)
 		if err != nil {
 			return nil, err
@@ -246,7 +248,8 @@ func TestMaxElementsStillFindsOneWrongElement(t *testing.T) {
 		err := gradcheck.Check(op.of, x, gradcheck.WithMaxElements(5), gradcheck.WithNames("x"))
 		var e *gradcheck.Error
 		require.ErrorAs(t, err, &e)
-		require.ErrorContains(t, err, "3 of 3 directions off")
+		found := map[bool]string{false: "1 of 5 elements off", true: "1 of 6 elements off"}[at == 321] // which had to be searched for
+		require.ErrorContains(t, err, found+", 3 of 3 directions off")
 		for _, machine := range []gradcheck.Machine{gradcheck.Tape, gradcheck.Lisp} {
 			elements, directions := 0, 0
 			for _, m := range e.Mismatches {
@@ -266,6 +269,11 @@ func TestMaxElementsStillFindsOneWrongElement(t *testing.T) {
 	op := newCube()
 	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{values(40, 25)}, gradcheck.WithMaxElements(1)))
 	require.Less(t, op.calls, 50)
+
+	// Where all elements are checked there is nothing for a direction to find.
+	op.symbolic = func(dx, _ []float64) { dx[0]++ }
+	err := gradcheck.Check(op.of, []*tensor.Dense{values(5)}, gradcheck.WithMaxElements(5))
+	require.ErrorContains(t, err, "1 of 5 elements off\n")
 }
 
 // A NaN is the worst of the elements that are off.
@@ -295,6 +303,23 @@ func TestToleranceIsOfWhatMoves(t *testing.T) {
 	require.NoError(t, gradcheck.Check(op.of, []*tensor.Dense{x}))
 	op.symbolic = func(dx, _ []float64) { dx[0] *= 1 + 1e-6 }
 	require.ErrorAs(t, gradcheck.Check(op.of, []*tensor.Dense{x}), &e)
+}
+
+// Where the result does not move a gradient may be what rounding leaves of 0.
+func TestToleranceOfWhatDoesNotMove(t *testing.T) {
+	op := newCube()
+	f := func(in G.Nodes) (*G.Node, error) {
+		y, err := op.of(in)
+		if err != nil {
+			return nil, err
+		}
+		return G.HadamardProd(y, G.NewConstant(dense([]int{2}, []float64{0, 0})))
+	}
+	tape := gradcheck.WithMachines(gradcheck.Tape)
+	op.symbolic = func(dx, _ []float64) { dx[0] = 1e-13 }
+	require.NoError(t, gradcheck.Check(f, []*tensor.Dense{values(2)}, tape))
+	op.symbolic = func(dx, _ []float64) { dx[0] = 1e-9 }
+	require.Error(t, gradcheck.Check(f, []*tensor.Dense{values(2)}, tape))
 }
 
 // Checks may run in parallel, even on the same values.
@@ -352,6 +377,16 @@ func TestHoldIsReleased(t *testing.T) {
 			require.Zero(t, op.state)
 		})
 	}
+}
+
+// An op that only the gradient has is held as well.
+func TestGradientIsHeld(t *testing.T) {
+	op, inner := newCube(), newCube()
+	f := func(in G.Nodes) (*G.Node, error) { return G.ApplyOp(&cubeOfState{op, inner}, in[0]) }
+	require.NoError(t, gradcheck.Check(f, []*tensor.Dense{values(3)}))
+	require.NotZero(t, inner.calls)
+	require.Zero(t, inner.held)
+	require.Zero(t, inner.state)
 }
 
 func TestEvalMode(t *testing.T) {

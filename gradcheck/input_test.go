@@ -1,6 +1,7 @@
 package gradcheck_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -35,6 +36,7 @@ func layouts(t *testing.T) map[string]*tensor.Dense {
 		"transposed":        transposed(t, values(3, 4)),
 		"transposed vector": transposed(t, values(1, 4)),
 		"permuted":          transposed(t, values(2, 3, 4), 2, 0, 1),
+		"permuted ones":     transposed(t, values(3, 1, 1), 1, 0, 2),
 		"view transposed":   transposed(t, slice(t, values(3, 7), nil, G.S(2, 5))),
 		"transposed viewed": slice(t, transposed(t, values(3, 4)), G.S(1, 3)),
 		"column major":      tensor.New(tensor.WithShape(2, 3), tensor.AsFortran([]float64{.1, .5, -.7, 1.2, .3, -.4})),
@@ -59,7 +61,7 @@ func probe(seen *[]string) gradcheck.Func {
 }
 
 func describe(v *tensor.Dense) string {
-	return v.Info().String() + " " + v.DataOrder().String()
+	return fmt.Sprint(v.Info(), v.DataOrder(), v.IsView())
 }
 
 func TestLayouts(t *testing.T) {
@@ -147,6 +149,7 @@ func TestBadValues(t *testing.T) {
 		{"int", []*tensor.Dense{tensor.New(tensor.Of(tensor.Int), tensor.WithShape(2))}, "input 0 is int"},
 		{"NaN", []*tensor.Dense{with(math.NaN())}, "input 0[1,0] is NaN"},
 		{"Inf", []*tensor.Dense{with(math.Inf(-1))}, "input 0[1,0] is -Inf"},
+		{"empty", []*tensor.Dense{tensor.New(tensor.Of(tensor.Float64), tensor.WithShape(0, 2))}, "input 0 has shape (0, 2), want no empty axis"},
 		{"masked", []*tensor.Dense{masked}, "input 0 is masked"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -190,6 +193,8 @@ func TestBadFunctions(t *testing.T) {
 		{"NaN in a leaf", compose(lift2(G.Add), nanLeaf), "w[1,2] is NaN"},
 		{"NaN", compose(lift2(G.Add), G.Sqrt), "result[0,1] is NaN"},
 		{"not differentiable", compose(lift2(G.Add), lift(blind)), "no differentiable way leads from the result to x"},
+		{"other shape", compose(lift2(G.Add), func(n *G.Node) (*G.Node, error) { return G.ApplyOp(flattened{newCube()}, n) }),
+			"the result has shape (2, 3), its node has (6)"},
 		{"short DiffWRT", compose(lift2(G.Add), lift(short)), "DiffWRT has 0 entries for 1 inputs"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -238,6 +243,7 @@ func TestOptions(t *testing.T) {
 		{gradcheck.WithStep(math.NaN()), "WithStep: NaN, want > 0"},
 		{gradcheck.WithStep(math.Inf(1)), "WithStep: +Inf, want > 0"},
 		{gradcheck.WithTolerance(0, math.NaN()), "WithTolerance: 0 and NaN, want >= 0"},
+		{gradcheck.WithTolerance(math.NaN(), 0), "WithTolerance: NaN and 0, want >= 0"},
 		{gradcheck.WithTolerance(-1, 0), "WithTolerance: -1 and 0, want >= 0"},
 		{gradcheck.WithGrad(nil), "WithGrad: nil, want a function such as diff.Grad"},
 		{gradcheck.WithMaxElements(0), "WithMaxElements: 0, want >= 1"},
@@ -252,4 +258,5 @@ func TestOptions(t *testing.T) {
 	op.symbolic = func(dx, _ []float64) { dx[0] += 1e-3 }
 	require.Error(t, gradcheck.Check(op.of, x[:1]))
 	require.NoError(t, gradcheck.Check(op.of, x[:1], gradcheck.WithTolerance(0, 2e-3)))
+	require.Error(t, gradcheck.Check(lift1(G.Tanh), x[:1], gradcheck.WithTolerance(0, 0)), "0 is 0, and not the default")
 }

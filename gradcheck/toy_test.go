@@ -99,6 +99,39 @@ type holdsNothing struct{ *cube }
 
 func (holdsNothing) Hold() func() { return nil }
 
+// cubeOfState has an op with state in its symbolic derivative.
+type cubeOfState struct {
+	*cube
+	inner *cube
+}
+
+func (op *cubeOfState) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	dx, err := op.cube.SymDiff(in, out, grad)
+	if err != nil {
+		return nil, err
+	}
+	y, err := op.inner.of(in)
+	if err != nil {
+		return nil, err
+	}
+	zero, err := G.Sub(y, y)
+	if err != nil {
+		return nil, err
+	}
+	dx[0], err = G.Add(dx[0], zero)
+	return dx, err
+}
+
+// flattened has another shape than it says.
+type flattened struct{ *cube }
+
+func (flattened) Type() hm.Type {
+	return hm.NewFnType(G.TensorType{Dims: 2, Of: tensor.Float64}, G.TensorType{Dims: 1, Of: tensor.Float64})
+}
+func (flattened) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
+	return tensor.Shape{in[0].(tensor.Shape).TotalSize()}, nil
+}
+
 func (op *cube) Do(in ...G.Value) (G.Value, error) {
 	op.calls++
 	if op.held == 0 {
