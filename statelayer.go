@@ -126,6 +126,10 @@ func (l *SpectralNorm) part() ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
+	value, err := l.value(0) // in the shape of the node, as it may be a row or a column
+	if err != nil {
+		return nil, err
+	}
 	left, right := l.vectors.Values()
 	u := l.kept(statistic, left, "parametrizations.weight.0._u", "weight_u")
 	v := l.kept(statistic, right, "parametrizations.weight.0._v", "weight_v")
@@ -135,7 +139,7 @@ func (l *SpectralNorm) part() ([]part, error) {
 		entries: []*entry{w, u, v},
 		commit: func(read func(*entry) bool) { // no error: the values have been checked
 			if !(read(u) && read(v)) { // a vector of another weight makes σ meaningless
-				l.vectors.Restart(l.Learnable("w").Value().(*tensor.Dense))
+				l.vectors.Restart(value)
 				return
 			}
 			l.vectors.Set(left, right)

@@ -348,6 +348,12 @@ func TestLoadEstimatesSingularVectors(t *testing.T) {
 	w = file(block{"b.parametrizations.weight.original", "F64", []int{2}, f64s(3, -4)})
 	require.NoError(t, norm.Load(bytes.NewReader(w), row))
 	require.InDeltaSlice(t, []float64{0.6, -0.8}, norm.Must(row.Materialize()).Data(), 1e-15)
+	for _, shape := range [][]int{{1, 2}, {2, 1}} { // which Let takes for the vector
+		require.NoError(t, row.Vectors().Set([]float64{1, 0}, []float64{1}))
+		require.NoError(t, G.Let(row.Learnables()[0], tensor.New(tensor.WithShape(shape...), tensor.WithBacking([]float64{1, 0}))))
+		require.NoError(t, norm.Load(bytes.NewReader(w), row))
+		require.InDeltaSlice(t, []float64{0.6, -0.8}, norm.Must(row.Materialize()).Data(), 1e-15)
+	}
 
 	// Vectors alone are set as they are, and the weight stays.
 	u := file(block{"a.weight_u", "F64", []int{2}, f64s(1, 0)}, block{"a.weight_v", "F64", []int{2}, f64s(0, 1)})
