@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gorgonorm/norm/internal/fault"
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
@@ -71,6 +72,15 @@ func TestMomentsOfOneValue(t *testing.T) {
 	require.ErrorIs(t, running(2).SetMoments(m), ops.ErrShape, "which no other batch mends")
 }
 
+// What is returned is the caller's.
+func TestMomentsAreCopies(t *testing.T) {
+	m := newMoments(t, 2, 1, wave(0, 3, 2))
+	mean, variance := m.Mean(), m.Variance()
+	m.Mean()[0], m.Variance()[0] = 9, 9
+	require.Equal(t, mean, m.Mean())
+	require.Equal(t, variance, m.Variance())
+}
+
 // A batch may have any layout, and its channels in any axis.
 func TestMomentsLayouts(t *testing.T) {
 	x := wave(1, 5, 3, 4)
@@ -127,6 +137,7 @@ func badMoments() []badCall {
 		{"moments: batch without the axis", ops.ErrShape, add(3, wave(0, 2, 3, 4))},
 		{"moments: nil merged", ops.ErrValue, func(*bench) error { return moments(3).Merge(nil) }},
 		{"moments: other channels merged", ops.ErrShape, func(*bench) error { return moments(3).Merge(moments(4)) }},
+		{"moments: fewer channels merged", ops.ErrShape, func(*bench) error { return moments(3).Merge(moments(2)) }},
 		{"runningstats: moments nil", ops.ErrValue, set(nil)},
 		{"runningstats: moments of no values", ops.ErrBatch, set(moments(3))},
 		{"runningstats: moments of one value", ops.ErrBatch, set(moments(3, wave(0, 1, 3)))},
@@ -173,6 +184,24 @@ func TestReestimateIsOfAllBatches(t *testing.T) {
 	require.InDeltaSlice(t, want.Mean(), mean, 1e-14)
 	require.InDeltaSlice(t, want.UnbiasedVariance(), variance, 1e-14)
 	require.EqualValues(t, 3, n)
+}
+
+// Where some statistics cannot be estimated all stay as they are, and the error is of those.
+func TestReestimateSetsAllOrNone(t *testing.T) {
+	for range 8 { // in any order
+		g, good, bad := G.NewGraph(), running(3), running(3)
+		G.Must(ops.BatchNorm(graphtest.Leaf(g, "x", wave(0, 4, 3)), nil, nil, good, cfg))
+		G.Must(ops.BatchNorm(graphtest.Leaf(g, "nan", poisoned(tensor.Float64, 4, 3)), nil, nil, bad, cfg))
+		m := G.NewTapeMachine(g)
+		before := snapshot(good)
+		err := ops.Reestimate(m.RunAll, good, bad)
+		require.ErrorIs(t, err, ops.ErrValue)
+		item, ok := fault.Item(err)
+		require.True(t, ok)
+		require.Equal(t, 1, item)
+		require.Equal(t, before, snapshot(good))
+		require.NoError(t, m.Close())
+	}
 }
 
 // Means over samples are not the moments of a batch. Merged, they would depend on how the

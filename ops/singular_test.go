@@ -7,6 +7,7 @@ import (
 	"github.com/gorgonorm/norm/internal/graphtest"
 	"github.com/gorgonorm/norm/ops"
 	"github.com/stretchr/testify/require"
+	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
@@ -49,7 +50,25 @@ func TestSingularVectorsRestart(t *testing.T) {
 	}
 	u, v := s.Values()
 	require.ErrorIs(t, s.Set(v, u), ops.ErrShape, "as many elements, the other way around")
+	require.ErrorIs(t, s.Set(u[1:], v), ops.ErrShape)
+	require.ErrorIs(t, s.Set(u, v[1:]), ops.ErrShape)
 	requireSameVectors(t, fresh, s)
+}
+
+// A column is not the vector that it has the elements of.
+func TestSingularVectorsRestartOfColumn(t *testing.T) {
+	s := vectorsOf(0, 3)
+	require.ErrorIs(t, s.Restart(wave(0, 3, 1)), ops.ErrShape)
+	requireSameVectors(t, vectorsOf(0, 3), s)
+}
+
+// Two ops on one weight are one only where the vectors are the same.
+func TestSingularVectorsTellOpsApart(t *testing.T) {
+	g := G.NewGraph()
+	w, s := graphtest.Leaf(g, "w", wave(0.4, 3, 4)), vectorsOf(0, 3, 4)
+	y := must(ops.SpectralNorm(w, s, ops.DefaultSpectralNorm()))
+	require.Same(t, y, must(ops.SpectralNorm(w, s, ops.DefaultSpectralNorm())))
+	require.NotSame(t, y, must(ops.SpectralNorm(w, vectorsOf(0, 3, 4), ops.DefaultSpectralNorm())))
 }
 
 func first[T any](a, _ T) T  { return a }
