@@ -196,6 +196,8 @@ func TestEvaluationWhileTrainingSeesWholeVectors(t *testing.T) {
 			}
 		}
 		return nil
+	}, func() error { // of which the race detector has the last word
+		return errorOf(sn.EvalWeight(nil))
 	})
 }
 

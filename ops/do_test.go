@@ -193,6 +193,25 @@ func (c call) requireTells(t *testing.T, err error, input int, shape tensor.Shap
 	return tells
 }
 
+// A mask of a sample less leaves nothing to what the memory held before.
+func TestDoRefusesShortMasks(t *testing.T) {
+	masks := 0
+	eachCall(t, tensor.Float64, func(t *testing.T, c call) {
+		if op := c.op.String(); !strings.Contains(op, ", mask") && !strings.Contains(op, ", lengths") {
+			return
+		}
+		last := len(c.in) - 1
+		s := c.in[last].Shape().Clone()
+		if s[0]--; s[0] == 0 {
+			return
+		}
+		_, err := c.op.Do(c.replaced(last, tensor.New(tensor.WithShape(s...), tensor.Of(tensor.Float64)))...)
+		require.ErrorIs(t, err, ops.ErrValue)
+		masks++
+	})
+	require.NotZero(t, masks)
+}
+
 // A value may have as many elements as its node and another shape: Let accepts (1, n) for
 // (n), WithValue accepts any shape, and tensors may be reshaped after they were bound.
 // The op knows its rank and its own axes. Any other shape is an error, except for another
