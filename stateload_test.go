@@ -150,7 +150,7 @@ func TestLoadIsStrict(t *testing.T) {
 	sound[4].data = i64s(1<<53 - 1) // the largest
 	require.NoError(t, norm.Load(bytes.NewReader(file(sound...)), bn))
 	_, _, n := bn.Running().Values()
-	require.EqualValues(t, 1<<53-1, n)
+	require.EqualValues(t, int64(1<<53-1), n)
 }
 
 func TestLoadOptions(t *testing.T) {
