@@ -34,19 +34,14 @@ func (op tensordot) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	}
 	a, w, ofA, ofW := in[1-whole], in[whole], axes[1-whole], axes[whole]
 
-	partner := map[int]int{} // the axis of a, for each axis of w
-	var free []int
-	for i, axis := range ofW {
-		partner[axis] = ofA[i]
-	}
+	order := make([]int, 0, a.Dims()) // the axes of a: free ones, then the partners of w's in order
 	for axis := range a.Dims() {
 		if !slices.Contains(ofA, axis) {
-			free = append(free, axis)
+			order = append(order, axis)
 		}
 	}
-	order := slices.Clone(free) // the axes of a: free ones, then the partners of w's in order
 	for axis := range w.Dims() {
-		order = append(order, partner[axis])
+		order = append(order, ofA[slices.Index(ofW, axis)])
 	}
 	rows, columns := grad.Shape().TotalSize(), w.Shape().TotalSize()
 	shape := make(tensor.Shape, 0, a.Dims())
