@@ -25,7 +25,7 @@ func (op byIndices) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 // scatter is the transpose of byIndices: it adds its first input to zeros of a shape, at
 // the indices along an axis that its second input has.
 type scatter struct {
-	pure
+	opcall.Pure
 	shape tensor.Shape
 	axis  int
 }

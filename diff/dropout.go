@@ -24,7 +24,7 @@ func (op dropout) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 // dropoutGrad is the gradient of dropout, from its result y and the gradient of y.
 // Gorgonia keeps no mask, so an element counts as dropped where y is 0.
 type dropoutGrad struct {
-	pure
+	opcall.Pure
 	of G.SDOp // a machine sets its mode
 }
 

@@ -78,7 +78,7 @@ func isConstant(n *G.Node) bool { return fmt.Sprintf("%T", n.Op()) == "gorgonia.
 // keep copies its first input. The others are inputs only so that a machine keeps them
 // until then.
 type keep struct {
-	pure
+	opcall.Pure
 	types []hm.Type // of the inputs
 }
 

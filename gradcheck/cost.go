@@ -28,13 +28,10 @@ type spreadOp struct {
 	shape tensor.Shape
 }
 
-// linear is embedded in both ops: each has one input, which it leaves as it is.
-type linear struct{}
+// linear is embedded in both ops: each has one input.
+type linear struct{ opcall.Pure }
 
 func (linear) Arity() int                { return 1 }
-func (linear) ReturnsPtr() bool          { return false }
-func (linear) CallsExtern() bool         { return false }
-func (linear) OverwritesInput() int      { return -1 }
 func (linear) DiffWRT(inputs int) []bool { return slices.Repeat([]bool{true}, inputs) }
 
 func tensorType(shape tensor.Shape) hm.Type {

@@ -1,4 +1,5 @@
-// Package opcall calls methods of ops, which may be faulty ops of other packages.
+// Package opcall has methods that ops of several packages share, and calls methods of ops,
+// which may be faulty ops of other packages.
 package opcall
 
 import (
