@@ -26,7 +26,6 @@ type gradOp[T dense.Float] interface {
 type secondOp[T dense.Float] struct {
 	lastOrder
 	of  gradOp[T]
-	wrt []int
 	mem memory[T]
 }
 
@@ -37,15 +36,16 @@ func secondOf[T dense.Float](b *base, of gradOp[T], reuse bool) gradient {
 		lastOrder: lastOrder{newBase[T](strings.Replace(b.label, "Grad(", "Second(", 1), 1, in...)},
 		of:        of, mem: memory[T]{reuse: reuse},
 	}
-	g := gradientOf(b, op, in, reuse)
-	op.wrt = g.wrt
-	return g
+	return gradientOf(b, op, in, reuse)
 }
 
 // InferShape returns the length of the packed gradients.
 func (o *secondOp[T]) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	n := 0
-	for _, i := range o.wrt {
+	for i, differentiable := range o.of.DiffWRT(o.Arity() - 1) {
+		if !differentiable {
+			continue
+		}
 		s, err := shapeOf(o.label, in, i)
 		if err != nil {
 			return nil, err
