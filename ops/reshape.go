@@ -5,6 +5,7 @@ import (
 
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -90,7 +91,7 @@ func (o *reshapeOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 		return nil, err
 	}
 	out, data := o.mem.tensor(o.to...)
-	copy(data, in[0])
+	kernel.Copy(data, in[0])
 	return out, nil
 }
 
