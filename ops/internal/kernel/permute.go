@@ -12,7 +12,8 @@ func (a *copying[T]) run(first, last int) {
 	copy(a.dst[from:to], a.src[from:to])
 }
 
-// Permuted is row-major data of a shape whose axes are put into another order.
+// Permuted is row-major data of a shape whose axes, two or more, are put into another
+// order.
 type Permuted[T Float] struct{ Shape, Order []int }
 
 // Gather returns a copy in the other order.
@@ -26,43 +27,44 @@ func (p Permuted[T]) Gather(src []T) *Scratch[T] {
 func (p Permuted[T]) Scatter(dst, src []T) { p.move(dst, src, true) }
 
 func (p Permuted[T]) move(dst, src []T, scatter bool) {
-	split(p.Shape[p.Order[0]], workInGo(len(src)), permuting[T]{p, dst, src, scatter})
+	axes := Borrow[permutedAxis](len(p.Order))
+	defer axes.Release()
+	for k, axis := range p.Order {
+		stride := 1
+		for _, n := range p.Shape[axis+1:] {
+			stride *= n
+		}
+		axes.Data[k] = permutedAxis{p.Shape[axis], stride}
+	}
+	split(axes.Data[0].size, workInGo(len(src)), permuting[T]{axes.Data, dst, src, scatter})
 }
+
+// permutedAxis has the distance of its elements in the order of the shape.
+type permutedAxis struct{ size, stride int }
 
 // permuting is a move of data. A task moves what has one index in the first axis of the
 // other order.
 type permuting[T Float] struct {
-	Permuted[T]
+	axes     []permutedAxis // in the other order
 	dst, src []T
 	scatter  bool
 }
 
 func (a *permuting[T]) run(first, last int) {
-	size := len(a.src) / a.Shape[a.Order[0]]
+	size := len(a.src) / a.axes[0].size
 	for i := first; i < last; i++ {
-		a.part(1, i*a.stride(a.Order[0]), i*size)
+		a.part(a.axes[1:], i*a.axes[0].stride, i*size)
 	}
 }
 
-// stride is the distance of two elements along an axis, in the order of the shape.
-func (p Permuted[T]) stride(axis int) int {
-	stride := 1
-	for _, n := range p.Shape[axis+1:] {
-		stride *= n
-	}
-	return stride
-}
-
-// part moves the data that has a fixed index in each of the axes Order[:k]. It begins at
-// at in the order of the shape and at permuted in the other order; part returns its end in
-// the latter.
-func (a *permuting[T]) part(k, at, permuted int) int {
-	axis := a.Order[k]
-	stride := a.stride(axis)
-	for range a.Shape[axis] {
+// part moves data that has a fixed index in each axis but these. It begins at at in the
+// order of the shape and at permuted in the other order; part returns its end in the
+// latter.
+func (a *permuting[T]) part(axes []permutedAxis, at, permuted int) int {
+	for range axes[0].size {
 		switch {
-		case k+1 < len(a.Order):
-			permuted = a.part(k+1, at, permuted)
+		case len(axes) > 1:
+			permuted = a.part(axes[1:], at, permuted)
 		case a.scatter:
 			a.dst[at] = a.src[permuted]
 			permuted++
@@ -70,7 +72,7 @@ func (a *permuting[T]) part(k, at, permuted int) int {
 			a.dst[permuted] = a.src[at]
 			permuted++
 		}
-		at += stride
+		at += axes[0].stride
 	}
 	return permuted
 }
