@@ -264,8 +264,9 @@ func (a *columnNorm[T]) addDots(w *columnWork[T], rows block) {
 	n := padded(rows.channels)
 	s := Borrow[float64](2 * n)
 	defer s.Release()
+	clear(s.Data)
 	p := s.part(1, n)
-	allDots(s.part(0, n), p, a.out, a.dy, rows)
+	dots(s.part(0, n), p, a.out, a.dy, rows)
 	for d, dot := range p[:rows.channels] {
 		w.grads[d] += dot
 	}

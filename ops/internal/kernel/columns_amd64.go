@@ -44,10 +44,10 @@ func normGradColumnsF32AVX2(dx *float32, x *float32, dy *float32, m *float32, sc
 //go:noescape
 func scaledColumnsF32AVX2(w *float32, v *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
 
-// scaleGradColumnsF32AVX2: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
+// scaleGradColumnsF32AVX2: dv = (dw − v·(b + low))·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradColumnsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
+func scaleGradColumnsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, rows int, stride int, stream bool)
 
 // sumsColumnsF64AVX2: s += Σ x, for n columns of rows that are stride bytes apart.
 //
@@ -89,10 +89,10 @@ func normGradColumnsF64AVX2(dx *float64, x *float64, dy *float64, m *float64, sc
 //go:noescape
 func scaledColumnsF64AVX2(w *float64, v *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
 
-// scaleGradColumnsF64AVX2: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
+// scaleGradColumnsF64AVX2: dv = (dw − v·(b + low))·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradColumnsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)
+func scaleGradColumnsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, rows int, stride int, stream bool)
 
 // sumsColumnsF32AVX512: s += Σ x, for n columns of rows that are stride bytes apart.
 //
@@ -134,10 +134,10 @@ func normGradColumnsF32AVX512(dx *float32, x *float32, dy *float32, m *float32, 
 //go:noescape
 func scaledColumnsF32AVX512(w *float32, v *float32, scale *float32, shift *float32, n int, rows int, stride int, stream bool)
 
-// scaleGradColumnsF32AVX512: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
+// scaleGradColumnsF32AVX512: dv = (dw − v·(b + low))·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradColumnsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
+func scaleGradColumnsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, rows int, stride int, stream bool)
 
 // sumsColumnsF64AVX512: s += Σ x, for n columns of rows that are stride bytes apart.
 //
@@ -179,7 +179,7 @@ func normGradColumnsF64AVX512(dx *float64, x *float64, dy *float64, m *float64, 
 //go:noescape
 func scaledColumnsF64AVX512(w *float64, v *float64, scale *float64, shift *float64, n int, rows int, stride int, stream bool)
 
-// scaleGradColumnsF64AVX512: dv = (dw − v·b)·scale, for n columns of rows that are stride bytes apart.
+// scaleGradColumnsF64AVX512: dv = (dw − v·(b + low))·scale, for n columns of rows that are stride bytes apart.
 //
 //go:noescape
-func scaleGradColumnsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)
+func scaleGradColumnsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, rows int, stride int, stream bool)

@@ -1909,128 +1909,140 @@ streamRowNext:
 	VZEROUPPER
 	RET
 
-// func scaleGradColumnsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
+// func scaleGradColumnsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, rows int, stride int, stream bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·scaleGradColumnsF32AVX2(SB), NOSPLIT, $0-65
-	CMPB stream+64(FP), $0x00
+TEXT ·scaleGradColumnsF32AVX2(SB), NOSPLIT, $0-73
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JL   plainRowsEnd
 
 plainRows:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX
 	MOVQ scale+24(FP), SI
 	MOVQ b+32(FP), DI
-	MOVQ n+40(FP), R8
-	XORQ R9, R9
-	SUBQ $0x00000008, R8
+	MOVQ low+40(FP), R8
+	MOVQ n+48(FP), R9
+	XORQ R10, R10
+	SUBQ $0x00000008, R9
 	JL   plainRowsStripEnd
 
 plainRowsStrip:
-	VMOVUPS      (SI)(R9*4), Y0
-	VMOVUPS      (DI)(R9*4), Y1
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, (BX)
-	VMOVUPS      (CX)(AX*1), Y2
-	VMOVUPS      (DX)(AX*1), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, (BX)(AX*1)
+	VMOVUPS      (SI)(R10*4), Y0
+	VMOVUPS      (DI)(R10*4), Y1
+	VMOVUPS      (R8)(R10*4), Y2
+	VMOVUPS      (CX), Y3
+	VMOVUPS      (DX), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      (CX)(AX*1), Y3
+	VMOVUPS      (DX)(AX*1), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (BX)(AX*1)
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000020, BX
-	ADDQ         $0x00000008, R9
-	SUBQ         $0x00000008, R8
+	ADDQ         $0x00000008, R10
+	SUBQ         $0x00000008, R9
 	JGE          plainRowsStrip
 
 plainRowsStripEnd:
-	ADDQ         $0x00000008, R8
-	TESTQ        R8, R8
+	ADDQ         $0x00000008, R9
+	TESTQ        R9, R9
 	JE           plainRowsNext
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R8
-	VMOVUPS      32(R10)(R8*4), Y0
-	VMOVUPS      (SI)(R9*4), Y1
-	VMOVUPS      (DI)(R9*4), Y2
-	VMASKMOVPS   (CX), Y0, Y3
-	VMASKMOVPS   (DX), Y0, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMULPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y0, (BX)
-	VMASKMOVPS   (CX)(AX*1), Y0, Y3
-	VMASKMOVPS   (DX)(AX*1), Y0, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMULPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y0, (BX)(AX*1)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R9
+	VMOVUPS      32(R11)(R9*4), Y0
+	VMOVUPS      (SI)(R10*4), Y1
+	VMOVUPS      (DI)(R10*4), Y2
+	VMOVUPS      (R8)(R10*4), Y3
+	VMASKMOVPS   (CX), Y0, Y4
+	VMASKMOVPS   (DX), Y0, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y0, (BX)
+	VMASKMOVPS   (CX)(AX*1), Y0, Y4
+	VMASKMOVPS   (DX)(AX*1), Y0, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y0, (BX)(AX*1)
 
 plainRowsNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x01, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JGE  plainRows
 
 plainRowsEnd:
-	ADDQ $0x02, rows+48(FP)
+	ADDQ $0x02, rows+56(FP)
 	JE   plainDone
 
 plainRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000008, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
 	JL   plainRowStripEnd
 
 plainRowStrip:
-	VMOVUPS      (BX)(R8*4), Y0
-	VMOVUPS      (SI)(R8*4), Y1
-	VMOVUPS      (AX), Y2
-	VMOVUPS      (CX), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, (DX)
+	VMOVUPS      (BX)(R9*4), Y0
+	VMOVUPS      (SI)(R9*4), Y1
+	VMOVUPS      (DI)(R9*4), Y2
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (DX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
-	ADDQ         $0x00000008, R8
-	SUBQ         $0x00000008, DI
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000008, R8
 	JGE          plainRowStrip
 
 plainRowStripEnd:
-	ADDQ         $0x00000008, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000008, R8
+	TESTQ        R8, R8
 	JE           plainRowNext
-	LEAQ         tailMask<>+0(SB), R9
-	NEGQ         DI
-	VMOVUPS      32(R9)(DI*4), Y0
-	VMOVUPS      (BX)(R8*4), Y1
-	VMOVUPS      (SI)(R8*4), Y2
-	VMASKMOVPS   (AX), Y0, Y3
-	VMASKMOVPS   (CX), Y0, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMULPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y0, (DX)
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*4), Y0
+	VMOVUPS      (BX)(R9*4), Y1
+	VMOVUPS      (SI)(R9*4), Y2
+	VMOVUPS      (DI)(R9*4), Y3
+	VMASKMOVPS   (AX), Y0, Y4
+	VMASKMOVPS   (CX), Y0, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y0, (DX)
 
 plainRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  plainRow
 
 plainDone:
@@ -2039,54 +2051,59 @@ plainDone:
 
 streaming:
 streamRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000008, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
 	JL   streamRowStripEnd
 
 streamRowStrip:
-	VMOVUPS      (BX)(R8*4), Y0
-	VMOVUPS      (SI)(R8*4), Y1
-	VMOVUPS      (AX), Y2
-	VMOVUPS      (CX), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVNTPS     Y3, (DX)
+	VMOVUPS      (BX)(R9*4), Y0
+	VMOVUPS      (SI)(R9*4), Y1
+	VMOVUPS      (DI)(R9*4), Y2
+	VMOVUPS      (AX), Y3
+	VMOVUPS      (CX), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVNTPS     Y4, (DX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
-	ADDQ         $0x00000008, R8
-	SUBQ         $0x00000008, DI
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000008, R8
 	JGE          streamRowStrip
 
 streamRowStripEnd:
-	ADDQ         $0x00000008, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000008, R8
+	TESTQ        R8, R8
 	JE           streamRowNext
-	LEAQ         tailMask<>+0(SB), R9
-	NEGQ         DI
-	VMOVUPS      32(R9)(DI*4), Y0
-	VMOVUPS      (BX)(R8*4), Y1
-	VMOVUPS      (SI)(R8*4), Y2
-	VMASKMOVPS   (AX), Y0, Y3
-	VMASKMOVPS   (CX), Y0, Y4
-	VFNMADD231PS Y2, Y3, Y4
-	VMULPS       Y1, Y4, Y4
-	VMASKMOVPS   Y4, Y0, (DX)
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*4), Y0
+	VMOVUPS      (BX)(R9*4), Y1
+	VMOVUPS      (SI)(R9*4), Y2
+	VMOVUPS      (DI)(R9*4), Y3
+	VMASKMOVPS   (AX), Y0, Y4
+	VMASKMOVPS   (CX), Y0, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VFNMADD231PS Y3, Y4, Y5
+	VMULPS       Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y0, (DX)
 
 streamRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  streamRow
 	SFENCE
 	VZEROUPPER
@@ -3950,128 +3967,140 @@ streamRowNext:
 	VZEROUPPER
 	RET
 
-// func scaleGradColumnsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)
+// func scaleGradColumnsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, rows int, stride int, stream bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·scaleGradColumnsF64AVX2(SB), NOSPLIT, $0-65
-	CMPB stream+64(FP), $0x00
+TEXT ·scaleGradColumnsF64AVX2(SB), NOSPLIT, $0-73
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JL   plainRowsEnd
 
 plainRows:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX
 	MOVQ scale+24(FP), SI
 	MOVQ b+32(FP), DI
-	MOVQ n+40(FP), R8
-	XORQ R9, R9
-	SUBQ $0x00000004, R8
+	MOVQ low+40(FP), R8
+	MOVQ n+48(FP), R9
+	XORQ R10, R10
+	SUBQ $0x00000004, R9
 	JL   plainRowsStripEnd
 
 plainRowsStrip:
-	VMOVUPD      (SI)(R9*8), Y0
-	VMOVUPD      (DI)(R9*8), Y1
-	VMOVUPD      (CX), Y2
-	VMOVUPD      (DX), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, (BX)
-	VMOVUPD      (CX)(AX*1), Y2
-	VMOVUPD      (DX)(AX*1), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, (BX)(AX*1)
+	VMOVUPD      (SI)(R10*8), Y0
+	VMOVUPD      (DI)(R10*8), Y1
+	VMOVUPD      (R8)(R10*8), Y2
+	VMOVUPD      (CX), Y3
+	VMOVUPD      (DX), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, (BX)
+	VMOVUPD      (CX)(AX*1), Y3
+	VMOVUPD      (DX)(AX*1), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, (BX)(AX*1)
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000020, BX
-	ADDQ         $0x00000004, R9
-	SUBQ         $0x00000004, R8
+	ADDQ         $0x00000004, R10
+	SUBQ         $0x00000004, R9
 	JGE          plainRowsStrip
 
 plainRowsStripEnd:
-	ADDQ         $0x00000004, R8
-	TESTQ        R8, R8
+	ADDQ         $0x00000004, R9
+	TESTQ        R9, R9
 	JE           plainRowsNext
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R8
-	VMOVUPS      32(R10)(R8*8), Y0
-	VMOVUPD      (SI)(R9*8), Y1
-	VMOVUPD      (DI)(R9*8), Y2
-	VMASKMOVPD   (CX), Y0, Y3
-	VMASKMOVPD   (DX), Y0, Y4
-	VFNMADD231PD Y2, Y3, Y4
-	VMULPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y0, (BX)
-	VMASKMOVPD   (CX)(AX*1), Y0, Y3
-	VMASKMOVPD   (DX)(AX*1), Y0, Y4
-	VFNMADD231PD Y2, Y3, Y4
-	VMULPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y0, (BX)(AX*1)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R9
+	VMOVUPS      32(R11)(R9*8), Y0
+	VMOVUPD      (SI)(R10*8), Y1
+	VMOVUPD      (DI)(R10*8), Y2
+	VMOVUPD      (R8)(R10*8), Y3
+	VMASKMOVPD   (CX), Y0, Y4
+	VMASKMOVPD   (DX), Y0, Y5
+	VFNMADD231PD Y2, Y4, Y5
+	VFNMADD231PD Y3, Y4, Y5
+	VMULPD       Y1, Y5, Y5
+	VMASKMOVPD   Y5, Y0, (BX)
+	VMASKMOVPD   (CX)(AX*1), Y0, Y4
+	VMASKMOVPD   (DX)(AX*1), Y0, Y5
+	VFNMADD231PD Y2, Y4, Y5
+	VFNMADD231PD Y3, Y4, Y5
+	VMULPD       Y1, Y5, Y5
+	VMASKMOVPD   Y5, Y0, (BX)(AX*1)
 
 plainRowsNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x01, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JGE  plainRows
 
 plainRowsEnd:
-	ADDQ $0x02, rows+48(FP)
+	ADDQ $0x02, rows+56(FP)
 	JE   plainDone
 
 plainRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000004, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000004, R8
 	JL   plainRowStripEnd
 
 plainRowStrip:
-	VMOVUPD      (BX)(R8*8), Y0
-	VMOVUPD      (SI)(R8*8), Y1
-	VMOVUPD      (AX), Y2
-	VMOVUPD      (CX), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, (DX)
+	VMOVUPD      (BX)(R9*8), Y0
+	VMOVUPD      (SI)(R9*8), Y1
+	VMOVUPD      (DI)(R9*8), Y2
+	VMOVUPD      (AX), Y3
+	VMOVUPD      (CX), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, (DX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
-	ADDQ         $0x00000004, R8
-	SUBQ         $0x00000004, DI
+	ADDQ         $0x00000004, R9
+	SUBQ         $0x00000004, R8
 	JGE          plainRowStrip
 
 plainRowStripEnd:
-	ADDQ         $0x00000004, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000004, R8
+	TESTQ        R8, R8
 	JE           plainRowNext
-	LEAQ         tailMask<>+0(SB), R9
-	NEGQ         DI
-	VMOVUPS      32(R9)(DI*8), Y0
-	VMOVUPD      (BX)(R8*8), Y1
-	VMOVUPD      (SI)(R8*8), Y2
-	VMASKMOVPD   (AX), Y0, Y3
-	VMASKMOVPD   (CX), Y0, Y4
-	VFNMADD231PD Y2, Y3, Y4
-	VMULPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y0, (DX)
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*8), Y0
+	VMOVUPD      (BX)(R9*8), Y1
+	VMOVUPD      (SI)(R9*8), Y2
+	VMOVUPD      (DI)(R9*8), Y3
+	VMASKMOVPD   (AX), Y0, Y4
+	VMASKMOVPD   (CX), Y0, Y5
+	VFNMADD231PD Y2, Y4, Y5
+	VFNMADD231PD Y3, Y4, Y5
+	VMULPD       Y1, Y5, Y5
+	VMASKMOVPD   Y5, Y0, (DX)
 
 plainRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  plainRow
 
 plainDone:
@@ -4080,54 +4109,59 @@ plainDone:
 
 streaming:
 streamRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000004, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000004, R8
 	JL   streamRowStripEnd
 
 streamRowStrip:
-	VMOVUPD      (BX)(R8*8), Y0
-	VMOVUPD      (SI)(R8*8), Y1
-	VMOVUPD      (AX), Y2
-	VMOVUPD      (CX), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVNTPD     Y3, (DX)
+	VMOVUPD      (BX)(R9*8), Y0
+	VMOVUPD      (SI)(R9*8), Y1
+	VMOVUPD      (DI)(R9*8), Y2
+	VMOVUPD      (AX), Y3
+	VMOVUPD      (CX), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVNTPD     Y4, (DX)
 	ADDQ         $0x00000020, AX
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, DX
-	ADDQ         $0x00000004, R8
-	SUBQ         $0x00000004, DI
+	ADDQ         $0x00000004, R9
+	SUBQ         $0x00000004, R8
 	JGE          streamRowStrip
 
 streamRowStripEnd:
-	ADDQ         $0x00000004, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000004, R8
+	TESTQ        R8, R8
 	JE           streamRowNext
-	LEAQ         tailMask<>+0(SB), R9
-	NEGQ         DI
-	VMOVUPS      32(R9)(DI*8), Y0
-	VMOVUPD      (BX)(R8*8), Y1
-	VMOVUPD      (SI)(R8*8), Y2
-	VMASKMOVPD   (AX), Y0, Y3
-	VMASKMOVPD   (CX), Y0, Y4
-	VFNMADD231PD Y2, Y3, Y4
-	VMULPD       Y1, Y4, Y4
-	VMASKMOVPD   Y4, Y0, (DX)
+	LEAQ         tailMask<>+0(SB), R10
+	NEGQ         R8
+	VMOVUPS      32(R10)(R8*8), Y0
+	VMOVUPD      (BX)(R9*8), Y1
+	VMOVUPD      (SI)(R9*8), Y2
+	VMOVUPD      (DI)(R9*8), Y3
+	VMASKMOVPD   (AX), Y0, Y4
+	VMASKMOVPD   (CX), Y0, Y5
+	VFNMADD231PD Y2, Y4, Y5
+	VFNMADD231PD Y3, Y4, Y5
+	VMULPD       Y1, Y5, Y5
+	VMASKMOVPD   Y5, Y0, (DX)
 
 streamRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  streamRow
 	SFENCE
 	VZEROUPPER
@@ -6391,128 +6425,140 @@ streamRowNext:
 	VZEROUPPER
 	RET
 
-// func scaleGradColumnsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, rows int, stride int, stream bool)
+// func scaleGradColumnsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, rows int, stride int, stream bool)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·scaleGradColumnsF32AVX512(SB), NOSPLIT, $0-65
-	CMPB stream+64(FP), $0x00
+TEXT ·scaleGradColumnsF32AVX512(SB), NOSPLIT, $0-73
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JL   plainRowsEnd
 
 plainRows:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX
 	MOVQ scale+24(FP), SI
 	MOVQ b+32(FP), DI
-	MOVQ n+40(FP), R8
-	XORQ R9, R9
-	SUBQ $0x00000010, R8
+	MOVQ low+40(FP), R8
+	MOVQ n+48(FP), R9
+	XORQ R10, R10
+	SUBQ $0x00000010, R9
 	JL   plainRowsStripEnd
 
 plainRowsStrip:
-	VMOVUPS      (SI)(R9*4), Z0
-	VMOVUPS      (DI)(R9*4), Z1
-	VMOVUPS      (CX), Z2
-	VMOVUPS      (DX), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, (BX)
-	VMOVUPS      (CX)(AX*1), Z2
-	VMOVUPS      (DX)(AX*1), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, (BX)(AX*1)
+	VMOVUPS      (SI)(R10*4), Z0
+	VMOVUPS      (DI)(R10*4), Z1
+	VMOVUPS      (R8)(R10*4), Z2
+	VMOVUPS      (CX), Z3
+	VMOVUPS      (DX), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, (BX)
+	VMOVUPS      (CX)(AX*1), Z3
+	VMOVUPS      (DX)(AX*1), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, (BX)(AX*1)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, BX
-	ADDQ         $0x00000010, R9
-	SUBQ         $0x00000010, R8
+	ADDQ         $0x00000010, R10
+	SUBQ         $0x00000010, R9
 	JGE          plainRowsStrip
 
 plainRowsStripEnd:
-	ADDQ         $0x00000010, R8
-	TESTQ        R8, R8
+	ADDQ         $0x00000010, R9
+	TESTQ        R9, R9
 	JE           plainRowsNext
-	MOVL         $0xffffffff, R10
-	BZHIL        R8, R10, R10
-	KMOVW        R10, K1
-	VMOVUPS      (SI)(R9*4), Z0
-	VMOVUPS      (DI)(R9*4), Z1
-	VMOVUPS.Z    (CX), K1, Z2
-	VMOVUPS.Z    (DX), K1, Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, K1, (BX)
-	VMOVUPS.Z    (CX)(AX*1), K1, Z2
-	VMOVUPS.Z    (DX)(AX*1), K1, Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, K1, (BX)(AX*1)
+	MOVL         $0xffffffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
+	VMOVUPS      (SI)(R10*4), Z0
+	VMOVUPS      (DI)(R10*4), Z1
+	VMOVUPS      (R8)(R10*4), Z2
+	VMOVUPS.Z    (CX), K1, Z3
+	VMOVUPS.Z    (DX), K1, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (BX)
+	VMOVUPS.Z    (CX)(AX*1), K1, Z3
+	VMOVUPS.Z    (DX)(AX*1), K1, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (BX)(AX*1)
 
 plainRowsNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x01, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JGE  plainRows
 
 plainRowsEnd:
-	ADDQ $0x02, rows+48(FP)
+	ADDQ $0x02, rows+56(FP)
 	JE   plainDone
 
 plainRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000010, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000010, R8
 	JL   plainRowStripEnd
 
 plainRowStrip:
-	VMOVUPS      (BX)(R8*4), Z0
-	VMOVUPS      (SI)(R8*4), Z1
-	VMOVUPS      (AX), Z2
-	VMOVUPS      (CX), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, (DX)
+	VMOVUPS      (BX)(R9*4), Z0
+	VMOVUPS      (SI)(R9*4), Z1
+	VMOVUPS      (DI)(R9*4), Z2
+	VMOVUPS      (AX), Z3
+	VMOVUPS      (CX), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, (DX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000010, R8
-	SUBQ         $0x00000010, DI
+	ADDQ         $0x00000010, R9
+	SUBQ         $0x00000010, R8
 	JGE          plainRowStrip
 
 plainRowStripEnd:
-	ADDQ         $0x00000010, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000010, R8
+	TESTQ        R8, R8
 	JE           plainRowNext
-	MOVL         $0xffffffff, R9
-	BZHIL        DI, R9, R9
-	KMOVW        R9, K1
-	VMOVUPS      (BX)(R8*4), Z0
-	VMOVUPS      (SI)(R8*4), Z1
-	VMOVUPS.Z    (AX), K1, Z2
-	VMOVUPS.Z    (CX), K1, Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, K1, (DX)
+	MOVL         $0xffffffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	VMOVUPS      (BX)(R9*4), Z0
+	VMOVUPS      (SI)(R9*4), Z1
+	VMOVUPS      (DI)(R9*4), Z2
+	VMOVUPS.Z    (AX), K1, Z3
+	VMOVUPS.Z    (CX), K1, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (DX)
 
 plainRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  plainRow
 
 plainDone:
@@ -6521,54 +6567,59 @@ plainDone:
 
 streaming:
 streamRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000010, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000010, R8
 	JL   streamRowStripEnd
 
 streamRowStrip:
-	VMOVUPS      (BX)(R8*4), Z0
-	VMOVUPS      (SI)(R8*4), Z1
-	VMOVUPS      (AX), Z2
-	VMOVUPS      (CX), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVNTPS     Z3, (DX)
+	VMOVUPS      (BX)(R9*4), Z0
+	VMOVUPS      (SI)(R9*4), Z1
+	VMOVUPS      (DI)(R9*4), Z2
+	VMOVUPS      (AX), Z3
+	VMOVUPS      (CX), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVNTPS     Z4, (DX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000010, R8
-	SUBQ         $0x00000010, DI
+	ADDQ         $0x00000010, R9
+	SUBQ         $0x00000010, R8
 	JGE          streamRowStrip
 
 streamRowStripEnd:
-	ADDQ         $0x00000010, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000010, R8
+	TESTQ        R8, R8
 	JE           streamRowNext
-	MOVL         $0xffffffff, R9
-	BZHIL        DI, R9, R9
-	KMOVW        R9, K1
-	VMOVUPS      (BX)(R8*4), Z0
-	VMOVUPS      (SI)(R8*4), Z1
-	VMOVUPS.Z    (AX), K1, Z2
-	VMOVUPS.Z    (CX), K1, Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, K1, (DX)
+	MOVL         $0xffffffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	VMOVUPS      (BX)(R9*4), Z0
+	VMOVUPS      (SI)(R9*4), Z1
+	VMOVUPS      (DI)(R9*4), Z2
+	VMOVUPS.Z    (AX), K1, Z3
+	VMOVUPS.Z    (CX), K1, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (DX)
 
 streamRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  streamRow
 	SFENCE
 	VZEROUPPER
@@ -8912,128 +8963,140 @@ streamRowNext:
 	VZEROUPPER
 	RET
 
-// func scaleGradColumnsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, rows int, stride int, stream bool)
+// func scaleGradColumnsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, rows int, stride int, stream bool)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·scaleGradColumnsF64AVX512(SB), NOSPLIT, $0-65
-	CMPB stream+64(FP), $0x00
+TEXT ·scaleGradColumnsF64AVX512(SB), NOSPLIT, $0-73
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JL   plainRowsEnd
 
 plainRows:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ dv+0(FP), BX
 	MOVQ scale+24(FP), SI
 	MOVQ b+32(FP), DI
-	MOVQ n+40(FP), R8
-	XORQ R9, R9
-	SUBQ $0x00000008, R8
+	MOVQ low+40(FP), R8
+	MOVQ n+48(FP), R9
+	XORQ R10, R10
+	SUBQ $0x00000008, R9
 	JL   plainRowsStripEnd
 
 plainRowsStrip:
-	VMOVUPD      (SI)(R9*8), Z0
-	VMOVUPD      (DI)(R9*8), Z1
-	VMOVUPD      (CX), Z2
-	VMOVUPD      (DX), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, (BX)
-	VMOVUPD      (CX)(AX*1), Z2
-	VMOVUPD      (DX)(AX*1), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, (BX)(AX*1)
+	VMOVUPD      (SI)(R10*8), Z0
+	VMOVUPD      (DI)(R10*8), Z1
+	VMOVUPD      (R8)(R10*8), Z2
+	VMOVUPD      (CX), Z3
+	VMOVUPD      (DX), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, (BX)
+	VMOVUPD      (CX)(AX*1), Z3
+	VMOVUPD      (DX)(AX*1), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, (BX)(AX*1)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000040, BX
-	ADDQ         $0x00000008, R9
-	SUBQ         $0x00000008, R8
+	ADDQ         $0x00000008, R10
+	SUBQ         $0x00000008, R9
 	JGE          plainRowsStrip
 
 plainRowsStripEnd:
-	ADDQ         $0x00000008, R8
-	TESTQ        R8, R8
+	ADDQ         $0x00000008, R9
+	TESTQ        R9, R9
 	JE           plainRowsNext
-	MOVL         $0xffffffff, R10
-	BZHIL        R8, R10, R10
-	KMOVW        R10, K1
-	VMOVUPD      (SI)(R9*8), Z0
-	VMOVUPD      (DI)(R9*8), Z1
-	VMOVUPD.Z    (CX), K1, Z2
-	VMOVUPD.Z    (DX), K1, Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, K1, (BX)
-	VMOVUPD.Z    (CX)(AX*1), K1, Z2
-	VMOVUPD.Z    (DX)(AX*1), K1, Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, K1, (BX)(AX*1)
+	MOVL         $0xffffffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
+	VMOVUPD      (SI)(R10*8), Z0
+	VMOVUPD      (DI)(R10*8), Z1
+	VMOVUPD      (R8)(R10*8), Z2
+	VMOVUPD.Z    (CX), K1, Z3
+	VMOVUPD.Z    (DX), K1, Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, K1, (BX)
+	VMOVUPD.Z    (CX)(AX*1), K1, Z3
+	VMOVUPD.Z    (DX)(AX*1), K1, Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, K1, (BX)(AX*1)
 
 plainRowsNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x01, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	SUBQ $0x02, rows+48(FP)
+	SUBQ $0x02, rows+56(FP)
 	JGE  plainRows
 
 plainRowsEnd:
-	ADDQ $0x02, rows+48(FP)
+	ADDQ $0x02, rows+56(FP)
 	JE   plainDone
 
 plainRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000008, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
 	JL   plainRowStripEnd
 
 plainRowStrip:
-	VMOVUPD      (BX)(R8*8), Z0
-	VMOVUPD      (SI)(R8*8), Z1
-	VMOVUPD      (AX), Z2
-	VMOVUPD      (CX), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, (DX)
+	VMOVUPD      (BX)(R9*8), Z0
+	VMOVUPD      (SI)(R9*8), Z1
+	VMOVUPD      (DI)(R9*8), Z2
+	VMOVUPD      (AX), Z3
+	VMOVUPD      (CX), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, (DX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000008, R8
-	SUBQ         $0x00000008, DI
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000008, R8
 	JGE          plainRowStrip
 
 plainRowStripEnd:
-	ADDQ         $0x00000008, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000008, R8
+	TESTQ        R8, R8
 	JE           plainRowNext
-	MOVL         $0xffffffff, R9
-	BZHIL        DI, R9, R9
-	KMOVW        R9, K1
-	VMOVUPD      (BX)(R8*8), Z0
-	VMOVUPD      (SI)(R8*8), Z1
-	VMOVUPD.Z    (AX), K1, Z2
-	VMOVUPD.Z    (CX), K1, Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, K1, (DX)
+	MOVL         $0xffffffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	VMOVUPD      (BX)(R9*8), Z0
+	VMOVUPD      (SI)(R9*8), Z1
+	VMOVUPD      (DI)(R9*8), Z2
+	VMOVUPD.Z    (AX), K1, Z3
+	VMOVUPD.Z    (CX), K1, Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, K1, (DX)
 
 plainRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  plainRow
 
 plainDone:
@@ -9042,54 +9105,59 @@ plainDone:
 
 streaming:
 streamRow:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	MOVQ v+8(FP), AX
 	MOVQ dw+16(FP), CX
 	MOVQ dv+0(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	XORQ R8, R8
-	SUBQ $0x00000008, DI
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000008, R8
 	JL   streamRowStripEnd
 
 streamRowStrip:
-	VMOVUPD      (BX)(R8*8), Z0
-	VMOVUPD      (SI)(R8*8), Z1
-	VMOVUPD      (AX), Z2
-	VMOVUPD      (CX), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVNTPD     Z3, (DX)
+	VMOVUPD      (BX)(R9*8), Z0
+	VMOVUPD      (SI)(R9*8), Z1
+	VMOVUPD      (DI)(R9*8), Z2
+	VMOVUPD      (AX), Z3
+	VMOVUPD      (CX), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVNTPD     Z4, (DX)
 	ADDQ         $0x00000040, AX
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, DX
-	ADDQ         $0x00000008, R8
-	SUBQ         $0x00000008, DI
+	ADDQ         $0x00000008, R9
+	SUBQ         $0x00000008, R8
 	JGE          streamRowStrip
 
 streamRowStripEnd:
-	ADDQ         $0x00000008, DI
-	TESTQ        DI, DI
+	ADDQ         $0x00000008, R8
+	TESTQ        R8, R8
 	JE           streamRowNext
-	MOVL         $0xffffffff, R9
-	BZHIL        DI, R9, R9
-	KMOVW        R9, K1
-	VMOVUPD      (BX)(R8*8), Z0
-	VMOVUPD      (SI)(R8*8), Z1
-	VMOVUPD.Z    (AX), K1, Z2
-	VMOVUPD.Z    (CX), K1, Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, K1, (DX)
+	MOVL         $0xffffffff, R10
+	BZHIL        R8, R10, R10
+	KMOVW        R10, K1
+	VMOVUPD      (BX)(R9*8), Z0
+	VMOVUPD      (SI)(R9*8), Z1
+	VMOVUPD      (DI)(R9*8), Z2
+	VMOVUPD.Z    (AX), K1, Z3
+	VMOVUPD.Z    (CX), K1, Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, K1, (DX)
 
 streamRowNext:
-	MOVQ stride+56(FP), AX
+	MOVQ stride+64(FP), AX
 	SHLQ $0x00, AX
 	ADDQ AX, v+8(FP)
 	ADDQ AX, dw+16(FP)
 	ADDQ AX, dv+0(FP)
-	DECQ rows+48(FP)
+	DECQ rows+56(FP)
 	JNZ  streamRow
 	SFENCE
 	VZEROUPPER

@@ -54,7 +54,7 @@ var factors = [...][]factor{
 	normalizePass: {{0, true}, {1, false}},
 	normGradPass:  {{0, true}, {1, false}, {4, false}},
 	scaledPass:    {{0, false}},
-	scaleGradPass: {{0, false}, {1, false}, {2, true}},
+	scaleGradPass: {{0, false}, {1, false}, {2, false}, {3, true}},
 }
 
 // usual says that the constants of n channels fit; it may be false although they do.
@@ -122,53 +122,6 @@ func (p *mapPass[T]) define(b block) {
 	case scaleGradPass:
 		scaleGradGo(p.out, p.x, p.dy, p.k, b)
 	}
-}
-
-// allDots sets q to Σv² and p to Σv·dw for the channels of a block that has all elements of
-// each.
-func allDots[T Float](q, p []float64, v, dw []T, b block) {
-	clear(q[b.channel : b.lastChannel()+1])
-	clear(p[b.channel : b.lastChannel()+1])
-	dots(q, p, v, dw, b)
-	mendDots(q, p, v, dw, b)
-}
-
-// mendDots computes Σv² and Σv·dw again by the definition where they have left the range of
-// float32. dots is the only pass over products of two arrays that adds up in float32, and
-// only along runs. The block has all elements of each channel, and the sums began at 0.
-func mendDots[T Float](q, p []float64, v, dw []T, b block) {
-	if isa == generic || !is32[T]() || b.columns() {
-		return
-	}
-	n := float64(b.count())
-	if usualSums(n, q[b.channel:][:b.channels]) && usualSums(n, p[b.channel:][:b.channels]) {
-		return
-	}
-	for i := range b.channels {
-		c := b.channel + i
-		// Usually p is 0 because its terms are. But if v is small they may all be below
-		// the range while p/√q is not.
-		zero := p[c] == 0 && q[c] >= n*0x1p-40
-		if inRange[T](n, q[c]) && (inRange[T](n, math.Abs(p[c])) || zero) {
-			continue
-		}
-		q[c], p[c] = 0, 0
-		dotsGo(q, p, v, dw, b.one(i))
-	}
-}
-
-// usualSums says that sums of n terms are well within the range of float32; it may be
-// false although they are. Without the sign, the bits of float64 are in the order of the
-// magnitudes, with Inf and NaN above all. So one comparison for each sum is enough, which
-// matters because every call of weight norm makes them.
-func usualSums(n float64, sums []float64) bool {
-	least, most := math.Float64bits(n*0x1p-99)<<1, math.Float64bits(0x1p127)<<1
-	for _, v := range sums {
-		if u := math.Float64bits(v) << 1; u-least >= most-least {
-			return false
-		}
-	}
-	return true
 }
 
 // mendOverflown replaces the elements of dγ and dβ that have overflowed in short sums in

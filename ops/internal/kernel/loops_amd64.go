@@ -311,7 +311,7 @@ func scaled[T Float](w, v []T, k constants[T], b block, stream bool) {
 	}
 }
 
-// scaleGrad: dv = (dw − v·b)·scale.
+// scaleGrad: dv = (dw − v·(b + low))·scale.
 func scaleGrad[T Float](dv, v, dw []T, k constants[T], b block, stream bool) {
 	if isa == generic {
 		scaleGradGo(dv, v, dw, k, b)
@@ -322,30 +322,31 @@ func scaleGrad[T Float](dv, v, dw []T, k constants[T], b block, stream bool) {
 	_ = dw[b.last()]
 	_ = k.data(0)[b.lastChannel()]
 	_ = k.data(1)[b.lastChannel()]
+	_ = k.data(2)[b.lastChannel()]
 	if b.columns() {
 		at := b.at
 		switch {
 		case isa == avx2 && is32[T]():
-			scaleGradColumnsF32AVX2(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
+			scaleGradColumnsF32AVX2(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
 		case isa == avx2 && !is32[T]():
-			scaleGradColumnsF64AVX2(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
+			scaleGradColumnsF64AVX2(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
 		case isa == avx512 && is32[T]():
-			scaleGradColumnsF32AVX512(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
+			scaleGradColumnsF32AVX512(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*4, stream)
 		case isa == avx512 && !is32[T]():
-			scaleGradColumnsF64AVX512(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
+			scaleGradColumnsF64AVX512(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.channels, b.rows, b.stride*8, stream)
 		}
 		return
 	}
 	for at := range b.eachRow {
 		switch {
 		case isa == avx2 && is32[T]():
-			scaleGradRunsF32AVX2(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
+			scaleGradRunsF32AVX2(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
 		case isa == avx2 && !is32[T]():
-			scaleGradRunsF64AVX2(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
+			scaleGradRunsF64AVX2(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
 		case isa == avx512 && is32[T]():
-			scaleGradRunsF32AVX512(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
+			scaleGradRunsF32AVX512(f32(dv[at:]), f32(v[at:]), f32(dw[at:]), f32(k.data(0)[b.channel:]), f32(k.data(1)[b.channel:]), f32(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*4, stream)
 		case isa == avx512 && !is32[T]():
-			scaleGradRunsF64AVX512(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
+			scaleGradRunsF64AVX512(f64(dv[at:]), f64(v[at:]), f64(dw[at:]), f64(k.data(0)[b.channel:]), f64(k.data(1)[b.channel:]), f64(k.data(2)[b.channel:]), b.inner, b.channels, b.pitch*8, stream)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func scaled[T Float](w, v []T, k constants[T], b block, _ bool) {
 	scaledGo(w, v, k, b)
 }
 
-// scaleGrad: dv = (dw − v·b)·scale.
+// scaleGrad: dv = (dw − v·(b + low))·scale.
 func scaleGrad[T Float](dv, v, dw []T, k constants[T], b block, _ bool) {
 	scaleGradGo(dv, v, dw, k, b)
 }

@@ -92,9 +92,6 @@ func (p sumPass[T]) folded(f folding) totals {
 	if f.rest.Outer > 0 {
 		p.add(s, f.left())
 	}
-	if p.loop == dotsPass {
-		mendDots(s[0], s[1], p.x, p.dy, f.v.whole())
-	}
 	return all
 }
 

@@ -25,7 +25,7 @@ func (l sumLoop) results() int { return [...]int{1, 2, 3, 1, 2}[l] }
 // work is the work of sums over n elements.
 func (p sumPass[T]) work(n int) int { return passWork(n, p.dy) }
 
-// add adds the sums over one block to s. Those of dotsPass are not mended, see mendDots.
+// add adds the sums over one block to s.
 func (p *sumPass[T]) add(s [3][]float64, b block) {
 	switch p.loop {
 	case plainSums:
@@ -49,11 +49,7 @@ func (p sumPass[T]) over(v View) totals {
 	g, count, n := v.sumsGrid(), p.loop.results(), padded(v.Channels)
 	parts := totals{Borrow[float64](g.parts() * count * n), n}
 	split(g.tasks(), p.work(v.Len()), sumTasks[T]{p, g, parts})
-	all := parts.merged(g.parts(), count)
-	if p.loop == dotsPass {
-		mendDots(all.of(0), all.of(1), p.x, p.dy, v.whole())
-	}
-	return all
+	return parts.merged(g.parts(), count)
 }
 
 // merged adds up parts, of count arrays each, and releases them.
@@ -105,7 +101,7 @@ const (
 	normalizePass mapLoop = iota // (x−k0)·k1 + k2
 	normGradPass                 // ((dy·k2−k3) − (x−k0)·k4)·k1
 	scaledPass                   // x·k0 + k1
-	scaleGradPass                // (dy−x·k1)·k0
+	scaleGradPass                // (dy−x·(k1+k2))·k0
 )
 
 // arrays is how many arrays a loop moves.

@@ -44,10 +44,10 @@ func normGradRunsF32AVX2(dx *float32, x *float32, dy *float32, m *float32, scale
 //go:noescape
 func scaledRunsF32AVX2(w *float32, v *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
 
-// scaleGradRunsF32AVX2: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
+// scaleGradRunsF32AVX2: dv = (dw − v·(b + low))·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func scaleGradRunsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
+func scaleGradRunsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, count int, pitch int, stream bool)
 
 // sumsRunsF64AVX2: s += Σ x, for count channels of n elements, pitch bytes apart.
 //
@@ -89,10 +89,10 @@ func normGradRunsF64AVX2(dx *float64, x *float64, dy *float64, m *float64, scale
 //go:noescape
 func scaledRunsF64AVX2(w *float64, v *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
 
-// scaleGradRunsF64AVX2: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
+// scaleGradRunsF64AVX2: dv = (dw − v·(b + low))·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func scaleGradRunsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)
+func scaleGradRunsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, count int, pitch int, stream bool)
 
 // sumsRunsF32AVX512: s += Σ x, for count channels of n elements, pitch bytes apart.
 //
@@ -134,10 +134,10 @@ func normGradRunsF32AVX512(dx *float32, x *float32, dy *float32, m *float32, sca
 //go:noescape
 func scaledRunsF32AVX512(w *float32, v *float32, scale *float32, shift *float32, n int, count int, pitch int, stream bool)
 
-// scaleGradRunsF32AVX512: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
+// scaleGradRunsF32AVX512: dv = (dw − v·(b + low))·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func scaleGradRunsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
+func scaleGradRunsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, count int, pitch int, stream bool)
 
 // sumsRunsF64AVX512: s += Σ x, for count channels of n elements, pitch bytes apart.
 //
@@ -179,7 +179,7 @@ func normGradRunsF64AVX512(dx *float64, x *float64, dy *float64, m *float64, sca
 //go:noescape
 func scaledRunsF64AVX512(w *float64, v *float64, scale *float64, shift *float64, n int, count int, pitch int, stream bool)
 
-// scaleGradRunsF64AVX512: dv = (dw − v·b)·scale, for count channels of n elements, pitch bytes apart.
+// scaleGradRunsF64AVX512: dv = (dw − v·(b + low))·scale, for count channels of n elements, pitch bytes apart.
 //
 //go:noescape
-func scaleGradRunsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)
+func scaleGradRunsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, count int, pitch int, stream bool)

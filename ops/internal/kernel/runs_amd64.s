@@ -103,34 +103,46 @@ sumChannel:
 	VXORPD       Y2, Y2, Y2
 	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
+	VXORPD       Y5, Y5, Y5
+	VXORPD       Y6, Y6, Y6
+	VXORPD       Y7, Y7, Y7
+	VXORPD       Y8, Y8, Y8
 	MOVQ         SI, R8
 	XORQ         DI, DI
-	SUBQ         $0x08, R8
+	SUBQ         $0x10, R8
 	JL           sumManyEnd
 
 sumMany:
-	VCVTPS2PD   (DX)(DI*4), Y5
-	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y2
-	VCVTPS2PD   16(DX)(DI*4), Y5
-	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y3, Y3
-	VFMADD231PD Y5, Y5, Y4
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, R8
+	VCVTPS2PD   (DX)(DI*4), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y9, Y2
+	VCVTPS2PD   16(DX)(DI*4), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y3, Y3
+	VFMADD231PD Y9, Y9, Y4
+	VCVTPS2PD   32(DX)(DI*4), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y9, Y6
+	VCVTPS2PD   48(DX)(DI*4), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y7, Y7
+	VFMADD231PD Y9, Y9, Y8
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R8
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x08, R8
+	ADDQ $0x10, R8
 	SUBQ $0x04, R8
 	JL   sumOneEnd
 
 sumOne:
-	VCVTPS2PD   (DX)(DI*4), Y5
-	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y2
+	VCVTPS2PD   (DX)(DI*4), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y9, Y2
 	ADDQ        $0x04, DI
 	SUBQ        $0x04, R8
 	JGE         sumOne
@@ -141,17 +153,21 @@ sumOneEnd:
 	JE          sumDone
 	LEAQ        tailMask<>+0(SB), R9
 	NEGQ        R8
-	VMOVUPS     32(R9)(R8*4), X6
-	VPMOVSXDQ   X6, Y5
-	VMASKMOVPS  (DX)(DI*4), X6, X6
-	VCVTPS2PD   X6, Y6
-	VSUBPD      Y0, Y6, Y6
-	VANDPS      Y5, Y6, Y6
-	VADDPD      Y6, Y1, Y1
-	VFMADD231PD Y6, Y6, Y2
+	VMOVUPS     32(R9)(R8*4), X10
+	VPMOVSXDQ   X10, Y9
+	VMASKMOVPS  (DX)(DI*4), X10, X10
+	VCVTPS2PD   X10, Y10
+	VSUBPD      Y0, Y10, Y10
+	VANDPS      Y9, Y10, Y10
+	VADDPD      Y10, Y1, Y1
+	VFMADD231PD Y10, Y10, Y2
 
 sumDone:
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y7, Y3, Y3
 	VADDPD       Y3, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y8, Y4, Y4
 	VADDPD       Y4, Y2, Y2
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPD       X0, X1, X0
@@ -371,7 +387,7 @@ sumDone:
 	RET
 
 // func dotsRunsF32AVX2(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, AVX2, FMA3
 TEXT ·dotsRunsF32AVX2(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -382,76 +398,74 @@ TEXT ·dotsRunsF32AVX2(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	XORQ   DI, DI
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
 	MOVQ   SI, R8
-	MOVQ   $0x00000080, R10
-
-sumChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Y2, Y2, Y2
-	VXORPD  Y3, Y3, Y3
-	VXORPD  Y4, Y4, Y4
-	VXORPD  Y5, Y5, Y5
-	SUBQ    $0x10, R9
-	JL      sumManyEnd
+	XORQ   DI, DI
+	SUBQ   $0x10, R8
+	JL     sumManyEnd
 
 sumMany:
-	VMOVUPS     (DX)(DI*4), Y6
-	VMOVUPS     (BX)(DI*4), Y7
-	VFMADD231PS Y6, Y6, Y2
-	VFMADD231PS Y7, Y6, Y3
-	VMOVUPS     32(DX)(DI*4), Y6
-	VMOVUPS     32(BX)(DI*4), Y7
-	VFMADD231PS Y6, Y6, Y4
-	VFMADD231PS Y7, Y6, Y5
+	VCVTPS2PD   (DX)(DI*4), Y8
+	VCVTPS2PD   (BX)(DI*4), Y9
+	VFMADD231PD Y8, Y8, Y0
+	VFMADD231PD Y9, Y8, Y1
+	VCVTPS2PD   16(DX)(DI*4), Y8
+	VCVTPS2PD   16(BX)(DI*4), Y9
+	VFMADD231PD Y8, Y8, Y2
+	VFMADD231PD Y9, Y8, Y3
+	VCVTPS2PD   32(DX)(DI*4), Y8
+	VCVTPS2PD   32(BX)(DI*4), Y9
+	VFMADD231PD Y8, Y8, Y4
+	VFMADD231PD Y9, Y8, Y5
+	VCVTPS2PD   48(DX)(DI*4), Y8
+	VCVTPS2PD   48(BX)(DI*4), Y9
+	VFMADD231PD Y8, Y8, Y6
+	VFMADD231PD Y9, Y8, Y7
 	ADDQ        $0x10, DI
-	SUBQ        $0x10, R9
+	SUBQ        $0x10, R8
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x10, R9
-	SUBQ $0x08, R9
+	ADDQ $0x10, R8
+	SUBQ $0x04, R8
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPS     (DX)(DI*4), Y6
-	VMOVUPS     (BX)(DI*4), Y7
-	VFMADD231PS Y6, Y6, Y2
-	VFMADD231PS Y7, Y6, Y3
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, R9
+	VCVTPS2PD   (DX)(DI*4), Y8
+	VCVTPS2PD   (BX)(DI*4), Y9
+	VFMADD231PD Y8, Y8, Y0
+	VFMADD231PD Y9, Y8, Y1
+	ADDQ        $0x04, DI
+	SUBQ        $0x04, R8
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x08, R9
-	TESTQ       R9, R9
+	ADDQ        $0x04, R8
+	TESTQ       R8, R8
 	JE          sumDone
-	LEAQ        tailMask<>+0(SB), R11
-	NEGQ        R9
-	VMOVUPS     32(R11)(R9*4), Y6
-	VMASKMOVPS  (DX)(DI*4), Y6, Y7
-	VMASKMOVPS  (BX)(DI*4), Y6, Y6
-	VFMADD231PS Y7, Y7, Y2
-	VFMADD231PS Y6, Y7, Y3
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*4), X9
+	VPMOVSXDQ   X9, Y8
+	VMASKMOVPS  (DX)(DI*4), X9, X8
+	VCVTPS2PD   X8, Y8
+	VMASKMOVPS  (BX)(DI*4), X9, X9
+	VCVTPS2PD   X9, Y9
+	VFMADD231PD Y8, Y8, Y0
+	VFMADD231PD Y9, Y8, Y1
 
 sumDone:
-	VADDPS       Y4, Y2, Y2
-	VEXTRACTF128 $0x01, Y2, X4
-	VCVTPS2PD    X2, Y2
-	VCVTPS2PD    X4, Y4
-	VADDPD       Y2, Y0, Y0
 	VADDPD       Y4, Y0, Y0
-	VADDPS       Y5, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X2
-	VCVTPS2PD    X3, Y3
-	VCVTPS2PD    X2, Y2
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y7, Y3, Y3
 	VADDPD       Y3, Y1, Y1
-	VADDPD       Y2, Y1, Y1
-	TESTQ        R8, R8
-	JNE          sumChain
 	VEXTRACTF128 $0x01, Y0, X2
 	VADDPD       X2, X0, X2
 	VUNPCKHPD    X2, X2, X0
@@ -956,87 +970,96 @@ streamDone:
 	VZEROUPPER
 	RET
 
-// func scaleGradRunsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
+// func scaleGradRunsF32AVX2(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, count int, pitch int, stream bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·scaleGradRunsF32AVX2(SB), NOSPLIT, $0-65
+TEXT ·scaleGradRunsF32AVX2(SB), NOSPLIT, $0-73
 	MOVQ dv+0(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	CMPB stream+64(FP), $0x00
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
 
 plainChannel:
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS (SI), Y1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x20, R9
+	VBROADCASTSS (DI), Y2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
 	JL           plainManyEnd
 
 plainMany:
-	VMOVUPS      (CX)(R8*4), Y2
-	VMOVUPS      (DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, (AX)(R8*4)
-	VMOVUPS      32(CX)(R8*4), Y2
-	VMOVUPS      32(DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 32(AX)(R8*4)
-	VMOVUPS      64(CX)(R8*4), Y2
-	VMOVUPS      64(DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 64(AX)(R8*4)
-	VMOVUPS      96(CX)(R8*4), Y2
-	VMOVUPS      96(DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, 96(AX)(R8*4)
-	ADDQ         $0x20, R8
-	SUBQ         $0x20, R9
+	VMOVUPS      (CX)(R9*4), Y3
+	VMOVUPS      (DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (AX)(R9*4)
+	VMOVUPS      32(CX)(R9*4), Y3
+	VMOVUPS      32(DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 32(AX)(R9*4)
+	VMOVUPS      64(CX)(R9*4), Y3
+	VMOVUPS      64(DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 64(AX)(R9*4)
+	VMOVUPS      96(CX)(R9*4), Y3
+	VMOVUPS      96(DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 96(AX)(R9*4)
+	ADDQ         $0x20, R9
+	SUBQ         $0x20, R10
 	JGE          plainMany
 
 plainManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
 	JL   plainOneEnd
 
 plainOne:
-	VMOVUPS      (CX)(R8*4), Y2
-	VMOVUPS      (DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVUPS      Y3, (AX)(R8*4)
-	ADDQ         $0x08, R8
-	SUBQ         $0x08, R9
+	VMOVUPS      (CX)(R9*4), Y3
+	VMOVUPS      (DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (AX)(R9*4)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
 	JGE          plainOne
 
 plainOneEnd:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
 	JE           plainDone
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R9
-	VMOVUPS      32(R10)(R9*4), Y2
-	VMASKMOVPS   (CX)(R8*4), Y2, Y3
-	VMASKMOVPS   (DX)(R8*4), Y2, Y4
-	VFNMADD231PS Y1, Y3, Y4
-	VMULPS       Y0, Y4, Y4
-	VMASKMOVPS   Y4, Y2, (AX)(R8*4)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*4), Y3
+	VMASKMOVPS   (CX)(R9*4), Y3, Y4
+	VMASKMOVPS   (DX)(R9*4), Y3, Y5
+	VFNMADD231PS Y1, Y4, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VMULPS       Y0, Y5, Y5
+	VMASKMOVPS   Y5, Y3, (AX)(R9*4)
 
 plainDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x04, BX
 	ADDQ $0x04, SI
-	DECQ count+48(FP)
+	ADDQ $0x04, DI
+	DECQ count+56(FP)
 	JNZ  plainChannel
 	VZEROUPPER
 	RET
@@ -1045,72 +1068,80 @@ streaming:
 streamChannel:
 	VBROADCASTSS (BX), Y0
 	VBROADCASTSS (SI), Y1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x20, R9
+	VBROADCASTSS (DI), Y2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
 	JL           streamManyEnd
 
 streamMany:
-	VMOVUPS      (CX)(R8*4), Y2
-	VMOVUPS      (DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVNTPS     Y3, (AX)(R8*4)
-	VMOVUPS      32(CX)(R8*4), Y2
-	VMOVUPS      32(DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVNTPS     Y3, 32(AX)(R8*4)
-	VMOVUPS      64(CX)(R8*4), Y2
-	VMOVUPS      64(DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVNTPS     Y3, 64(AX)(R8*4)
-	VMOVUPS      96(CX)(R8*4), Y2
-	VMOVUPS      96(DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVNTPS     Y3, 96(AX)(R8*4)
-	ADDQ         $0x20, R8
-	SUBQ         $0x20, R9
+	VMOVUPS      (CX)(R9*4), Y3
+	VMOVUPS      (DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVNTPS     Y4, (AX)(R9*4)
+	VMOVUPS      32(CX)(R9*4), Y3
+	VMOVUPS      32(DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVNTPS     Y4, 32(AX)(R9*4)
+	VMOVUPS      64(CX)(R9*4), Y3
+	VMOVUPS      64(DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVNTPS     Y4, 64(AX)(R9*4)
+	VMOVUPS      96(CX)(R9*4), Y3
+	VMOVUPS      96(DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVNTPS     Y4, 96(AX)(R9*4)
+	ADDQ         $0x20, R9
+	SUBQ         $0x20, R10
 	JGE          streamMany
 
 streamManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
 	JL   streamOneEnd
 
 streamOne:
-	VMOVUPS      (CX)(R8*4), Y2
-	VMOVUPS      (DX)(R8*4), Y3
-	VFNMADD231PS Y1, Y2, Y3
-	VMULPS       Y0, Y3, Y3
-	VMOVNTPS     Y3, (AX)(R8*4)
-	ADDQ         $0x08, R8
-	SUBQ         $0x08, R9
+	VMOVUPS      (CX)(R9*4), Y3
+	VMOVUPS      (DX)(R9*4), Y4
+	VFNMADD231PS Y1, Y3, Y4
+	VFNMADD231PS Y2, Y3, Y4
+	VMULPS       Y0, Y4, Y4
+	VMOVNTPS     Y4, (AX)(R9*4)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
 	JGE          streamOne
 
 streamOneEnd:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
 	JE           streamDone
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R9
-	VMOVUPS      32(R10)(R9*4), Y2
-	VMASKMOVPS   (CX)(R8*4), Y2, Y3
-	VMASKMOVPS   (DX)(R8*4), Y2, Y4
-	VFNMADD231PS Y1, Y3, Y4
-	VMULPS       Y0, Y4, Y4
-	VMASKMOVPS   Y4, Y2, (AX)(R8*4)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*4), Y3
+	VMASKMOVPS   (CX)(R9*4), Y3, Y4
+	VMASKMOVPS   (DX)(R9*4), Y3, Y5
+	VFNMADD231PS Y1, Y4, Y5
+	VFNMADD231PS Y2, Y4, Y5
+	VMULPS       Y0, Y5, Y5
+	VMASKMOVPS   Y5, Y3, (AX)(R9*4)
 
 streamDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x04, BX
 	ADDQ $0x04, SI
-	DECQ count+48(FP)
+	ADDQ $0x04, DI
+	DECQ count+56(FP)
 	JNZ  streamChannel
 	SFENCE
 	VZEROUPPER
@@ -1201,34 +1232,46 @@ sumChannel:
 	VXORPD       Y2, Y2, Y2
 	VXORPD       Y3, Y3, Y3
 	VXORPD       Y4, Y4, Y4
+	VXORPD       Y5, Y5, Y5
+	VXORPD       Y6, Y6, Y6
+	VXORPD       Y7, Y7, Y7
+	VXORPD       Y8, Y8, Y8
 	MOVQ         SI, R8
 	XORQ         DI, DI
-	SUBQ         $0x08, R8
+	SUBQ         $0x10, R8
 	JL           sumManyEnd
 
 sumMany:
-	VMOVUPD     (DX)(DI*8), Y5
-	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y2
-	VMOVUPD     32(DX)(DI*8), Y5
-	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y3, Y3
-	VFMADD231PD Y5, Y5, Y4
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, R8
+	VMOVUPD     (DX)(DI*8), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y9, Y2
+	VMOVUPD     32(DX)(DI*8), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y3, Y3
+	VFMADD231PD Y9, Y9, Y4
+	VMOVUPD     64(DX)(DI*8), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y5, Y5
+	VFMADD231PD Y9, Y9, Y6
+	VMOVUPD     96(DX)(DI*8), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y7, Y7
+	VFMADD231PD Y9, Y9, Y8
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R8
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x08, R8
+	ADDQ $0x10, R8
 	SUBQ $0x04, R8
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPD     (DX)(DI*8), Y5
-	VSUBPD      Y0, Y5, Y5
-	VADDPD      Y5, Y1, Y1
-	VFMADD231PD Y5, Y5, Y2
+	VMOVUPD     (DX)(DI*8), Y9
+	VSUBPD      Y0, Y9, Y9
+	VADDPD      Y9, Y1, Y1
+	VFMADD231PD Y9, Y9, Y2
 	ADDQ        $0x04, DI
 	SUBQ        $0x04, R8
 	JGE         sumOne
@@ -1239,15 +1282,19 @@ sumOneEnd:
 	JE          sumDone
 	LEAQ        tailMask<>+0(SB), R9
 	NEGQ        R8
-	VMOVUPS     32(R9)(R8*8), Y5
-	VMASKMOVPD  (DX)(DI*8), Y5, Y6
-	VSUBPD      Y0, Y6, Y6
-	VANDPS      Y5, Y6, Y6
-	VADDPD      Y6, Y1, Y1
-	VFMADD231PD Y6, Y6, Y2
+	VMOVUPS     32(R9)(R8*8), Y9
+	VMASKMOVPD  (DX)(DI*8), Y9, Y10
+	VSUBPD      Y0, Y10, Y10
+	VANDPS      Y9, Y10, Y10
+	VADDPD      Y10, Y1, Y1
+	VFMADD231PD Y10, Y10, Y2
 
 sumDone:
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y7, Y3, Y3
 	VADDPD       Y3, Y1, Y1
+	VADDPD       Y6, Y2, Y2
+	VADDPD       Y8, Y4, Y4
 	VADDPD       Y4, Y2, Y2
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPD       X0, X1, X0
@@ -1458,7 +1505,7 @@ sumDone:
 	RET
 
 // func dotsRunsF64AVX2(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, FMA3
 TEXT ·dotsRunsF64AVX2(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -1469,68 +1516,71 @@ TEXT ·dotsRunsF64AVX2(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Y0, Y0, Y0
 	VXORPD Y1, Y1, Y1
-	XORQ   DI, DI
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
 	MOVQ   SI, R8
-	MOVQ   $0x00000040, R10
-
-sumChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Y2, Y2, Y2
-	VXORPD  Y3, Y3, Y3
-	VXORPD  Y4, Y4, Y4
-	VXORPD  Y5, Y5, Y5
-	SUBQ    $0x08, R9
-	JL      sumManyEnd
+	XORQ   DI, DI
+	SUBQ   $0x10, R8
+	JL     sumManyEnd
 
 sumMany:
-	VMOVUPD     (DX)(DI*8), Y6
-	VMOVUPD     (BX)(DI*8), Y7
-	VFMADD231PD Y6, Y6, Y2
-	VFMADD231PD Y7, Y6, Y3
-	VMOVUPD     32(DX)(DI*8), Y6
-	VMOVUPD     32(BX)(DI*8), Y7
-	VFMADD231PD Y6, Y6, Y4
-	VFMADD231PD Y7, Y6, Y5
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, R9
+	VMOVUPD     (DX)(DI*8), Y8
+	VMOVUPD     (BX)(DI*8), Y9
+	VFMADD231PD Y8, Y8, Y0
+	VFMADD231PD Y9, Y8, Y1
+	VMOVUPD     32(DX)(DI*8), Y8
+	VMOVUPD     32(BX)(DI*8), Y9
+	VFMADD231PD Y8, Y8, Y2
+	VFMADD231PD Y9, Y8, Y3
+	VMOVUPD     64(DX)(DI*8), Y8
+	VMOVUPD     64(BX)(DI*8), Y9
+	VFMADD231PD Y8, Y8, Y4
+	VFMADD231PD Y9, Y8, Y5
+	VMOVUPD     96(DX)(DI*8), Y8
+	VMOVUPD     96(BX)(DI*8), Y9
+	VFMADD231PD Y8, Y8, Y6
+	VFMADD231PD Y9, Y8, Y7
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, R8
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x08, R9
-	SUBQ $0x04, R9
+	ADDQ $0x10, R8
+	SUBQ $0x04, R8
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPD     (DX)(DI*8), Y6
-	VMOVUPD     (BX)(DI*8), Y7
-	VFMADD231PD Y6, Y6, Y2
-	VFMADD231PD Y7, Y6, Y3
+	VMOVUPD     (DX)(DI*8), Y8
+	VMOVUPD     (BX)(DI*8), Y9
+	VFMADD231PD Y8, Y8, Y0
+	VFMADD231PD Y9, Y8, Y1
 	ADDQ        $0x04, DI
-	SUBQ        $0x04, R9
+	SUBQ        $0x04, R8
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x04, R9
-	TESTQ       R9, R9
+	ADDQ        $0x04, R8
+	TESTQ       R8, R8
 	JE          sumDone
-	LEAQ        tailMask<>+0(SB), R11
-	NEGQ        R9
-	VMOVUPS     32(R11)(R9*8), Y6
-	VMASKMOVPD  (DX)(DI*8), Y6, Y7
-	VMASKMOVPD  (BX)(DI*8), Y6, Y6
-	VFMADD231PD Y7, Y7, Y2
-	VFMADD231PD Y6, Y7, Y3
+	LEAQ        tailMask<>+0(SB), R9
+	NEGQ        R8
+	VMOVUPS     32(R9)(R8*8), Y8
+	VMASKMOVPD  (DX)(DI*8), Y8, Y9
+	VMASKMOVPD  (BX)(DI*8), Y8, Y8
+	VFMADD231PD Y9, Y9, Y0
+	VFMADD231PD Y8, Y9, Y1
 
 sumDone:
-	VADDPD       Y4, Y2, Y2
+	VADDPD       Y4, Y0, Y0
+	VADDPD       Y6, Y2, Y2
 	VADDPD       Y2, Y0, Y0
-	VADDPD       Y5, Y3, Y3
+	VADDPD       Y5, Y1, Y1
+	VADDPD       Y7, Y3, Y3
 	VADDPD       Y3, Y1, Y1
-	TESTQ        R8, R8
-	JNE          sumChain
 	VEXTRACTF128 $0x01, Y0, X2
 	VADDPD       X2, X0, X2
 	VUNPCKHPD    X2, X2, X0
@@ -2035,87 +2085,96 @@ streamDone:
 	VZEROUPPER
 	RET
 
-// func scaleGradRunsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)
+// func scaleGradRunsF64AVX2(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, count int, pitch int, stream bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·scaleGradRunsF64AVX2(SB), NOSPLIT, $0-65
+TEXT ·scaleGradRunsF64AVX2(SB), NOSPLIT, $0-73
 	MOVQ dv+0(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	CMPB stream+64(FP), $0x00
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
 
 plainChannel:
 	VBROADCASTSD (BX), Y0
 	VBROADCASTSD (SI), Y1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x10, R9
+	VBROADCASTSD (DI), Y2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
 	JL           plainManyEnd
 
 plainMany:
-	VMOVUPD      (CX)(R8*8), Y2
-	VMOVUPD      (DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, (AX)(R8*8)
-	VMOVUPD      32(CX)(R8*8), Y2
-	VMOVUPD      32(DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, 32(AX)(R8*8)
-	VMOVUPD      64(CX)(R8*8), Y2
-	VMOVUPD      64(DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, 64(AX)(R8*8)
-	VMOVUPD      96(CX)(R8*8), Y2
-	VMOVUPD      96(DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, 96(AX)(R8*8)
-	ADDQ         $0x10, R8
-	SUBQ         $0x10, R9
+	VMOVUPD      (CX)(R9*8), Y3
+	VMOVUPD      (DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, (AX)(R9*8)
+	VMOVUPD      32(CX)(R9*8), Y3
+	VMOVUPD      32(DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, 32(AX)(R9*8)
+	VMOVUPD      64(CX)(R9*8), Y3
+	VMOVUPD      64(DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, 64(AX)(R9*8)
+	VMOVUPD      96(CX)(R9*8), Y3
+	VMOVUPD      96(DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, 96(AX)(R9*8)
+	ADDQ         $0x10, R9
+	SUBQ         $0x10, R10
 	JGE          plainMany
 
 plainManyEnd:
-	ADDQ $0x10, R9
-	SUBQ $0x04, R9
+	ADDQ $0x10, R10
+	SUBQ $0x04, R10
 	JL   plainOneEnd
 
 plainOne:
-	VMOVUPD      (CX)(R8*8), Y2
-	VMOVUPD      (DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVUPD      Y3, (AX)(R8*8)
-	ADDQ         $0x04, R8
-	SUBQ         $0x04, R9
+	VMOVUPD      (CX)(R9*8), Y3
+	VMOVUPD      (DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVUPD      Y4, (AX)(R9*8)
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, R10
 	JGE          plainOne
 
 plainOneEnd:
-	ADDQ         $0x04, R9
-	TESTQ        R9, R9
+	ADDQ         $0x04, R10
+	TESTQ        R10, R10
 	JE           plainDone
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R9
-	VMOVUPS      32(R10)(R9*8), Y2
-	VMASKMOVPD   (CX)(R8*8), Y2, Y3
-	VMASKMOVPD   (DX)(R8*8), Y2, Y4
-	VFNMADD231PD Y1, Y3, Y4
-	VMULPD       Y0, Y4, Y4
-	VMASKMOVPD   Y4, Y2, (AX)(R8*8)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*8), Y3
+	VMASKMOVPD   (CX)(R9*8), Y3, Y4
+	VMASKMOVPD   (DX)(R9*8), Y3, Y5
+	VFNMADD231PD Y1, Y4, Y5
+	VFNMADD231PD Y2, Y4, Y5
+	VMULPD       Y0, Y5, Y5
+	VMASKMOVPD   Y5, Y3, (AX)(R9*8)
 
 plainDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x08, BX
 	ADDQ $0x08, SI
-	DECQ count+48(FP)
+	ADDQ $0x08, DI
+	DECQ count+56(FP)
 	JNZ  plainChannel
 	VZEROUPPER
 	RET
@@ -2124,72 +2183,80 @@ streaming:
 streamChannel:
 	VBROADCASTSD (BX), Y0
 	VBROADCASTSD (SI), Y1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x10, R9
+	VBROADCASTSD (DI), Y2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x10, R10
 	JL           streamManyEnd
 
 streamMany:
-	VMOVUPD      (CX)(R8*8), Y2
-	VMOVUPD      (DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVNTPD     Y3, (AX)(R8*8)
-	VMOVUPD      32(CX)(R8*8), Y2
-	VMOVUPD      32(DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVNTPD     Y3, 32(AX)(R8*8)
-	VMOVUPD      64(CX)(R8*8), Y2
-	VMOVUPD      64(DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVNTPD     Y3, 64(AX)(R8*8)
-	VMOVUPD      96(CX)(R8*8), Y2
-	VMOVUPD      96(DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVNTPD     Y3, 96(AX)(R8*8)
-	ADDQ         $0x10, R8
-	SUBQ         $0x10, R9
+	VMOVUPD      (CX)(R9*8), Y3
+	VMOVUPD      (DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVNTPD     Y4, (AX)(R9*8)
+	VMOVUPD      32(CX)(R9*8), Y3
+	VMOVUPD      32(DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVNTPD     Y4, 32(AX)(R9*8)
+	VMOVUPD      64(CX)(R9*8), Y3
+	VMOVUPD      64(DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVNTPD     Y4, 64(AX)(R9*8)
+	VMOVUPD      96(CX)(R9*8), Y3
+	VMOVUPD      96(DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVNTPD     Y4, 96(AX)(R9*8)
+	ADDQ         $0x10, R9
+	SUBQ         $0x10, R10
 	JGE          streamMany
 
 streamManyEnd:
-	ADDQ $0x10, R9
-	SUBQ $0x04, R9
+	ADDQ $0x10, R10
+	SUBQ $0x04, R10
 	JL   streamOneEnd
 
 streamOne:
-	VMOVUPD      (CX)(R8*8), Y2
-	VMOVUPD      (DX)(R8*8), Y3
-	VFNMADD231PD Y1, Y2, Y3
-	VMULPD       Y0, Y3, Y3
-	VMOVNTPD     Y3, (AX)(R8*8)
-	ADDQ         $0x04, R8
-	SUBQ         $0x04, R9
+	VMOVUPD      (CX)(R9*8), Y3
+	VMOVUPD      (DX)(R9*8), Y4
+	VFNMADD231PD Y1, Y3, Y4
+	VFNMADD231PD Y2, Y3, Y4
+	VMULPD       Y0, Y4, Y4
+	VMOVNTPD     Y4, (AX)(R9*8)
+	ADDQ         $0x04, R9
+	SUBQ         $0x04, R10
 	JGE          streamOne
 
 streamOneEnd:
-	ADDQ         $0x04, R9
-	TESTQ        R9, R9
+	ADDQ         $0x04, R10
+	TESTQ        R10, R10
 	JE           streamDone
-	LEAQ         tailMask<>+0(SB), R10
-	NEGQ         R9
-	VMOVUPS      32(R10)(R9*8), Y2
-	VMASKMOVPD   (CX)(R8*8), Y2, Y3
-	VMASKMOVPD   (DX)(R8*8), Y2, Y4
-	VFNMADD231PD Y1, Y3, Y4
-	VMULPD       Y0, Y4, Y4
-	VMASKMOVPD   Y4, Y2, (AX)(R8*8)
+	LEAQ         tailMask<>+0(SB), R11
+	NEGQ         R10
+	VMOVUPS      32(R11)(R10*8), Y3
+	VMASKMOVPD   (CX)(R9*8), Y3, Y4
+	VMASKMOVPD   (DX)(R9*8), Y3, Y5
+	VFNMADD231PD Y1, Y4, Y5
+	VFNMADD231PD Y2, Y4, Y5
+	VMULPD       Y0, Y5, Y5
+	VMASKMOVPD   Y5, Y3, (AX)(R9*8)
 
 streamDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x08, BX
 	ADDQ $0x08, SI
-	DECQ count+48(FP)
+	ADDQ $0x08, DI
+	DECQ count+56(FP)
 	JNZ  streamChannel
 	SFENCE
 	VZEROUPPER
@@ -2599,7 +2666,7 @@ sumDone:
 	RET
 
 // func dotsRunsF32AVX512(q *float64, p *float64, v *float32, dw *float32, n int, count int, pitch int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·dotsRunsF32AVX512(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -2610,92 +2677,71 @@ TEXT ·dotsRunsF32AVX512(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	XORQ   DI, DI
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
 	MOVQ   SI, R8
-	MOVQ   $0x00000100, R10
-
-sumChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Z2, Z2, Z2
-	VXORPD  Z3, Z3, Z3
-	VXORPD  Z4, Z4, Z4
-	VXORPD  Z5, Z5, Z5
-	VXORPD  Z6, Z6, Z6
-	VXORPD  Z7, Z7, Z7
-	VXORPD  Z8, Z8, Z8
-	VXORPD  Z9, Z9, Z9
-	SUBQ    $0x40, R9
-	JL      sumManyEnd
+	XORQ   DI, DI
+	SUBQ   $0x20, R8
+	JL     sumManyEnd
 
 sumMany:
-	VMOVUPS     (DX)(DI*4), Z10
-	VMOVUPS     (BX)(DI*4), Z11
-	VFMADD231PS Z10, Z10, Z2
-	VFMADD231PS Z11, Z10, Z3
-	VMOVUPS     64(DX)(DI*4), Z10
-	VMOVUPS     64(BX)(DI*4), Z11
-	VFMADD231PS Z10, Z10, Z4
-	VFMADD231PS Z11, Z10, Z5
-	VMOVUPS     128(DX)(DI*4), Z10
-	VMOVUPS     128(BX)(DI*4), Z11
-	VFMADD231PS Z10, Z10, Z6
-	VFMADD231PS Z11, Z10, Z7
-	VMOVUPS     192(DX)(DI*4), Z10
-	VMOVUPS     192(BX)(DI*4), Z11
-	VFMADD231PS Z10, Z10, Z8
-	VFMADD231PS Z11, Z10, Z9
-	ADDQ        $0x40, DI
-	SUBQ        $0x40, R9
+	VCVTPS2PD   (DX)(DI*4), Z8
+	VCVTPS2PD   (BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VCVTPS2PD   32(DX)(DI*4), Z8
+	VCVTPS2PD   32(BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VCVTPS2PD   64(DX)(DI*4), Z8
+	VCVTPS2PD   64(BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VCVTPS2PD   96(DX)(DI*4), Z8
+	VCVTPS2PD   96(BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, R8
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x40, R9
-	SUBQ $0x10, R9
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPS     (DX)(DI*4), Z10
-	VMOVUPS     (BX)(DI*4), Z11
-	VFMADD231PS Z10, Z10, Z2
-	VFMADD231PS Z11, Z10, Z3
-	ADDQ        $0x10, DI
-	SUBQ        $0x10, R9
+	VCVTPS2PD   (DX)(DI*4), Z8
+	VCVTPS2PD   (BX)(DI*4), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, R8
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x10, R9
-	TESTQ       R9, R9
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
 	JE          sumDone
-	MOVL        $0xffffffff, R11
-	BZHIL       R9, R11, R11
-	KMOVW       R11, K1
-	VMOVUPS.Z   (DX)(DI*4), K1, Z10
-	VMOVUPS.Z   (BX)(DI*4), K1, Z11
-	VFMADD231PS Z10, Z10, Z2
-	VFMADD231PS Z11, Z10, Z3
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VCVTPS2PD.Z (DX)(DI*4), K1, Z8
+	VCVTPS2PD.Z (BX)(DI*4), K1, Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
 
 sumDone:
-	VADDPS        Z6, Z2, Z2
-	VADDPS        Z8, Z4, Z4
-	VADDPS        Z4, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z2, Y4
-	VCVTPS2PD     Y2, Z2
-	VCVTPS2PD     Y4, Z4
-	VADDPD        Z2, Z0, Z0
 	VADDPD        Z4, Z0, Z0
-	VADDPS        Z7, Z3, Z3
-	VADDPS        Z9, Z5, Z5
-	VADDPS        Z5, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y2
-	VCVTPS2PD     Y3, Z3
-	VCVTPS2PD     Y2, Z2
+	VADDPD        Z6, Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z5, Z1, Z1
+	VADDPD        Z7, Z3, Z3
 	VADDPD        Z3, Z1, Z1
-	VADDPD        Z2, Z1, Z1
-	TESTQ         R8, R8
-	JNE           sumChain
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPD        Y2, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X2
@@ -3204,87 +3250,96 @@ streamDone:
 	VZEROUPPER
 	RET
 
-// func scaleGradRunsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, n int, count int, pitch int, stream bool)
+// func scaleGradRunsF32AVX512(dv *float32, v *float32, dw *float32, scale *float32, b *float32, low *float32, n int, count int, pitch int, stream bool)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·scaleGradRunsF32AVX512(SB), NOSPLIT, $0-65
+TEXT ·scaleGradRunsF32AVX512(SB), NOSPLIT, $0-73
 	MOVQ dv+0(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	CMPB stream+64(FP), $0x00
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
 
 plainChannel:
 	VBROADCASTSS (BX), Z0
 	VBROADCASTSS (SI), Z1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x40, R9
+	VBROADCASTSS (DI), Z2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x40, R10
 	JL           plainManyEnd
 
 plainMany:
-	VMOVUPS      (CX)(R8*4), Z2
-	VMOVUPS      (DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, (AX)(R8*4)
-	VMOVUPS      64(CX)(R8*4), Z2
-	VMOVUPS      64(DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 64(AX)(R8*4)
-	VMOVUPS      128(CX)(R8*4), Z2
-	VMOVUPS      128(DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 128(AX)(R8*4)
-	VMOVUPS      192(CX)(R8*4), Z2
-	VMOVUPS      192(DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 192(AX)(R8*4)
-	ADDQ         $0x40, R8
-	SUBQ         $0x40, R9
+	VMOVUPS      (CX)(R9*4), Z3
+	VMOVUPS      (DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, (AX)(R9*4)
+	VMOVUPS      64(CX)(R9*4), Z3
+	VMOVUPS      64(DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, 64(AX)(R9*4)
+	VMOVUPS      128(CX)(R9*4), Z3
+	VMOVUPS      128(DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, 128(AX)(R9*4)
+	VMOVUPS      192(CX)(R9*4), Z3
+	VMOVUPS      192(DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, 192(AX)(R9*4)
+	ADDQ         $0x40, R9
+	SUBQ         $0x40, R10
 	JGE          plainMany
 
 plainManyEnd:
-	ADDQ $0x40, R9
-	SUBQ $0x10, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R10
 	JL   plainOneEnd
 
 plainOne:
-	VMOVUPS      (CX)(R8*4), Z2
-	VMOVUPS      (DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, (AX)(R8*4)
-	ADDQ         $0x10, R8
-	SUBQ         $0x10, R9
+	VMOVUPS      (CX)(R9*4), Z3
+	VMOVUPS      (DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, (AX)(R9*4)
+	ADDQ         $0x10, R9
+	SUBQ         $0x10, R10
 	JGE          plainOne
 
 plainOneEnd:
-	ADDQ         $0x10, R9
-	TESTQ        R9, R9
+	ADDQ         $0x10, R10
+	TESTQ        R10, R10
 	JE           plainDone
-	MOVL         $0xffffffff, R10
-	BZHIL        R9, R10, R10
-	KMOVW        R10, K1
-	VMOVUPS.Z    (CX)(R8*4), K1, Z2
-	VMOVUPS.Z    (DX)(R8*4), K1, Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, K1, (AX)(R8*4)
+	MOVL         $0xffffffff, R11
+	BZHIL        R10, R11, R11
+	KMOVW        R11, K1
+	VMOVUPS.Z    (CX)(R9*4), K1, Z3
+	VMOVUPS.Z    (DX)(R9*4), K1, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (AX)(R9*4)
 
 plainDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x04, BX
 	ADDQ $0x04, SI
-	DECQ count+48(FP)
+	ADDQ $0x04, DI
+	DECQ count+56(FP)
 	JNZ  plainChannel
 	VZEROUPPER
 	RET
@@ -3293,72 +3348,80 @@ streaming:
 streamChannel:
 	VBROADCASTSS (BX), Z0
 	VBROADCASTSS (SI), Z1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x40, R9
+	VBROADCASTSS (DI), Z2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x40, R10
 	JL           streamManyEnd
 
 streamMany:
-	VMOVUPS      (CX)(R8*4), Z2
-	VMOVUPS      (DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVNTPS     Z3, (AX)(R8*4)
-	VMOVUPS      64(CX)(R8*4), Z2
-	VMOVUPS      64(DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVNTPS     Z3, 64(AX)(R8*4)
-	VMOVUPS      128(CX)(R8*4), Z2
-	VMOVUPS      128(DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVNTPS     Z3, 128(AX)(R8*4)
-	VMOVUPS      192(CX)(R8*4), Z2
-	VMOVUPS      192(DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVNTPS     Z3, 192(AX)(R8*4)
-	ADDQ         $0x40, R8
-	SUBQ         $0x40, R9
+	VMOVUPS      (CX)(R9*4), Z3
+	VMOVUPS      (DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVNTPS     Z4, (AX)(R9*4)
+	VMOVUPS      64(CX)(R9*4), Z3
+	VMOVUPS      64(DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVNTPS     Z4, 64(AX)(R9*4)
+	VMOVUPS      128(CX)(R9*4), Z3
+	VMOVUPS      128(DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVNTPS     Z4, 128(AX)(R9*4)
+	VMOVUPS      192(CX)(R9*4), Z3
+	VMOVUPS      192(DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVNTPS     Z4, 192(AX)(R9*4)
+	ADDQ         $0x40, R9
+	SUBQ         $0x40, R10
 	JGE          streamMany
 
 streamManyEnd:
-	ADDQ $0x40, R9
-	SUBQ $0x10, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R10
 	JL   streamOneEnd
 
 streamOne:
-	VMOVUPS      (CX)(R8*4), Z2
-	VMOVUPS      (DX)(R8*4), Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVNTPS     Z3, (AX)(R8*4)
-	ADDQ         $0x10, R8
-	SUBQ         $0x10, R9
+	VMOVUPS      (CX)(R9*4), Z3
+	VMOVUPS      (DX)(R9*4), Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVNTPS     Z4, (AX)(R9*4)
+	ADDQ         $0x10, R9
+	SUBQ         $0x10, R10
 	JGE          streamOne
 
 streamOneEnd:
-	ADDQ         $0x10, R9
-	TESTQ        R9, R9
+	ADDQ         $0x10, R10
+	TESTQ        R10, R10
 	JE           streamDone
-	MOVL         $0xffffffff, R10
-	BZHIL        R9, R10, R10
-	KMOVW        R10, K1
-	VMOVUPS.Z    (CX)(R8*4), K1, Z2
-	VMOVUPS.Z    (DX)(R8*4), K1, Z3
-	VFNMADD231PS Z1, Z2, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, K1, (AX)(R8*4)
+	MOVL         $0xffffffff, R11
+	BZHIL        R10, R11, R11
+	KMOVW        R11, K1
+	VMOVUPS.Z    (CX)(R9*4), K1, Z3
+	VMOVUPS.Z    (DX)(R9*4), K1, Z4
+	VFNMADD231PS Z1, Z3, Z4
+	VFNMADD231PS Z2, Z3, Z4
+	VMULPS       Z0, Z4, Z4
+	VMOVUPS      Z4, K1, (AX)(R9*4)
 
 streamDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x04, BX
 	ADDQ $0x04, SI
-	DECQ count+48(FP)
+	ADDQ $0x04, DI
+	DECQ count+56(FP)
 	JNZ  streamChannel
 	SFENCE
 	VZEROUPPER
@@ -3760,7 +3823,7 @@ sumDone:
 	RET
 
 // func dotsRunsF64AVX512(q *float64, p *float64, v *float64, dw *float64, n int, count int, pitch int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, CMOV
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·dotsRunsF64AVX512(SB), NOSPLIT, $0-56
 	MOVQ q+0(FP), AX
 	MOVQ p+8(FP), CX
@@ -3771,84 +3834,71 @@ TEXT ·dotsRunsF64AVX512(SB), NOSPLIT, $0-56
 sumChannel:
 	VXORPD Z0, Z0, Z0
 	VXORPD Z1, Z1, Z1
-	XORQ   DI, DI
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+	VXORPD Z4, Z4, Z4
+	VXORPD Z5, Z5, Z5
+	VXORPD Z6, Z6, Z6
+	VXORPD Z7, Z7, Z7
 	MOVQ   SI, R8
-	MOVQ   $0x00000080, R10
-
-sumChain:
-	MOVQ    R8, R9
-	CMPQ    R9, R10
-	CMOVQGT R10, R9
-	SUBQ    R9, R8
-	VXORPD  Z2, Z2, Z2
-	VXORPD  Z3, Z3, Z3
-	VXORPD  Z4, Z4, Z4
-	VXORPD  Z5, Z5, Z5
-	VXORPD  Z6, Z6, Z6
-	VXORPD  Z7, Z7, Z7
-	VXORPD  Z8, Z8, Z8
-	VXORPD  Z9, Z9, Z9
-	SUBQ    $0x20, R9
-	JL      sumManyEnd
+	XORQ   DI, DI
+	SUBQ   $0x20, R8
+	JL     sumManyEnd
 
 sumMany:
-	VMOVUPD     (DX)(DI*8), Z10
-	VMOVUPD     (BX)(DI*8), Z11
-	VFMADD231PD Z10, Z10, Z2
-	VFMADD231PD Z11, Z10, Z3
-	VMOVUPD     64(DX)(DI*8), Z10
-	VMOVUPD     64(BX)(DI*8), Z11
-	VFMADD231PD Z10, Z10, Z4
-	VFMADD231PD Z11, Z10, Z5
-	VMOVUPD     128(DX)(DI*8), Z10
-	VMOVUPD     128(BX)(DI*8), Z11
-	VFMADD231PD Z10, Z10, Z6
-	VFMADD231PD Z11, Z10, Z7
-	VMOVUPD     192(DX)(DI*8), Z10
-	VMOVUPD     192(BX)(DI*8), Z11
-	VFMADD231PD Z10, Z10, Z8
-	VFMADD231PD Z11, Z10, Z9
+	VMOVUPD     (DX)(DI*8), Z8
+	VMOVUPD     (BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
+	VMOVUPD     64(DX)(DI*8), Z8
+	VMOVUPD     64(BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z2
+	VFMADD231PD Z9, Z8, Z3
+	VMOVUPD     128(DX)(DI*8), Z8
+	VMOVUPD     128(BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z4
+	VFMADD231PD Z9, Z8, Z5
+	VMOVUPD     192(DX)(DI*8), Z8
+	VMOVUPD     192(BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z6
+	VFMADD231PD Z9, Z8, Z7
 	ADDQ        $0x20, DI
-	SUBQ        $0x20, R9
+	SUBQ        $0x20, R8
 	JGE         sumMany
 
 sumManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
+	ADDQ $0x20, R8
+	SUBQ $0x08, R8
 	JL   sumOneEnd
 
 sumOne:
-	VMOVUPD     (DX)(DI*8), Z10
-	VMOVUPD     (BX)(DI*8), Z11
-	VFMADD231PD Z10, Z10, Z2
-	VFMADD231PD Z11, Z10, Z3
+	VMOVUPD     (DX)(DI*8), Z8
+	VMOVUPD     (BX)(DI*8), Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
 	ADDQ        $0x08, DI
-	SUBQ        $0x08, R9
+	SUBQ        $0x08, R8
 	JGE         sumOne
 
 sumOneEnd:
-	ADDQ        $0x08, R9
-	TESTQ       R9, R9
+	ADDQ        $0x08, R8
+	TESTQ       R8, R8
 	JE          sumDone
-	MOVL        $0xffffffff, R11
-	BZHIL       R9, R11, R11
-	KMOVW       R11, K1
-	VMOVUPD.Z   (DX)(DI*8), K1, Z10
-	VMOVUPD.Z   (BX)(DI*8), K1, Z11
-	VFMADD231PD Z10, Z10, Z2
-	VFMADD231PD Z11, Z10, Z3
+	MOVL        $0xffffffff, R9
+	BZHIL       R8, R9, R9
+	KMOVW       R9, K1
+	VMOVUPD.Z   (DX)(DI*8), K1, Z8
+	VMOVUPD.Z   (BX)(DI*8), K1, Z9
+	VFMADD231PD Z8, Z8, Z0
+	VFMADD231PD Z9, Z8, Z1
 
 sumDone:
+	VADDPD        Z4, Z0, Z0
 	VADDPD        Z6, Z2, Z2
-	VADDPD        Z8, Z4, Z4
-	VADDPD        Z4, Z2, Z2
 	VADDPD        Z2, Z0, Z0
+	VADDPD        Z5, Z1, Z1
 	VADDPD        Z7, Z3, Z3
-	VADDPD        Z9, Z5, Z5
-	VADDPD        Z5, Z3, Z3
 	VADDPD        Z3, Z1, Z1
-	TESTQ         R8, R8
-	JNE           sumChain
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPD        Y2, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X2
@@ -4357,87 +4407,96 @@ streamDone:
 	VZEROUPPER
 	RET
 
-// func scaleGradRunsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, n int, count int, pitch int, stream bool)
+// func scaleGradRunsF64AVX512(dv *float64, v *float64, dw *float64, scale *float64, b *float64, low *float64, n int, count int, pitch int, stream bool)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·scaleGradRunsF64AVX512(SB), NOSPLIT, $0-65
+TEXT ·scaleGradRunsF64AVX512(SB), NOSPLIT, $0-73
 	MOVQ dv+0(FP), AX
 	MOVQ v+8(FP), CX
 	MOVQ dw+16(FP), DX
 	MOVQ scale+24(FP), BX
 	MOVQ b+32(FP), SI
-	MOVQ n+40(FP), DI
-	CMPB stream+64(FP), $0x00
+	MOVQ low+40(FP), DI
+	MOVQ n+48(FP), R8
+	CMPB stream+72(FP), $0x00
 	JNE  streaming
 
 plainChannel:
 	VBROADCASTSD (BX), Z0
 	VBROADCASTSD (SI), Z1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x20, R9
+	VBROADCASTSD (DI), Z2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
 	JL           plainManyEnd
 
 plainMany:
-	VMOVUPD      (CX)(R8*8), Z2
-	VMOVUPD      (DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, (AX)(R8*8)
-	VMOVUPD      64(CX)(R8*8), Z2
-	VMOVUPD      64(DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, 64(AX)(R8*8)
-	VMOVUPD      128(CX)(R8*8), Z2
-	VMOVUPD      128(DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, 128(AX)(R8*8)
-	VMOVUPD      192(CX)(R8*8), Z2
-	VMOVUPD      192(DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, 192(AX)(R8*8)
-	ADDQ         $0x20, R8
-	SUBQ         $0x20, R9
+	VMOVUPD      (CX)(R9*8), Z3
+	VMOVUPD      (DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, (AX)(R9*8)
+	VMOVUPD      64(CX)(R9*8), Z3
+	VMOVUPD      64(DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, 64(AX)(R9*8)
+	VMOVUPD      128(CX)(R9*8), Z3
+	VMOVUPD      128(DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, 128(AX)(R9*8)
+	VMOVUPD      192(CX)(R9*8), Z3
+	VMOVUPD      192(DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, 192(AX)(R9*8)
+	ADDQ         $0x20, R9
+	SUBQ         $0x20, R10
 	JGE          plainMany
 
 plainManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
 	JL   plainOneEnd
 
 plainOne:
-	VMOVUPD      (CX)(R8*8), Z2
-	VMOVUPD      (DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, (AX)(R8*8)
-	ADDQ         $0x08, R8
-	SUBQ         $0x08, R9
+	VMOVUPD      (CX)(R9*8), Z3
+	VMOVUPD      (DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, (AX)(R9*8)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
 	JGE          plainOne
 
 plainOneEnd:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
 	JE           plainDone
-	MOVL         $0xffffffff, R10
-	BZHIL        R9, R10, R10
-	KMOVW        R10, K1
-	VMOVUPD.Z    (CX)(R8*8), K1, Z2
-	VMOVUPD.Z    (DX)(R8*8), K1, Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, K1, (AX)(R8*8)
+	MOVL         $0xffffffff, R11
+	BZHIL        R10, R11, R11
+	KMOVW        R11, K1
+	VMOVUPD.Z    (CX)(R9*8), K1, Z3
+	VMOVUPD.Z    (DX)(R9*8), K1, Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, K1, (AX)(R9*8)
 
 plainDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x08, BX
 	ADDQ $0x08, SI
-	DECQ count+48(FP)
+	ADDQ $0x08, DI
+	DECQ count+56(FP)
 	JNZ  plainChannel
 	VZEROUPPER
 	RET
@@ -4446,72 +4505,80 @@ streaming:
 streamChannel:
 	VBROADCASTSD (BX), Z0
 	VBROADCASTSD (SI), Z1
-	MOVQ         DI, R9
-	XORQ         R8, R8
-	SUBQ         $0x20, R9
+	VBROADCASTSD (DI), Z2
+	MOVQ         R8, R10
+	XORQ         R9, R9
+	SUBQ         $0x20, R10
 	JL           streamManyEnd
 
 streamMany:
-	VMOVUPD      (CX)(R8*8), Z2
-	VMOVUPD      (DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVNTPD     Z3, (AX)(R8*8)
-	VMOVUPD      64(CX)(R8*8), Z2
-	VMOVUPD      64(DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVNTPD     Z3, 64(AX)(R8*8)
-	VMOVUPD      128(CX)(R8*8), Z2
-	VMOVUPD      128(DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVNTPD     Z3, 128(AX)(R8*8)
-	VMOVUPD      192(CX)(R8*8), Z2
-	VMOVUPD      192(DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVNTPD     Z3, 192(AX)(R8*8)
-	ADDQ         $0x20, R8
-	SUBQ         $0x20, R9
+	VMOVUPD      (CX)(R9*8), Z3
+	VMOVUPD      (DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVNTPD     Z4, (AX)(R9*8)
+	VMOVUPD      64(CX)(R9*8), Z3
+	VMOVUPD      64(DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVNTPD     Z4, 64(AX)(R9*8)
+	VMOVUPD      128(CX)(R9*8), Z3
+	VMOVUPD      128(DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVNTPD     Z4, 128(AX)(R9*8)
+	VMOVUPD      192(CX)(R9*8), Z3
+	VMOVUPD      192(DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVNTPD     Z4, 192(AX)(R9*8)
+	ADDQ         $0x20, R9
+	SUBQ         $0x20, R10
 	JGE          streamMany
 
 streamManyEnd:
-	ADDQ $0x20, R9
-	SUBQ $0x08, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R10
 	JL   streamOneEnd
 
 streamOne:
-	VMOVUPD      (CX)(R8*8), Z2
-	VMOVUPD      (DX)(R8*8), Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVNTPD     Z3, (AX)(R8*8)
-	ADDQ         $0x08, R8
-	SUBQ         $0x08, R9
+	VMOVUPD      (CX)(R9*8), Z3
+	VMOVUPD      (DX)(R9*8), Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVNTPD     Z4, (AX)(R9*8)
+	ADDQ         $0x08, R9
+	SUBQ         $0x08, R10
 	JGE          streamOne
 
 streamOneEnd:
-	ADDQ         $0x08, R9
-	TESTQ        R9, R9
+	ADDQ         $0x08, R10
+	TESTQ        R10, R10
 	JE           streamDone
-	MOVL         $0xffffffff, R10
-	BZHIL        R9, R10, R10
-	KMOVW        R10, K1
-	VMOVUPD.Z    (CX)(R8*8), K1, Z2
-	VMOVUPD.Z    (DX)(R8*8), K1, Z3
-	VFNMADD231PD Z1, Z2, Z3
-	VMULPD       Z0, Z3, Z3
-	VMOVUPD      Z3, K1, (AX)(R8*8)
+	MOVL         $0xffffffff, R11
+	BZHIL        R10, R11, R11
+	KMOVW        R11, K1
+	VMOVUPD.Z    (CX)(R9*8), K1, Z3
+	VMOVUPD.Z    (DX)(R9*8), K1, Z4
+	VFNMADD231PD Z1, Z3, Z4
+	VFNMADD231PD Z2, Z3, Z4
+	VMULPD       Z0, Z4, Z4
+	VMOVUPD      Z4, K1, (AX)(R9*8)
 
 streamDone:
-	MOVQ pitch+56(FP), R8
-	ADDQ R8, AX
-	ADDQ R8, CX
-	ADDQ R8, DX
+	MOVQ pitch+64(FP), R9
+	ADDQ R9, AX
+	ADDQ R9, CX
+	ADDQ R9, DX
 	ADDQ $0x08, BX
 	ADDQ $0x08, SI
-	DECQ count+48(FP)
+	ADDQ $0x08, DI
+	DECQ count+56(FP)
 	JNZ  streamChannel
 	SFENCE
 	VZEROUPPER

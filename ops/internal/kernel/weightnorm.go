@@ -87,7 +87,7 @@ type weightNorm[T Float] struct {
 	g, dg         []T     // nil: g is 1
 	least         float64 // stands for a ‖v‖ that is smaller
 	view          View
-	k             constants[T] // scale and, for the gradient, b and a bound of |v·b|
+	k             constants[T] // scale and, for the gradient, b, its low digits and a bound of |v·b|
 	squares, dots []float64
 }
 
@@ -100,7 +100,7 @@ func (w *weightNorm[T]) loops() (sumLoop, mapLoop) {
 }
 
 func (w weightNorm[T]) do() {
-	w.k = borrowConstants[T](3, w.view.Channels)
+	w.k = borrowConstants[T](4, w.view.Channels)
 	defer w.k.release()
 	if w.dw != nil && is32[T]() && w.view.Count() <= fewValues {
 		w.ofFew()
@@ -174,7 +174,7 @@ func (t *gradOfFewTasks[T]) run(first, last int) {
 
 // constants makes the constants of the channels [first, last).
 func (w *weightNorm[T]) constants(first, last int) {
-	scale, b, bound := w.k.of(0)[first:last], w.k.of(1)[first:last], w.k.of(2)[first:last]
+	scale, b, low, bound := w.k.of(0)[first:last], w.k.of(1)[first:last], w.k.of(2)[first:last], w.k.of(3)[first:last]
 	norm := w.squares[first:last]
 	rootOfSquares(norm, w.v, w.view, first)
 	for i, n := range norm {
@@ -185,6 +185,7 @@ func (w *weightNorm[T]) constants(first, last int) {
 		} else {
 			b[i] = 0 // of the forward map it is the shift
 		}
+		low[i] = b[i] - float64(T(b[i]))
 		bound[i] = along // as |v| ≤ ‖v‖
 		if w.dg != nil {
 			w.dg[first+i] = T(along)
@@ -192,9 +193,13 @@ func (w *weightNorm[T]) constants(first, last int) {
 		norm[i] = max(n, w.least)
 	}
 	ScalesOfNorms(scale, ones(w.g, w.view.Channels)[first:last], norm)
-	store(w.k.data(0)[first:last], scale)
-	store(w.k.data(1)[first:last], b)
-	store(w.k.data(2)[first:last], bound)
+	needed := 2 // by the forward map
+	if w.dw != nil {
+		needed = 4
+	}
+	for i := range needed {
+		store(w.k.data(i)[first:last], w.k.of(i)[first:last])
+	}
 }
 
 // weightNormTasks does a few channels at a time, so that the cache keeps them from the
@@ -211,7 +216,7 @@ func (t *weightNormTasks[T]) run(first, last int) {
 	for task := first; task < last; task++ {
 		for b := range t.g.block(task).pieces(pieceLen(t.stream)) {
 			if t.w.dw != nil {
-				allDots(t.w.squares, t.w.dots, t.w.v, t.w.dw, b)
+				dots(t.w.squares, t.w.dots, t.w.v, t.w.dw, b)
 			} else {
 				squares(t.w.squares, t.w.v, b)
 			}

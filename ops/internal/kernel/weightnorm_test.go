@@ -93,6 +93,57 @@ func TestWeightNormGradientOfFew(t *testing.T) {
 	}
 }
 
+// Where dw is nearly along v, dv is a small part of dw; where dw is nearly across v, dg is a
+// small part of Σ|dw·v̂|. Both have a few roundings of float32, and otherwise the errors of
+// float64 arithmetic.
+func TestWeightNormGradientCancels(t *testing.T) {
+	skipUnderRace(t)
+	paths(func(path string) {
+		for _, view := range append(weightViews, View{1, 3, 5}, View{9, 40, 1}) {
+			for _, left := range []float64{0, 1e-6, 1e-3, 0.1} {
+				along, across := cancelling(view, left)
+				r := along.run()
+				for ch := range view.Channels {
+					at := indices(view, ch)
+					want, _ := directionBwd(wide(along.v, at), wide(along.dw, at), num(float64(along.g[ch])))
+					var top float64
+					for _, w := range want {
+						top = max(top, math.Abs(w.want.hi))
+					}
+					for i, w := range want {
+						require.InDelta(t, w.want.hi, float64(r.dv[at[i]]), 4*0x1p-24*top+0x1p-49*w.size, "%s %v, %v left: dv[%d]", path, view, left, at[i])
+					}
+				}
+				r = across.run()
+				for ch := range view.Channels {
+					at := indices(view, ch)
+					_, want := directionBwd(wide(across.v, at), wide(across.dw, at), num(float64(across.g[ch])))
+					require.InDelta(t, want.want.hi, float64(r.dg[ch]), 0x1p-24*math.Abs(want.want.hi)+0x1p-50*want.size, "%s %v, %v left: dg[%d]", path, view, left, ch)
+				}
+			}
+		}
+	})
+}
+
+// cancelling returns cases whose dw is along v and across v, but for a part of it.
+func cancelling(view View, part float64) (along, across weightNormCase[float32]) {
+	along = newWeightNormCase[float32](view, condition{scale: 1})
+	across = newWeightNormCase[float32](view, condition{scale: 1})
+	for ch := range view.Channels {
+		at := indices(view, ch)
+		var squares, dots float64
+		for _, i := range at {
+			squares += float64(across.v[i]) * float64(across.v[i])
+			dots += float64(across.v[i]) * float64(across.dw[i])
+		}
+		for _, i := range at {
+			along.dw[i] = float32(1.7*float64(along.v[i]) + part*float64(along.dw[i]))
+			across.dw[i] = float32(float64(across.dw[i]) - (1-part)*dots/squares*float64(across.v[i]))
+		}
+	}
+	return along, across
+}
+
 func TestWeightNormSizes(t *testing.T) { both(t, weightNormSizes[float32], weightNormSizes[float64]) }
 
 func weightNormSizes[T Float](t *testing.T) {

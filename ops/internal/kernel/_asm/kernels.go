@@ -12,9 +12,8 @@ import (
 // runs and for channels that lie down columns.
 //
 // A map is in the type of the data: a few operations, each rounded. Sums are in
-// float64 whatever the data, since their terms may cancel; but those of weight norm,
-// which has its data in L1, are short chains in the type of the data along a run
-// (see variant.sums).
+// float64 whatever the data, since their terms may cancel; but sums of squares along
+// runs are short chains in the type of the data (see variant.sums).
 type loop struct {
 	name   string
 	doc    string
@@ -73,7 +72,7 @@ var loops = []loop{
 	},
 	{
 		name: "dots", doc: "q += Σ v², p += Σ v·dw",
-		sums: []string{"q", "p"}, data: []string{"v", "dw"}, short: true,
+		sums: []string{"q", "p"}, data: []string{"v", "dw"},
 		body: func(v variant, o operands) {
 			v.fma(o.sum["q"], o.data["v"], o.data["v"])
 			v.fma(o.sum["p"], o.data["v"], o.data["dw"])
@@ -110,11 +109,14 @@ var loops = []loop{
 		},
 	},
 	{
-		name: "scaleGrad", doc: "dv = (dw − v·b)·scale",
-		out: "dv", data: []string{"v", "dw"}, consts: []string{"scale", "b"},
+		// The difference may be a small part of dw, so b has twice the digits of the data:
+		// low is what b loses when it is rounded.
+		name: "scaleGrad", doc: "dv = (dw − v·(b + low))·scale",
+		out: "dv", data: []string{"v", "dw"}, consts: []string{"scale", "b", "low"},
 		body: func(v variant, o operands) {
 			dw := o.data["dw"]
 			v.fnma(dw, o.data["v"], o.konst["b"])
+			v.fnma(dw, o.data["v"], o.konst["low"])
 			v.mul(dw, dw, o.konst["scale"])
 			*o.out = dw
 		},

@@ -51,8 +51,8 @@ func (l loop) sumRuns(v variant, p map[string]Register, n Register) {
 		v = v.inDouble()
 	}
 	unroll := 4
-	if !v.wide() && len(l.sums) > 1 {
-		unroll = 2 // there are 16 registers
+	if !v.wide() && len(l.sums) > 2 {
+		unroll = 2 // as fast, and what is left at the end of a run is less
 	}
 	l.channels(v, p, "sum", func() {
 		konst := l.constants(v, p)
