@@ -122,7 +122,9 @@
 //   - 10·2⁻²⁴·max|dx| for dx of layer and RMS norm, with the maximum over its row, or
 //     2⁻⁵⁰ of the largest term of dx if that is more;
 //   - 6·2⁻²⁴·√Σ(Σ|term|)² for their dγ and dβ, where the inner sums are over 16 rows
-//     each, of the terms |dy|·max|x̂|, with the maximum over the row, and |dy|.
+//     each, of the terms |dy|·max|x̂|, with the maximum over the row, and |dy|;
+//   - 4·2⁻²⁴·max|dv| + 2⁻⁴⁹·Σ|terms| for dv of weight norm, with the maximum over what
+//     has one norm, and 2⁻⁵⁰·Σ|terms| for its dg.
 //
 // The bits do not depend on the number of processors; between instruction sets they
 // differ by roundings. AVX-512 and AVX2 are used where the processor has them. To find
