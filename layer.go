@@ -3,6 +3,7 @@ package norm
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"unicode/utf8"
 
@@ -308,12 +309,20 @@ func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
 
 // Learnables returns the trainable parameters of layers, one layer after the other, for
 // gorgonia.Grad and a solver. A node that layers share is returned once, since a solver
-// would decay its weights twice.
+// would decay its weights twice. A nil layer has none.
 func Learnables(layers ...Layer) (all G.Nodes) {
 	for _, l := range layers {
-		all = append(all, l.Learnables()...)
+		if !isNil(l) {
+			all = append(all, l.Learnables()...)
+		}
 	}
 	return distinct(all)
+}
+
+// isNil says whether an interface is nil or holds a nil pointer.
+func isNil(x any) bool {
+	v := reflect.ValueOf(x)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // distinct returns the nodes in order, without repetitions.

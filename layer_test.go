@@ -194,6 +194,7 @@ func TestLearnablesOfLayers(t *testing.T) {
 	require.Equal(t, append(ln.Learnables(), bn.Learnables()...), norm.Learnables(ln, none, bn))
 	require.Equal(t, append(ln.Learnables(), bn.Learnables()...), norm.Learnables(ln, bn, ln), "a layer that is there twice")
 	require.Empty(t, norm.Learnables())
+	require.Equal(t, ln.Learnables(), norm.Learnables(nil, ln, (*norm.LayerNorm)(nil)))
 }
 
 func TestLayersPrint(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 )
 
 // Stateful is what Save and Load take: a layer of this package, a Param, which is a
-// node of your own, or a State, which is several of them.
+// node of your own, or a State, which is several of them. For a type of your own give it
+// a method that returns a State.
 //
 // An entry of a layer is called by the layer's name, a dot and PyTorch's name, and has
 // PyTorch's shape:
@@ -46,6 +47,16 @@ type State []Stateful
 
 func (s State) part() ([]part, error) { return s.parts("") }
 
+// embeds says whether the type of an item is not of this package. Then it has the method
+// part from what it embeds, which knows nothing of its other fields.
+func embeds(item Stateful) bool {
+	t := reflect.TypeOf(item)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath() != reflect.TypeFor[State]().PkgPath()
+}
+
 // maxNesting is how deeply states may be nested.
 const maxNesting = 100
 
@@ -57,8 +68,11 @@ func (s State) parts(prefix string) (parts []part, err error) {
 	}
 	for i, item := range s {
 		number := prefix + strconv.Itoa(i)
-		if v := reflect.ValueOf(item); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		switch {
+		case isNil(item):
 			return nil, fault.New(ErrGraph, stateName, "item %s is nil, want a layer or a Param", number)
+		case embeds(item):
+			return nil, fault.New(ErrGraph, stateName, "item %s is a %T, which embeds one of this package, want that one itself, and a Param for each other node", number, item)
 		}
 		if l, ok := item.(interface{ made() error }); ok {
 			if err := l.made(); err != nil {
@@ -100,7 +114,8 @@ const stateName = "state"
 // about 100,000 entries. No machine may run during the call.
 //
 // Errors:
-//   - ErrGraph for nil;
+//   - ErrGraph for nil, and for a type of your own that embeds a layer, as its other
+//     nodes would be left out;
 //   - ErrName for two entries of one name, counting the names that Load reads too, and
 //     for a name that is not UTF-8;
 //   - ErrValue for a value that Load would reject;

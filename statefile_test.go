@@ -46,6 +46,8 @@ func TestStateBadCalls(t *testing.T) {
 	}{
 		"nil":             {nil, norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
 		"nil layer":       {(*norm.BatchNorm)(nil), norm.ErrGraph, "norm: state: item 0 is nil, want a layer or a Param"},
+		"embedded":        {wrapped{bn, nil}, norm.ErrGraph, "norm: state: item 0 is a norm_test.wrapped, which embeds one of this package, want that one itself, and a Param for each other node"},
+		"embedded in one": {norm.State{bn, &wrapped{bn, nil}}, norm.ErrGraph, "norm: state: item 0.1 is a *norm_test.wrapped, which embeds one of this package, want that one itself, and a Param for each other node"},
 		"nil in a state":  {norm.State{bn, nil}, norm.ErrGraph, "norm: state: item 0.1 is nil, want a layer or a Param"},
 		"nil node":        {norm.Param("w", nil), norm.ErrGraph, `norm: param: the node of "w" is nil, want an input`},
 		"no value":        {norm.Param("", empty), norm.ErrValue, "norm: param: empty has no value, want a tensor"},
@@ -94,6 +96,12 @@ func TestStateBadCalls(t *testing.T) {
 	require.ErrorIs(t, failed, broken)
 	require.EqualError(t, failed, "norm: save: broken")
 	require.ErrorIs(t, norm.Save(failing{nil}, bn), io.ErrShortWrite)
+}
+
+// wrapped has the methods of its layer, by which Save would leave out the node.
+type wrapped struct {
+	*norm.BatchNorm
+	w *G.Node
 }
 
 // What is nested as deep as an error says is saved.

@@ -138,11 +138,10 @@ func (l *SpectralNorm) part() ([]part, error) {
 	return []part{{
 		entries: []*entry{w, u, v},
 		commit: func(read func(*entry) bool) { // no error: the values have been checked
-			if !(read(u) && read(v)) { // a vector of another weight makes σ meaningless
+			// A vector of another weight, or of zeros, makes σ meaningless.
+			if !(read(u) && read(v)) || l.vectors.Set(left, right) != nil {
 				l.vectors.Restart(value)
-				return
 			}
-			l.vectors.Set(left, right)
 		},
 	}}, nil
 }

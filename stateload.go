@@ -26,7 +26,7 @@ import (
 // less strict.
 //
 // Errors: ErrState for an entry that is missing or surplus, and for an empty state;
-// ErrShape, ErrDtype, ErrValue; ErrFormat for a damaged file; ErrGraph for nil; ErrName
+// ErrShape, ErrDtype, ErrValue; ErrFormat for a damaged file; ErrGraph as for Save; ErrName
 // for two entries of one name; or r's error. One error may be of several kinds.
 func Load(r io.Reader, items ...Stateful) error { return LoadOptions{}.Load(r, items...) }
 

@@ -344,6 +344,12 @@ func TestLoadEstimatesSingularVectors(t *testing.T) {
 	require.NoError(t, norm.LoadOptions{AllowMissing: true}.Load(bytes.NewReader(half), matrix))
 	require.InDeltaSlice(t, []float64{0, 0, 0, 1}, norm.Must(matrix.Materialize()).Data(), 1e-15)
 
+	// No estimate comes of vectors of zeros.
+	zeros := file(block{"a.weight_orig", "F64", []int{2, 2}, f64s(0, 0, 0, 5)},
+		block{"a.weight_u", "F64", []int{2}, f64s(0, 0)}, block{"a.weight_v", "F64", []int{2}, f64s(0, 0)})
+	require.NoError(t, norm.Load(bytes.NewReader(zeros), matrix))
+	require.InDeltaSlice(t, []float64{0, 0, 0, 1}, norm.Must(matrix.Materialize()).Data(), 1e-15)
+
 	row := norm.Must(norm.NewSpectralNorm(g, tensor.Float64, tensor.Shape{2}, norm.WithName("b")))
 	w = file(block{"b.parametrizations.weight.original", "F64", []int{2}, f64s(3, -4)})
 	require.NoError(t, norm.Load(bytes.NewReader(w), row))

@@ -3,7 +3,6 @@ package norm
 import (
 	"fmt"
 	"math"
-	"reflect"
 	"strings"
 	"text/tabwriter"
 
@@ -47,7 +46,7 @@ func rowOf(l Layer) row {
 		r.kind = "nil"
 		return r
 	}
-	if v := reflect.ValueOf(l); v.Kind() == reflect.Pointer && v.IsNil() {
+	if isNil(l) {
 		r.kind = fmt.Sprintf("nil %T", l)
 		return r
 	}

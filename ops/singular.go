@@ -132,8 +132,9 @@ func (s *SingularVectors) Values() (u, v []float64) {
 	return slices.Clone(s.u), slices.Clone(s.v)
 }
 
-// Set replaces the vectors, for example by saved ones. Every value must be finite; if
-// not, nothing changes.
+// Set replaces the vectors, for example by saved ones. Every value must be finite, and
+// neither vector may be zero, from which power iteration finds nothing; else nothing
+// changes.
 //
 // Errors: ErrShape for vectors of other lengths, ErrValue.
 func (s *SingularVectors) Set(u, v []float64) error {
@@ -143,6 +144,11 @@ func (s *SingularVectors) Set(u, v []float64) error {
 	for i, x := range slices.Concat(u, v) {
 		if !finite(x) {
 			return fault.New(fault.ErrValue, spectralNorm, "element %d of u and v is %v, want a finite number", i, x)
+		}
+	}
+	for i, x := range [][]float64{u, v} {
+		if !slices.ContainsFunc(x, func(x float64) bool { return x != 0 }) {
+			return fault.New(fault.ErrValue, spectralNorm, "%c is a vector of zeros, want one that has a direction", "uv"[i])
 		}
 	}
 	s.mu.Lock()

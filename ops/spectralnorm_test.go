@@ -268,6 +268,8 @@ func badSpectrals() []badCall {
 		{"spectralnorm: v NaN", ops.ErrValue, set([]float64{1, 2}, []float64{nan})},
 		{"spectralnorm: v negative infinite", ops.ErrValue, set([]float64{1, 2}, []float64{-inf})},
 		{"spectralnorm: u infinite", ops.ErrValue, set([]float64{1, inf}, []float64{1})},
+		{"spectralnorm: u zero", ops.ErrValue, set([]float64{0, 0}, []float64{1})},
+		{"spectralnorm: v zero", ops.ErrValue, set([]float64{1, 0}, []float64{0})},
 		{"spectralnorm: materialized nil", ops.ErrValue, materialize(nil)},
 		{"spectralnorm: materialized ints", ops.ErrDtype, materialize(ints)},
 		{"spectralnorm: materialized other shape", ops.ErrShape, materialize(wave(0, 3, 4))},
