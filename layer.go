@@ -75,14 +75,8 @@ func newLayer(kind string, g *G.ExprGraph, dt tensor.Dtype, name string, suffixe
 	if name != "" {
 		return l, l.checkName()
 	}
-	for i := 1; ; i++ {
-		l.name = kind
-		if i > 1 {
-			l.name = fmt.Sprintf("%s%d", kind, i)
-		}
-		// With many unnamed layers most names are taken. Asking names first avoids making
-		// an error for each.
-		if !names.taken(g, l.name) && l.checkName() == nil {
+	for i := names.unused(g, kind); ; i++ { // other nodes may have the name too
+		if l.name = numbered(kind, i); l.checkName() == nil {
 			return l, nil
 		}
 	}
