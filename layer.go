@@ -298,7 +298,8 @@ func (l *layer) String() string { return label(l.kind, l.name) }
 // Learnables returns the trainable parameters, always in the same order: pass
 // them to gorgonia.Grad, to gorgonia.BindDualValues and, by
 // gorgonia.NodesToValueGrads, to a solver. They are input nodes of rank 1 or
-// more whose names are unique in the graph.
+// more whose names are unique in the graph. To set one, copy into the tensor that is its
+// value: gorgonia.Let would replace that in this graph, and not in those of In.
 func (l *layer) Learnables() G.Nodes { return slices.Clone(l.params) }
 
 // Learnables returns the trainable parameters of layers, one layer after the other, for
