@@ -73,9 +73,6 @@
 // RMS, group, instance and weight norm give the gradients of the whole batch, if the
 // cost is a sum (a solver's WithBatchSize divides).
 //
-// Gradients that are not to count, as those of a run whose cost was infinite, have to be
-// cleared before the next run: a parameter's Grad returns a tensor with a method Zero.
-//
 // Batch norm does not: as in PyTorch it normalizes each micro-batch by its own
 // statistics, and updates the running statistics with each one, so that k micro-batches
 // with momentum m forget as fast as one batch with 1−(1−m)^k. Either set a momentum of
@@ -83,6 +80,9 @@
 // micro-batches are too small for batch norm, choose a norm that does not depend on the
 // batch. Spectral norm improves its vectors with each micro-batch, so that its weight is
 // not the same in all of them.
+//
+// Gradients that are not to count, as those of a run whose cost was infinite, have to be
+// cleared before the next run: a parameter's Grad returns a tensor with a method Zero.
 //
 // ops.Moments combines the statistics of several workers.
 //

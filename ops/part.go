@@ -5,6 +5,7 @@ import (
 
 	"github.com/gorgonorm/norm/internal/dense"
 	"github.com/gorgonorm/norm/internal/fault"
+	"github.com/gorgonorm/norm/ops/internal/kernel"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -107,7 +108,7 @@ func (o *placeOp[T]) Do(vs ...G.Value) (_ G.Value, err error) {
 	}
 	out, packed := o.mem.tensor(o.length)
 	clear(packed[:o.at])
-	copy(packed[o.at:], in[0])
+	kernel.Copy(packed[o.at:], in[0])
 	clear(packed[o.at+len(in[0]):])
 	return out, nil
 }

@@ -15,6 +15,9 @@ func borrowConstants[T Float](count, channels int) constants[T] {
 	return constants[T]{Borrow[float64](count * n), Borrow[T](count * n), n}
 }
 
+// arrays is how many there are.
+func (k constants[T]) arrays() int { return len(k.rounded.Data) / k.padded }
+
 // of returns array number i in float64.
 func (k constants[T]) of(i int) []float64 { return k.exact.part(i, k.padded) }
 

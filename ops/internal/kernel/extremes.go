@@ -5,9 +5,9 @@ import "math"
 // The assembly works in float32 on float32 data. This file keeps it right where the
 // range of float32 is enough for data and results but not for intermediate values:
 // constants that are denormal or infinite as a float32, and differences from a mean and
-// products with a factor that overflow. The definitions, which work in float64,
-// take over for the channels where that happens, and only for these, since the data of
-// one channel must not change a bit of another.
+// products with a factor that overflow. The definitions, which work in float64, take over
+// for the channels where that happens, and only for these, since the data of one channel
+// must not change a bit of another.
 
 // largestMean bounds the means m for which no x − m overflows: half an ulp of the largest
 // float32.

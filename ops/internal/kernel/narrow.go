@@ -97,7 +97,7 @@ func (p sumPass[T]) folded(f folding) totals {
 
 // folded is over for a narrow view, in the assembly.
 func (p mapPass[T]) folded(f folding) {
-	arrays, n := len(p.k.rounded.Data)/p.k.padded, padded(f.wide.Channels)
+	arrays, n := p.k.arrays(), padded(f.wide.Channels)
 	wide := p
 	wide.k = constants[T]{rounded: Borrow[T](arrays * n), padded: n}
 	defer wide.k.rounded.Release()

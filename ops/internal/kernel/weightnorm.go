@@ -87,7 +87,7 @@ type weightNorm[T Float] struct {
 	g, dg         []T     // nil: g is 1
 	least         float64 // stands for a ‖v‖ that is smaller
 	view          View
-	k             constants[T] // scale and, for the gradient, b, its low digits and a bound of |v·b|
+	k             constants[T] // scale and shift; for the gradient scale, b, its low digits and a bound of |v·b|
 	squares, dots []float64
 }
 
@@ -100,7 +100,11 @@ func (w *weightNorm[T]) loops() (sumLoop, mapLoop) {
 }
 
 func (w weightNorm[T]) do() {
-	w.k = borrowConstants[T](4, w.view.Channels)
+	count := 2
+	if w.dw != nil {
+		count = 4
+	}
+	w.k = borrowConstants[T](count, w.view.Channels)
 	defer w.k.release()
 	if w.dw != nil && is32[T]() && w.view.Count() <= fewValues {
 		w.ofFew()
@@ -174,31 +178,37 @@ func (t *gradOfFewTasks[T]) run(first, last int) {
 
 // constants makes the constants of the channels [first, last).
 func (w *weightNorm[T]) constants(first, last int) {
-	scale, b, low, bound := w.k.of(0)[first:last], w.k.of(1)[first:last], w.k.of(2)[first:last], w.k.of(3)[first:last]
 	norm := w.squares[first:last]
 	rootOfSquares(norm, w.v, w.view, first)
+	if w.dw == nil {
+		clear(w.k.of(1)[first:last])
+	} else {
+		w.gradConstants(norm, first, last)
+	}
+	for i, n := range norm {
+		norm[i] = max(n, w.least)
+	}
+	ScalesOfNorms(w.k.of(0)[first:last], ones(w.g, w.view.Channels)[first:last], norm)
+	for i := range w.k.arrays() {
+		store(w.k.data(i)[first:last], w.k.of(i)[first:last])
+	}
+}
+
+// gradConstants makes those that the gradient alone has, and dg.
+func (w *weightNorm[T]) gradConstants(norm []float64, first, last int) {
+	b, low, bound := w.k.of(1)[first:last], w.k.of(2)[first:last], w.k.of(3)[first:last]
 	for i, n := range norm {
 		along := 0.0 // Σ dw·v̂
-		if w.dw != nil && n != 0 && !(n < w.least) {
+		b[i] = 0
+		if n != 0 && !(n < w.least) {
 			along = w.dots[first+i] / n
 			b[i] = along / n
-		} else {
-			b[i] = 0 // of the forward map it is the shift
 		}
 		low[i] = b[i] - float64(T(b[i]))
 		bound[i] = along // as |v| ≤ ‖v‖
 		if w.dg != nil {
 			w.dg[first+i] = T(along)
 		}
-		norm[i] = max(n, w.least)
-	}
-	ScalesOfNorms(scale, ones(w.g, w.view.Channels)[first:last], norm)
-	needed := 2 // by the forward map
-	if w.dw != nil {
-		needed = 4
-	}
-	for i := range needed {
-		store(w.k.data(i)[first:last], w.k.of(i)[first:last])
 	}
 }
 
